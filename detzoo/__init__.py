@@ -1,0 +1,58 @@
+"""Object detection and instance segmentation: every published detector of two large zoos on today's PyTorch.
+
+The public words are imported when first used, so that ``import detzoo`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from detzoo.detector import Detector
+    from detzoo.evaluate.run import evaluate
+    from detzoo.recipes.recipe import Recipe
+    from detzoo.recipes.zoo import build, find, load, names
+    from detzoo.train.loop import train
+    from detzoo.types import Detections, Images, Targets
+
+_HOMES = {
+    "Detections": "detzoo.types",
+    "Detector": "detzoo.detector",
+    "Images": "detzoo.types",
+    "Recipe": "detzoo.recipes.recipe",
+    "Targets": "detzoo.types",
+    "build": "detzoo.recipes.zoo",
+    "evaluate": "detzoo.evaluate.run",
+    "find": "detzoo.recipes.zoo",
+    "load": "detzoo.recipes.zoo",
+    "names": "detzoo.recipes.zoo",
+    "train": "detzoo.train.loop",
+}
+
+__all__ = [
+    "Detections",
+    "Detector",
+    "Images",
+    "Recipe",
+    "Targets",
+    "__version__",
+    "build",
+    "evaluate",
+    "find",
+    "load",
+    "names",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'detzoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Feature extractors, one file per family; each knows its own channels and strides."""

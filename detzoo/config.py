@@ -1,0 +1,172 @@
+"""Typed settings: strict models, JSON, `a.b.c=value` overrides and errors that name the mend."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or has a value that does not fit; the message names it and the nearest name."""
+
+
+class Config(BaseModel):
+    """Base of every settings class: frozen, only JSON values, unknown names refused with a suggestion.
+
+    A renamed setting keeps loading when the class lists it in ``RENAMED = {"old": "new"}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    RENAMED: ClassVar[dict[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_renamed_and_suggest(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        values = {cls.RENAMED.get(key, key): value for key, value in values.items()}
+        for key in values:
+            if key not in cls.model_fields:
+                raise ValueError(unknown(key, cls.model_fields, f"setting of {cls.__qualname__}"))
+        return values
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields changed; unlike ``model_copy`` the result is validated.
+
+        Raises:
+            ConfigError: a field does not exist or a value does not fit.
+        """
+        current = {name: getattr(self, name) for name in type(self).model_fields}
+        return validate(type(self), {**current, **changes})
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> str:
+    """The message for a name that does not exist, with the nearest ones that do."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+    return f"{name!r} is not a {what}{hint}"
+
+
+def validate(kind: type[AnyConfig], values: Any) -> AnyConfig:
+    """Build a config from plain values.
+
+    Raises:
+        ConfigError: naming every field that is wrong, one line each.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            place = ".".join(str(part) for part in problem["loc"]) or kind.__qualname__
+            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}")
+        raise ConfigError("\n".join(lines)) from None
+
+
+def to_json(config: Config, indent: int | None = 2) -> str:
+    """JSON text of every setting, defaults included."""
+    return config.model_dump_json(indent=indent)
+
+
+def from_json(kind: type[AnyConfig], text: str) -> AnyConfig:
+    """Inverse of `to_json`.
+
+    Raises:
+        ConfigError: the text is not JSON, or does not fit ``kind``.
+    """
+    try:
+        values = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ConfigError(f"not valid JSON: {error}") from None
+    return validate(kind, values)
+
+
+def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
+    """Read a JSON settings file.
+
+    Raises:
+        ConfigError: the file is missing or does not fit ``kind``; the message names the file.
+    """
+    try:
+        return from_json(kind, Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read settings from {path}: {error.strerror}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Every leaf setting as ``{"a.b.c": value}``, values as JSON has them."""
+    leaves: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            leaves[prefix] = value
+
+    walk("", config.model_dump(mode="json"))
+    return leaves
+
+
+def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
+    """Apply ``a.b.c=value`` strings (value: JSON, or else a plain string).
+
+    Raises:
+        ConfigError: a string without ``=``, an unknown name (with suggestions), or a value that does not fit.
+    """
+    values = config.model_dump(mode="json")
+    for text in assignments:
+        path, equals, raw = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} is not of the form a.b.c=value")
+        try:
+            value = json.loads(raw)
+        except json.JSONDecodeError:
+            value = raw
+        _assign(values, config, path.strip(), value)
+    return validate(type(config), values)
+
+
+def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> None:
+    """Set one dotted path in ``values``, the JSON form of ``config``."""
+    *parents, leaf = path.split(".")
+    here: Any = values
+    for depth, part in enumerate(parents):
+        if not isinstance(here, dict) or part not in here:
+            raise ConfigError(_unknown_path(config, ".".join(path.split(".")[: depth + 1]), here))
+        if here[part] is None:
+            here[part] = {}
+        here = here[part]
+    if not isinstance(here, dict) or (here and leaf not in here):
+        raise ConfigError(_unknown_path(config, path, here))
+    here[leaf] = value
+
+
+def _unknown_path(config: Config, path: str, siblings: Any) -> str:
+    parent, _, leaf = path.rpartition(".")
+    near = [f"{parent}.{name}" if parent else str(name) for name in siblings] if isinstance(siblings, dict) else []
+    everywhere = [name for name in flatten(config) if name.rpartition(".")[2] == leaf]
+    return unknown(path, [*near, *everywhere], "setting")
+
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "flatten",
+    "from_json",
+    "load",
+    "override",
+    "to_json",
+    "unknown",
+    "validate",
+]

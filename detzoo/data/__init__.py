@@ -1,0 +1,1 @@
+"""Readers, transforms, samplers and the loader."""

@@ -1,0 +1,121 @@
+"""`Detector`: what every method is, and the settings that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from detzoo.config import Config
+from detzoo.types import Detections, Images, Targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Input(Config):
+    """How a picture becomes the network's input."""
+
+    short: int = Field(default=800, ge=1)  # pixels of the short edge after resizing
+    long: int = Field(default=1333, ge=1)  # upper bound of the long edge
+    keep_ratio: bool = True  # False: exactly short (height) x long (width)
+    multiple: int = Field(default=32, ge=1)  # the canvas is padded to a multiple of this
+    order: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # grey levels, in `order`
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+
+
+class DetectorConfig(Config):
+    """Settings that every method has. ``method`` names the class in JSON."""
+
+    input: Input = Input()
+
+
+class Detector(nn.Module):
+    """A detection method: settings and class names in, a trainable and callable network out.
+
+    A method defines a nested ``Config``, `forward` (losses) and `detect` (results) and lists in ``published_names`` how
+    its parameters are called in published weights. ``recipe`` is what it was built from; a saved file carries it along.
+    """
+
+    config: DetectorConfig
+    recipe: Config | None = None
+    # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
+    published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __init__(self, config: DetectorConfig, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = tuple(classes)
+        if not self.classes:
+            raise ValueError("a detector needs at least one class name")
+        order = slice(None, None, -1) if config.input.order == "bgr" else slice(None)
+        # held in RGB order, applied before the swap
+        self.register_buffer("pixel_mean", torch.tensor(config.input.mean[order]).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(config.input.std[order]).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Training losses: named float32 scalars; every one is differentiable with no object in the batch."""
+        raise NotImplementedError
+
+    def detect(self, images: Images) -> Detections:
+        """Batched detections in pixels of the network input. Call under ``torch.no_grad`` and in evaluation mode."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.pixel_mean.device
+
+    def normalize(self, pixels: Tensor, sizes: Tensor) -> Images:
+        """Network input from uint8 RGB ``pixels [N, 3, H, W]`` and unpadded ``sizes [N, 2]``; padding becomes zero."""
+        pixels = (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+        if self.config.input.order == "bgr":
+            pixels = pixels.flip(1)
+        rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
+        columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
+        return Images(pixels * (rows[:, None, :, None] & columns[:, None, None, :]), sizes)
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Load a state dict that uses the published parameter names, strictly.
+
+        Raises:
+            ValueError: parameters are missing, left over, or of another shape; the message lists them.
+        """
+        from detzoo.interop.renaming import load_renamed
+
+        load_renamed(self, weights, self.published_names)
+
+    def predict(self, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False) -> Any:
+        """Detect in pictures: the one call for using a trained detector.
+
+        Args:
+            source: a path, folder, glob pattern, video file, PIL image, uint8 RGB array (H, W, 3), or a list of those.
+            threshold: detections that score less are left out.
+            batch: images per network call.
+            progress: show a progress bar.
+
+        Returns:
+            A list of one-image `Detections` in pixels of each original image, in the order of the source;
+            for a video, a generator that yields one per frame.
+
+        Raises:
+            FileNotFoundError: nothing is at the path or matches the pattern.
+            ValueError: a file is no picture, or an array is not uint8 (H, W, 3).
+        """
+        from detzoo.predict.run import predict
+
+        return predict(self, source, threshold=threshold, batch=batch, progress=progress)
+
+    def save(self, path: str | Path) -> Path:
+        """Write weights, recipe and class names to one safetensors file that `detzoo.load` rebuilds; atomic."""
+        from detzoo.recipes.files import save
+
+        return save(self, path)
+
+    def trainable(self) -> Iterable[tuple[str, nn.Parameter]]:
+        """Name and parameter of everything that an optimizer should see."""
+        return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)

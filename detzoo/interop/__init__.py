@@ -1,0 +1,1 @@
+"""Other toolboxes' weights brought to ours."""

@@ -1,0 +1,1 @@
+"""The published tables: name, model, schedule, data, published numbers and weights."""

@@ -1,0 +1,80 @@
+"""Settings of data and schedule: the half of a recipe that is not the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from detzoo.config import Config
+
+
+class Split(Config):
+    """One annotated part of a data set; paths are relative to ``Data.root``."""
+
+    annotations: str = (
+        ""  # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt; shapes: unused
+    )
+    images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
+    count: int = Field(default=0, ge=0)  # shapes: number of generated images
+
+
+class Data(Config):
+    """Which images to learn from and how they are varied."""
+
+    kind: Literal["coco", "voc", "shapes"] = "coco"
+    root: str = "."
+    train: tuple[Split, ...] = ()
+    val: tuple[Split, ...] = ()
+    classes: tuple[str, ...] | None = None  # None: read from the annotations
+    masks: bool = False  # read instance masks
+    keep_empty: bool = False  # train on images without objects too
+    min_box: float = Field(default=1.0, ge=0)  # pixels of the file: narrower or lower objects are left out of training
+    repeat: int = Field(default=1, ge=1)  # passes over the images that count as one epoch
+    sizes: tuple[tuple[int, int], ...] = ()  # training (short, long) pixels; empty: as the model's input
+    size_mode: Literal["choice", "range"] = "choice"  # one of `sizes`, or short edge uniform between the first and last
+    flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
+    group_by_aspect: bool = True  # batches of wide or of tall images only
+    workers: int = Field(default=2, ge=0)  # loader processes per device
+    metric: Literal["coco", "voc07", "voc"] = "coco"  # voc07: 11-point AP at IoU 0.5; voc: area under the curve
+
+
+class ParamGroup(Config):
+    """Optimizer settings for the parameters whose name matches; the first match wins."""
+
+    pattern: str  # regular expression searched in the parameter's name
+    lr_scale: float = Field(default=1.0, ge=0)
+    weight_decay: float | None = None  # None: as the optimizer's
+
+
+class Schedule(Config):
+    """How the weights are fitted."""
+
+    epochs: int = Field(default=12, ge=1)
+    batch: int = Field(default=2, ge=1)  # images per device and step
+    accumulate: int = Field(default=1, ge=1)  # steps whose gradients are added before one update
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(default=0.02, gt=0)  # at `base_batch` images per update
+    base_batch: int = Field(default=16, ge=1)
+    scale_lr: bool = True  # lr * (images per update / base_batch)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    groups: tuple[ParamGroup, ...] = ()
+    decay: Literal["step", "cosine", "constant"] = "step"
+    milestones: tuple[int, ...] = (8, 11)  # epochs after which a step schedule multiplies by gamma
+    gamma: float = Field(default=0.1, gt=0)
+    final_lr: float = Field(default=0.0, ge=0, le=1)  # cosine: fraction of lr at the end
+    warmup_steps: int = Field(default=500, ge=0)  # updates over which lr rises linearly
+    warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
+    clip_norm: float | None = Field(default=None, gt=0)  # largest gradient norm
+    autocast: Literal["none", "bf16", "fp16"] = "none"
+    ema: float | None = Field(default=None, gt=0, lt=1)  # decay of the averaged weights; None: no averaging
+    evaluate_every: int = Field(default=1, ge=0)  # epochs between validations; 0: never
+    patience: int | None = Field(default=None, ge=1)  # stop after this many validations without a better AP
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _milestones_rise(self) -> Schedule:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must rise, got {self.milestones}")
+        return self

@@ -1,0 +1,278 @@
+"""What travels through detzoo. Every shape, unit and coordinate origin is said here, once.
+
+Letters: N images, G object slots, K detection slots, P proposal slots, H x W the padded canvas.
+Boxes are ``x1, y1, x2, y2`` in pixels, continuous coordinates: the origin is the top left corner of the top
+left pixel, so a box that covers a whole image is ``0, 0, W, H`` and its width is ``x2 - x1``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Tensors:
+    """Moves every tensor field of a dataclass at once."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """A copy with every tensor on ``device``."""
+        moved = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, (Tensor, _Tensors)):
+                moved[field.name] = value.to(device, non_blocking=non_blocking)
+        return dataclasses.replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, slots=True)
+class Images(_Tensors):
+    """A batch as the network takes it.
+
+    Attributes:
+        pixels: float32 ``[N, 3, H, W]``, normalized, zero-padded at right and bottom.
+        sizes: int64 ``[N, 2]``, height and width of each image without padding.
+    """
+
+    pixels: Tensor
+    sizes: Tensor
+
+
+def bucket(count: int, smallest: int = 4) -> int:
+    """The number of slots for ``count`` objects: the next power of two, so that few shapes occur."""
+    return max(smallest, 1 << (count - 1).bit_length() if count > 1 else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets(_Tensors):
+    """Ground truth of a batch, padded to G slots per image.
+
+    Attributes:
+        boxes: float32 ``[N, G, 4]`` xyxy pixels of the network input; zero in unused slots.
+        labels: int64 ``[N, G]``, 0-based class; zero in unused slots.
+        valid: bool ``[N, G]``, slots that hold an object to be learned.
+        ignore: bool ``[N, G]``, slots that hold a region to be left out (crowds, difficult objects); never also valid.
+        masks: bool ``[N, G, H, W]`` on the padded canvas, or None.
+        semantic: int64 ``[N, H', W']`` class map, 255 where nothing is known, or None.
+        proposals: float32 ``[N, P, 4]`` precomputed boxes, or None.
+        proposals_valid: bool ``[N, P]``, or None.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    valid: Tensor
+    ignore: Tensor
+    masks: Tensor | None = None
+    semantic: Tensor | None = None
+    proposals: Tensor | None = None
+    proposals_valid: Tensor | None = None
+
+    @classmethod
+    def pack(cls, items: Sequence[Mapping[str, Tensor]], slots: int | None = None) -> Self:
+        """Pad one dict per image into a batch.
+
+        Args:
+            items: per image ``boxes`` (M, 4) xyxy pixels, ``labels`` (M,) int64, and where they exist ``masks``
+                (M, H, W) bool on the padded canvas, ``ignore`` (M,) bool, ``semantic`` (H, W) int64 and
+                ``proposals`` (P, 4).
+            slots: G; default the bucketed maximum of M.
+
+        Raises:
+            ValueError: no image, a length that differs from its boxes, an unknown key, or more objects than ``slots``.
+        """
+        if not items:
+            raise ValueError("Targets.pack needs at least one image")
+        for index, item in enumerate(items):
+            _check_item(index, item)
+        most = max(len(item["boxes"]) for item in items)
+        count = bucket(most) if slots is None else slots
+        if most > count:
+            raise ValueError(f"{most} objects do not fit {count} slots")
+        device = items[0]["boxes"].device
+        boxes = _pad([item["boxes"].reshape(-1, 4).float() for item in items], count)
+        exists = _pad([torch.ones(len(item["boxes"]), dtype=torch.bool, device=device) for item in items], count)
+        empty = torch.zeros(0, dtype=torch.bool, device=device)
+        ignore = _pad([item.get("ignore", empty).bool() for item in items], count)
+        masks = semantic = proposals = proposals_valid = None
+        if any("masks" in item for item in items):
+            canvas = next(item["masks"].shape[-2:] for item in items if "masks" in item)
+            blank = torch.zeros((0, *canvas), dtype=torch.bool, device=device)
+            masks = _pad([item.get("masks", blank).bool() for item in items], count)
+        if all("semantic" in item for item in items):
+            semantic = torch.stack([item["semantic"].long() for item in items])
+        if all("proposals" in item for item in items):
+            given = [item["proposals"].reshape(-1, 4).float() for item in items]
+            width = bucket(max(len(p) for p in given))
+            proposals = _pad(given, width)
+            proposals_valid = _pad([torch.ones(len(p), dtype=torch.bool, device=device) for p in given], width)
+        return cls(
+            boxes=boxes,
+            labels=_pad([item["labels"].reshape(-1).long() for item in items], count),
+            valid=exists & ~ignore,
+            ignore=ignore,
+            masks=masks,
+            semantic=semantic,
+            proposals=proposals,
+            proposals_valid=proposals_valid,
+        )
+
+
+_TARGET_KEYS = ("boxes", "labels", "masks", "ignore", "semantic", "proposals")
+
+
+def _check_item(index: int, item: Mapping[str, Tensor]) -> None:
+    for key in ("boxes", "labels"):
+        if key not in item:
+            raise ValueError(f"image {index} has no {key!r}")
+    for key in item:
+        if key not in _TARGET_KEYS:
+            raise ValueError(f"image {index}: {key!r} is not one of {', '.join(_TARGET_KEYS)}")
+    for key in ("labels", "masks", "ignore"):
+        if key in item and len(item[key]) != len(item["boxes"]):
+            raise ValueError(f"image {index} has {len(item['boxes'])} boxes but {len(item[key])} {key}")
+
+
+def _pad(rows: Sequence[Tensor], count: int) -> Tensor:
+    out = rows[0].new_zeros((len(rows), count, *rows[0].shape[1:]))
+    for index, row in enumerate(rows):
+        out[index, : len(row)] = row
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Detections(_Tensors):
+    """Results. Batched as a method returns them, or one image's after indexing; the leading N is then gone.
+
+    Instance masks come in one of two forms: ``crops``, mask probabilities on a grid spanning each box, or ``dense``
+    canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that only needs run lengths or
+    a drawing reads ``crops`` and pays for the box areas alone.
+
+    Attributes:
+        boxes: float32 ``[N, K, 4]`` xyxy pixels: of the network input from ``detect``, of the original image
+            from ``predict``.
+        scores: float32 ``[N, K]`` in [0, 1], sorted descending; 0 in unused slots.
+        labels: int64 ``[N, K]`` 0-based class; 0 in unused slots.
+        valid: bool ``[N, K]``, slots that hold a detection.
+        crops: float32 ``[N, K, m, m]`` mask probabilities inside each box, or None.
+        dense: bool ``[N, K, H, W]`` masks on the canvas, or None.
+        canvas: ``(H, W)`` that `masks` are pasted on; None where there are no crops.
+        mask_threshold: a pixel is inside where its pasted probability is at least this.
+        classes: class names by label, or None. Set by ``predict``.
+        image: uint8 RGB array ``[H, W, 3]`` the result belongs to, or None. Set by ``predict``.
+        path: file the image came from, or None. Set by ``predict``.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    valid: Tensor
+    crops: Tensor | None = None
+    dense: Tensor | None = None
+    canvas: tuple[int, int] | None = None
+    mask_threshold: float = 0.5
+    classes: tuple[str, ...] | None = None
+    image: Any = None
+    path: str | Path | None = None
+
+    @property
+    def batched(self) -> bool:
+        """Whether there is a leading N."""
+        return self.boxes.dim() == 3
+
+    def __len__(self) -> int:
+        """Images if batched, detections otherwise."""
+        return len(self.boxes)
+
+    def __getitem__(self, index: int) -> Detections:
+        """Image ``index`` of a batch, without padding.
+
+        Raises:
+            TypeError: the result is one image's already.
+            IndexError: there is no such image.
+        """
+        if not self.batched:
+            raise TypeError("this is one image's result; read its boxes, scores, labels and masks")
+        keep = self.valid[index]
+        picked = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                picked[field.name] = value[index][keep]
+        return dataclasses.replace(self, **picked)
+
+    @property
+    def names(self) -> list[str]:
+        """Class name of each detection of one image.
+
+        Raises:
+            TypeError: the result is a batch.
+        """
+        if self.batched:
+            raise TypeError("index the batch first: names belong to one image")
+        labels = self.labels.tolist()
+        return [self.classes[label] if self.classes else str(label) for label in labels]
+
+    @property
+    def masks(self) -> Tensor | None:
+        """Bool ``[N, K, H, W]`` (one image: ``[K, H, W]``) on the canvas, or None for a detector without masks."""
+        if self.dense is not None or self.crops is None:
+            return self.dense
+        from detzoo.ops.masks import paste
+
+        if self.canvas is None:
+            raise ValueError("mask crops need a canvas to be pasted on")
+        crops, boxes = self.crops.flatten(0, -3), self.boxes.reshape(-1, 4)
+        pasted = paste(crops, boxes, self.canvas, self.mask_threshold)
+        return pasted.reshape(*self.boxes.shape[:-1], *self.canvas)
+
+    def plot(self, threshold: float = 0.0) -> Any:
+        """A PIL image with boxes, masks and names drawn on it, for detections scoring at least ``threshold``."""
+        from detzoo.predict.drawing import draw
+
+        return draw(self, threshold=threshold)
+
+    def save(self, path: str | Path, threshold: float = 0.0) -> Path:
+        """Write `plot` to an image file and return its path."""
+        from detzoo.predict.drawing import save
+
+        return save(self, path, threshold=threshold)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """One dict per detection: ``box`` xyxy, ``score``, ``label``, ``name``, and a mask RLE."""
+        from detzoo.predict.results import to_dict
+
+        return to_dict(self)
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """COCO result entries: ``image_id``, ``category_id`` (the label), ``bbox`` xywh, ``score`` and a mask RLE."""
+        from detzoo.predict.results import to_coco
+
+        return to_coco(self, image_id=image_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(_Tensors):
+    """What a loader yields: pixels still as they were decoded and resized, to be normalized on the device.
+
+    Attributes:
+        pixels: uint8 ``[N, 3, H, W]`` RGB, zero-padded at right and bottom.
+        sizes: int64 ``[N, 2]`` height and width without padding.
+        targets: ground truth in the same pixels.
+        ids: the data set's image id of each image.
+        original_sizes: int64 ``[N, 2]`` height and width of the image files.
+        paths: the file of each image, or a name for a generated one.
+    """
+
+    pixels: Tensor
+    sizes: Tensor
+    targets: Targets
+    ids: list[int | str]
+    original_sizes: Tensor
+    paths: list[str]

@@ -1,0 +1,44 @@
+"""ImageNet weights into a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+
+def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
+    """Load classification weights in torchvision's naming; the classifier ``fc.*`` is left out, all else must fit.
+
+    Args:
+        backbone: where the weights go.
+        weights: a ``.safetensors`` file, a ``.pth`` file of plain tensors, or a state dict.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: the file is no weights file, or parameters are missing, left over or of another shape.
+    """
+    name = "the given weights" if isinstance(weights, Mapping) else str(weights)
+    state = weights if isinstance(weights, Mapping) else _read(Path(weights))
+    state = state.get("state_dict", state)
+    # a plain dict has no version marks, so that batch norm accepts weights without `num_batches_tracked`
+    kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    try:
+        backbone.load_state_dict(kept)
+    except RuntimeError as error:
+        raise ValueError(f"{name} does not fit {type(backbone).__name__}: {error}") from None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is not a weights file that can be read safely: {error}") from error

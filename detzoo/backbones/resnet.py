@@ -1,0 +1,292 @@
+"""ResNet and ResNeXt.
+
+Deep Residual Learning for Image Recognition, arXiv 1512.03385, 2015; Aggregated Residual Transformations, arXiv
+1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv 1812.01187, 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from detzoo.blocks.layers import Norm, build_norm, conv_norm
+from detzoo.config import Config as BaseConfig
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+# builds the spatial convolution of a block: (inputs, outputs, stride, dilation, groups) -> module
+Conv3x3 = Callable[[int, int, int, int, int], nn.Module]
+
+
+class ResNet(nn.Module):
+    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv 1512.03385, table 1; arXiv 1611.05431, table 1).
+
+    Parameters are named as torchvision and MMDetection name them.
+
+    Attributes:
+        channels: of each returned feature map.
+        strides: input pixels per cell of each returned feature map.
+    """
+
+    class Config(BaseConfig):
+        """Stage k (1 to 4) is ``layer<k>``, whose output the papers call C(k+1)."""
+
+        kind: Literal["resnet"] = "resnet"
+        depth: Literal[18, 34, 50, 101, 152] = 50
+        style: Literal["pytorch", "caffe"] = "pytorch"  # a bottleneck's stride: in its 3x3, or in its first 1x1
+        stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
+        avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
+        groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
+        base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
+        strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
+        dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
+        out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
+        norm: Norm = "bn"
+        norm_eval: bool = True  # batch normalization keeps its statistics in training
+        norm_frozen: bool = False  # scales and offsets of normalization take no gradient
+        frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
+        zero_init: bool = True  # the last norm of a block starts at zero, so that a fresh block is the identity
+        checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
+
+        @model_validator(mode="after")
+        def _fits(self) -> ResNet.Config:
+            stages = len(self.strides)
+            if not 1 <= stages <= 4 or len(self.dilations) != stages:
+                raise ValueError(
+                    f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
+                )
+            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
+                raise ValueError(f"out_stages must rise, got {self.out_stages}")
+            if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
+                raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+            if self.frozen_stages > stages:
+                raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+            if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
+                raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
+            return self
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ResNet.Config()
+        if config.stem == "conv7":
+            self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
+        else:
+            self.stem = _deep_stem(config)
+        channels, stride, all_channels, all_strides = 64, 4, [], []
+        for stage in range(1, len(config.strides) + 1):
+            layer = build_stage(config, stage, channels)
+            self.add_module(f"layer{stage}", layer)
+            channels = 64 * 2 ** (stage - 1) * (1 if config.depth < 50 else 4)
+            stride *= config.strides[stage - 1]
+            all_channels.append(channels)
+            all_strides.append(stride)
+        self.channels = tuple(all_channels[stage - 1] for stage in config.out_stages)
+        self.strides = tuple(all_strides[stage - 1] for stage in config.out_stages)
+        self._initialize()
+        for part in self._frozen_parts():
+            part.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of the asked stages, finest first.
+
+        Args:
+            x: ``[N, 3, H, W]``.
+
+        Returns:
+            One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
+        """
+        # frozen parts hold no parameter that takes a gradient, so autograd keeps nothing of them
+        x = self._run_stem(x)
+        features = []
+        for stage in range(1, self.config.out_stages[-1] + 1):
+            x = self.get_submodule(f"layer{stage}")(x)
+            if stage in self.config.out_stages:
+                features.append(x)
+        return features
+
+    def train(self, mode: bool = True) -> ResNet:
+        """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
+        super().train(mode)
+        for part in self._frozen_parts():
+            part.eval()
+        if self.config.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _run_stem(self, x: Tensor) -> Tensor:
+        if self.config.stem == "conv7":
+            x = conv_norm(x, self.conv1, self.get_submodule(f"{self.config.norm}1"), relu=True)
+        else:
+            for conv, norm in zip(self.stem[0::3], self.stem[1::3], strict=True):
+                x = conv_norm(x, conv, norm, relu=True)
+        return F.max_pool2d(x, 3, 2, 1)
+
+    def _frozen_parts(self) -> list[nn.Module]:
+        if self.config.frozen_stages < 0:
+            return []
+        stem = ["conv1", f"{self.config.norm}1"] if self.config.stem == "conv7" else ["stem"]
+        stages = [f"layer{stage}" for stage in range(1, self.config.frozen_stages + 1)]
+        return [self.get_submodule(name) for name in [*stem, *stages]]
+
+    def _initialize(self) -> None:
+        """Convolutions as in arXiv 1502.01852, norms at one; the last norm of each block at zero if asked."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if self.config.zero_init:
+            for module in self.modules():
+                if isinstance(module, _Block):
+                    last = module.norm(2 if isinstance(module, BasicBlock) else 3)
+                    nn.init.zeros_(last.get_parameter("weight"))
+
+
+def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
+    """A 3x3 convolution without bias that keeps the size at stride 1."""
+    return nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
+
+
+class _Block(nn.Module):
+    """What both blocks share: numbered norms, called ``bn1`` or ``gn1`` as in published weights, and the shortcut."""
+
+    downsample: nn.Sequential | None
+    norm_name: Norm
+
+    def __init__(self, config: ResNet.Config) -> None:
+        super().__init__()
+        self.norm_name = config.norm
+        self.norm_frozen = config.norm_frozen
+        self.checkpointing = config.checkpointing
+
+    def add_norm(self, number: int, channels: int) -> None:
+        norm = build_norm(self.norm_name, channels, frozen=self.norm_frozen)
+        self.add_module(f"{self.norm_name}{number}", norm)
+
+    def norm(self, number: int) -> nn.Module:
+        return self.get_submodule(f"{self.norm_name}{number}")
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        if self.downsample is None:
+            return x
+        *pool, conv, norm = self.downsample
+        for layer in pool:
+            x = layer(x)
+        return conv_norm(x, conv, norm)
+
+    def residual(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _compute(self, x: Tensor) -> Tensor:
+        return F.relu_(self.residual(x).add_(self.shortcut(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._compute, x, use_reentrant=False)
+        return self._compute(x)
+
+
+class BasicBlock(_Block):
+    """Two 3x3 convolutions beside a shortcut (arXiv 1512.03385, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        config: ResNet.Config,
+        inputs: int,
+        planes: int,
+        stride: int,
+        dilation: int,
+        downsample: nn.Sequential | None,
+        conv3x3: Conv3x3,
+    ) -> None:
+        super().__init__(config)
+        self.conv1 = plain_conv3x3(inputs, planes, stride, dilation, 1)
+        self.add_norm(1, planes)
+        self.conv2 = conv3x3(planes, planes, 1, 1, 1)
+        self.add_norm(2, planes)
+        self.downsample = downsample
+
+    def residual(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, before the shortcut is added."""
+        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
+        return conv_norm(x, self.conv2, self.norm(2))
+
+
+class Bottleneck(_Block):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut (arXiv 1512.03385, figure 5; arXiv 1611.05431, figure 3c)."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        config: ResNet.Config,
+        inputs: int,
+        planes: int,
+        stride: int,
+        dilation: int,
+        downsample: nn.Sequential | None,
+        conv3x3: Conv3x3,
+    ) -> None:
+        super().__init__(config)
+        width = planes * config.base_width // 64 * config.groups
+        first, second = (stride, 1) if config.style == "caffe" else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, width, 1, first, bias=False)
+        self.add_norm(1, width)
+        self.conv2 = conv3x3(width, width, second, dilation, config.groups)
+        self.add_norm(2, width)
+        self.conv3 = nn.Conv2d(width, planes * self.expansion, 1, bias=False)
+        self.add_norm(3, planes * self.expansion)
+        self.downsample = downsample
+
+    def residual(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, 4 planes, H', W']``, before the shortcut is added."""
+        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
+        x = conv_norm(x, self.conv2, self.norm(2), relu=True)
+        return conv_norm(x, self.conv3, self.norm(3))
+
+
+def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
+    """One stage of residual blocks.
+
+    Args:
+        config: the network it belongs to.
+        stage: 1 to 4.
+        inputs: channels it is given.
+        conv3x3: makes the spatial convolution of each block (deformable convolution fits in here).
+    """
+    kind = BasicBlock if config.depth < 50 else Bottleneck
+    planes = 64 * 2 ** (stage - 1)
+    outputs = planes * kind.expansion
+    stride, dilation = config.strides[stage - 1], config.dilations[stage - 1]
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)] if config.avg_down else []
+        conv = nn.Conv2d(inputs, outputs, 1, 1 if config.avg_down else stride, bias=False)
+        norm = build_norm(config.norm, outputs, frozen=config.norm_frozen)
+        downsample = nn.Sequential(*pool, conv, norm)
+    first = kind(config, inputs, planes, stride, dilation, downsample, conv3x3)
+    others = [
+        kind(config, outputs, planes, 1, dilation, None, conv3x3) for _ in range(BLOCKS[config.depth][stage - 1] - 1)
+    ]
+    return nn.Sequential(first, *others)
+
+
+def _deep_stem(config: ResNet.Config) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs, stride in ((3, 32, 2), (32, 32, 1), (32, 64, 1)):
+        layers += [
+            plain_conv3x3(inputs, outputs, stride, 1, 1),
+            build_norm(config.norm, outputs, frozen=config.norm_frozen),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

@@ -1,0 +1,101 @@
+"""Feature pyramid.
+
+Feature Pyramid Networks for Object Detection, arXiv 1612.03144, 2016; the extra coarse levels of RetinaNet, arXiv
+1708.02002, and FCOS, arXiv 1904.01355.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.config import Config as BaseConfig
+
+
+class FPN(nn.Module):
+    """Top-down pathway with lateral connections (arXiv 1612.03144, section 3 and figure 3).
+
+    ``P_k = conv3x3(M_k)`` with ``M_k = conv1x1(C_k) + nearest(M_{k+1})``, resized to exactly the size of ``C_k``.
+    Parameters are named as in published MMDetection weights.
+
+    Attributes:
+        channels: of each returned map.
+        strides: input pixels per cell of each returned map.
+    """
+
+    class Config(BaseConfig):
+        kind: Literal["fpn"] = "fpn"
+        out_channels: int = Field(default=256, ge=1)
+        levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
+        start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
+        end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
+        # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
+        # from the backbone's last map, its lateral, or the last output
+        extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
+        relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
+        norm: Norm | None = None
+        norm_on_lateral: bool = True
+
+    def __init__(self, config: Config, channels: Sequence[int], strides: Sequence[int]) -> None:
+        """Build for a backbone that returns maps of these ``channels`` and ``strides``.
+
+        Raises:
+            ValueError: no backbone map lies between ``start`` and ``end``, or there are more than ``levels``.
+        """
+        super().__init__()
+        self.config = config
+        self.end = len(channels) if config.end is None else config.end
+        used = list(channels[config.start : self.end])
+        if not used or self.end > len(channels):
+            raise ValueError(f"start {config.start} and end {self.end} do not fit {len(channels)} backbone maps")
+        if config.levels < len(used):
+            raise ValueError(f"levels is {config.levels}, but {len(used)} backbone maps are used; set neck.end")
+        self.extras = config.levels - len(used)
+        out = config.out_channels
+        lateral_norm = config.norm if config.norm_on_lateral else None
+        self.lateral_convs = nn.ModuleList(ConvNorm(c, out, 1, norm=lateral_norm, relu=False) for c in used)
+        convs = [ConvNorm(out, out, 3, norm=config.norm, relu=False) for _ in used]
+        if config.extra != "pool":
+            for index in range(self.extras):
+                inputs = used[-1] if index == 0 and config.extra == "on_input" else out
+                convs.append(ConvNorm(inputs, out, 3, stride=2, norm=config.norm, relu=False))
+        self.fpn_convs = nn.ModuleList(convs)
+        base = list(strides[config.start : self.end])
+        self.strides = tuple(base + [base[-1] * 2 ** (index + 1) for index in range(self.extras)])
+        self.channels = (out,) * config.levels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Pyramid maps, finest first.
+
+        Args:
+            features: the backbone's maps, each ``[N, C_i, H_i, W_i]``, finest first.
+
+        Returns:
+            ``levels`` maps ``[N, out_channels, H, W]``; each extra one halves the size, rounded up.
+        """
+        used = features[self.config.start : self.end]
+        merged = [conv(feature) for conv, feature in zip(self.lateral_convs, used, strict=True)]
+        for index in range(len(merged) - 1, 0, -1):
+            finer = merged[index - 1]
+            merged[index - 1] = finer.add_(F.interpolate(merged[index], size=finer.shape[-2:], mode="nearest"))
+        outputs = [conv(lateral) for conv, lateral in zip(self.fpn_convs[: len(merged)], merged, strict=True)]
+        if self.config.extra == "pool":
+            for _ in range(self.extras):
+                outputs.append(F.max_pool2d(outputs[-1], 1, 2))
+            return outputs
+        source = {"on_input": used[-1], "on_lateral": merged[-1], "on_output": outputs[-1]}[self.config.extra]
+        for index, conv in enumerate(self.fpn_convs[len(merged) :]):
+            if index > 0:
+                source = F.relu(outputs[-1]) if self.config.relu_before_extra else outputs[-1]
+            outputs.append(conv(source))
+        return outputs

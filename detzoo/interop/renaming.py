@@ -1,0 +1,80 @@
+"""Published parameter names -> ours, by a table of regular expressions, and a strict load through it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import Tensor, nn
+
+Table = Sequence[tuple[str, str]]
+
+_COUNTER = "num_batches_tracked"  # of batch normalization; unused with a fixed momentum, absent from old files
+
+
+def rename(name: str, table: Table) -> str:
+    """Our name of a published parameter: the first pattern found in it is replaced; no match keeps the name.
+
+    Args:
+        name: published state-dict key.
+        table: (regular expression, replacement) pairs, tried in order.
+    """
+    for pattern, replacement in table:
+        renamed, count = re.subn(pattern, replacement, name, count=1)
+        if count:
+            return renamed
+    return name
+
+
+def load_renamed(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> None:
+    """Copy a published state dict into ``module``; every name and shape must fit, or nothing is changed.
+
+    Batch normalization's step counters may be missing or left over: nothing is computed from them.
+
+    Args:
+        module: where the weights go; its devices and dtypes stay.
+        weights: published name -> tensor.
+        table: see `rename`.
+
+    Raises:
+        ValueError: two names become the same one, or parameters are missing, left over, or of another shape; the
+            message counts each and lists the first ten.
+    """
+    ours = module.state_dict()
+    given: dict[str, Tensor] = {}
+    source: dict[str, str] = {}
+    clashes = []
+    for published, value in weights.items():
+        name = rename(published, table)
+        if name in given:
+            clashes.append(f"{source[name]} and {published} both become {name}")
+        given[name], source[name] = value, published
+    counters = {name for name in (*ours, *given) if name.rpartition(".")[2] == _COUNTER}
+    missing = [name for name in ours if name not in given and name not in counters]
+    left_over = [
+        source[name] if source[name] == name else f"{source[name]} (as {name})"
+        for name in given
+        if name not in ours and name not in counters
+    ]
+    misshapen = [
+        f"{source[name]} {list(value.shape)}, needs {list(ours[name].shape)}"
+        for name, value in given.items()
+        if name in ours and value.shape != ours[name].shape
+    ]
+    problems = [
+        *_section("ambiguous", clashes),
+        *_section("missing", missing),
+        *_section("left over", left_over),
+        *_section("of another shape", misshapen),
+    ]
+    if problems:
+        raise ValueError("\n".join([f"these weights do not fit {type(module).__name__}:", *problems]))
+    module.load_state_dict({name: given.get(name, value) for name, value in ours.items()})
+
+
+def _section(what: str, lines: Iterable[str], most: int = 10) -> list[str]:
+    lines = list(lines)
+    if not lines:
+        return []
+    more = [f"    ... and {len(lines) - most} more"] if len(lines) > most else []
+    return [f"  {len(lines)} {what}:", *(f"    {line}" for line in lines[:most]), *more]

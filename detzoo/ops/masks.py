@@ -1,0 +1,95 @@
+"""Instance masks between a grid spanning each box and the canvas of the image.
+
+Mask R-CNN (arXiv:1703.06870), section 3: a mask head predicts an m x m grid per box; training targets are the
+ground truth pooled to that grid, results are the grid resized to the box.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+CHUNK = 1 << 24  # pixels of float32 canvas held at once while pasting, 64 MiB
+
+
+def paste(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float = 0.5) -> Tensor:
+    """Resize mask crops to their boxes and binarize them.
+
+    The crop is sampled bilinearly at every pixel centre of the canvas, and is zero outside of its grid, which is what
+    ``grid_sample(align_corners=False, padding_mode="zeros")`` computes. Sampling is separable: one weight matrix per
+    box and axis and two matrix products replace the canvas-sized sampling grid.
+
+    Args:
+        crops: probabilities ``[M, m, m]``.
+        boxes: ``[M, 4]`` xyxy pixels. A box without width or height gives an empty mask.
+        canvas: ``(H, W)`` in pixels.
+        threshold: a pixel is inside where its value is at least this.
+
+    Returns:
+        bool ``[M, H, W]``.
+    """
+    height, width = canvas
+    out = torch.empty((len(crops), height, width), dtype=torch.bool, device=crops.device)
+    step = max(1, CHUNK // max(1, height * width))
+    for start in range(0, len(crops), step):
+        part = slice(start, start + step)
+        out[part] = sample(crops[part], boxes[part], (0, height), (0, width)) >= threshold
+    return out
+
+
+def sample(crops: Tensor, boxes: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Mask probabilities at the pixels of a window.
+
+    Args:
+        crops: ``[M, m, m]`` probabilities.
+        boxes: ``[M, 4]`` xyxy pixels.
+        rows: first row of the window, and the one after its last.
+        columns: likewise.
+
+    Returns:
+        float32 ``[M, rows, columns]``.
+    """
+    # reduced precision would move mask edges, so an enclosing autocast does not apply
+    with torch.autocast(crops.device.type, enabled=False):
+        boxes = boxes.float()
+        down = _weights(boxes[:, 1], boxes[:, 3], rows, crops.shape[1])
+        across = _weights(boxes[:, 0], boxes[:, 2], columns, crops.shape[2])
+        return down @ crops.float() @ across.transpose(1, 2)
+
+
+def _weights(low: Tensor, high: Tensor, span: tuple[int, int], size: int) -> Tensor:
+    """``[M, span, size]``: how much each grid line counts at each pixel centre between ``low`` and ``high`` ``[M]``."""
+    extent = (high - low).unsqueeze(1)
+    whole = extent > 0
+    centres = torch.arange(span[0], span[1], device=low.device, dtype=low.dtype) + 0.5
+    place = (centres - low.unsqueeze(1)) / extent.where(whole, 1.0) * size - 0.5
+    lines = torch.arange(size, device=low.device, dtype=low.dtype)
+    weights = (1 - (place.unsqueeze(2) - lines).abs()).clamp(min=0)
+    return weights.where(whole.unsqueeze(2), 0.0)
+
+
+def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tensor:
+    """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
+
+    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
+    first clipped to the canvas. Costs one float copy of ``masks`` and the sum of the box areas.
+
+    Args:
+        masks: bool ``[N, G, H, W]``.
+        boxes: ``[N, S, 4]`` xyxy pixels; an empty slot of zeros is allowed and gives a meaningless target.
+        index: int64 ``[N, S]``, which of its image's G masks belongs to each RoI.
+        size: bins per side.
+
+    Returns:
+        float32 ``[N, S, size, size]`` of 0 and 1.
+    """
+    images, slots, height, width = masks.shape
+    edges = torch.tensor([width, height, width, height], device=boxes.device, dtype=torch.float32)
+    with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
+        clipped = torch.minimum(boxes.float().clamp(min=0), edges)
+        owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
+        rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
+        planes = masks.reshape(images * slots, 1, height, width).float()
+        pooled = roi_align(planes, rois, size, 1.0, 0, aligned=True)
+        return (pooled >= 0.5).float().reshape(*index.shape, size, size)

@@ -14,7 +14,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.blocks.layers import ConvNorm, Norm
-from detzoo.config import Config as BaseConfig
+from detzoo.config import Config
+
+
+class FPNConfig(Config):
+    """Settings of `FPN`."""
+
+    kind: Literal["fpn"] = "fpn"
+    out_channels: int = Field(default=256, ge=1)
+    levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
+    start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
+    end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
+    # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
+    # from the backbone's last map, its lateral, or the last output
+    extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
+    relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
+    norm: Norm | None = None
+    norm_on_lateral: bool = True
 
 
 class FPN(nn.Module):
@@ -28,20 +44,9 @@ class FPN(nn.Module):
         strides: input pixels per cell of each returned map.
     """
 
-    class Config(BaseConfig):
-        kind: Literal["fpn"] = "fpn"
-        out_channels: int = Field(default=256, ge=1)
-        levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
-        start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
-        end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
-        # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
-        # from the backbone's last map, its lateral, or the last output
-        extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
-        relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
-        norm: Norm | None = None
-        norm_on_lateral: bool = True
+    Config = FPNConfig
 
-    def __init__(self, config: Config, channels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(self, config: FPNConfig, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for a backbone that returns maps of these ``channels`` and ``strides``.
 
         Raises:

@@ -42,6 +42,8 @@ class Detector(nn.Module):
     """
 
     config: DetectorConfig
+    pixel_mean: Tensor
+    pixel_std: Tensor
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -1,0 +1,62 @@
+"""Anchors: boxes of fixed sizes at every cell of every feature level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from detzoo.config import Config as BaseConfig
+
+
+class Anchors(nn.Module):
+    """The anchor boxes of a feature pyramid.
+
+    Faster R-CNN, section 3.1.1 (arXiv:1506.01497). A cell's anchors are centred on ``(column, row) * stride``; of every
+    ratio r and scale s there is one of width ``stride * s / sqrt(r)`` and height ``stride * s * sqrt(r)``.
+    """
+
+    class Config(BaseConfig):
+        """Shapes of the anchors of one cell; their number follows."""
+
+        scales: tuple[float, ...] = (8.0,)  # anchor size in strides
+        ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+
+    shape: Tensor
+
+    def __init__(self, config: Anchors.Config, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.per_cell = len(config.scales) * len(config.ratios)
+        stretch = torch.tensor(config.ratios).sqrt()
+        scales = torch.tensor(config.scales)
+        half_width = (scales / stretch[:, None]).flatten() / 2
+        half_height = (scales * stretch[:, None]).flatten() / 2
+        shape = torch.stack([-half_width, -half_height, half_width, half_height], 1)
+        self.register_buffer("shape", shape, persistent=False)
+
+    def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
+        """Anchors ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
+        levels = []
+        for (height, width), stride in zip(sizes, self.strides, strict=True):
+            y = torch.arange(height, device=self.shape.device) * stride
+            x = torch.arange(width, device=self.shape.device) * stride
+            corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
+            levels.append((corner[:, :, None] + self.shape * stride).view(-1, 4))
+        return torch.cat(levels)
+
+    def inside(self, sizes: Sequence[Sequence[int]], images: Tensor, multiple: int) -> Tensor:
+        """Bool ``[N, A]``: cells within each image of ``images [N, 2]`` (height, width) padded to a ``multiple``.
+
+        The rest of the canvas belongs to larger images of the batch and is not to be learned from.
+        """
+        padded = (images + multiple - 1) // multiple * multiple
+        levels = []
+        for (height, width), stride in zip(sizes, self.strides, strict=True):
+            cells = (padded + stride - 1) // stride
+            rows = torch.arange(height, device=images.device) < cells[:, :1]
+            columns = torch.arange(width, device=images.device) < cells[:, 1:]
+            both = (rows[:, :, None] & columns[:, None, :]).unsqueeze(-1)
+            levels.append(both.expand(-1, -1, -1, self.per_cell).flatten(1))
+        return torch.cat(levels, 1)

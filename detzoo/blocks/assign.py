@@ -1,0 +1,127 @@
+"""Which anchor or proposal learns from which object, and which of them are sampled. Batched, with fixed slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detzoo.config import Config
+from detzoo.ops.boxes import coverage, pairwise_iou
+from detzoo.types import Targets
+
+_CHUNK = 16  # object slots compared at once: bounds the memory of crowded images
+
+
+class MatchConfig(Config):
+    """Thresholds of IoU matching."""
+
+    positive: float = 0.5  # least IoU of a positive
+    negative: float = 0.5  # IoU below which a box is background; between the two it is left out
+    low_quality: float | None = None  # an object's best boxes are positive from this IoU on; None: never
+    ignore: float = -1.0  # share of a box inside an ignored region above which it is left out; -1: never
+
+
+class Matches(NamedTuple):
+    """Result of matching A boxes per image.
+
+    Attributes:
+        index: int64 ``[N, A]``, object slot that a positive learns from; 0 elsewhere.
+        positive: bool ``[N, A]``.
+        negative: bool ``[N, A]``, background to be learned.
+    """
+
+    index: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+@torch.no_grad()
+def match(boxes: Tensor, usable: Tensor, targets: Targets, config: MatchConfig) -> Matches:
+    """Match boxes to the object of highest IoU.
+
+    Faster R-CNN, section 3.1.2 (arXiv:1506.01497). With ``low_quality`` every box that has an object's highest IoU is
+    given to that object; among several objects the one in the last slot wins.
+
+    Args:
+        boxes: ``[A, 4]`` shared by all images (anchors) or ``[N, A, 4]`` (proposals).
+        usable: bool ``[N, A]``; other boxes are neither positive nor negative.
+        targets: objects.
+        config: thresholds.
+    """
+    slots = targets.valid.shape[1]
+    boxes = boxes.float()
+    if config.ignore >= 0:
+        usable = usable & ~_in_ignored(boxes, targets, config.ignore)
+
+    def overlaps() -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, slots, _CHUNK):
+            some = slice(start, start + _CHUNK)
+            found = pairwise_iou(targets.boxes[:, some], boxes)
+            yield start, found.masked_fill(~(targets.valid[:, some, None] & usable[:, None, :]), -1.0)
+
+    best = boxes.new_full(usable.shape, -1.0)
+    index = torch.zeros(usable.shape, dtype=torch.int64, device=boxes.device)
+    peaks = []
+    kept = list(overlaps()) if slots <= _CHUNK else None
+    for start, found in kept or overlaps():
+        value, where = found.max(dim=1)
+        better = value > best
+        best = torch.where(better, value, best)
+        index = torch.where(better, where + start, index)
+        peaks.append(found.amax(dim=2))
+    positive = usable & (best >= config.positive)
+    negative = usable & (best < config.negative)
+    if config.low_quality is not None:
+        # 2 is never reached: objects that are absent, or that touch no box at all
+        peak = torch.cat(peaks, 1)
+        peak = torch.where((peak >= config.low_quality) & (peak > 0), peak, 2.0)
+        order = torch.arange(1, slots + 1, device=boxes.device)
+        last = torch.zeros_like(index)
+        for start, found in kept or overlaps():
+            some = slice(start, start + _CHUNK)
+            last = torch.maximum(last, ((found == peak[:, some, None]) * order[some, None]).amax(dim=1))
+        index = torch.where(last > 0, last - 1, index)
+        positive = positive | (last > 0)
+        negative = negative & (last == 0)
+    return Matches(index * positive, positive, negative)
+
+
+def _in_ignored(boxes: Tensor, targets: Targets, share: float) -> Tensor:
+    """Bool ``[N, A]``: boxes that lie inside an ignored region by more than ``share``."""
+    if boxes.dim() == 2:
+        boxes = boxes.expand(len(targets.boxes), -1, -1)
+    inside = coverage(boxes.unsqueeze(1), targets.boxes.unsqueeze(2)) > share
+    return (inside & targets.ignore.unsqueeze(2)).any(dim=1)
+
+
+@torch.no_grad()
+def sample(positive: Tensor, negative: Tensor, count: int, fraction: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw ``count`` of A boxes per image at random: at most ``count * fraction`` positives, negatives for the rest.
+
+    Args:
+        positive: bool ``[N, A]``.
+        negative: bool ``[N, A]``.
+        count: number to draw.
+        fraction: largest share of positives.
+
+    Returns:
+        ``index [N, S]`` with S = min(count, A), bool ``chosen [N, S]`` (slots that hold a draw), bool ``is_positive
+        [N, S]``. Positives fill the first slots.
+    """
+    boxes = positive.shape[1]
+    few = min(int(count * fraction), boxes)
+    key = torch.rand(positive.shape, device=positive.device)
+    drawn, where = torch.where(positive, key, -1.0).topk(few, dim=1)
+    lucky = torch.zeros_like(positive).scatter(1, where, drawn >= 0)
+    rank = torch.where(lucky, key + 1, torch.where(negative, key, -1.0))
+    drawn, index = rank.topk(min(count, boxes), dim=1)
+    return index, drawn >= 0, drawn >= 1
+
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """Rows ``[N, S, ...]`` of ``values [N, A, ...]`` at ``index [N, S]``."""
+    shape = index.shape + values.shape[2:]
+    return values.gather(1, index.reshape(index.shape + (1,) * (values.dim() - 2)).expand(shape))

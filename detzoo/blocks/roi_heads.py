@@ -1,0 +1,225 @@
+"""Second-stage heads on pooled RoI features: boxes and masks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.masks import crop_targets
+from detzoo.ops.nms import select
+from detzoo.ops.ranks import mean_over_ranks
+from detzoo.ops.roi_align import Atlas, pyramid_levels, roi_align
+from detzoo.types import Detections, Images, Targets
+
+
+class RoISamples(NamedTuple):
+    """S RoI slots per image that training sees; positives fill the first ones.
+
+    Attributes:
+        boxes: ``[N, S, 4]``.
+        valid: bool ``[N, S]``.
+        positive: bool ``[N, S]``.
+        index: int64 ``[N, S]``, object slot that a positive learns from.
+        labels: int64 ``[N, S]``, its class; 0 where not positive.
+    """
+
+    boxes: Tensor
+    valid: Tensor
+    positive: Tensor
+    index: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def sample_rois(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.Config) -> RoISamples:
+    """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves."""
+    matches = match(boxes, valid, targets, config.match)
+    # every object is a proposal of its own, so that there are positives from the first step on
+    slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
+    boxes = torch.cat([targets.boxes, boxes], 1)
+    index = torch.cat([slots, matches.index], 1)
+    positive = torch.cat([targets.valid, matches.positive], 1)
+    negative = torch.cat([torch.zeros_like(targets.valid), matches.negative], 1)
+    drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives)
+    index = pick(index, drawn) * drawn_positive
+    labels = pick(targets.labels, index) * drawn_positive
+    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels)
+
+
+class BoxHead(nn.Module):
+    """Scores C classes and background for every RoI and refines its box; Fast R-CNN (arXiv:1504.08083), section 2."""
+
+    class Config(BaseConfig):
+        """Settings of `BoxHead`: its layers, what it learns from, and what it returns."""
+
+        size: int = Field(default=7, ge=1)  # bins per side of a pooled RoI
+        sampling: int = Field(default=0, ge=0)  # samples per bin and side; 0: adaptive
+        convs: int = Field(default=0, ge=0)  # 3x3 convolutions before the fully connected layers
+        channels: int = Field(default=256, ge=1)  # of the convolutions
+        norm: Norm | None = None  # of the convolutions
+        fcs: int = Field(default=2, ge=0)
+        fc_channels: int = Field(default=1024, ge=1)
+        class_agnostic: bool = False  # one box per RoI rather than one per class
+        stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+        box_loss: BoxLoss = BoxLoss()
+        match: MatchConfig = MatchConfig()
+        samples: int = Field(default=512, ge=1)  # RoIs per image in training
+        positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
+        threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
+        nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
+        detections: int = Field(default=100, ge=1)  # per image
+        candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
+
+    def __init__(self, config: BoxHead.Config, channels: int, classes: int) -> None:
+        """Build for features of ``channels`` and a number of ``classes`` without background."""
+        super().__init__()
+        self.config = config
+        self.classes = classes
+        width = channels
+        self.shared_convs = nn.ModuleList()
+        for _ in range(config.convs):
+            self.shared_convs.append(ConvNorm(width, config.channels, 3, norm=config.norm))
+            width = config.channels
+        width *= config.size**2
+        self.shared_fcs = nn.ModuleList()
+        for _ in range(config.fcs):
+            self.shared_fcs.append(nn.Linear(width, config.fc_channels))
+            width = config.fc_channels
+        self.fc_cls = nn.Linear(width, classes + 1)
+        self.fc_reg = nn.Linear(width, 4 if config.class_agnostic else 4 * classes)
+        for layer in self.shared_fcs:
+            nn.init.xavier_uniform_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
+        for layer, std in ((self.fc_cls, 0.01), (self.fc_reg, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, atlas: Atlas, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``."""
+        levels = pyramid_levels(boxes, len(atlas.strides))
+        x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        for conv in self.shared_convs:
+            x = conv(x)
+        x = x.flatten(1)
+        for layer in self.shared_fcs:
+            x = F.relu_(layer(x))
+        return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(x).view(*boxes.shape[:2], -1, 4)
+
+    def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
+        """``loss_cls``, ``loss_bbox`` and the accuracy ``acc`` in percent, over all sampled RoIs of the batch."""
+        config = self.config
+        logits, offsets = self(atlas, samples.boxes)
+        labels = torch.where(samples.positive, samples.labels, self.classes)
+        moves = self._of_class(offsets, samples.labels)
+        wanted = pick(targets.boxes, samples.index)
+        if config.box_loss.on_boxes:
+            moves = decode(samples.boxes, moves, config.stds)
+        else:
+            wanted = encode(samples.boxes, wanted, config.stds)
+        count = mean_over_ranks(samples.valid.sum(), floor=1)
+        right = ((logits.detach().argmax(-1) == labels) & samples.valid).sum()
+        return {
+            "loss_cls": class_loss(logits, labels, samples.valid) / count,
+            "loss_bbox": box_loss(moves, wanted, samples.positive.float(), config.box_loss) / count,
+            "acc": right * 100.0 / samples.valid.sum().clamp(min=1),
+        }
+
+    def detect(self, atlas: Atlas, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
+        """The best detections of each image from its proposals ``boxes [N, P, 4]``, ``valid [N, P]``."""
+        config = self.config
+        logits, offsets = self(atlas, boxes)
+        scores = logits.float().softmax(-1)[..., :-1]
+        usable = (scores > config.threshold) & valid.unsqueeze(-1)
+        pairs = torch.where(usable, scores, -1.0).flatten(1)
+        best, pair = pairs.topk(min(config.candidates, pairs.shape[1]), dim=1)
+        roi, labels = pair // self.classes, pair % self.classes
+        moves = self._of_class(pick(offsets, roi), labels)
+        refined = clip(decode(pick(boxes, roi), moves, config.stds), images.sizes)
+        order, kept = select(refined, best, best >= 0, config.nms, config.detections, groups=labels)
+        return Detections(
+            boxes=pick(refined, order) * kept.unsqueeze(-1),
+            scores=best.gather(1, order) * kept,
+            labels=labels.gather(1, order) * kept,
+            valid=kept,
+        )
+
+    def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
+        """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""
+        if self.config.class_agnostic:
+            return offsets.squeeze(2)
+        return offsets.gather(2, labels[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
+
+
+class MaskHead(nn.Module):
+    """A small fully convolutional network that gives each RoI a mask of its class; Mask R-CNN (arXiv:1703.06870)."""
+
+    class Config(BaseConfig):
+        """Settings of `MaskHead`."""
+
+        size: int = Field(default=14, ge=1)  # bins per side of a pooled RoI; masks have twice as many
+        sampling: int = Field(default=0, ge=0)
+        convs: int = Field(default=4, ge=0)
+        channels: int = Field(default=256, ge=1)
+        norm: Norm | None = None
+        class_agnostic: bool = False
+        weight: float = Field(default=1.0, ge=0)
+        threshold: float = Field(default=0.5, ge=0, le=1)  # least probability of a pixel inside
+
+    def __init__(self, config: MaskHead.Config, channels: int, classes: int) -> None:
+        """Build for features of ``channels`` and a number of ``classes``."""
+        super().__init__()
+        self.config = config
+        self.convs = nn.ModuleList()
+        width = channels
+        for _ in range(config.convs):
+            self.convs.append(ConvNorm(width, config.channels, 3, norm=config.norm))
+            width = config.channels
+        self.upsample = nn.ConvTranspose2d(width, config.channels, 2, stride=2)
+        self.conv_logits = nn.Conv2d(config.channels, 1 if config.class_agnostic else classes, 1)
+        for layer in (self.upsample, self.conv_logits):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Mask logits ``[N, R, 2 size, 2 size]`` of boxes ``[N, R, 4]`` for their classes ``labels [N, R]``."""
+        levels = pyramid_levels(boxes, len(atlas.strides))
+        x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        for conv in self.convs:
+            x = conv(x)
+        x = F.relu_(self.upsample(x)).flatten(2)
+        # only the row of the class is computed, not all classes of which one is then picked
+        row = torch.zeros_like(labels).flatten() if self.config.class_agnostic else labels.flatten()
+        weight = self.conv_logits.weight.flatten(1)[row]
+        assert self.conv_logits.bias is not None
+        logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + self.conv_logits.bias[row].unsqueeze(1)
+        return logits.view(*labels.shape, 2 * self.config.size, 2 * self.config.size)
+
+    def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int) -> dict[str, Tensor]:
+        """``loss_mask``: mean binary cross-entropy over the pixels of positives, which fill the first slots.
+
+        Raises:
+            ValueError: the targets have no masks.
+        """
+        if targets.masks is None:
+            raise ValueError("the targets have no masks: pass masks to Targets.pack, or set data.masks=true")
+        boxes, labels = samples.boxes[:, :positives], samples.labels[:, :positives]
+        positive = samples.positive[:, :positives]
+        logits = self(atlas, boxes * positive.unsqueeze(-1), labels)
+        wanted = crop_targets(targets.masks, boxes, samples.index[:, :positives], logits.shape[-1])
+        pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
+        loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels
+        return {"loss_mask": loss * self.config.weight}
+
+    def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Mask probabilities ``[N, K, m, m]`` inside each of the detected boxes ``[N, K, 4]``."""
+        return self(atlas, boxes, labels).float().sigmoid()

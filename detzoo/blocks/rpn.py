@@ -1,0 +1,146 @@
+"""Region proposal network: a small head that scores anchors on every level and refines the best into proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.nms import nms
+from detzoo.ops.ranks import mean_over_ranks
+from detzoo.types import Images, Targets
+
+STDS = (1.0, 1.0, 1.0, 1.0)
+
+# objectness logits and offsets of each level, as `RPN.forward` gives them
+RawRPN = tuple[list[Tensor], list[Tensor]]
+
+
+class Proposals(NamedTuple):
+    """P proposal slots per image, by falling score.
+
+    Attributes:
+        boxes: ``[N, P, 4]`` xyxy pixels, inside the image; zero in unused slots.
+        scores: ``[N, P]`` in [0, 1].
+        valid: bool ``[N, P]``.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    valid: Tensor
+
+
+class RPN(nn.Module):
+    """Faster R-CNN, section 3.1 (arXiv:1506.01497), shared by all levels of a pyramid (arXiv:1612.03144)."""
+
+    class Config(BaseConfig):
+        """Settings of `RPN`."""
+
+        channels: int = Field(default=256, ge=1)
+        anchors: Anchors.Config = Anchors.Config()
+        match: MatchConfig = MatchConfig(positive=0.7, negative=0.3, low_quality=0.3)
+        samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
+        positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
+        box_loss: BoxLoss = BoxLoss()
+        train_candidates: int = Field(default=2000, ge=1)  # best anchors per level that enter suppression
+        train_proposals: int = Field(default=1000, ge=1)  # proposals per image
+        candidates: int = Field(default=1000, ge=1)  # the same two outside training
+        proposals: int = Field(default=1000, ge=1)
+        nms: float = Field(default=0.7, ge=0, le=1)  # IoU
+        min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
+
+    def __init__(self, config: RPN.Config, channels: Sequence[int], strides: Sequence[int], multiple: int) -> None:
+        """Build for levels of these ``channels`` (all alike) and ``strides``, of images padded to a ``multiple``."""
+        super().__init__()
+        self.config = config
+        self.multiple = multiple
+        self.anchors = Anchors(config.anchors, strides)
+        self.conv = nn.Conv2d(channels[0], config.channels, 3, padding=1)
+        self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
+        self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
+        for layer in (self.conv, self.cls, self.reg):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> RawRPN:
+        """Objectness logits ``[N, a, H, W]`` and offsets ``[N, 4a, H, W]`` of each level, a anchors per cell."""
+        hidden = [F.relu_(self.conv(feature)) for feature in features]
+        return [self.cls(level) for level in hidden], [self.reg(level) for level in hidden]
+
+    def losses(self, raw: RawRPN, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497."""
+        config = self.config
+        logits, offsets = raw
+        sizes = [level.shape[-2:] for level in logits]
+        anchors = self.anchors(sizes)
+        matches = match(anchors, self.anchors.inside(sizes, images.sizes, self.multiple), targets, config.match)
+        index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
+        flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
+        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        where = anchors[index]
+        wanted = pick(targets.boxes, pick(matches.index, index))
+        if config.box_loss.on_boxes:
+            moves = decode(where, moves, STDS)
+        else:
+            wanted = encode(where, wanted, STDS)
+        kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
+        count = mean_over_ranks(kinds.clamp(min=1).sum())
+        return {
+            "loss_rpn_cls": binary_loss(flat.gather(1, index), positive, chosen) / count,
+            "loss_rpn_bbox": box_loss(moves, wanted, positive.float(), config.box_loss) / count,
+        }
+
+    @torch.no_grad()
+    def propose(self, raw: RawRPN, images: Images, training: bool) -> Proposals:
+        """The best anchors of each level, refined, suppressed level by level, and merged by score."""
+        config = self.config
+        logits, offsets = raw
+        most = config.train_candidates if training else config.candidates
+        limit = config.train_proposals if training else config.proposals
+        anchors = self.anchors([level.shape[-2:] for level in logits])
+        scores = [_by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        best, index = best_per_level(scores, most)
+        moves = torch.cat([_by_cell(level, 4) for level in offsets], 1)
+        count, levels, slots = best.shape
+        flat = index.flatten(1)
+        boxes = clip(decode(anchors[flat], pick(moves, flat), STDS), images.sizes)
+        size = boxes[..., 2:] - boxes[..., :2]
+        valid = (size > config.min_size).all(-1) & (best.flatten(1) >= 0)
+        by_level = (count * levels, slots)
+        keep = nms(boxes.view(*by_level, 4), best.view(by_level), valid.view(by_level), config.nms).view(valid.shape)
+        ranked = torch.where(keep, best.flatten(1), -1.0)
+        top, order = ranked.topk(min(limit, ranked.shape[1]), dim=1)
+        kept = top >= 0
+        return Proposals(pick(boxes, order) * kept.unsqueeze(-1), top.clamp(min=0), kept)
+
+
+def _by_cell(level: Tensor, width: int) -> Tensor:
+    """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
+    return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
+
+
+def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` highest of each level's scores ``[N, A_l]``, by falling score.
+
+    Returns:
+        Scores ``[N, L, K]``, -1 in slots that a small level leaves unused, and their index ``[N, L, K]`` among the
+        anchors of all levels; K is ``count`` or the size of the largest level.
+    """
+    width = min(count, max(level.shape[1] for level in scores))
+    values, indices, start = [], [], 0
+    for level in scores:  # levels differ in size: one top-k each
+        value, index = level.topk(min(width, level.shape[1]), dim=1)
+        spare = (0, width - value.shape[1])
+        values.append(F.pad(value, spare, value=-1.0))
+        indices.append(F.pad(index + start, spare))
+        start += level.shape[1]
+    return torch.stack(values, 1), torch.stack(indices, 1)

@@ -1,0 +1,69 @@
+"""Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks, arXiv:1506.01497, 2015.
+
+A region proposal network finds boxes that may hold an object; a second head classifies and refines each of them from
+features pooled inside it. Here on a feature pyramid (arXiv:1612.03144).
+
+Departures from the paper: both stages are trained together in one step; RoIAlign replaces RoI max pooling; at most
+``box_head.candidates`` (RoI, class) pairs per image enter the final suppression (the paper has no bound).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.roi_heads import BoxHead, sample_rois
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.roi_align import build_atlas
+from detzoo.types import Detections, Images, Targets
+
+
+class FasterRCNN(Detector):
+    """Two-stage detection of boxes."""
+
+    class Config(DetectorConfig):
+        """Settings of `FasterRCNN`."""
+
+        method: Literal["faster_rcnn"] = "faster_rcnn"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config()
+        rpn: RPN.Config = RPN.Config()
+        box_head: BoxHead.Config = BoxHead.Config()
+        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+
+    def __init__(self, config: FasterRCNN.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        self.roi_levels = config.roi_levels
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides, config.input.multiple)
+        self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent."""
+        features = self.neck(self.backbone(images.pixels))
+        raw = self.rpn(features)
+        losses = self.rpn.losses(raw, images, targets)
+        proposals = self.rpn.propose(raw, images, training=True)
+        samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        return losses | self.box_head.losses(atlas, samples, targets)
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input."""
+        features = self.neck(self.backbone(images.pixels))
+        proposals = self.rpn.propose(self.rpn(features), images, training=False)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        return self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.bbox_head\.", "box_head."),
+    )

@@ -1,0 +1,86 @@
+"""Mask R-CNN, arXiv:1703.06870, 2017.
+
+Faster R-CNN with a third output: a small fully convolutional network draws a mask inside every detected box. RoIAlign
+samples features at exact positions, without which the masks would be off by up to a feature cell.
+
+Departures from the paper: both stages are trained together in one step; at most ``box_head.candidates`` (RoI, class)
+pairs per image enter the final suppression (the paper has no bound).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.roi_heads import BoxHead, MaskHead, sample_rois
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.roi_align import build_atlas
+from detzoo.types import Detections, Images, Targets
+
+
+class MaskRCNN(Detector):
+    """Two-stage detection of boxes with instance masks."""
+
+    class Config(DetectorConfig):
+        """Settings of `MaskRCNN`."""
+
+        method: Literal["mask_rcnn"] = "mask_rcnn"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config()
+        rpn: RPN.Config = RPN.Config()
+        box_head: BoxHead.Config = BoxHead.Config()
+        mask_head: MaskHead.Config = MaskHead.Config()
+        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+
+    def __init__(self, config: MaskRCNN.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        self.roi_levels = config.roi_levels
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides, config.input.multiple)
+        self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
+        self.mask_head = MaskHead(config.mask_head, self.neck.channels[0], len(self.classes))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox, loss_mask``; ``acc`` is RoI accuracy in percent.
+
+        Raises:
+            ValueError: the targets have no masks.
+        """
+        features = self.neck(self.backbone(images.pixels))
+        raw = self.rpn(features)
+        losses = self.rpn.losses(raw, images, targets)
+        proposals = self.rpn.propose(raw, images, training=True)
+        samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        losses |= self.box_head.losses(atlas, samples, targets)
+        positives = int(self.box_head.config.samples * self.box_head.config.positives)
+        return losses | self.mask_head.losses(atlas, samples, targets, positives)
+
+    def detect(self, images: Images) -> Detections:
+        """Detections with mask crops, in pixels of the network input."""
+        features = self.neck(self.backbone(images.pixels))
+        proposals = self.rpn.propose(self.rpn(features), images, training=False)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        found = self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
+        height, width = images.pixels.shape[-2:]
+        return dataclasses.replace(
+            found,
+            crops=self.mask_head.crops(atlas, found.boxes, found.labels),
+            canvas=(height, width),
+            mask_threshold=self.mask_head.config.threshold,
+        )
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.bbox_head\.", "box_head."),
+        (r"^roi_head\.mask_head\.", "mask_head."),
+    )

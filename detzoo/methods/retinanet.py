@@ -1,0 +1,150 @@
+"""RetinaNet: Focal Loss for Dense Object Detection, arXiv:1708.02002, 2017.
+
+A one-stage detector: two small towers classify and refine nine anchors at every cell of a feature pyramid. The focal
+loss keeps the hundred thousand easy background anchors from drowning the few objects.
+
+Departures from the paper: L1 rather than smooth L1 on box offsets, and normalization by the positives of the whole
+batch with at least one per image, as the published weights were trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.assign import MatchConfig, match, pick
+from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.losses import BoxLoss, box_loss
+from detzoo.config import Config as BaseConfig
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.focal import focal_loss
+from detzoo.ops.nms import select
+from detzoo.ops.ranks import mean_over_ranks
+from detzoo.types import Detections, Images, Targets
+
+STDS = (1.0, 1.0, 1.0, 1.0)
+
+
+class RetinaNet(Detector):
+    """One-stage detection of boxes from anchors."""
+
+    class Head(BaseConfig):
+        """Settings of RetinaNet's head: its layers, what it learns from, and what it returns."""
+
+        convs: int = Field(default=4, ge=0)  # per tower
+        channels: int = Field(default=256, ge=1)
+        norm: Norm | None = None
+        anchors: Anchors.Config = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)))
+        match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
+        alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
+        gamma: float = Field(default=2.0, ge=0)  # focusing exponent
+        box_loss: BoxLoss = BoxLoss()
+        candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
+        threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
+        nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
+        detections: int = Field(default=100, ge=1)  # per image
+
+    class Config(DetectorConfig):
+        """Settings of `RetinaNet`."""
+
+        method: Literal["retinanet"] = "retinanet"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config(start=1, extra="on_input")
+        head: RetinaNet.Head = Field(default_factory=lambda: RetinaNet.Head())
+
+    def __init__(self, config: RetinaNet.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        head = self.head = config.head
+        self.multiple = config.input.multiple
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.anchors = Anchors(head.anchors, self.neck.strides)
+        widths = [self.neck.channels[0]] + [head.channels] * head.convs
+        self.cls_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
+        self.reg_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
+        self.cls = nn.Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
+        self.reg = nn.Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
+        for part in (self.cls_convs, self.reg_convs, self.cls, self.reg):
+            for layer in part.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.normal_(layer.weight, std=0.01)
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
+        # a prior of 1 % keeps the first steps stable (section 4.1)
+        nn.init.constant_(self.cls.get_parameter("bias"), -math.log(99))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_cls`` (focal) and ``loss_bbox``."""
+        logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
+        sizes = [level.shape[-2:] for level in logits]
+        anchors = self.anchors(sizes)
+        usable = self.anchors.inside(sizes, images.sizes, self.multiple)
+        matches = match(anchors, usable, targets, self.head.match)
+        labels = torch.where(matches.positive, pick(targets.labels, matches.index), len(self.classes))
+        count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
+        moves = torch.cat([self._by_anchor(level, 4) for level in offsets], 1)
+        wanted = pick(targets.boxes, matches.index)
+        if self.head.box_loss.on_boxes:
+            moves = decode(anchors, moves, STDS)
+        else:
+            wanted = encode(anchors, wanted, STDS)
+        flat = torch.cat([self._by_anchor(level, len(self.classes)) for level in logits], 1)
+        seen = matches.positive | matches.negative
+        return {
+            "loss_cls": focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count,
+            "loss_bbox": box_loss(moves, wanted, matches.positive.float(), self.head.box_loss) / count,
+        }
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input."""
+        logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
+        anchors = self.anchors([level.shape[-2:] for level in logits])
+        best, anchor, labels = self._candidates(logits)
+        moves = pick(torch.cat([self._by_anchor(level, 4) for level in offsets], 1), anchor)
+        boxes = clip(decode(anchors[anchor], moves, STDS), images.sizes)
+        usable = (best > self.head.threshold) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, groups=labels)
+        return Detections(
+            boxes=pick(boxes, order) * kept.unsqueeze(-1),
+            scores=best.gather(1, order) * kept,
+            labels=labels.gather(1, order) * kept,
+            valid=kept,
+        )
+
+    def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""
+        logits = [self.cls(self.cls_convs(feature)) for feature in features]
+        return logits, [self.reg(self.reg_convs(feature)) for feature in features]
+
+    def _by_anchor(self, level: Tensor, width: int) -> Tensor:
+        """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
+        return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
+
+    def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The best (anchor, class) pairs of each level: scores, anchor indices and labels, all ``[N, K]``."""
+        scores, anchors, labels, start = [], [], [], 0
+        classes = len(self.classes)
+        for level in logits:  # levels differ in size: one top-k each
+            pairs = self._by_anchor(level, classes).flatten(1)
+            best, pair = pairs.topk(min(self.head.candidates, pairs.shape[1]), dim=1)
+            scores.append(best)
+            anchors.append(pair // classes + start)
+            labels.append(pair % classes)
+            start += pairs.shape[1] // classes
+        return torch.cat(scores, 1).float().sigmoid(), torch.cat(anchors, 1), torch.cat(labels, 1)
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
+        (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
+    )

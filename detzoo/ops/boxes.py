@@ -1,0 +1,66 @@
+"""Box arithmetic. Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# exp() of a larger size change would overflow long before it could describe an object (Fast R-CNN's 1000/16)
+MAX_LOG_RATIO = math.log(1000.0 / 16.0)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Area ``[...]`` in square pixels of boxes ``[..., 4]``."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Common area of boxes ``[..., 4]`` and ``[..., 4]``, broadcast against each other."""
+    width = torch.minimum(a[..., 2], b[..., 2]) - torch.maximum(a[..., 0], b[..., 0])
+    height = torch.minimum(a[..., 3], b[..., 3]) - torch.maximum(a[..., 1], b[..., 1])
+    return width.clamp(min=0) * height.clamp(min=0)
+
+
+def iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
+    """Intersection over union of boxes ``[..., 4]`` and ``[..., 4]``, broadcast; the union is at least ``eps``."""
+    common = intersection(a, b)
+    return common / (area(a) + area(b) - common).clamp(min=eps)
+
+
+def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of every box of ``a [..., A, 4]`` with every one of ``b [..., B, 4]``: ``[..., A, B]``."""
+    return iou(a[..., :, None, :], b[..., None, :, :])
+
+
+def coverage(boxes: Tensor, regions: Tensor, eps: float = 1e-6) -> Tensor:
+    """Share of each of ``boxes [..., 4]`` that lies inside ``regions [..., 4]``, broadcast."""
+    return intersection(boxes, regions) / area(boxes).clamp(min=eps)
+
+
+def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """Boxes ``[N, K, 4]`` cut off at the borders of images of ``sizes [N, 2]`` (height, width)."""
+    limit = sizes.to(boxes.dtype)[:, [1, 0, 1, 0]].unsqueeze(1)
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
+    """Offsets that move ``anchors [..., 4]`` onto ``boxes [..., 4]``: (dx, dy, dlog w, dlog h) / ``stds``.
+
+    R-CNN, equations 6-9 (arXiv:1311.2524). Empty slots (no width or height) give finite numbers.
+    """
+    size = (anchors[..., 2:] - anchors[..., :2]).clamp(min=1e-6)
+    target = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6)
+    centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5
+    shift = ((boxes[..., :2] + boxes[..., 2:]) * 0.5 - centre) / size
+    return torch.cat([shift, (target / size).log()], -1) / boxes.new_tensor(stds)
+
+
+def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
+    """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
+    offsets = offsets.float() * offsets.new_tensor(stds, dtype=torch.float32)
+    size = anchors[..., 2:] - anchors[..., :2]
+    centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
+    half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5
+    return torch.cat([centre - half, centre + half], -1)

@@ -1,0 +1,55 @@
+"""`Recipe`: everything about one row of a published table, as data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from detzoo.config import Config
+from detzoo.detector import Detector
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.recipes.settings import Data, Schedule
+
+# a closed union: JSON, and so a checkpoint, can name these methods and nothing else
+Model = Annotated[FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+
+METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet)
+
+
+class Published(Config):
+    """Numbers printed in the published table; AP in percent."""
+
+    box_ap: float | None = None
+    mask_ap: float | None = None
+    memory_gb: float | None = None  # training, per device
+    fps: float | None = None  # inference, as the table's authors measured it
+
+
+class Weights(Config):
+    """A published weights file."""
+
+    url: str
+    sha256: str | None = None  # leading hex digits of the file's SHA-256; None: the publisher gave none
+
+
+class Recipe(Config):
+    """A model, the data and schedule that it was trained with, and what came out."""
+
+    name: str
+    model: Model
+    data: Data = Data()
+    schedule: Schedule = Schedule()
+    published: Published | None = None
+    weights: Weights | None = None
+    config: str | None = None  # path of the original framework's config file
+
+
+def method_of(recipe: Recipe) -> type[Detector]:
+    """The class that a recipe's model settings belong to."""
+    for method in METHODS:
+        if type(recipe.model) is method.__dict__["Config"]:
+            return method
+    raise TypeError(f"no method has settings of type {type(recipe.model).__qualname__}")

@@ -1,10 +1,10 @@
 from typing import Any
 
+import hotcoco
 import numpy as np
 import pycocotools.mask
 import pytest
 import torch
-from hotcoco import mask as hotmask
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -27,7 +27,7 @@ def test_crops_encode_like_their_full_canvas(canvas: tuple[int, int], threshold:
     encoded = encode_crops(crops, boxes, canvas, threshold)
     for rle, mask in zip(encoded, paste(crops, boxes, canvas, threshold).numpy(), strict=True):
         assert rle == reference(mask)
-        assert np.array_equal(hotmask.decode(rle), mask)
+        assert np.array_equal(hotcoco.mask.decode(rle), mask)
 
 
 @pytest.mark.parametrize(

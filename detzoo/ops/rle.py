@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import hotcoco
 import numpy as np
-from hotcoco import mask as hotmask
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,7 +45,7 @@ def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
 def encode_dense(masks: Tensor | NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Encode canvas-sized masks, bool ``[M, H, W]``; a tensor is copied to the host first."""
     array = masks.cpu().numpy() if isinstance(masks, Tensor) else masks
-    return [hotmask.encode(mask) for mask in array]
+    return [hotcoco.mask.encode(mask) for mask in array]
 
 
 def _window(low: float, high: float, size: int, limit: int) -> tuple[int, int]:
@@ -70,4 +70,4 @@ def _from_window(inside: NDArray[np.bool_], top: int, left: int, canvas: tuple[i
     pixels = height * width
     edges = np.concatenate([[0], changes] if len(changes) and changes[-1] == pixels else [[0], changes, [pixels]])
     counts = np.diff(edges).tolist() if pixels else [0]
-    return hotmask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
+    return hotcoco.mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)

@@ -1,0 +1,117 @@
+"""COCO's metrics: average precision of boxes and masks, and average recall of proposals.
+
+The protocol of https://cocodataset.org/#detection-eval, computed by hotcoco and equal to pycocotools. A number that the
+data cannot give, such as the AP of large objects where there are none, is -1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import hotcoco
+import numpy as np
+from numpy.typing import NDArray
+
+from detzoo.evaluate.arrays import Found, Truth
+
+SIZES = ("small", "medium", "large")  # below 32 x 32 pixels, up to 96 x 96, and above
+OUT_OF_RANGE = 1e11  # an area outside of every range: the protocol then neither counts nor misses the object
+
+
+def coco_metrics(
+    truth: Truth, found: Found, kind: Literal["box", "mask"] = "box"
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Average precision and recall over IoU 0.50 to 0.95 and at most 100 detections per image.
+
+    Equal scores in different images rank by image. Masks are sized by their own area, not their box's.
+
+    Args:
+        truth: with masks where ``kind`` is ``mask``.
+        found: likewise.
+        kind: what overlaps are measured between.
+
+    Returns:
+        ``{kind}_ap``, ``_ap50``, ``_ap75``, ``_ap_small/_medium/_large``, ``_ar1``, ``_ar10``, ``_ar100`` and
+        ``_ar_small/_medium/_large`` in [0, 1]; and for each class its ``{kind}_ap``, ``_ap50`` and ``_ar100``.
+
+    Raises:
+        ValueError: masks are asked for but not given.
+    """
+    if kind == "mask" and (truth.masks is None or found.masks is None):
+        raise ValueError("mask AP needs masks of the objects and of the detections")
+    result = _run(truth, found, kind, (1, 10, 100), by_class=True)
+    precision, recall = result["precision"], result["recall"]  # [T, R, K, A, D] and [T, K, A, D]
+    metrics = {
+        "ap": _mean(precision[..., 0, -1]),
+        "ap50": _mean(precision[0, ..., 0, -1]),
+        "ap75": _mean(precision[5, ..., 0, -1]),
+        **{f"ap_{size}": _mean(precision[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
+        **{f"ar{most}": _mean(recall[..., 0, index]) for index, most in enumerate((1, 10, 100))},
+        **{f"ar_{size}": _mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
+    }
+    per_class = [
+        {
+            f"{kind}_ap": _mean(precision[:, :, label, 0, -1]),
+            f"{kind}_ap50": _mean(precision[0, :, label, 0, -1]),
+            f"{kind}_ar100": _mean(recall[:, label, 0, -1]),
+        }
+        for label in range(len(truth.classes))
+    ]
+    return {f"{kind}_{name}": value for name, value in metrics.items()}, per_class
+
+
+def proposal_metrics(truth: Truth, found: Found) -> dict[str, float]:
+    """Average recall of boxes whatever their class, over IoU 0.50 to 0.95.
+
+    Returns:
+        ``proposal_ar100``, ``_ar300``, ``_ar1000`` for that many boxes per image, and
+        ``_ar_small/_medium/_large`` at 1000.
+    """
+    most = (100, 300, 1000)
+    recall = _run(truth, found, "box", most, by_class=False)["recall"]
+    metrics = {f"ar{count}": _mean(recall[..., 0, index]) for index, count in enumerate(most)}
+    metrics |= {f"ar_{size}": _mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)}
+    return {f"proposal_{name}": value for name, value in metrics.items()}
+
+
+def _run(
+    truth: Truth, found: Found, kind: str, most: tuple[int, ...], by_class: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Precision and recall arrays as COCO's evaluation lays them out."""
+    masks = truth.masks if kind == "mask" else None
+    objects = hotcoco.COCO.from_arrays(
+        [{"id": index + 1} for index in range(truth.images)],
+        [{"id": label + 1, "name": name} for label, name in enumerate(truth.classes)],
+        truth.image + 1,
+        truth.labels + 1,
+        _xywh(truth.boxes),
+        ids=np.arange(1, len(truth) + 1),
+        area=np.where(truth.ignore, OUT_OF_RANGE, truth.areas),
+        iscrowd=truth.crowd.astype(np.int64),
+        segmentation=list(masks) if masks is not None else None,
+    )
+    rows = np.column_stack([found.image + 1, _xywh(found.boxes), found.scores, found.labels + 1])
+    if kind == "mask":
+        results = objects.load_res(rows, segmentation=list(found.masks or ()))
+        areas = np.asarray(hotcoco.mask.area(list(found.masks or ())), dtype=np.float64)
+        results.update_anns(ids=np.arange(1, len(found) + 1), area=areas)
+    else:
+        results = objects.load_res(rows)
+    evaluation = hotcoco.COCOeval(objects, results, "segm" if kind == "mask" else "bbox")
+    evaluation.params.max_dets = list(most)
+    evaluation.params.use_cats = by_class
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays = evaluation.eval
+    assert arrays is not None  # set by accumulate
+    return arrays
+
+
+def _xywh(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of what exists; COCO marks what does not by -1."""
+    values = values[values > -1]
+    return float(values.mean()) if values.size else -1.0

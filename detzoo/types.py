@@ -165,7 +165,7 @@ class Detections(_Tensors):
         canvas: ``(H, W)`` that `masks` are pasted on; None where there are no crops.
         mask_threshold: a pixel is inside where its pasted probability is at least this.
         classes: class names by label, or None. Set by ``predict``.
-        image: uint8 RGB array ``[H, W, 3]`` the result belongs to, or None. Set by ``predict``.
+        picture: uint8 RGB array ``[H, W, 3]`` the result belongs to, or None where ``path`` can be read; see `image`.
         path: file the image came from, or None. Set by ``predict``.
     """
 
@@ -178,7 +178,7 @@ class Detections(_Tensors):
     canvas: tuple[int, int] | None = None
     mask_threshold: float = 0.5
     classes: tuple[str, ...] | None = None
-    image: Any = None
+    picture: Any = None
     path: str | Path | None = None
 
     @property
@@ -218,6 +218,15 @@ class Detections(_Tensors):
             raise TypeError("index the batch first: names belong to one image")
         labels = self.labels.tolist()
         return [self.classes[label] if self.classes else str(label) for label in labels]
+
+    @property
+    def image(self) -> Any:
+        """The picture as uint8 RGB ``[H, W, 3]``, read from ``path`` where it is not held; None where neither is set."""
+        if self.picture is not None or self.path is None:
+            return self.picture
+        from detzoo.data.images import read_image
+
+        return read_image(self.path)
 
     @property
     def masks(self) -> Tensor | None:

@@ -2,6 +2,7 @@ import contextlib
 import io
 from typing import Any
 
+import hotcoco
 import numpy as np
 import pytest
 from pycocotools import mask as reference_mask
@@ -33,7 +34,7 @@ def scene(seed: int, images: int = 5, objects: int = 40, found: int = 400, masks
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     truth_masks = box_masks(boxes) if masks else None
     if truth_masks is not None:
-        areas = np.array([float(reference_mask.area(rle)) for rle in truth_masks])
+        areas = np.array([float(hotcoco.mask.area(rle)) for rle in truth_masks])
     truth = Truth(
         images=images,
         classes=("a", "b", "c"),

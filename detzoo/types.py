@@ -221,7 +221,7 @@ class Detections(_Tensors):
 
     @property
     def image(self) -> Any:
-        """The picture as uint8 RGB ``[H, W, 3]``, read from ``path`` where it is not held; None where neither is set."""
+        """The picture as uint8 RGB ``[H, W, 3]``, read from ``path`` where it is not held; None if neither is set."""
         if self.picture is not None or self.path is None:
             return self.picture
         from detzoo.data.images import read_image

@@ -6,6 +6,9 @@ ground truth pooled to that grid, results are the grid resized to the box.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
@@ -56,6 +59,36 @@ def sample(crops: Tensor, boxes: Tensor, rows: tuple[int, int], columns: tuple[i
         down = _weights(boxes[:, 1], boxes[:, 3], rows, crops.shape[1])
         across = _weights(boxes[:, 0], boxes[:, 2], columns, crops.shape[2])
         return down @ crops.float() @ across.transpose(1, 2)
+
+
+def windows(
+    crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float = 0.5
+) -> Iterator[tuple[int, int, Tensor]]:
+    """What `paste` gives, one mask at a time and only where it can be inside; costs the sum of the box areas.
+
+    Args:
+        crops: probabilities ``[M, m, m]`` on the CPU.
+        boxes: ``[M, 4]`` xyxy pixels, finite, on the CPU.
+        canvas: ``(H, W)`` in pixels.
+        threshold: a pixel is inside where its value is at least this.
+
+    Yields:
+        First row and first column of a window on the canvas, and bool ``[rows, columns]``; all outside is empty.
+    """
+    height, width = canvas
+    for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        # every value reaches a threshold of zero, also those far from the box
+        rows = (0, height) if threshold <= 0 else _reach(top, bottom, crops.shape[1], height)
+        columns = (0, width) if threshold <= 0 else _reach(left, right, crops.shape[2], width)
+        one = slice(index, index + 1)
+        yield rows[0], columns[0], sample(crops[one], boxes[one], rows, columns)[0] >= threshold
+
+
+def _reach(low: float, high: float, size: int, limit: int) -> tuple[int, int]:
+    """The pixels that a crop reaches: those between ``low`` and ``high`` and half a grid cell around them."""
+    cell = max(high - low, 0) / size
+    first = min(max(math.floor(low - cell / 2), 0), limit)
+    return first, max(first, min(math.ceil(high + cell / 2), limit))
 
 
 def _weights(low: Tensor, high: Tensor, span: tuple[int, int], size: int) -> Tensor:

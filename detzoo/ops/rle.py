@@ -6,7 +6,6 @@ unions are in `hotcoco.mask`, which reads the same dicts.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import hotcoco
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detzoo.ops.masks import sample
+from detzoo.ops.masks import windows
 
 
 def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float = 0.5) -> list[dict[str, Any]]:
@@ -29,30 +28,14 @@ def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
     Returns:
         One dict per mask: the encoding of what `detzoo.ops.masks.paste` gives.
     """
-    height, width = canvas
-    # every value is at least a threshold of zero, also those far from the box
-    everywhere = threshold <= 0
-    encoded = []
-    for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
-        rows = (0, height) if everywhere else _window(top, bottom, crops.shape[1], height)
-        columns = (0, width) if everywhere else _window(left, right, crops.shape[2], width)
-        one = slice(index, index + 1)
-        inside = sample(crops[one], boxes[one], rows, columns)[0] >= threshold
-        encoded.append(_from_window(inside.numpy(), rows[0], columns[0], canvas))
-    return encoded
+    found = windows(crops, boxes, canvas, threshold)
+    return [_from_window(inside.numpy(), top, left, canvas) for top, left, inside in found]
 
 
 def encode_dense(masks: Tensor | NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Encode canvas-sized masks, bool ``[M, H, W]``; a tensor is copied to the host first."""
     array = masks.cpu().numpy() if isinstance(masks, Tensor) else masks
     return [hotcoco.mask.encode(mask) for mask in array]
-
-
-def _window(low: float, high: float, size: int, limit: int) -> tuple[int, int]:
-    """The pixels that a crop reaches: those between ``low`` and ``high`` and half a grid cell around them."""
-    reach = (high - low) / size / 2
-    first = min(max(math.floor(low - reach), 0), limit)
-    return first, max(first, min(math.ceil(high + reach), limit))
 
 
 def _from_window(inside: NDArray[np.bool_], top: int, left: int, canvas: tuple[int, int]) -> dict[str, Any]:

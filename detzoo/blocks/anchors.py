@@ -45,18 +45,3 @@ class Anchors(nn.Module):
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
             levels.append((corner[:, :, None] + self.shape * stride).view(-1, 4))
         return torch.cat(levels)
-
-    def inside(self, sizes: Sequence[Sequence[int]], images: Tensor, multiple: int) -> Tensor:
-        """Bool ``[N, A]``: cells within each image of ``images [N, 2]`` (height, width) padded to a ``multiple``.
-
-        The rest of the canvas belongs to larger images of the batch and is not to be learned from.
-        """
-        padded = (images + multiple - 1) // multiple * multiple
-        levels = []
-        for (height, width), stride in zip(sizes, self.strides, strict=True):
-            cells = (padded + stride - 1) // stride
-            rows = torch.arange(height, device=images.device) < cells[:, :1]
-            columns = torch.arange(width, device=images.device) < cells[:, 1:]
-            both = (rows[:, :, None] & columns[:, None, :]).unsqueeze(-1)
-            levels.append(both.expand(-1, -1, -1, self.per_cell).flatten(1))
-        return torch.cat(levels, 1)

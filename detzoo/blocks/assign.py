@@ -39,7 +39,7 @@ class Matches(NamedTuple):
 
 
 @torch.no_grad()
-def match(boxes: Tensor, usable: Tensor, targets: Targets, config: MatchConfig) -> Matches:
+def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchConfig) -> Matches:
     """Match boxes to the object of highest IoU.
 
     Faster R-CNN, section 3.1.2 (arXiv:1506.01497). With ``low_quality`` every box that has an object's highest IoU is
@@ -47,12 +47,14 @@ def match(boxes: Tensor, usable: Tensor, targets: Targets, config: MatchConfig) 
 
     Args:
         boxes: ``[A, 4]`` shared by all images (anchors) or ``[N, A, 4]`` (proposals).
-        usable: bool ``[N, A]``; other boxes are neither positive nor negative.
+        usable: bool ``[N, A]``; other boxes are neither positive nor negative. None: all.
         targets: objects.
         config: thresholds.
     """
     slots = targets.valid.shape[1]
     boxes = boxes.float()
+    if usable is None:
+        usable = torch.ones(len(targets.boxes), boxes.shape[-2], dtype=torch.bool, device=boxes.device)
     if config.ignore >= 0:
         usable = usable & ~_in_ignored(boxes, targets, config.ignore)
 

@@ -58,11 +58,10 @@ class RPN(nn.Module):
         nms: float = Field(default=0.7, ge=0, le=1)  # IoU
         min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
 
-    def __init__(self, config: RPN.Config, channels: Sequence[int], strides: Sequence[int], multiple: int) -> None:
-        """Build for levels of these ``channels`` (all alike) and ``strides``, of images padded to a ``multiple``."""
+    def __init__(self, config: RPN.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
+        """Build for levels of these ``channels`` (all alike) and ``strides``."""
         super().__init__()
         self.config = config
-        self.multiple = multiple
         self.anchors = Anchors(config.anchors, strides)
         self.conv = nn.Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
@@ -76,13 +75,12 @@ class RPN(nn.Module):
         hidden = [F.relu_(self.conv(feature)) for feature in features]
         return [self.cls(level) for level in hidden], [self.reg(level) for level in hidden]
 
-    def losses(self, raw: RawRPN, images: Images, targets: Targets) -> dict[str, Tensor]:
+    def losses(self, raw: RawRPN, targets: Targets) -> dict[str, Tensor]:
         """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497."""
         config = self.config
         logits, offsets = raw
-        sizes = [level.shape[-2:] for level in logits]
-        anchors = self.anchors(sizes)
-        matches = match(anchors, self.anchors.inside(sizes, images.sizes, self.multiple), targets, config.match)
+        anchors = self.anchors([level.shape[-2:] for level in logits])
+        matches = match(anchors, None, targets, config.match)
         index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
         flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
         moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)

@@ -41,14 +41,14 @@ class FasterRCNN(Detector):
         self.roi_levels = config.roi_levels
         self.backbone = ResNet(config.backbone)
         self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
-        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides, config.input.multiple)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent."""
         features = self.neck(self.backbone(images.pixels))
         raw = self.rpn(features)
-        losses = self.rpn.losses(raw, images, targets)
+        losses = self.rpn.losses(raw, targets)
         proposals = self.rpn.propose(raw, images, training=True)
         samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])

@@ -43,7 +43,7 @@ class MaskRCNN(Detector):
         self.roi_levels = config.roi_levels
         self.backbone = ResNet(config.backbone)
         self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
-        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides, config.input.multiple)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
         self.mask_head = MaskHead(config.mask_head, self.neck.channels[0], len(self.classes))
 
@@ -55,7 +55,7 @@ class MaskRCNN(Detector):
         """
         features = self.neck(self.backbone(images.pixels))
         raw = self.rpn(features)
-        losses = self.rpn.losses(raw, images, targets)
+        losses = self.rpn.losses(raw, targets)
         proposals = self.rpn.propose(raw, images, training=True)
         samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])

@@ -64,7 +64,6 @@ class RetinaNet(Detector):
     def __init__(self, config: RetinaNet.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         head = self.head = config.head
-        self.multiple = config.input.multiple
         self.backbone = ResNet(config.backbone)
         self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
@@ -85,10 +84,8 @@ class RetinaNet(Detector):
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls`` (focal) and ``loss_bbox``."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
-        sizes = [level.shape[-2:] for level in logits]
-        anchors = self.anchors(sizes)
-        usable = self.anchors.inside(sizes, images.sizes, self.multiple)
-        matches = match(anchors, usable, targets, self.head.match)
+        anchors = self.anchors([level.shape[-2:] for level in logits])
+        matches = match(anchors, None, targets, self.head.match)
         labels = torch.where(matches.positive, pick(targets.labels, matches.index), len(self.classes))
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
         moves = torch.cat([self._by_anchor(level, 4) for level in offsets], 1)

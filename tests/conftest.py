@@ -1,0 +1,37 @@
+"""What every test starts from: one thread per process, a matplotlib without a screen, and no test that cannot run here."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+import torch
+
+from detzoo.detector import Detector
+from detzoo.recipes.recipe import METHODS
+from tests.tiny import METHOD_IDS, tiny
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores fairly: as many threads as cores divided by test processes."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max((os.cpu_count() or 1) // processes, 1))
+
+
+@pytest.hookimpl(trylast=True)  # after -m has chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect, rather than skip, what needs a CUDA device where there is none: a skip is a test that should have run."""
+    if torch.cuda.is_available():
+        return
+    dropped = [item for item in items if item.get_closest_marker("gpu")]
+    if dropped:
+        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+        config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.fixture(params=METHODS, ids=METHOD_IDS)
+def tiny_detector(request: pytest.FixtureRequest) -> Detector:
+    """A small detector with fixed weights, one per method, on the CPU."""
+    return tiny(request.param)

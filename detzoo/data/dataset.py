@@ -1,0 +1,189 @@
+"""Images with their objects, one at a time: decoded, resized, flipped, still uint8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils import data as torch_data
+
+from detzoo.data import masks, shapes
+from detzoo.data.annotations import NO_MASK, Annotations
+from detzoo.data.images import read_image
+from detzoo.data.problems import DataError, log
+from detzoo.data.read import SplitName, read_split
+from detzoo.data.resize import fit_size, resize_to
+from detzoo.detector import Input
+from detzoo.recipes.settings import Data
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, resized and not yet padded.
+
+    Attributes:
+        pixels: uint8 ``(3, h, w)`` RGB.
+        target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
+            (M,), and ``masks`` (M, h, w) if the data is read with masks.
+        id: the data set's id of the image.
+        path: the file, or the name of a generated image.
+        original_size: height and width of the file.
+    """
+
+    pixels: Tensor
+    target: dict[str, Tensor]
+    id: int | str
+    path: str
+    original_size: tuple[int, int]
+
+
+class Dataset(torch_data.Dataset[Sample]):
+    """The images of a split that are used, in the order of the annotations.
+
+    Attributes:
+        annotations: all images and objects of the split.
+        indices: int64 ``[len]``, the row in ``annotations`` of each image that is used.
+        delivered: bool ``[M]``, objects that appear in a sample's target; others are narrower than ``data.min_box``.
+        ignored: bool ``[M]``, objects that appear there as ``ignore``: crowds, difficult ones, and with masks those
+            that have none.
+        data: the settings it was opened with.
+        input: the detector's input settings.
+        augment: whether samples vary.
+    """
+
+    def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
+        self.annotations = annotations
+        self.data, self.input, self.augment = data, input, augment
+        self.delivered: NDArray[np.bool_] = np.ones(len(annotations.boxes), dtype=bool)
+        self.ignored: NDArray[np.bool_] = annotations.crowd | annotations.ignore
+        if data.masks:
+            self.ignored = self.ignored | (annotations.mask_kind == NO_MASK)
+        self.indices = np.arange(len(annotations))
+        if augment:
+            self._choose()
+
+    def _choose(self) -> None:
+        """Leave out objects too small to learn, and images without any other."""
+        boxes, least = self.annotations.boxes, self.data.min_box
+        self.delivered = np.all(boxes[:, 2:] - boxes[:, :2] >= least, axis=1)
+        if self.data.keep_empty:
+            return
+        learned = self.annotations.image_of()[self.delivered & ~self.ignored]
+        self.indices = np.flatnonzero(np.bincount(learned, minlength=len(self.annotations)))
+        if not len(self.indices):
+            raise DataError(
+                f"no image in {self.data.root} has an object to learn: of {len(boxes)} objects "
+                f"{int(self.ignored.sum())} are ignored and {int((~self.delivered).sum())} are narrower than "
+                f"data.min_box={least:g} pixels; check data.classes, or set data.keep_empty=true"
+            )
+        left_out = len(self.annotations) - len(self.indices)
+        if left_out:
+            log.info("%d of %d images have no object to learn and are left out", left_out, len(self.annotations))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label."""
+        return self.annotations.classes
+
+    @property
+    def aspect(self) -> NDArray[np.float32]:
+        """Width over height of each used image, float32 ``[len]``."""
+        sizes = self.annotations.sizes[self.indices].astype(np.float32)
+        return sizes[:, 1] / sizes[:, 0]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image ``index``; where samples vary, always the same variation. The loader calls `sample` instead.
+
+        Raises:
+            IndexError: there is no such image.
+            ImageError: its file cannot be read.
+        """
+        index = range(len(self))[index]
+        return self.sample(index, np.random.default_rng((self._SINGLE, index)))
+
+    _SINGLE = 0x5EED
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Image ``index``, varied by what ``rng`` draws.
+
+        Raises:
+            FileNotFoundError, ImageError: its file is gone or cannot be read.
+        """
+        image = int(self.indices[index])
+        (short, long), flip = self._vary(rng)
+        picture, path = self._read(image)
+        before = picture.shape[0], picture.shape[1]
+        after = fit_size(*before, short, long, self.input.keep_ratio)
+        pixels = resize_to(picture, *after)
+        return Sample(
+            pixels=pixels.flip(2) if flip else pixels,
+            target=self._target(image, before, after, flip),
+            id=self.annotations.image_id(image),
+            path=path,
+            original_size=before,
+        )
+
+    def _vary(self, rng: np.random.Generator) -> tuple[tuple[int, int], bool]:
+        """Short and long edge to resize to, and whether to flip."""
+        sizes = self.data.sizes
+        if not self.augment or not sizes:
+            size = (self.input.short, self.input.long)
+        elif self.data.size_mode == "choice":
+            size = sizes[int(rng.integers(len(sizes)))]
+        else:
+            edges = zip(sizes[0], sizes[-1], strict=True)
+            short, long = (int(rng.integers(min(edge), max(edge) + 1)) for edge in edges)
+            size = (short, long)
+        return size, self.augment and bool(rng.random() < self.data.flip)
+
+    def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
+        name = self.annotations.files[image]
+        if self.data.kind == "shapes":
+            return shapes.picture(name), name
+        height, width = self.annotations.sizes[image].tolist()
+        path = Path(self.data.root) / name
+        return read_image(path, (height, width)), str(path)
+
+    def _target(self, image: int, before: tuple[int, int], after: tuple[int, int], flip: bool) -> dict[str, Tensor]:
+        rows = np.arange(len(self.delivered))[self.annotations.rows(image)]
+        rows = rows[self.delivered[rows]]
+        factors = np.array([after[1] / before[1], after[0] / before[0]] * 2)
+        boxes = self.annotations.boxes[rows] * factors
+        if flip:
+            boxes[:, [0, 2]] = after[1] - boxes[:, [2, 0]]
+        boxes = boxes.clip(0, [after[1], after[0]] * 2).astype(np.float32)
+        target = {
+            "boxes": torch.from_numpy(boxes),
+            "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
+            "ignore": torch.from_numpy(self.ignored[rows]),
+        }
+        if self.data.masks:
+            drawn = masks.resized(self.annotations, rows.tolist(), before, after, flip)
+            target["masks"] = torch.from_numpy(drawn)
+        return target
+
+
+def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True) -> Dataset:
+    """Read a split's annotations.
+
+    Args:
+        data: the settings, for example from `detzoo.data.source.as_data`.
+        split: ``train`` or ``val``.
+        input: the detector's input settings.
+        augment: flip and vary the size, and leave out tiny objects and images without objects, as the settings say.
+            Without it every image and object is delivered as it is.
+        strict: as in `detzoo.data.read.read_split`.
+
+    Raises:
+        ConfigError: the split has no parts, or a class is unknown.
+        FileNotFoundError: a file or folder is missing.
+        DataError: a file is broken, or nothing is left to learn from.
+    """
+    return Dataset(read_split(data, split, strict), data, input, augment)

@@ -1,0 +1,154 @@
+"""Batches from worker processes, in an order that a resumed or a distributed run repeats exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.utils import data as torch_data
+
+from detzoo.data.dataset import Dataset, Sample
+from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.types import Batch, Targets
+
+Key = tuple[int, int, int, int]  # image, seed, epoch, place in the epoch: all that a sample depends on
+
+
+class Loader:
+    """Iterating yields the `Batch`es of one epoch of one device; see `make_loader`."""
+
+    def __init__(
+        self, dataset: Dataset, batch: int, train: bool, workers: int, seed: int, rank: int, world: int
+    ) -> None:
+        self.dataset = dataset
+        self._keys = _Keys(dataset, batch, train, seed, rank, world)
+        self._loader = torch_data.DataLoader(
+            _Keyed(dataset),
+            batch_sampler=self._keys,
+            num_workers=workers,
+            collate_fn=_Collate(dataset.input.multiple),
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=train and workers > 0,
+            generator=torch.Generator(),  # its own, or else every epoch would draw from the training's random numbers
+        )
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose what the next iteration yields: epoch ``epoch``, from its batch ``start`` on."""
+        self._keys.epoch, self._keys.start = epoch, start
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch on this device."""
+        return self._keys.total
+
+    def __iter__(self) -> Iterator[Batch]:
+        item: Any
+        for item in self._loader:  # what the collate function returned, whatever torch's annotation says
+            yield Batch(**{**item, "targets": Targets(**item["targets"])})
+
+
+def make_loader(
+    dataset: Dataset, batch: int, *, train: bool, workers: int, seed: int = 0, rank: int = 0, world: int = 1
+) -> Loader:
+    """Load a data set in batches.
+
+    In training the order and each sample's variation depend only on ``seed``, the epoch (`Loader.set_epoch`) and the
+    place in it: not on the number of workers, and ``world`` devices with ``batch`` images see together what one
+    device with ``batch * world`` sees. Every image occurs ``data.repeat`` times an epoch; the last batch is filled up
+    from the epoch's first images. In evaluation all devices together see each image once, in order.
+
+    Args:
+        dataset: from `detzoo.data.dataset.open_dataset`.
+        batch: images per batch and device.
+        train: shuffle, vary and repeat.
+        workers: processes that load images; 0: this one.
+        seed: of order and variation.
+        rank: number of this device.
+        world: number of devices.
+
+    Raises:
+        ValueError: ``batch``, ``workers``, ``rank`` or ``world`` is out of range, or the data set is empty.
+    """
+    if batch < 1 or workers < 0 or not 0 <= rank < world:
+        raise ValueError(
+            f"batch={batch}, workers={workers}, rank={rank}, world={world}: batch and world start at 1, "
+            "workers at 0, and rank is below world"
+        )
+    if not len(dataset):
+        raise ValueError("the data set has no images")
+    return Loader(dataset, batch, train, workers, seed, rank, world)
+
+
+class _Keys:
+    """The keys of each batch; holds no more than an epoch's order."""
+
+    def __init__(self, dataset: Dataset, batch: int, train: bool, seed: int, rank: int, world: int) -> None:
+        self.count, self.batch, self.train = len(dataset), batch, train
+        self.seed, self.rank, self.world = seed, rank, world
+        self.repeat = dataset.data.repeat if train else 1
+        self.wide = dataset.aspect >= 1 if train and dataset.data.group_by_aspect else None
+        self.epoch = self.start = 0
+        if train:
+            self.total = -(-self.count * self.repeat // (batch * world))
+        else:
+            self.total = -(-len(range(rank, self.count, world)) // batch)
+
+    def __len__(self) -> int:
+        return self.total - self.start
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        if not self.train:
+            for images in evaluation_batches(self.count, self.batch, self.rank, self.world)[self.start :]:
+                yield [(int(image), self.seed, 0, int(image)) for image in images]
+            return
+        size = self.batch * self.world
+        order = np.random.default_rng((self.seed, self.epoch))
+        batches = training_batches(self.count, size, order, self.repeat, self.wide)
+        epoch, first = self.epoch, self.rank * self.batch
+        for number in range(self.start, len(batches)):
+            mine = batches[number, first : first + self.batch]
+            place = number * size + first
+            yield [(int(image), self.seed, epoch, place + offset) for offset, image in enumerate(mine)]
+
+
+class _Keyed(torch_data.Dataset[Sample]):
+    """A data set whose index says with which random numbers to vary the image."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: Key) -> Sample:
+        image, seed, epoch, place = key
+        # the 1 keeps these apart from the numbers that draw the order
+        return self.dataset.sample(image, np.random.default_rng((seed, epoch, place, 1)))
+
+
+class _Collate:
+    """Pads samples to one canvas, whose edges are multiples of ``multiple``; plain dicts, which torch can pin."""
+
+    def __init__(self, multiple: int) -> None:
+        self.multiple = multiple
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
+        height, width = (int(-(-edge // self.multiple) * self.multiple) for edge in sizes.amax(dim=0).tolist())
+        pixels = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
+        targets = []
+        for slot, sample in enumerate(samples):
+            _, h, w = sample.pixels.shape
+            pixels[slot, :, :h, :w] = sample.pixels
+            target = dict(sample.target)
+            if "masks" in target:
+                target["masks"] = functional.pad(target["masks"], (0, width - w, 0, height - h))
+            targets.append(target)
+        packed = Targets.pack(targets)
+        return {
+            "pixels": pixels,
+            "sizes": sizes,
+            "targets": {name: getattr(packed, name) for name in Targets.__slots__},
+            "ids": [sample.id for sample in samples],
+            "original_sizes": torch.tensor([sample.original_size for sample in samples]),
+            "paths": [sample.path for sample in samples],
+        }

@@ -1,0 +1,53 @@
+"""Which images make up each batch of an epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def training_batches(
+    count: int, size: int, rng: np.random.Generator, repeat: int = 1, wide: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """A shuffled epoch in full batches.
+
+    Every image occurs ``repeat`` times. If they do not fill the last batch, the epoch's first ones fill it up: then
+    every step has the same shape, and however the batch is cut up, no device is left without images.
+
+    Args:
+        count: images.
+        size: images per batch, of all devices together.
+        rng: draws the order.
+        repeat: passes over the images.
+        wide: bool ``[count]``; if given, batches hold only wide or only other images; what is left of both at the
+            end of the epoch goes together.
+
+    Returns:
+        int64 ``[B, size]`` image indices, ``B = ceil(count * repeat / size)``.
+    """
+    order = np.concatenate([rng.permutation(count) for _ in range(repeat)])
+    if wide is None:
+        places = np.arange(len(order))
+        whole, rest = _cut(places, size)
+    else:
+        pairs = [_cut(np.flatnonzero(wide[order] == kind), size) for kind in (True, False)]
+        whole = np.concatenate([batches for batches, _ in pairs])
+        mixed, rest = _cut(np.sort(np.concatenate([left for _, left in pairs])), size)
+        # as if images came one by one and a batch left when it was full; a mixed one leaves at the end
+        whole = np.concatenate([whole[np.argsort(whole[:, -1])], mixed])
+    if len(rest):
+        filled = np.concatenate([rest, np.resize(np.arange(len(order)), size - len(rest))])
+        whole = np.concatenate([whole, filled[None]])
+    return order[whole]
+
+
+def _cut(places: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Full batches ``[B, size]`` and what is left."""
+    full = len(places) // size * size
+    return places[:full].reshape(-1, size), places[full:]
+
+
+def evaluation_batches(count: int, size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
+    """One device's batches: every ``world``-th image, so that all devices together see each image once."""
+    mine = np.arange(rank, count, world)
+    return [mine[start : start + size] for start in range(0, len(mine), size)]

@@ -1,0 +1,122 @@
+"""One split of a data set, whatever its format, with the classes that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from detzoo.config import ConfigError, unknown
+from detzoo.data import coco, shapes, voc
+from detzoo.data.annotations import Annotations, concatenate, relabel
+from detzoo.data.problems import DataError, log
+from detzoo.recipes.settings import Data, Split
+
+SplitName = Literal["train", "val"]
+
+
+def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations:
+    """Read all parts of a split.
+
+    The labels count along ``data.classes``, or else along the names in the training annotations, so that both splits
+    agree; objects of other classes are left out.
+
+    Args:
+        data: the settings.
+        split: which half.
+        strict: refuse a name in ``data.classes`` that no annotation file of ``data`` has; else only warn, as when a
+            detector of 80 classes is evaluated on annotations of 3.
+
+    Raises:
+        ConfigError: the split has no parts, or a class is unknown (the message suggests names).
+        FileNotFoundError: a file or folder is missing.
+        DataError: a file is broken.
+    """
+    parts = _parts(data, split)
+    read = [_read(data, part, split, first) for part, first in zip(parts, _first_numbers(parts), strict=True)]
+    here = _union([part.classes for part in read])
+    if data.classes is not None:
+        classes = list(data.classes)
+        _check_classes(data, split, classes, here, strict)
+    elif split == "train" or not data.train:
+        classes = here
+    else:
+        classes = class_names(data, "train")
+        extra = [name for name in here if name not in classes]
+        if extra:
+            log.warning("val: %d classes that training does not have are left out: %s", len(extra), ", ".join(extra))
+    if not classes:
+        raise DataError(f"{split} annotations in {data.root} name no classes")
+    joined = concatenate([relabel(part, classes) for part in read])
+    if split == "val" and len(read) > 1:
+        _refuse_repeated_ids(joined)
+    return joined
+
+
+def class_names(data: Data, split: SplitName) -> list[str]:
+    """The class names in a split's annotation files, in label order. Errors as `read_split`."""
+    return _union([_names(data, part) for part in _parts(data, split)])
+
+
+def _parts(data: Data, split: SplitName) -> tuple[Split, ...]:
+    parts = data.train if split == "train" else data.val
+    if not parts:
+        raise ConfigError(
+            f"data.{split} is empty: there is nothing to {'train' if split == 'train' else 'evaluate'} on"
+        )
+    return parts
+
+
+def _first_numbers(parts: Sequence[Split]) -> list[int]:
+    """The number of each part's first generated picture, so that several parts do not repeat each other."""
+    return [sum(part.count for part in parts[:index]) for index in range(len(parts))]
+
+
+def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
+    path = Path(data.root) / part.annotations
+    if data.kind == "shapes":
+        if not part.count:
+            raise ConfigError(f"data.{split}: a shapes split needs a count of at least 1")
+        return shapes.read_shapes(split, part.count, first)
+    if data.kind == "coco":
+        return coco.read_coco(path, data.root, part.images, data.masks)
+    if data.masks:
+        raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
+    return voc.read_voc(path, data.root, part.images)
+
+
+def _names(data: Data, part: Split) -> list[str]:
+    path = Path(data.root) / part.annotations
+    if data.kind == "shapes":
+        return list(shapes.SHAPES)
+    return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)
+
+
+def _union(lists: Sequence[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(name for part in lists for name in part))
+
+
+def _check_classes(data: Data, split: SplitName, classes: Sequence[str], here: Sequence[str], strict: bool) -> None:
+    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if twice:
+        raise ConfigError(f"data.classes names {', '.join(twice)} more than once")
+    missing = [name for name in classes if name not in here]
+    if not missing:
+        return
+    other: SplitName = "val" if split == "train" else "train"
+    known = list(here)
+    if strict and (data.val if other == "val" else data.train):
+        known = _union([here, class_names(data, other)])
+    for name in missing:
+        if strict and name not in known:
+            listed = f"; the annotations have {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+            raise ConfigError(f"data.classes: {unknown(name, known, 'class of the annotations')}{listed}")
+    log.warning("%s: no annotation names %s", split, ", ".join(missing))
+
+
+def _refuse_repeated_ids(annotations: Annotations) -> None:
+    ids = [annotations.image_id(image) for image in range(len(annotations))]
+    if len(set(ids)) < len(ids):
+        seen: set[int | str] = set()
+        twice = next(number for number in ids if number in seen or seen.add(number))
+        raise DataError(f"the val parts share image ids, e.g. {twice}: results could not be told apart; join the files")

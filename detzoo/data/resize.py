@@ -1,0 +1,75 @@
+"""Image sizes and resizing, rounded as the published models were trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from detzoo.detector import Input
+
+
+def fit_size(height: int, width: int, short: int, long: int, keep_ratio: bool = True) -> tuple[int, int]:
+    """Height and width of an image after resizing, in pixels.
+
+    With ``keep_ratio`` the largest size whose edges stay within ``short`` and ``long``:
+    ``s = min(long / max(h, w), short / min(h, w))``, then ``int(h * s + 0.5), int(w * s + 0.5)``, at least 1.
+    Without it the height is ``short`` and the width is ``long``.
+
+    Raises:
+        ValueError: the image has no pixels.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"an image of {height} x {width} pixels cannot be resized")
+    if not keep_ratio:
+        return short, long
+    short, long = min(short, long), max(short, long)
+    scale = min(long / max(height, width), short / min(height, width))
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def resize_to(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
+    """Bilinear resizing with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        height, width: of the result, pixels.
+
+    Returns:
+        uint8 ``(3, height, width)``, contiguous.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # channels last in memory, where resizing is fastest
+    if (height, width) != image.shape[:2]:
+        pixels = functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
+    return pixels[0].contiguous()
+
+
+def resize(
+    image: NDArray[np.uint8], target: Input | tuple[int, int], keep_ratio: bool = True
+) -> tuple[Tensor, tuple[float, float]]:
+    """Resize an image to what a detector takes.
+
+    Args:
+        image: uint8 RGB ``(H, W, 3)``.
+        target: the detector's input settings, or ``(short, long)`` pixels.
+        keep_ratio: used with ``(short, long)``; input settings have their own.
+
+    Returns:
+        uint8 ``(3, h, w)`` and ``(w / W, h / H)``, the factors for x and y coordinates.
+
+    Raises:
+        ValueError: the array is not uint8 ``(H, W, 3)``, or has no pixels.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}")
+    if isinstance(target, Input):
+        short, long, keep_ratio = target.short, target.long, target.keep_ratio
+    else:
+        short, long = target
+    before = image.shape[0], image.shape[1]
+    height, width = fit_size(*before, short, long, keep_ratio)
+    if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither
+        image = image.copy()
+    return resize_to(image, height, width), (width / before[1], height / before[0])

@@ -31,18 +31,18 @@ def test_losses_reach_every_parameter(method: type[Detector], counts: tuple[int,
 
 @every_method
 def test_a_step_lowers_the_loss(method: type[Detector]):
-    detector = tiny(method).train()
+    detector = tiny(method, backbone={"depth": 18, "norm": "gn", "frozen_stages": -1}).train()
     batch = images(), targets(3, 2)
-    optimizer = torch.optim.AdamW((p for _, p in detector.trainable()), lr=2e-3)
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     torch.manual_seed(0)
     history = []
-    for _ in range(12):
+    for _ in range(10):
         optimizer.zero_grad()
         loss = total(detector(*batch))
         loss.backward()
         optimizer.step()
         history.append(loss.item())
-    assert history[-1] < 0.75 * history[0]
+    assert min(history[-3:]) < 0.6 * history[0]
 
 
 @every_method

@@ -1,0 +1,233 @@
+"""`evaluate`: run a detector over a data set and measure it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from detzoo.config import ConfigError, unknown
+from detzoo.data.annotations import NO_MASK, Annotations
+from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.loader import make_loader
+from detzoo.data.problems import DataError
+from detzoo.data.read import SplitName, read_split
+from detzoo.data.source import as_data
+from detzoo.detector import Detector
+from detzoo.evaluate.arrays import Found, Truth
+from detzoo.evaluate.coco import coco_metrics, proposal_metrics
+from detzoo.evaluate.explain import class_notes, zero_notes
+from detzoo.evaluate.gather import (
+    ImageResult,
+    found_arrays,
+    image_order,
+    image_result,
+    merge,
+    share,
+    truth_arrays,
+)
+from detzoo.evaluate.inference import detect_on_host
+from detzoo.evaluate.report import Report
+from detzoo.evaluate.voc import voc_metrics
+from detzoo.recipes.settings import Data
+
+Metric = Literal["coco", "voc", "voc07", "proposals"]
+METRICS: tuple[Metric, ...] = ("coco", "voc", "voc07", "proposals")
+AHEAD = 64  # images whose masks may wait to be encoded while the device works on the next ones
+
+
+def evaluate(
+    detector: Detector,
+    data: Dataset | Data | Mapping[str, Any] | str | Path,
+    *,
+    split: SplitName = "val",
+    batch: int = 4,
+    device: torch.device | str | None = None,
+    out: str | Path | None = None,
+    metric: Metric | None = None,
+    progress: bool = True,
+    workers: int = 2,
+    together: bool = True,
+) -> Report:
+    """Measure a detector on annotated images.
+
+    Classes are matched by name: a detector that knows more is measured on those of the data, and classes that it does
+    not know count as not found. Masks are measured where both the detector and the annotations have them. COCO files
+    are measured as pycocotools does, which counts objects marked ``ignore``; elsewhere (VOC's difficult ones) such
+    objects neither count as found nor as missed.
+
+    Args:
+        detector: the training flags of its modules are left as they are.
+        data: anything `detzoo.data.source.as_data` takes, or an open data set that does not vary its images.
+        split: ``train`` or ``val``; not used with an open data set.
+        batch: images per network call.
+        device: where to compute; the detector is moved there. None: where it is.
+        out: a ``.json`` file, or a folder to write ``report.json`` into.
+        metric: ``coco`` (boxes, masks), ``voc`` (area under the curve), ``voc07`` (11 points) or ``proposals``
+            (recall whatever the class). None: what the data's settings say.
+        progress: show a progress bar on a terminal.
+        workers: processes that load images; 0: this one.
+        together: in a distributed run every rank calls and takes a part of the images, and all get the same report.
+            False: this process alone looks at every image, and no other has to call.
+
+    Raises:
+        ConfigError: the data or the metric is unknown.
+        FileNotFoundError: a file of the data is missing.
+        ValueError: a number is out of range, or a file is broken; the message names it.
+    """
+    if metric is not None and metric not in METRICS:
+        raise ConfigError(f"metric: {unknown(metric, METRICS, 'metric')}; there are {', '.join(METRICS)}")
+    dataset, reread = _open(detector, data, split)
+    chosen: Metric = metric or dataset.data.metric
+    if device is not None:
+        detector.to(device)
+    several = together and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    order = image_order(dataset.annotations, dataset.indices)
+    started = time.perf_counter()
+    mine = _detect(detector, dataset, order, chosen, batch, workers, several, progress)
+    results = merge(mine, several)
+    seconds = time.perf_counter() - started
+    report: Report | Exception | None = None
+    if results is not None:
+        try:
+            masked = dataset.annotations
+            wanted = chosen == "coco" and any(result.masks is not None for result in results.values())
+            if wanted and reread is not None and not masked.mask_kind.any():
+                masked = _with_masks(masked, reread, split)
+            report = _measure(detector, dataset, masked, order, results, chosen, seconds)
+            if out is not None:
+                report.save(out)
+        except Exception as error:  # the other ranks wait for an answer
+            if not several:
+                raise
+            report = error
+    report = share(report, several)
+    if isinstance(report, Exception):
+        raise report
+    assert report is not None  # rank 0 has set it
+    return report
+
+
+def _open(
+    detector: Detector, data: Dataset | Data | Mapping[str, Any] | str | Path, split: SplitName
+) -> tuple[Dataset, Data | None]:
+    """The images to look at, loaded without masks, and the settings to read the annotations again with masks."""
+    if isinstance(data, Dataset):
+        if data.augment:
+            raise ValueError("the data set varies its images; open it with augment=False to evaluate on it")
+        # masks are measured from the annotations: the loader need not draw them
+        light = copy.copy(data)
+        light.data = data.data.replace(masks=False)
+        return light, None
+    settings = as_data(data)
+    opened = open_dataset(settings.replace(masks=False), split, detector.config.input, False, strict=False)
+    return opened, settings.replace(masks=True)
+
+
+def _with_masks(annotations: Annotations, settings: Data, split: SplitName) -> Annotations:
+    """The same annotations with masks, or as they are where the files have none."""
+    try:
+        return read_split(settings, split, strict=False)
+    except (DataError, ConfigError):
+        return annotations
+
+
+def _detect(
+    detector: Detector,
+    dataset: Dataset,
+    order: NDArray[np.int64],
+    metric: Metric,
+    batch: int,
+    workers: int,
+    several: bool,
+    progress: bool,
+) -> dict[int, ImageResult]:
+    """This rank's share of the images."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
+    loader = make_loader(dataset, batch, train=False, workers=workers, rank=rank, world=world)
+    number_of = {dataset.annotations.image_id(int(image)): number for number, image in enumerate(order)}
+    label_of = _label_table(detector, dataset, metric)
+    results: dict[int, ImageResult] = {}
+    waiting: deque[tuple[int, Future[ImageResult]]] = deque()
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not (progress and rank == 0))
+    # masks are encoded on another core while the network looks at the next images
+    with bar, ThreadPoolExecutor(1) as pool:
+        task = bar.add_task("Evaluating", total=len(loader))
+        for item in loader:
+            found = detect_on_host(detector, item.pixels, item.sizes)
+            sizes, originals = item.sizes.tolist(), item.original_sizes.tolist()
+            for index, image in enumerate(item.ids):
+                job = pool.submit(image_result, found[index], label_of, sizes[index], originals[index])
+                waiting.append((number_of[image], job))
+            while len(waiting) > AHEAD:
+                number, job = waiting.popleft()
+                results[number] = job.result()
+            bar.advance(task)
+        results.update((number, job.result()) for number, job in waiting)
+    return results
+
+
+def _label_table(detector: Detector, dataset: Dataset, metric: Metric) -> NDArray[np.int64]:
+    """The data's label by the detector's label, -1 where the data has no such class; proposals have none."""
+    if metric == "proposals":
+        return np.zeros(len(detector.classes), dtype=np.int64)
+    known = {name: label for label, name in enumerate(dataset.classes)}
+    return np.array([known.get(name, -1) for name in detector.classes], dtype=np.int64)
+
+
+def _measure(
+    detector: Detector,
+    dataset: Dataset,
+    masked: Annotations,
+    order: NDArray[np.int64],
+    results: Mapping[int, ImageResult],
+    metric: Metric,
+    seconds: float,
+) -> Report:
+    """Numbers, table and notes; ``masked`` are the annotations to take masks from."""
+    found = found_arrays(results)
+    # pycocotools overwrites a file's `ignore` by its `iscrowd`; published COCO numbers are measured that way
+    honour = dataset.data.kind != "coco" or metric in ("voc", "voc07")
+    truth = truth_arrays(dataset.annotations, order, honour)
+    counted = ~(truth.crowd | truth.ignore)
+    objects = np.bincount(truth.labels[counted], minlength=len(truth.classes)).tolist()
+    detections = np.bincount(found.labels, minlength=len(truth.classes)).tolist()
+    notes, table = [], []
+    if metric == "proposals":
+        main, metrics = "proposal_ar1000", proposal_metrics(truth, found)
+    else:
+        notes += class_notes(detector.classes, dataset.classes)
+        main = "box_ap" if metric == "coco" else "box_ap50"
+        metrics, rows = _class_metrics(truth, found, metric)
+        if metric == "coco" and found.masks is not None:
+            if (masked.mask_kind != NO_MASK).any():
+                more, others = coco_metrics(truth_arrays(masked, order, honour, masks=True), found, "mask")
+                metrics |= more
+                rows = [first | second for first, second in zip(rows, others, strict=True)]
+            else:
+                notes.append("the detector gives masks but the annotations have none: only boxes are measured")
+        table = [
+            {"name": name, "objects": objects[label], "detections": detections[label], **rows[label]}
+            for label, name in enumerate(truth.classes)
+        ]
+    if metrics[main] <= 0:
+        notes += zero_notes(truth, found, list(results.values()))
+    return Report(metrics, table, main, metric, truth.images, sum(objects), seconds, notes)
+
+
+def _class_metrics(truth: Truth, found: Found, metric: Metric) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Box numbers of all classes together, and of each."""
+    if metric == "coco":
+        return coco_metrics(truth, found, "box")
+    return voc_metrics(truth, found, mode="11point" if metric == "voc07" else "area")

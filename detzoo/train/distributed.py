@@ -1,0 +1,137 @@
+"""Several devices or nodes, one process each, started by ``torchrun`` or ``accelerate launch``.
+
+Both launchers describe the run in the same environment variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
+MASTER_PORT), which is all that is read here.
+
+What is equal. W ranks with a batch of B compute the gradient that one rank computes with a batch of W x B, up to
+rounding, when the ranks' batches together hold the same images on canvases of the same size, every loss divides by
+`detzoo.ops.ranks.mean_over_ranks` of its count (or is a mean over images), and no layer mixes images (batch norm in
+training mode sees its rank's images only). The losses written to the log are means over ranks, and so equal too.
+
+What is not: anything drawn at random, as each rank draws its own; and with ``accumulate`` the normalizer is that of one
+step, so A steps of B images weigh each step alike, where one step of A x B images would weigh each positive alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+# rank 0 validates while the others wait for it
+PATIENCE = timedelta(hours=4)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process's place in the run.
+
+    Attributes:
+        rank: number of this process, from 0.
+        world: number of processes.
+        device: what this process computes on.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that prints, validates and writes files."""
+        return self.rank == 0
+
+    def wrap(self, detector: nn.Module) -> nn.Module:
+        """The module to call in training: averages gradients over ranks, and starts all ranks from rank 0's weights."""
+        if self.world == 1:
+            return detector
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(detector, device_ids=ids, broadcast_buffers=False)
+
+    def average(self, values: Tensor) -> Tensor:
+        """Mean over ranks of a float tensor of one shape on every rank."""
+        if self.world == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values / self.world
+
+    def share(self, value: Value | None) -> Value:
+        """Rank 0's value on every rank; waits for all of them. ``value`` is not looked at elsewhere."""
+        box: list[Any] = [value]
+        if self.world > 1:
+            dist.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
+        return box[0]
+
+    def share_weights(self, module: nn.Module) -> None:
+        """Overwrite parameters and buffers with those of rank 0."""
+        if self.world > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
+
+def without_sync(module: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """A context in which backward leaves gradients unaveraged over ranks, unless it is the ``last`` of an update."""
+    if last or not isinstance(module, DistributedDataParallel):
+        return nullcontext()
+    return module.no_sync()
+
+
+@contextmanager
+def join(device: str | torch.device | None) -> Iterator[Ranks]:
+    """Take this process's place in the run that a launcher described, or be the only one.
+
+    Args:
+        device: ``None``: CUDA, else MPS, else CPU. ``"cuda"`` becomes the device of the local rank.
+
+    Raises:
+        ValueError: the device does not exist here.
+    """
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    place = pick_device(device, int(os.environ.get("LOCAL_RANK", 0)) if world > 1 else None)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    started = world > 1 and not dist.is_initialized()
+    if started:
+        backend = "nccl" if place.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE, device_id=place if place.type == "cuda" else None)
+    try:
+        yield Ranks(rank, world, place)
+    finally:
+        if started and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def pick_device(device: str | torch.device | None, local_rank: int | None = None) -> torch.device:
+    """The device to compute on: as asked for, or the best there is.
+
+    Raises:
+        ValueError: the device does not exist here.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r}: {str(error).splitlines()[0]}") from None
+    if place.type == "cuda":
+        count = torch.cuda.device_count()
+        index = place.index if place.index is not None and local_rank is None else local_rank or 0
+        if index >= count:
+            raise ValueError(f"device cuda:{index} does not exist: this machine has {count} CUDA devices")
+        place = torch.device("cuda", index)
+    if place.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' does not exist on this machine")
+    return place
+
+
+__all__ = ["Ranks", "join", "pick_device", "without_sync"]

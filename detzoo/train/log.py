@@ -1,0 +1,66 @@
+"""The run's log: one JSON object per line, complete after a resume and free of what was trained twice."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detzoo.atomic import write_atomically
+
+
+class Log:
+    """Appends records to a file; each has an ``event`` and, where it applies, ``epoch`` (1-based) and ``update``."""
+
+    def __init__(self, path: Path, done: tuple[int, int] | None = None) -> None:
+        """Begin ``path`` anew, or keep what belongs to the epochs and updates ``done``."""
+        self.path = path
+        kept = []
+        if done is not None:
+            epochs, updates = done
+            kept = [record for record in read_log(path) if record.get("update", 0) <= updates]
+            kept = [record for record in kept if record.get("event") != "epoch" or record["epoch"] <= epochs]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(path, lambda temporary: temporary.write_text(text))
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append a record; numbers that JSON has no word for become null.
+
+        Raises:
+            OSError: the disk is full; the message names the file.
+        """
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(_plain(record)) + "\n")
+        except OSError as error:
+            raise OSError(error.errno, f"could not write {self.path} ({error.strerror})") from error
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log, without a last line that was cut short; empty where there is no file."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+__all__ = ["Log", "read_log"]

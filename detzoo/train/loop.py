@@ -1,0 +1,281 @@
+"""`train`: from a recipe and data to a fitted detector."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+import detzoo
+from detzoo.atomic import write_atomically
+from detzoo.config import ConfigError, flatten, from_json, override, to_json
+from detzoo.data.dataset import open_dataset
+from detzoo.data.loader import make_loader
+from detzoo.data.source import as_data
+from detzoo.data.table import class_table
+from detzoo.detector import Detector
+from detzoo.evaluate.run import evaluate
+from detzoo.recipes.files import CheckpointError, read
+from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.zoo import build, find, load
+from detzoo.train.checkpoint import Files, State, read_state, restore
+from detzoo.train.distributed import Ranks, join
+from detzoo.train.ema import Ema
+from detzoo.train.fit import Run, Validation, fit
+from detzoo.train.heads import load_matching
+from detzoo.train.log import Log
+from detzoo.train.meter import Meter
+from detzoo.train.optimizer import learning_rate, make_optimizer
+from detzoo.train.progress import Display
+from detzoo.train.schedules import warnings
+from detzoo.train.validation import validation_losses
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What `train` leaves.
+
+    Attributes:
+        detector: with the best weights, or the last where nothing was validated; in evaluation mode.
+        history: one dict per epoch: ``epoch`` (1-based), ``update``, ``losses``, and where validated ``metrics`` and
+            ``val_losses``.
+        ended: why training ended, as a sentence.
+        out: the folder of the run.
+        best: weights of the best epoch, or None where nothing was validated.
+        last: weights of the last epoch.
+        log: one JSON object per line.
+        curves: losses, AP and learning rate as a PNG picture.
+    """
+
+    detector: Detector
+    history: list[dict[str, Any]]
+    ended: str
+    out: Path
+    best: Path | None
+    last: Path
+    log: Path
+    curves: Path
+
+
+def train(
+    recipe: str | Recipe,
+    data: Any = None,
+    out: str | Path | None = None,
+    *,
+    weights: str | Path | Mapping[str, Tensor] | None = None,
+    resume: bool = False,
+    device: str | torch.device | None = None,
+    overrides: Iterable[str] = (),
+    callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
+    progress: bool = True,
+) -> Trained:
+    """Train a detector. The classes come from the data.
+
+    Started by ``torchrun`` or ``accelerate launch`` it trains on several devices or nodes; ``out`` must then be a
+    folder that all nodes see. What is equal to one device, and what is not, is said in `detzoo.train.distributed`.
+
+    Args:
+        recipe: a name from the zoo, or a `Recipe`.
+        data: what `detzoo.data.source.as_data` takes; None: the recipe's.
+        out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
+        weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. Tensors of another shape,
+            as the head for another number of classes, are not taken, and named.
+        resume: go on with the run in ``out`` exactly where it stopped; ``schedule.epochs`` may have grown.
+        device: None: CUDA, else MPS, else CPU.
+        overrides: ``a.b.c=value`` settings, applied last.
+        callbacks: called with every record of the log.
+        progress: show a progress bar.
+
+    Returns:
+        The detector with the best weights, its history and the files.
+
+    Raises:
+        ConfigError: a setting or name that does not exist.
+        FileExistsError: ``out`` holds a run already and ``resume`` is not set.
+        FileNotFoundError: data, weights or the run to resume are not there.
+        CheckpointError: the run to resume is damaged or was another one.
+        NonFiniteLoss: a loss became NaN or infinite; the message names it, the step and the images.
+        SaveError: a checkpoint could not be written; the previous one is still there.
+        KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
+    """
+    recipe = _settle(recipe, data, overrides)
+    with join(device) as ranks, Display(ranks.first, progress) as display:
+        files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
+        contents = read_state(files.state) if resume else None
+        if contents is not None:
+            _same_run(recipe, contents, files.state, display)
+        dataset = open_dataset(recipe.data, "train", recipe.model.input, True)
+        rows = [tuple(row) for row in class_table(dataset)]
+        display.classes(rows)
+        loader = make_loader(
+            dataset,
+            recipe.schedule.batch,
+            train=True,
+            workers=recipe.data.workers,
+            seed=recipe.schedule.seed,
+            rank=ranks.rank,
+            world=ranks.world,
+        )
+        if not len(loader):
+            raise ValueError(
+                f"the training data does not fill one batch of {recipe.schedule.batch} images on every device"
+            )
+        detector = _detector(recipe, dataset.classes, None if resume else weights, display).to(ranks.device)
+        state, lr = _state(detector, recipe, ranks, display)
+        for remark in warnings(recipe.schedule, -(-len(loader) // recipe.schedule.accumulate)):
+            display.say(remark)
+        done = None
+        if contents is not None:
+            restore(state, contents, files.state, len(loader))
+            done = (state.position.epoch, state.position.update)
+            display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
+        log = None
+        if ranks.first:
+            write_atomically(files.out / "recipe.json", lambda path: path.write_text(to_json(recipe) + "\n"))
+            log = Log(files.log, done)
+        run = Run(
+            state=state,
+            schedule=recipe.schedule,
+            loader=loader,
+            ranks=ranks,
+            lr=lr,
+            files=files,
+            display=display,
+            log=log,
+            validate=_validator(recipe, ranks, display),
+            callbacks=callbacks,
+            window=1 if ranks.device.type == "cpu" else 20,
+        )
+        run.record(_start(recipe, rows, ranks, state))
+        ended = fit(run)
+        display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
+        return _result(state, files, ranks, ended)
+
+
+def _settle(recipe: str | Recipe, data: Any, overrides: Iterable[str]) -> Recipe:
+    """The recipe with the data and overrides of this run."""
+    settled = find(recipe) if isinstance(recipe, str) else recipe
+    if data is not None:
+        settled = settled.replace(data=as_data(data))
+    return override(settled, overrides)
+
+
+def _folder(out: str | Path | None, name: str, resume: bool) -> Path:
+    if out is None:
+        found = free = Path("runs") / name
+        number = 1
+        while (free / "last.state").exists():
+            found, number = free, number + 1
+            free = Path("runs") / f"{name}-{number}"
+        return found if resume else free
+    folder = Path(out)
+    if (folder / "last.state").exists() and not resume:
+        raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
+    return folder
+
+
+def _same_run(recipe: Recipe, contents: Mapping[str, Any], path: Path, display: Display) -> None:
+    """Refuse to resume with another model; name every other setting that changed."""
+    try:
+        before, now = flatten(from_json(Recipe, contents["recipe"])), flatten(recipe)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    changed = {key: (before.get(key), now.get(key)) for key in {**before, **now} if before.get(key) != now.get(key)}
+    lines = [f"{key}: {then!r} -> {value!r}" for key, (then, value) in changed.items()]
+    if any(key.startswith("model.") for key in changed):
+        raise CheckpointError(f"{path} was written by another model: {'; '.join(lines)}")
+    if lines:
+        display.say(f"settings that changed since the run was stopped: {'; '.join(lines)}")
+
+
+def _detector(
+    recipe: Recipe, classes: Sequence[str], weights: str | Path | Mapping[str, Tensor] | None, display: Display
+) -> Detector:
+    """A detector for ``classes``, the same on every rank, with all that fits of ``weights``."""
+    torch.manual_seed(recipe.schedule.seed)
+    detector = build(recipe, classes=classes)
+    if weights is None:
+        return detector
+    source = None if isinstance(weights, Mapping) else load(weights)
+    tensors = source.state_dict() if source is not None else cast("Mapping[str, Tensor]", weights)
+    for line in load_matching(detector, tensors, classes, source.classes if source is not None else None):
+        display.say(line)
+    return detector
+
+
+def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -> tuple[State, float]:
+    """The state of a run at its start, and its learning rate."""
+    schedule = recipe.schedule
+    lr = learning_rate(schedule, ranks.world)
+    display.say(lr.why)
+    optimizer, unused = make_optimizer(detector, schedule, lr.value)
+    for pattern in unused:
+        display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
+    scaler = GradScaler(ranks.device.type, enabled=schedule.autocast == "fp16")
+    ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
+    return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
+
+
+def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Detector], Validation] | None:
+    """A function that measures loss and AP on the validation images."""
+    if not recipe.schedule.evaluate_every:
+        return None
+    if not recipe.data.val:
+        display.say("there are no validation images (data.val), so no epoch is known to be best")
+        return None
+    dataset = open_dataset(recipe.data, "val", recipe.model.input, False)
+    batch, workers = recipe.schedule.batch, recipe.data.workers
+    loader = make_loader(dataset, batch, train=False, workers=workers, seed=0, rank=0, world=1)
+
+    def validate(detector: Detector) -> Validation:
+        losses = validation_losses(detector, loader, ranks.device, recipe.schedule.autocast)
+        report = evaluate(detector.eval(), data=recipe.data, batch=batch)
+        return Validation(dict(report.metrics), losses)
+
+    return validate
+
+
+def _start(recipe: Recipe, rows: Sequence[Sequence[Any]], ranks: Ranks, state: State) -> dict[str, Any]:
+    """The first record of a run, or of its continuation."""
+    return {
+        "event": "resume" if state.position.update else "start",
+        "update": state.position.update,
+        "recipe": recipe.model_dump(mode="json"),
+        "classes": [dict(zip(("name", "images", "objects", "ignored"), row, strict=True)) for row in rows],
+        "devices": f"{ranks.world} x {ranks.device.type}",
+        "versions": {"detzoo": detzoo.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def _verdict(state: State) -> str:
+    if state.best.value is None:
+        return ""
+    return f"best box AP {state.best.value:.4f} after epoch {state.best.epoch + 1}; "
+
+
+def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:
+    """The best weights on every rank."""
+    detector = state.result
+    best = files.best if state.best.value is not None else None
+    if best is not None and ranks.first:
+        detector.load_state_dict(read(best)[2])
+    ranks.share_weights(detector)
+    return Trained(
+        detector=detector.eval().requires_grad_(True) if state.ema else detector.eval(),
+        history=state.history,
+        ended=ended,
+        out=files.out,
+        best=best,
+        last=files.last,
+        log=files.log,
+        curves=files.curves,
+    )
+
+
+__all__ = ["Trained", "train"]

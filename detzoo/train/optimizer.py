@@ -1,0 +1,129 @@
+"""SGD and AdamW with settings per group of parameters, and a learning rate that follows the batch size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from detzoo.recipes.settings import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRate:
+    """The rate that a run uses and the sentence that explains it.
+
+    Attributes:
+        value: the rate after warm-up and before decay.
+        why: one printable sentence.
+    """
+
+    value: float
+    why: str
+
+
+def learning_rate(schedule: Schedule, ranks: int) -> LearningRate:
+    """``schedule.lr`` scaled linearly to the images per update (arXiv 1706.02677), unless switched off."""
+    images = schedule.batch * schedule.accumulate * ranks
+    if not schedule.scale_lr:
+        return LearningRate(schedule.lr, f"learning rate {schedule.lr:g}, as set (schedule.scale_lr=false)")
+    value = schedule.lr * images / schedule.base_batch
+    return LearningRate(
+        value,
+        f"learning rate {schedule.lr:g} x {images}/{schedule.base_batch} = {value:g}: it is meant for "
+        f"{schedule.base_batch} images per update and this run has {images} "
+        f"({schedule.batch} x {schedule.accumulate} accumulated x {ranks} device{'s' if ranks > 1 else ''}); "
+        "schedule.scale_lr=false keeps it as it is",
+    )
+
+
+def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[Optimizer, list[str]]:
+    """An optimizer over every trainable parameter; each follows the first of ``schedule.groups`` that matches its name.
+
+    Each optimizer group carries ``lr_scale``, by which the scheduled rate is multiplied.
+
+    Returns:
+        The optimizer, and the patterns that matched no parameter at all.
+
+    Raises:
+        ValueError: nothing is trainable, or a pattern is no regular expression.
+    """
+    rules = []
+    for index, group in enumerate(schedule.groups):
+        try:
+            rules.append((re.compile(group.pattern), group))
+        except re.error as error:
+            raise ValueError(f"schedule.groups.{index}.pattern {group.pattern!r}: {error}") from None
+    grouped: dict[tuple[float, float], list[nn.Parameter]] = {}
+    unused = {group.pattern for group in schedule.groups}
+    for name, parameter in detector.named_parameters():
+        unused -= {pattern.pattern for pattern, _ in rules if pattern.search(name)}
+        if not parameter.requires_grad:
+            continue
+        scale, decay = 1.0, schedule.weight_decay
+        for pattern, group in rules:
+            if pattern.search(name):
+                scale = group.lr_scale
+                decay = schedule.weight_decay if group.weight_decay is None else group.weight_decay
+                break
+        grouped.setdefault((scale, decay), []).append(parameter)
+    if not grouped:
+        raise ValueError("the detector has no trainable parameter: every part of it is frozen")
+    groups = [
+        {"params": parameters, "lr": lr * scale, "lr_scale": scale, "weight_decay": decay}
+        for (scale, decay), parameters in grouped.items()
+    ]
+    if schedule.optimizer == "sgd":
+        return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
+    return AdamW(groups, lr=lr), sorted(unused)
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """Give every group ``lr`` times its own scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+def optimizer_state(optimizer: Optimizer, detector: nn.Module) -> dict[str, dict[str, Any]]:
+    """What the optimizer remembers of each parameter (momentum, moments, step), by the parameter's name."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in detector.named_parameters()}
+    return {names[parameter]: dict(values) for parameter, values in optimizer.state.items()}
+
+
+def load_optimizer_state(
+    optimizer: Optimizer, detector: nn.Module, state: Mapping[str, Mapping[str, Tensor | float | None]]
+) -> None:
+    """Inverse of `optimizer_state`. Rates and decays stay as this optimizer has them: they are settings, not memory.
+
+    Raises:
+        ValueError: a trainable parameter is unknown to ``state`` or the other way round.
+    """
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    odd = sorted(set(order) ^ set(state)) if state else []
+    if odd:
+        shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+        raise ValueError(f"other parameters are trainable now than when the checkpoint was written: {shown}")
+    current = optimizer.state_dict()
+    current["state"] = {
+        index: {key: value.clone() if isinstance(value, Tensor) else value for key, value in state[name].items()}
+        for index, name in enumerate(order)
+        if name in state
+    }
+    with torch.no_grad():
+        optimizer.load_state_dict(current)
+
+
+__all__ = [
+    "LearningRate",
+    "learning_rate",
+    "load_optimizer_state",
+    "make_optimizer",
+    "optimizer_state",
+    "set_learning_rate",
+]

@@ -1,0 +1,68 @@
+"""Validation losses: training losses of unseen images, measured without leaving a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from detzoo.detector import Detector
+from detzoo.ops.ranks import alone
+from detzoo.train.step import Autocast, compute_losses, seed_step, total_loss
+from detzoo.types import Batch
+
+
+@torch.no_grad()
+def validation_losses(
+    detector: Detector, batches: Iterable[Batch], device: torch.device, autocast: Autocast = "none"
+) -> dict[str, float]:
+    """Mean training-mode losses, each batch weighted by its images; ``loss`` is the total.
+
+    Leaves weights, batch norm statistics, training flags and random generators as they were, and draws the same random
+    samples each time, so that epochs compare. Losses of this rank only: call it on one rank, or with equal data on all.
+
+    Args:
+        detector: on ``device``.
+        batches: validation images with targets.
+        device: where the weights are.
+        autocast: as in training.
+
+    Returns:
+        Means by name; empty if there is no batch.
+    """
+    sums: dict[str, Tensor] = {}
+    images = 0
+    with _untouched(detector, device), alone():
+        detector.train()
+        for index, batch in enumerate(batches):
+            seed_step(0, 0, index, 0)
+            losses = compute_losses(detector, detector, batch, device, autocast)
+            count = len(batch.ids)
+            images += count
+            for name, value in {"loss": total_loss(losses), **losses}.items():
+                weighted = value.detach().float() * count
+                sums[name] = sums[name] + weighted if name in sums else weighted
+    if not images:
+        return {}
+    return dict(zip(sums, (torch.stack(list(sums.values())) / images).tolist(), strict=True))
+
+
+@contextmanager
+def _untouched(detector: Detector, device: torch.device) -> Iterator[None]:
+    """Put buffers, training flags and torch's random generators back afterwards."""
+    buffers = {name: buffer.clone() for name, buffer in detector.named_buffers()}
+    flags = {module: module.training for module in detector.modules()}
+    devices = [] if device.type == "cpu" else [device.index or 0]
+    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+        try:
+            yield
+        finally:
+            for name, buffer in detector.named_buffers():
+                buffer.copy_(buffers[name])
+            for module, flag in flags.items():
+                module.training = flag
+
+
+__all__ = ["validation_losses"]

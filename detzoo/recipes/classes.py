@@ -23,3 +23,12 @@ VOC_CLASSES = (
 
 # Cityscapes instances (Cordts et al., arXiv 1604.01685)
 CITYSCAPES_CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+
+# DeepFashion In-shop segmentation (Liu et al., CVPR 2016), in the order of the published model's labels
+DEEPFASHION_CLASSES = (
+    *("top", "skirt", "leggings", "dress", "outer", "pants", "bag", "neckwear", "headwear", "eyeglass"),
+    *("belt", "footwear", "hair", "skin", "face"),
+)
+
+# the generated data set of detzoo.data.shapes
+SHAPES_CLASSES = ("circle", "square", "triangle", "star", "cross")

@@ -1,0 +1,68 @@
+"""Columns of the published tables: backbones, inputs, data and schedules that many rows share."""
+
+from __future__ import annotations
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.detector import Input
+from detzoo.necks.fpn import FPN
+from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
+
+R18 = ResNet.Config(depth=18)
+R50 = ResNet.Config(depth=50)
+R101 = ResNet.Config(depth=101)
+X101_32X4D = ResNet.Config(depth=101, groups=32, base_width=4)
+X101_64X4D = ResNet.Config(depth=101, groups=64, base_width=4)
+# converted from Caffe2, whose normalization layers were not trained further
+X101_32X8D = ResNet.Config(depth=101, groups=32, base_width=8, norm_frozen=True)
+
+RGB = Input()
+BGR = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0))  # of the caffe-style backbones
+BGR_STD = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))  # of X101_32X8D
+
+
+def caffe(backbone: ResNet.Config) -> ResNet.Config:
+    """The backbone in caffe style: stride in the first 1x1, normalization layers not trained. Its input is `BGR`."""
+    return backbone.replace(style="caffe", norm_frozen=True)
+
+
+# the published Mask R-CNNs give every object its best proposal, if its IoU is 0.5 or more
+MASK_BOX_HEAD = BoxHead.Config(match=MatchConfig(low_quality=0.5))
+GN_FPN = FPN.Config(norm="gn")
+GN_BOX_HEAD = BoxHead.Config(convs=4, fcs=1, norm="gn")
+GN_MASK_BOX_HEAD = GN_BOX_HEAD.replace(match=MASK_BOX_HEAD.match)
+GN_MASK_HEAD = MaskHead.Config(norm="gn")
+
+
+def gn(backbone: ResNet.Config) -> ResNet.Config:
+    """The backbone with group normalization."""
+    return backbone.replace(norm="gn")
+
+
+COCO = Data(
+    root="data/coco",
+    train=(Split(annotations="annotations/instances_train2017.json", images="train2017"),),
+    val=(Split(annotations="annotations/instances_val2017.json", images="val2017"),),
+)
+COCO_MASKS = COCO.replace(masks=True)
+
+
+def multi_scale(data: Data) -> Data:
+    """Training images with a short edge of 640, 672, 704, 736, 768 or 800 pixels."""
+    return data.replace(sizes=((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333)))
+
+
+def multi_scale_repeated(data: Data) -> Data:
+    """Training images with a short edge between 640 and 800 pixels, three passes over them to an epoch."""
+    return data.replace(sizes=((640, 1333), (800, 1333)), size_mode="range", repeat=3)
+
+
+# lr is that of two-stage methods at 8 x 2 images
+SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
+SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)
+SCHEDULE_3X_REPEATED = Schedule(epochs=12, milestones=(9, 11), lr=0.02)  # for `multi_scale_repeated`
+
+# weight decay spares scales and offsets of normalization layers
+NO_NORM_DECAY = (ParamGroup(pattern=r"(^|\.)(bn|gn)\d?\.|downsample\.1\.", weight_decay=0.0),)

@@ -1,0 +1,77 @@
+"""Small detectors for the generated ``shapes`` data set: they train from nothing in minutes, without any file."""
+
+from __future__ import annotations
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Input
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.necks.fpn import FPN
+from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.settings import Data, Schedule, Split
+
+SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
+# the last stage, two thirds of the parameters, sees more than these pictures hold
+FRESH_R18 = ResNet.Config(
+    depth=18, strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(1, 2, 3), norm_eval=False, frozen_stages=-1
+)
+FEW_PROPOSALS = RPN.Config(
+    channels=64,
+    anchors=Anchors.Config(scales=(6.0,)),  # 24, 48 and 96 pixels
+    samples=64,
+    train_candidates=200,
+    train_proposals=100,
+    candidates=200,
+    proposals=100,
+)
+BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
+
+SHAPES = Data(kind="shapes", train=(Split(count=320),), val=(Split(count=80),))
+FEW_MINUTES = Schedule(
+    epochs=10, batch=8, optimizer="adamw", lr=1e-3, base_batch=8, weight_decay=0.05, decay="cosine", warmup_steps=20
+)
+
+RECIPES = (
+    Recipe(
+        name="faster_rcnn_r18_fpn_shapes",
+        model=FasterRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES,
+            roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="mask_rcnn_r18_fpn_shapes",
+        model=MaskRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES,
+            mask_head=MaskHead.Config(convs=2, channels=64),
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="retinanet_r18_fpn_shapes",
+        model=RetinaNet.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+)

@@ -1,0 +1,165 @@
+"""The zoo: every recipe by its name, and detectors built from them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detzoo.config import unknown
+from detzoo.detector import Detector
+from detzoo.recipes import (
+    cityscapes,
+    deepfashion,
+    faster_rcnn,
+    group_norm,
+    mask_rcnn,
+    pascal_voc,
+    retinanet,
+    scratch,
+    shapes,
+    small,
+)
+from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
+from detzoo.recipes.download import fetch
+from detzoo.recipes.files import CheckpointError, rebuild
+from detzoo.recipes.recipe import Recipe, method_of
+
+TABLES: tuple[tuple[Recipe, ...], ...] = (
+    faster_rcnn.RECIPES,
+    mask_rcnn.RECIPES,
+    retinanet.RECIPES,
+    group_norm.RECIPES,
+    scratch.RECIPES,
+    cityscapes.RECIPES,
+    pascal_voc.RECIPES,
+    deepfashion.RECIPES,
+    shapes.RECIPES,
+    small.RECIPES,
+)
+
+_BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
+_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
+
+
+class UnknownRecipe(KeyError):
+    """No recipe has this name; the message has the nearest ones."""
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Names of the zoo that match a shell pattern such as ``retinanet*``, sorted."""
+    return sorted(name for name in _BY_NAME if fnmatchcase(name, pattern))
+
+
+def find(name: str) -> Recipe:
+    """The recipe of a name; the name of its MMDetection config file is good too, and ``-`` counts as ``_``.
+
+    Raises:
+        UnknownRecipe: there is none (a `KeyError`); the message suggests some.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    wanted = _plain(name)
+    for recipe in _BY_NAME.values():
+        if wanted in _spellings(recipe):
+            return recipe
+    raise UnknownRecipe(unknown(name, _BY_NAME, "recipe") + "; detzoo.names() lists all")
+
+
+def _spellings(recipe: Recipe) -> tuple[str, ...]:
+    config = () if recipe.config is None else (_plain(PurePosixPath(recipe.config).stem),)
+    return (_plain(recipe.name), *config)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) -> Detector:
+    """A detector with random weights.
+
+    Args:
+        name_or_recipe: a name that `find` knows, or a recipe.
+        classes: names of what it is to find, in the order of the labels; default: the recipe's ``data.classes``, or
+            else those of the data set that it was published for.
+
+    Returns:
+        The detector in training mode; its ``recipe`` has the class names in ``data.classes``.
+
+    Raises:
+        UnknownRecipe: no recipe has the name.
+        TypeError: ``classes`` is a number or a single string.
+        ValueError: ``classes`` is empty or names a class twice.
+    """
+    recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
+    if classes is None:
+        classes = recipe.data.classes or _CLASSES[recipe.data.kind]
+    detector = method_of(recipe)(recipe.model, _checked(classes))
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=detector.classes))
+    return detector
+
+
+def _checked(classes: Any) -> tuple[str, ...]:
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
+        raise TypeError(f"classes takes a list of names such as ['cat', 'dog'], not {classes!r}")
+    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if twice:
+        raise ValueError(f"classes names {', '.join(map(repr, twice))} more than once")
+    return tuple(classes)
+
+
+def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Detector:
+    """A detector with trained weights, in evaluation mode.
+
+    Args:
+        name_or_path: a name of the zoo, whose published weights are fetched into the cache and checked (see
+            `detzoo.recipes.download`), or the path of a file that `Detector.save` or training wrote.
+        device: where it goes.
+
+    Raises:
+        FileNotFoundError: there is no file at the path.
+        UnknownRecipe: neither a file nor a recipe has this name.
+        CheckpointError: the file is damaged, does not fit, or cannot be read safely.
+        DownloadError: the published file cannot be fetched.
+        ValueError: no weights were published for the recipe.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return rebuild(path).to(device)
+    if not isinstance(name_or_path, str) or path.suffix or len(path.parts) > 1:
+        raise FileNotFoundError(f"no weights file at {path}")
+    return _published(find(name_or_path)).to(device)
+
+
+def _published(recipe: Recipe) -> Detector:
+    if recipe.weights is None:
+        raise ValueError(f"no weights were published for {recipe.name}; detzoo.build gives it random ones")
+    path = fetch(recipe.weights.url, recipe.weights.sha256)
+    detector = build(recipe)
+    try:
+        detector.load_published(_read_published(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return detector.eval()
+
+
+def _read_published(path: Path) -> dict[str, Tensor]:
+    """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"this file cannot be read safely, or is damaged ({reason})") from None
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError("this file holds no state dict")
+    return dict(state)

@@ -1,4 +1,4 @@
-"""What every test starts from: one thread per process, a matplotlib without a screen, and no test that cannot run here."""
+"""What every test starts from: fair threads, no screen for matplotlib, and no test that cannot run here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # after -m has chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, rather than skip, what needs a CUDA device where there is none: a skip is a test that should have run."""
+    """Deselect what needs a CUDA device where there is none; a skip would hide among tests that should have run."""
     if torch.cuda.is_available():
         return
     dropped = [item for item in items if item.get_closest_marker("gpu")]

@@ -1,0 +1,365 @@
+"""The ``detzoo`` command: every sub-command is a call of a public function.
+
+Nothing heavy is imported before a command runs, so that ``detzoo --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detzoo import __version__
+
+if TYPE_CHECKING:
+    from detzoo.detector import Detector
+    from detzoo.recipes.recipe import Recipe
+    from detzoo.types import Detections
+
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
+WRONG = 2  # the user can mend it
+
+_OVERRIDES = (
+    "Settings follow as a.b.c=value, e.g. schedule.epochs=3; `detzoo show NAME` prints all of them in that form."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 well, 1 a check failed, 2 wrong use or input, 130 Ctrl-C.
+
+    Args:
+        arguments: what follows the program's name; None: those of this process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parse(given)
+    if not options.debug:
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted{_resume_hint(options, given)}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `detzoo list | head`: nobody is reading any more, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if options.debug or not _known(error):
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return WRONG
+
+
+def _parse(given: Sequence[str]) -> argparse.Namespace:
+    """Options, with ``overrides`` gathered from wherever they stand."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(given)
+    if options.command is None:
+        parser.print_help()
+        parser.exit(WRONG)
+    command = options.parser
+    for word in rest:
+        if word.startswith("-") and len(word) > 1:
+            known = [flag for action in command._actions for flag in action.option_strings]
+            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+            command.error(f"there is no option {word}" + (f"; did you mean {close[0]}?" if close else ""))
+        if not options.takes_overrides:
+            command.error(f"{word!r} is one word too many")
+        if "=" not in word:
+            command.error(f"{word!r} is not of the form a.b.c=value")
+    options.overrides = rest
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    parser = argparse.ArgumentParser(
+        prog="detzoo",
+        description="Object detection and instance segmentation: train, evaluate and predict with published methods.",
+        epilog="detzoo COMMAND --help says more.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"detzoo {__version__}")
+    parser.set_defaults(command=None, debug=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(name: str, run: Callable[[Any], int], text: str, overrides: bool = False) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=_OVERRIDES if overrides else None,
+            parents=[common],
+            allow_abbrev=False,
+        )
+        made.set_defaults(run=run, parser=made, takes_overrides=overrides)
+        return made
+
+    demo = add("demo", _demo, "train a small Mask R-CNN on generated pictures, evaluate it, and write a page about it")
+    demo.add_argument("--out", default="runs/demo", metavar="DIR", help="folder for everything (%(default)s)")
+    demo.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+
+    listing = add("list", _list, "list the zoo: name, published box and mask AP, and whether there are weights")
+    listing.add_argument("pattern", nargs="?", default="*", help="as in a shell, e.g. 'retinanet*' (%(default)s)")
+
+    show = add("show", _show, "print every setting of a recipe, ready to paste back", overrides=True)
+    show.add_argument("name", metavar="NAME", help="a name from the zoo, our weights file, or a recipe's .json file")
+    show.add_argument("--json", action="store_true", help="as JSON, which train takes as NAME when saved to a file")
+
+    train = add("train", _train, "fit a detector to your data; the classes come from the data", overrides=True)
+    train.add_argument("name", metavar="NAME", help="a name from the zoo, or a recipe's .json file")
+    train.add_argument(
+        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
+    )
+    train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
+    train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
+    train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+
+    evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", overrides=True)
+    evaluate.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    evaluate.add_argument(
+        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
+    )
+    evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
+    evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
+    evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+
+    predict = add("predict", _predict, "find objects in pictures or a video and write what was found")
+    predict.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg' or video")
+    predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the pictures (%(default)s)")
+    predict.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (%(default)s)")
+    predict.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
+    predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
+    predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+
+    add("doctor", _doctor, "check that everything works on this machine")
+    for command in (show, train, evaluate):
+        command.usage = command.format_usage().removeprefix("usage: ").rstrip() + " [a.b.c=value ...]"
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from detzoo.demo import ENOUGH, demo
+
+    result = demo(options.out, device=options.device)
+    print(f"open {result.page}")
+    if not result.passed:
+        print(f"error: box AP {result.metrics['box_ap']:.3f} is not above {ENOUGH}", file=sys.stderr)
+    return 0 if result.passed else 1
+
+
+def _list(options: argparse.Namespace) -> int:
+    import detzoo
+
+    names = detzoo.names(options.pattern)
+    if not names:
+        print(f"error: nothing in the zoo matches {options.pattern!r}", file=sys.stderr)
+        return 1
+    rows = []
+    for name in names:
+        recipe = detzoo.find(name)
+        box, mask = (recipe.published.box_ap, recipe.published.mask_ap) if recipe.published else (None, None)
+        rows.append((name, _number(box), _number(mask), "yes" if recipe.weights else "-"))
+    _table(("name", "box AP", "mask AP", "weights"), rows)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from detzoo.config import flatten, override, to_json
+
+    recipe = override(_recipe(options.name), options.overrides)
+    if options.json:
+        print(to_json(recipe))
+    else:
+        for path, value in flatten(recipe).items():
+            print(shlex.quote(f"{path}={json.dumps(value)}"))
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    import detzoo
+
+    done = detzoo.train(
+        _recipe(options.name),
+        data=options.data,
+        out=options.out,
+        weights=options.weights,
+        resume=options.resume,
+        device=options.device,
+        overrides=options.overrides,
+    )
+    print(f"weights: {done.best or done.last}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    import detzoo
+
+    detector, data = _settled(_load(options), options.data, options.overrides)
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch)
+    print(report.summary())
+    if options.out:
+        print(f"numbers: {report.save(options.out)}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from detzoo.atomic import write_atomically
+
+    detector = _load(options)
+    out = Path(options.out)
+    found = detector.predict(options.source, threshold=options.threshold, batch=options.batch, progress=True)
+    records = []
+    taken: set[str] = set()
+    for number, result in enumerate(found):
+        picture = result.save(out / _free_name(result, number, taken))
+        print(f"{result.path or number}: {_counts(result)} -> {picture}")
+        if options.json:
+            records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
+    if options.json:
+        text = json.dumps(records)
+        print(f"detections: {write_atomically(out / 'predictions.json', lambda path: path.write_text(text))}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from detzoo.doctor import examine
+
+    problems = 0
+    for check in examine():
+        print(f"{'ok  ' if check.ok else 'BAD '} {check.what}: {check.found}")
+        if not check.ok:
+            problems += 1
+            print(f"     mend: {check.mend}")
+    print(f"{problems} problems" if problems else "all is well")
+    return 1 if problems else 0
+
+
+def _recipe(name: str) -> Recipe:
+    """The recipe of a zoo name, of a weights file, or in a JSON file."""
+    import detzoo
+    from detzoo.config import load
+    from detzoo.recipes.files import read
+    from detzoo.recipes.recipe import Recipe
+
+    if name.endswith(".json"):
+        return load(Recipe, name)
+    if name.endswith(".safetensors"):
+        return read(name)[0]
+    return detzoo.find(name)
+
+
+def _load(options: argparse.Namespace) -> Detector:
+    import torch
+
+    import detzoo
+
+    device = options.device
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return detzoo.load(options.name, device=device)
+
+
+def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> tuple[Detector, Any]:
+    """The detector with overridden model settings, and what to evaluate it on.
+
+    Raises:
+        ConfigError: a setting does not exist, or the weights do not fit the changed model.
+    """
+    import detzoo
+    from detzoo.config import ConfigError, override
+    from detzoo.data.source import as_data
+    from detzoo.recipes.recipe import Recipe
+
+    before = detector.recipe
+    if not isinstance(before, Recipe):
+        raise ValueError("these weights carry no recipe")
+    recipe = before if data is None else before.replace(data=as_data(data))
+    recipe = override(recipe, overrides)
+    if recipe.model == before.model:
+        return detector, recipe.data
+    changed = detzoo.build(recipe, classes=detector.classes)
+    try:
+        changed.load_state_dict(detector.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(f"the weights do not fit the changed model: {error}") from None
+    return changed.to(detector.device).eval(), recipe.data
+
+
+def _free_name(result: Detections, number: int, taken: set[str]) -> str:
+    """A file name for a picture of ``result``: its own, unless another picture has it; numbered in a video."""
+    path = Path(result.path) if result.path else None
+    suffix = path.suffix.lower() if path else ""
+    still = suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+    stem = path.stem if path and still else f"{path.stem if path else 'picture'}_{number:06d}"
+    ending = suffix if still else ".jpg"
+    name = f"{stem}{ending}"
+    if name in taken:
+        name = f"{stem}_{number:06d}{ending}"
+    taken.add(name)
+    return name
+
+
+def _counts(result: Detections) -> str:
+    """What was found, most frequent first, e.g. ``2 cat, 1 dog``."""
+    names = result.names
+    order = sorted(set(names), key=lambda name: (-names.count(name), name))
+    return ", ".join(f"{names.count(name)} {name}" for name in order) or "nothing"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns for people on a terminal; elsewhere the same columns without any drawing."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*head)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:
+    """How to go on, where training left something to go on from."""
+    if options.command != "train":
+        return ""
+    if options.out and not Path(options.out, "last.state").exists():
+        return "; there is no checkpoint yet to go on from"
+    words = [*given, *(() if options.resume else ("--resume",))]
+    return f"; go on with: {shlex.join(['detzoo', *words])}"
+
+
+def _known(error: Exception) -> bool:
+    """Whether an error speaks to the user: ours do, and of the others those about files, values and missing parts."""
+    ours = type(error).__module__.startswith("detzoo.")
+    return ours or isinstance(error, ValueError | OSError | ModuleNotFoundError)
+
+
+def _one_line(error: BaseException) -> str:
+    """An error's message; of a missing file or a full disk, with its name."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -91,7 +91,9 @@ def test_two_epochs_and_two_more_are_four(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("update", [1, 4, 6, 8])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path, update: int, number: int) -> None:
+def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(
+    tmp_path: Path, update: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     schedule = FULL["sgd"]
     fit(make_run(tmp_path / "whole", schedule, validate=scorer()))
     detector = TinyDetector()
@@ -107,7 +109,7 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path, updat
 
     torch.manual_seed(3)
     detector.load_state_dict(TinyDetector().state_dict())
-    detector.forward = interrupted
+    monkeypatch.setattr(detector, "forward", interrupted)
     expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
     before = signal.getsignal(number)
     with pytest.raises(expected):
@@ -134,7 +136,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_second_ctrl_c_inside_an_update_keeps_the_older_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path)
     step = run.state.optimizer.step
@@ -148,7 +150,7 @@ def test_a_second_ctrl_c_inside_an_update_keeps_the_older_checkpoint(
             os.kill(os.getpid(), signal.SIGINT)
         return step(*arguments)
 
-    run.state.optimizer.step = torn
+    monkeypatch.setattr(run.state.optimizer, "step", torn)
     with pytest.raises(KeyboardInterrupt):
         fit(run)
     assert read_state(tmp_path / "last.state")["position"] == {"epoch": 1, "step": 0, "update": 6}

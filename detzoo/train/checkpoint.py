@@ -57,14 +57,16 @@ class Best:
     """The best validation so far.
 
     Attributes:
-        value: its AP, or None before the first.
+        value: its main metric, or None before the first.
         epoch: 0-based.
         stale: validations since.
+        metric: name of the main metric.
     """
 
     value: float | None = None
     epoch: int = -1
     stale: int = 0
+    metric: str = "box_ap"
 
 
 @dataclass(slots=True)

@@ -27,8 +27,9 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> Path:
     figure = Figure(figsize=(15, 4.2), layout="constrained")
     losses, scores, rates = figure.subplots(1, 3)
     _draw_losses(losses, steps, epochs)
-    for name in sorted({key for record in epochs for key in record.get("metrics", {}) if key.endswith("_ap")}):
-        points = [(r["epoch"], r["metrics"][name]) for r in epochs if r.get("metrics", {}).get(name) is not None]
+    measured = [record for record in epochs if "metrics" in record]
+    for name in sorted({key for r in measured for key in r["metrics"] if key.endswith("_ap") or key == r["main"]}):
+        points = [(r["epoch"], r["metrics"][name]) for r in measured if r["metrics"].get(name) is not None]
         scores.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name)
     scores.set_title("AP on the validation images")
     scores.set_ylim(bottom=0)

@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-# rank 0 validates while the others wait for it
+# rank 0 computes AP and writes checkpoints while the others wait for it
 PATIENCE = timedelta(hours=4)
 Value = TypeVar("Value")
 
@@ -47,7 +47,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that prints, validates and writes files."""
+        """Whether this is the process that prints and writes files."""
         return self.rank == 0
 
     def wrap(self, detector: nn.Module) -> nn.Module:
@@ -71,6 +71,14 @@ class Ranks:
         if self.world > 1:
             dist.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
         return box[0]
+
+    def gather(self, value: Value) -> list[Value]:
+        """Every rank's value, by rank."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
 
     def share_weights(self, module: nn.Module) -> None:
         """Overwrite parameters and buffers with those of rank 0."""

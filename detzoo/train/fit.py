@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import time
@@ -45,12 +46,16 @@ class Validation:
     """What a validation found.
 
     Attributes:
-        metrics: by name; ``box_ap`` decides which epoch is best.
+        metrics: by name.
         losses: validation losses by name, ``loss`` the total; empty if not measured.
+        main: the metric that decides which epoch is best.
+        notes: printable remarks, such as why an AP is 0.
     """
 
     metrics: dict[str, float]
     losses: dict[str, float]
+    main: str = "box_ap"
+    notes: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class Run:
         files: where everything goes.
         display: what is shown.
         log: on the first rank.
-        validate: measures a detector; called on the first rank only.
+        validate: measures a detector; called on every rank, and gives the same on all.
         callbacks: called on the first rank with every record that goes to the log.
         window: steps between two looks at the losses; each look waits for the device.
     """
@@ -221,19 +226,26 @@ def _finish_epoch(run: Run) -> None:
     number = position.epoch + 1
     due = bool(schedule.evaluate_every) and (number % schedule.evaluate_every == 0 or number == schedule.epochs)
     record: dict[str, Any] = {"event": "epoch", "epoch": number, "update": position.update}
-    better = False
+    better, notes = False, ()
+    # statistics of batch norm differ between ranks; what is validated and saved is rank 0's, and all go on from that
+    run.ranks.share_weights(state.detector)
+    if state.ema is not None:
+        run.ranks.share_weights(state.ema.detector)
     if run.validate is not None and due:
         _save(run)  # a crash while validating loses nothing
-        found = run.ranks.share(run.validate(state.result) if run.ranks.first else None)
-        record["metrics"] = found.metrics
+        found = run.validate(state.result)
+        record["metrics"], record["main"] = found.metrics, found.main
+        notes = found.notes
         if found.losses:
             record["val_losses"] = found.losses
-        value = found.metrics["box_ap"]
+        value = found.metrics[found.main]
         better = not math.isnan(value) and (state.best.value is None or value > state.best.value)
         if better and run.ranks.first:
             run.files.save_best(state)
         state.best = (
-            Best(value, position.epoch) if better else Best(state.best.value, state.best.epoch, state.best.stale + 1)
+            Best(value, position.epoch, metric=found.main)
+            if better
+            else dataclasses.replace(state.best, stale=state.best.stale + 1)
         )
     record["losses"] = state.meter.epoch_means()
     state.history.append(record)
@@ -243,6 +255,8 @@ def _finish_epoch(run: Run) -> None:
         run.record(record)
         draw_curves(read_log(run.files.log), run.files.curves)
         run.display.epoch(record, better)
+        for note in notes:
+            run.display.say(f"  {note}")
 
 
 def _save(run: Run) -> None:

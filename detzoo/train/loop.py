@@ -14,15 +14,16 @@ from torch.amp.grad_scaler import GradScaler
 
 import detzoo
 from detzoo.atomic import write_atomically
-from detzoo.config import ConfigError, flatten, from_json, override, to_json
+from detzoo.config import Config, ConfigError, flatten, from_json, override, to_json
 from detzoo.data.dataset import open_dataset
 from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data
-from detzoo.data.table import class_table
+from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.run import evaluate
 from detzoo.recipes.files import CheckpointError, read
 from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.settings import Data
 from detzoo.recipes.zoo import build, find, load
 from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
@@ -35,6 +36,9 @@ from detzoo.train.optimizer import learning_rate, make_optimizer
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
 from detzoo.train.validation import validation_losses
+
+# what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
+_ELSEWHERE = {name: Data.model_fields[name].default for name in ("kind", "root", "train", "val", "classes", "metric")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ def train(
 
     Args:
         recipe: a name from the zoo, or a `Recipe`.
-        data: what `detzoo.data.source.as_data` takes; None: the recipe's.
+        data: what `detzoo.data.source.as_data` takes; None: the recipe's. How images are varied (sizes, flip, masks,
+            ...) stays as the recipe has it, unless said here.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. Tensors of another shape,
             as the head for another number of classes, are not taken, and named.
@@ -108,10 +113,8 @@ def train(
     with join(device) as ranks, Display(ranks.first, progress) as display:
         files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
         contents = read_state(files.state) if resume else None
-        if contents is not None:
-            _same_run(recipe, contents, files.state, display)
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True)
-        rows = [tuple(row) for row in class_table(dataset)]
+        rows = class_table(dataset)
         display.classes(rows)
         loader = make_loader(
             dataset,
@@ -132,6 +135,7 @@ def train(
             display.say(remark)
         done = None
         if contents is not None:
+            _same_model(detector.recipe, contents["recipe"], files.state, display)
             restore(state, contents, files.state, len(loader))
             done = (state.position.epoch, state.position.update)
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
@@ -162,7 +166,9 @@ def _settle(recipe: str | Recipe, data: Any, overrides: Iterable[str]) -> Recipe
     """The recipe with the data and overrides of this run."""
     settled = find(recipe) if isinstance(recipe, str) else recipe
     if data is not None:
-        settled = settled.replace(data=as_data(data))
+        given = as_data(data)
+        told = {name: getattr(given, name) for name in given.model_fields_set}
+        settled = settled.replace(data=settled.data.replace(**{**_ELSEWHERE, **told}))
     return override(settled, overrides)
 
 
@@ -180,10 +186,10 @@ def _folder(out: str | Path | None, name: str, resume: bool) -> Path:
     return folder
 
 
-def _same_run(recipe: Recipe, contents: Mapping[str, Any], path: Path, display: Display) -> None:
+def _same_model(recipe: Config | None, stored: str, path: Path, display: Display) -> None:
     """Refuse to resume with another model; name every other setting that changed."""
     try:
-        before, now = flatten(from_json(Recipe, contents["recipe"])), flatten(recipe)
+        before, now = flatten(from_json(Recipe, stored)), flatten(recipe) if recipe is not None else {}
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
     changed = {key: (before.get(key), now.get(key)) for key in {**before, **now} if before.get(key) != now.get(key)}
@@ -231,23 +237,23 @@ def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Dete
         return None
     dataset = open_dataset(recipe.data, "val", recipe.model.input, False)
     batch, workers = recipe.schedule.batch, recipe.data.workers
-    loader = make_loader(dataset, batch, train=False, workers=workers, seed=0, rank=0, world=1)
+    loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
 
     def validate(detector: Detector) -> Validation:
-        losses = validation_losses(detector, loader, ranks.device, recipe.schedule.autocast)
-        report = evaluate(detector.eval(), data=recipe.data, batch=batch)
-        return Validation(dict(report.metrics), losses)
+        losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
+        report = evaluate(detector, recipe.data, batch=batch, workers=workers, progress=False)
+        return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate
 
 
-def _start(recipe: Recipe, rows: Sequence[Sequence[Any]], ranks: Ranks, state: State) -> dict[str, Any]:
+def _start(recipe: Recipe, rows: Sequence[ClassRow], ranks: Ranks, state: State) -> dict[str, Any]:
     """The first record of a run, or of its continuation."""
     return {
         "event": "resume" if state.position.update else "start",
         "update": state.position.update,
         "recipe": recipe.model_dump(mode="json"),
-        "classes": [dict(zip(("name", "images", "objects", "ignored"), row, strict=True)) for row in rows],
+        "classes": [row._asdict() for row in rows],
         "devices": f"{ranks.world} x {ranks.device.type}",
         "versions": {"detzoo": detzoo.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
@@ -256,7 +262,7 @@ def _start(recipe: Recipe, rows: Sequence[Sequence[Any]], ranks: Ranks, state: S
 def _verdict(state: State) -> str:
     if state.best.value is None:
         return ""
-    return f"best box AP {state.best.value:.4f} after epoch {state.best.epoch + 1}; "
+    return f"best {state.best.metric} {state.best.value:.4f} after epoch {state.best.epoch + 1}; "
 
 
 def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:

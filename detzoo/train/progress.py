@@ -32,9 +32,15 @@ def memory_in_use(device: torch.device) -> int | None:
 class Display:
     """Prints and draws, on the first rank only. Use as a context."""
 
-    def __init__(self, show: bool, bar: bool) -> None:
-        """``show``: print at all; ``bar``: with a progress bar, or regular lines where there is no terminal."""
-        self._console = Console(quiet=not show, soft_wrap=True)
+    def __init__(self, show: bool, bar: bool, console: Console | None = None) -> None:
+        """Begin.
+
+        Args:
+            show: print at all.
+            bar: with a progress bar, or with regular lines where there is no terminal.
+            console: where to; None: the standard output.
+        """
+        self._console = console or Console(quiet=not show, soft_wrap=True)
         self._lines = show and bar and not self._console.is_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -95,7 +101,8 @@ class Display:
         parts = [f"epoch {record['epoch']}: loss {record['losses'].get('loss', float('nan')):.4f}"]
         if "val_losses" in record:
             parts.append(f"validation loss {record['val_losses']['loss']:.4f}")
-        parts += [f"{name} {value:.4f}" for name, value in record.get("metrics", {}).items() if name.endswith("_ap")]
+        shown = [name for name in record.get("metrics", {}) if name.endswith("_ap") or name == record["main"]]
+        parts += [f"{name} {record['metrics'][name]:.4f}" for name in shown]
         self.say(", ".join(parts) + (" (best so far)" if better else ""))
 
 

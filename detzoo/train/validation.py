@@ -10,28 +10,30 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.ops.ranks import alone
+from detzoo.train.distributed import Ranks
 from detzoo.train.step import Autocast, compute_losses, seed_step, total_loss
 from detzoo.types import Batch
 
 
 @torch.no_grad()
 def validation_losses(
-    detector: Detector, batches: Iterable[Batch], device: torch.device, autocast: Autocast = "none"
+    detector: Detector, batches: Iterable[Batch], ranks: Ranks, autocast: Autocast = "none"
 ) -> dict[str, float]:
     """Mean training-mode losses, each batch weighted by its images; ``loss`` is the total.
 
     Leaves weights, batch norm statistics, training flags and random generators as they were, and draws the same random
-    samples each time, so that epochs compare. Losses of this rank only: call it on one rank, or with equal data on all.
+    samples each time, so that epochs compare. Losses are normalized by their own rank's batch; every rank must call.
 
     Args:
-        detector: on ``device``.
-        batches: validation images with targets.
-        device: where the weights are.
+        detector: on the rank's device.
+        batches: this rank's share of the validation images, perhaps none.
+        ranks: this process's place.
         autocast: as in training.
 
     Returns:
-        Means by name; empty if there is no batch.
+        Means over the images of all ranks by name; empty if there are none.
     """
+    device = ranks.device
     sums: dict[str, Tensor] = {}
     images = 0
     with _untouched(detector, device), alone():
@@ -44,9 +46,14 @@ def validation_losses(
             for name, value in {"loss": total_loss(losses), **losses}.items():
                 weighted = value.detach().float() * count
                 sums[name] = sums[name] + weighted if name in sums else weighted
-    if not images:
-        return {}
-    return dict(zip(sums, (torch.stack(list(sums.values())) / images).tolist(), strict=True))
+    values = torch.stack(list(sums.values())).tolist() if sums else []
+    totals: dict[str, float] = {}
+    count = 0
+    for found, seen in ranks.gather((dict(zip(sums, values, strict=True)), images)):
+        count += seen
+        for name, value in found.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return {name: value / count for name, value in totals.items()}
 
 
 @contextmanager

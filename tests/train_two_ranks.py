@@ -1,0 +1,45 @@
+"""Started by torchrun in `test_train_ranks`: trains a tiny detector and leaves its weights and losses in a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from detzoo.ops.ranks import alone, mean_over_ranks
+from detzoo.recipes.settings import Schedule
+from detzoo.train.distributed import join
+from detzoo.train.fit import Validation, fit
+from detzoo.train.validation import validation_losses
+from tests.train_fakes import MemoryLoader, TinyDetector, make_run
+
+
+def main(out: Path, batch: int) -> None:
+    with join("cpu") as ranks:
+        torch.manual_seed(3 + ranks.rank)  # all must start from rank 0's weights
+        detector = TinyDetector(norm=False, dropout=0.0)
+        loader = MemoryLoader(batch=batch, rank=ranks.rank, world=ranks.world)
+        val = MemoryLoader(images=6, batch=3)
+        shares = [batch for index, batch in enumerate(val) if index % ranks.world == ranks.rank]
+
+        def validate(found: object) -> Validation:
+            assert isinstance(found, TinyDetector)
+            return Validation({"box_ap": 0.5}, validation_losses(found, shares, ranks))
+
+        # three steps an epoch, so that its last update has one step only
+        schedule = Schedule(epochs=2, batch=batch, warmup_steps=2, clip_norm=1.0, accumulate=2, ema=0.5)
+        run = make_run(out, schedule, loader=loader, detector=detector, validate=validate, ranks=ranks, window=2)
+        fit(run)
+        assert mean_over_ranks(torch.tensor(ranks.rank)).item() == (ranks.world - 1) / 2
+        assert mean_over_ranks(torch.tensor(0), floor=1).item() == 1 / ranks.world
+        with alone():
+            assert mean_over_ranks(torch.tensor(ranks.rank)).item() == ranks.rank
+        torch.save(
+            {"weights": detector.state_dict(), "history": run.state.history, "averaged": run.state.result.state_dict()},
+            out / f"rank{ranks.rank}.pt",
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

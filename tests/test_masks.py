@@ -111,6 +111,8 @@ def test_targets_without_rois_or_with_empty_slots():
     assert empty.shape == (2, 0, 28, 28)
     padded = crop_targets(truth, torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long), 28)
     assert padded.isfinite().all()
+    broken = crop_targets(truth, torch.full((2, 3, 4), torch.nan), torch.zeros(2, 3, dtype=torch.long), 28)
+    assert broken.isfinite().all()
 
 
 @pytest.mark.gpu

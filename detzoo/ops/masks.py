@@ -120,7 +120,8 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
     images, slots, height, width = masks.shape
     edges = torch.tensor([width, height, width, height], device=boxes.device, dtype=torch.float32)
     with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
-        clipped = torch.minimum(boxes.float().clamp(min=0), edges)
+        # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
+        clipped = torch.minimum(boxes.float().nan_to_num(0.0).clamp(min=0), edges)
         owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
         rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
         planes = masks.reshape(images * slots, 1, height, width).float()

@@ -1,0 +1,169 @@
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.predict.run import predict
+from detzoo.types import Detections
+from tests.oracle import Answer, Oracle, answers, level, scene, write_images
+from tests.tiny import tiny
+
+SIZES = [(90, 120), (200, 80), (50, 50), (60, 300), (96, 96)]
+NAMES = ("dog", "cat", "cow")
+
+
+@pytest.fixture
+def contents() -> dict[str, Any]:
+    return scene(1, SIZES, {1: "dog", 2: "cat", 3: "cow"})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return write_images(tmp_path / "images", SIZES)
+
+
+def test_results_are_in_pixels_of_each_image(files: list[Path], contents: dict[str, Any]):
+    truth = answers(contents, NAMES, noise=0, masks=True)
+    detector = Oracle(NAMES, truth)
+    found = predict(detector, files, threshold=0.0, batch=2)
+    assert isinstance(found, list)
+    assert len(found) == len(files)
+    for index, (one, size) in enumerate(zip(found, SIZES, strict=True)):
+        answer = truth[level(index)]
+        torch.testing.assert_close(one.boxes, answer.boxes, atol=1e-3, rtol=0)
+        assert torch.equal(one.labels, answer.labels)
+        assert one.names == [NAMES[label] for label in answer.labels.tolist()]
+        assert one.path == files[index]
+        assert one.canvas == size
+        assert one.image.shape == (*size, 3)
+        masks = one.masks
+        assert masks is not None
+        assert answer.masks is not None
+        overlap = (masks & answer.masks).sum((1, 2)) / (masks | answer.masks).sum((1, 2))
+        assert overlap.min() > 0.7
+    assert [call[0] for call in detector.calls] == [2, 2, 1]
+    assert all(call[2] % 32 == 0 and call[3] % 32 == 0 for call in detector.calls)
+
+
+def test_dense_masks_are_resized(files: list[Path], contents: dict[str, Any]):
+    truth = answers(contents, NAMES, noise=0, masks=True)
+    found = predict(Oracle(NAMES, truth, dense=True), files, threshold=0.0, batch=3)
+    for index, one in enumerate(found):
+        expected = truth[level(index)].masks
+        assert expected is not None
+        assert one.masks is not None
+        assert one.masks.shape == expected.shape
+        assert (one.masks & expected).sum() / (one.masks | expected).sum() > 0.8
+
+
+def test_every_kind_of_source_gives_the_same(files: list[Path], contents: dict[str, Any]):
+    detector = Oracle(NAMES, answers(contents, NAMES, noise=0))
+    folder = files[0].parent
+    arrays = [np.asarray(Image.open(file)) for file in files]
+    whole = predict(detector, folder, threshold=0.0)
+    for source in (str(folder), str(folder / "*.png"), files, arrays, [Image.open(file) for file in files]):
+        for one, other in zip(whole, detector.predict(source, threshold=0.0, batch=1), strict=True):
+            assert torch.equal(one.boxes, other.boxes)
+            assert np.array_equal(one.image, other.image)
+    assert len(detector.predict(files[0])) == 1
+    assert len(detector.predict(np.stack([arrays[0], arrays[0]]))) == 2
+    assert detector.predict([]) == []
+    assert detector.predict(arrays[0])[0].path is None
+
+
+def test_threshold_and_clipping(files: list[Path]):
+    boxes = torch.tensor([[-20.0, -5, 60, 70], [10, 10, 500, 40], [3, 3, 9, 9]])
+    answer = Answer((90, 120), boxes, torch.tensor([0.9, 0.5, 0.2]), torch.tensor([0, 1, 2]))
+    detector = Oracle(NAMES, {level(0): answer})
+    (found,) = detector.predict(files[0], threshold=0.5)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5])
+    torch.testing.assert_close(found.boxes, torch.tensor([[0.0, 0, 60, 70], [10, 10, 120, 40]]))
+    assert len(detector.predict(files[0], threshold=0.95)[0]) == 0
+
+
+def test_flags_and_inference_mode_stay_inside(files: list[Path], contents: dict[str, Any]):
+    detector = Oracle(NAMES, answers(contents, NAMES, noise=0))
+    detector.train()
+    detector.layer.eval()
+    (found,) = detector.predict(files[0], threshold=0.0)
+    assert detector.training
+    assert not detector.layer.training
+    found.boxes.add_(1)  # an inference tensor would refuse
+    assert not found.scores.is_inference()
+
+
+def test_wrong_arguments(files: list[Path]):
+    detector = Oracle(NAMES, {})
+    with pytest.raises(ValueError, match="batch must be at least 1"):
+        detector.predict(files, batch=0)
+    files[1].write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"001\.png"):
+        detector.predict(files[1])
+
+
+def test_a_real_detector_does_not_mind_its_neighbours():
+    """The same picture alone and padded together with a larger one."""
+    detector = tiny(MaskRCNN)
+    detector.config = detector.config.replace(input=detector.config.input.replace(short=64, long=96))
+    random = np.random.default_rng(0)
+    small, large = (random.integers(0, 255, (*size, 3), dtype=np.uint8) for size in ((48, 64), (80, 90)))
+    (alone,) = detector.predict(small, threshold=0.0)
+    together = detector.predict([small, large], threshold=0.0, batch=2)[0]
+    assert len(alone) > 0
+    assert isinstance(alone, Detections)
+    assert alone.crops is not None
+    assert len(alone) == len(together)
+    assert together.masks is not None
+    assert together.masks.shape[1:] == (48, 64)
+    torch.testing.assert_close(alone.scores, together.scores, atol=1e-4, rtol=1e-4)
+
+
+def write_video(path: Path, count: int) -> None:
+    import cv2
+
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
+    for index in range(count):
+        frame = np.full((48, 64, 3), level(index), np.uint8)
+        frame[:, 32:, 0] = 255  # blue, as OpenCV orders it
+        writer.write(frame)
+    writer.release()
+
+
+def test_video_is_a_generator(tmp_path: Path):
+    path = tmp_path / "clip.avi"
+    write_video(path, 7)
+    answer = Answer((48, 64), torch.tensor([[4.0, 4, 20, 30]]), torch.tensor([0.9]), torch.tensor([1]))
+    detector = Oracle(NAMES, dict.fromkeys(range(256), answer))
+    found = detector.predict(path, batch=3)
+    assert not isinstance(found, list)
+    first = list(itertools.islice(found, 2))
+    assert len(detector.calls) == 1  # later frames are not read before they are asked for
+    assert not torch.is_inference_mode_enabled()
+    rest = list(found)
+    assert len(first) + len(rest) == 7
+    for one in first + rest:
+        assert one.path == path
+        torch.testing.assert_close(one.boxes, answer.boxes, atol=1e-3, rtol=0)
+    assert np.abs(rest[-1].image[20, 50].astype(int) - [level(6), level(6), 255]).max() < 25
+    assert len(list(detector.predict(path, progress=True))) == 7
+
+
+def test_video_without_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"")
+    monkeypatch.setitem(__import__("sys").modules, "cv2", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install detzoo\[video\]"):
+        Oracle(NAMES, {}).predict(path)
+
+
+def test_broken_and_missing_video(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="no video at"):
+        Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+    (tmp_path / "clip.mp4").write_bytes(b"nothing like a video")
+    with pytest.raises(ValueError, match="cannot be decoded as a video"):
+        Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detzoo.predict.sources import is_video, load, pictures
+from tests.oracle import write_images
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_images(tmp_path / "images", [(8, 9)] * 3)
+    (tmp_path / "images" / "notes.txt").write_text("no picture")
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"")
+    return tmp_path / "images"
+
+
+def test_folders_patterns_and_lists(folder: Path):
+    files = [folder / f"00{index}.png" for index in range(3)]
+    assert pictures(folder) == files
+    assert pictures(str(folder / "*")) == files
+    assert pictures(str(folder.parent / "**" / "*1.png")) == [files[1]]
+    assert pictures([folder, str(files[0])]) == [*files, files[0]]
+    assert pictures(folder / "notes.txt") == [folder / "notes.txt"]  # named by hand: reading it will tell
+
+
+def test_a_file_whose_name_looks_like_a_pattern(folder: Path):
+    odd = folder / "a[1].png"
+    (folder / "000.png").rename(odd)
+    assert pictures(str(odd)) == [odd]
+
+
+def test_missing_paths_are_explained(folder: Path):
+    with pytest.raises(FileNotFoundError, match=r"nothing at .*; did you mean '001\.png'"):
+        pictures(folder / "001.jpg")
+    with pytest.raises(FileNotFoundError, match="does not exist either"):
+        pictures(folder / "deeper" / "001.png")
+    with pytest.raises(FileNotFoundError, match=r"no image matches .*\*\.bmp: looked for \.jpg"):
+        pictures(str(folder / "*.bmp"))
+    with pytest.raises(FileNotFoundError, match=r"no image in folder .*looked for \.jpg .*\*\*"):
+        pictures(folder.parent)
+    with pytest.raises(FileNotFoundError, match="download it first"):
+        pictures("https://example.org/street.jpg")
+
+
+@pytest.mark.parametrize(
+    ("array", "mend"),
+    [
+        (np.zeros((8, 9), np.uint8), "np.stack"),
+        (np.zeros((8, 9, 4), np.uint8), "transparency"),
+        (np.zeros((3, 8, 9), np.uint8), "transpose"),
+        (np.zeros((8, 9, 3), np.float32), "astype"),
+        (np.zeros((0, 9, 3), np.uint8), "uint8 RGB"),
+    ],
+)
+def test_arrays_of_another_kind(array: np.ndarray, mend: str):
+    with pytest.raises(ValueError, match=mend):
+        pictures(array)
+
+
+def test_other_things():
+    with pytest.raises(ValueError, match="permute"):
+        pictures(torch.zeros(3, 8, 9))
+    with pytest.raises(ValueError, match="cannot predict on int"):
+        pictures(3)
+
+
+def test_videos_stand_alone(folder: Path):
+    clip = folder / "clip.MP4"
+    clip.write_bytes(b"")
+    assert is_video(clip)
+    assert not is_video(str(folder / "*.mp4"))
+    assert not is_video([clip])
+    with pytest.raises(ValueError, match="not in a list"):
+        pictures([clip])
+
+
+def test_pil_images_are_turned_upright_and_made_rgb():
+    image = Image.new("L", (9, 8), 100)
+    exif = image.getexif()
+    exif[0x0112] = 6  # lies on its side
+    assert load(image).shape == (9, 8, 3)
+    assert load(image).dtype == np.uint8
+    assert load(Image.new("P", (9, 8))).shape == (8, 9, 3)

@@ -51,7 +51,7 @@ def draw(detections: Detections, threshold: float = 0.0) -> Image.Image:
     scores, boxes = detections.scores.tolist(), detections.boxes.tolist()
     colors = [color_of(label) for label in detections.labels.tolist()]
     shown = [index for index, score in enumerate(scores) if score >= threshold]
-    thick = max(1, round(min(size) / 350))
+    thick = max(1, round(min(size) / 230))
     # results come with the surest first; drawing ends with them
     for index, (top, left, inside) in zip(shown[::-1], _masks(detections, shown[::-1], size), strict=False):
         _tint(canvas, top, left, inside, colors[index], thick)
@@ -124,7 +124,7 @@ class _Labels:
 
     def __init__(self, pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
         self.pen, self.width, self.height = pen, width, height
-        self.points = min(max(min(width, height) / 38, 10.0), 40.0)
+        self.points = min(max(min(width, height) / 32, 11.0), 40.0)
         self.font = ImageFont.load_default(size=self.points)
         self.placed: list[tuple[str, Any, Rectangle, Color]] = []
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from detzoo.data.annotations import NO_MASK, POLYGONS, RLE, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.images import existing, image_size
-from detzoo.data.masks import FARTHEST, encode_polygons
+from detzoo.data.masks import encode_polygons
 from detzoo.data.problems import DataError, report
+from detzoo.data.share import release_memory
 
 Id = int | float | str  # other tools write 1.0 and "0001.jpg" too
 
@@ -153,9 +154,11 @@ def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks:
     columns["boxes"] = boxes
     if masks and len(keep):
         _check_masks(path, columns["mask_kind"], keep, names)
-    return arrange(
-        Columns(**columns), keep, list(label_of), category_ids, [_plain(record.id) for record in records], files, sizes
-    )
+    ids = [_plain(record.id) for record in records]
+    annotations = arrange(Columns(**columns), keep, list(label_of), category_ids, ids, files, sizes)
+    del columns, boxes, areas, widths, row_of, records, files
+    release_memory()
+    return annotations
 
 
 def _plain(value: Id) -> int | str:
@@ -337,10 +340,7 @@ def _append_masks(parts: dict[str, list[Any]], objects: list[Any], sizes: NDArra
 
 
 def _usable(polygon: list[float | None]) -> bool:
-    if len(polygon) < 6 or len(polygon) % 2 or None in polygon:
-        return False
-    values: list[Any] = polygon
-    return max(values) < FARTHEST and min(values) > -FARTHEST
+    return len(polygon) >= 6 and len(polygon) % 2 == 0 and None not in polygon
 
 
 def _compress(runs: _Runs, size: NDArray[np.int32]) -> bytes | None:

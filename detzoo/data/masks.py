@@ -19,20 +19,21 @@ from detzoo.data.annotations import NO_MASK, RLE, Annotations
 from detzoo.data.problems import DataError
 
 GRID = 5  # steps per pixel of COCO's rasteriser
-FARTHEST = 1e6  # pixels: a vertex beyond this is a broken number, not a place in a picture
+FARTHEST = 1e6  # pixels: vertices beyond this are moved here, far outside of any picture
 
 
 def encode_polygons(objects: Sequence[Sequence[Sequence[float]]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Bytes of many objects' polygons.
 
     Args:
-        objects: per object its polygons, each ``x, y, x, y, ...`` in pixels with at least 3 points, within `FARTHEST`.
+        objects: per object its polygons, each ``x, y, x, y, ...`` in pixels with at least 3 points.
 
     Returns:
         All bytes in one buffer, and the number of bytes of each object.
     """
     points = np.array([len(polygon) for polygons in objects for polygon in polygons], dtype=np.int64)  # coordinates
     flat = np.fromiter(chain.from_iterable(chain.from_iterable(objects)), dtype=np.float64, count=int(points.sum()))
+    flat = flat.clip(-FARTHEST, FARTHEST)
     grid = np.trunc(flat * GRID + 0.5).astype(np.int64).reshape(-1, 2)  # as COCO's C code: a cast, hence towards zero
     steps = np.diff(grid, axis=0, prepend=np.zeros((1, 2), dtype=np.int64))
     first = (np.cumsum(points) - points) // 2

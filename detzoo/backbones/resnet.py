@@ -46,7 +46,7 @@ class ResNetConfig(Config):
     checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
 
     @model_validator(mode="after")
-    def _fits(self) -> ResNet.Config:
+    def _fits(self) -> ResNetConfig:
         stages = len(self.strides)
         if not 1 <= stages <= 4 or len(self.dilations) != stages:
             raise ValueError(

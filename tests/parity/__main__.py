@@ -1,0 +1,58 @@
+"""``python -m tests.parity [PATTERN ...]``: every case, or those that match; all of them write results/parity.csv."""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import sys
+import time
+from pathlib import Path
+
+from detzoo.atomic import write_atomically
+from tests.parity.cases import CASES
+from tests.parity.golden import load
+from tests.parity.ladder import BOUNDS, Rung, climb
+
+REPORT = Path(__file__).parents[2] / "results" / "parity.csv"
+
+
+def run(name: str) -> dict[str, str]:
+    """Climb one case's ladder, print what differs, and return its row of the report."""
+    start = time.perf_counter()
+    rungs: dict[str, Rung] = {}
+    try:
+        for rung in climb(CASES[name].build(), load(name)):
+            rungs[rung.name] = rung
+        failure = next((f"{r.name}: {r.difference:.3g} at {r.where}" for r in rungs.values() if not r.passed), "")
+    except Exception as error:  # one broken case must not hide the others
+        last = next(reversed(rungs), "the start")
+        failure = f"after {last}: {type(error).__name__}: {error}"
+    print(f"{'FAIL' if failure else 'pass'}  {name}  {time.perf_counter() - start:.1f} s")
+    if failure:
+        print(f"      first difference: {failure}")
+    values = {key: f"{rungs[key].difference:.2e}" if key in rungs else "" for key in BOUNDS}
+    return {"case": name, **values, "passed": "no" if failure else "yes", "first_difference": failure.split("\n")[0]}
+
+
+def main(patterns: list[str]) -> int:
+    names = [name for name in CASES if not patterns or any(fnmatch.fnmatch(name, f"*{p}*") for p in patterns)]
+    if not names:
+        print(f"no case matches {' '.join(patterns)}; there are: {', '.join(CASES)}")
+        return 2
+    rows = [run(name) for name in names]
+    passed = sum(row["passed"] == "yes" for row in rows)
+    print(f"{passed} of {len(rows)} cases pass")
+    if not patterns:
+
+        def write(path: Path) -> None:
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+        print(f"report: {write_atomically(REPORT, write)}")
+    return 0 if passed == len(rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Which recipe each recorded case is, and what was changed when it was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import detzoo
+from detzoo.config import override
+from detzoo.detector import Detector
+
+# Everything is sampled, so that nothing is random; few proposals and detections are kept.
+TWO_STAGE = (
+    "rpn.samples=1000000",
+    "rpn.positives=0.5",
+    "rpn.train_candidates=200",
+    "rpn.train_proposals=60",
+    "rpn.candidates=200",
+    "rpn.proposals=60",
+    "box_head.samples=1000000",
+    "box_head.positives=0.5",
+    "box_head.detections=30",
+)
+ONE_STAGE: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe of the zoo and the settings of its model that differ."""
+
+    recipe: str
+    changes: tuple[str, ...] = TWO_STAGE
+    classes: int = 80
+
+    def build(self) -> Detector:
+        """The model with these changes, random weights."""
+        recipe = override(detzoo.find(self.recipe), [f"model.{change}" for change in self.changes])
+        return detzoo.build(recipe, classes=[f"class {index}" for index in range(self.classes)])
+
+
+CASES = {
+    "faster-rcnn_r50_fpn_1x_coco": Case("faster_rcnn_r50_fpn_1x_coco"),
+    "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
+    "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person", classes=1),
+    "faster-rcnn_r50_fpn_giou_1x_coco": Case("faster_rcnn_r50_fpn_giou_1x_coco"),
+    # not in the published tables
+    "faster-rcnn_r50_fpn_ciou_1x_coco": Case(
+        "faster_rcnn_r50_fpn_giou_1x_coco",
+        (*TWO_STAGE, "box_head.box_loss.kind=ciou", "box_head.box_loss.weight=12"),
+    ),
+    "faster-rcnn_r101-caffe_fpn_1x_coco": Case("faster_rcnn_r101_caffe_fpn_1x_coco"),
+    "faster-rcnn_r101_fpn_1x_coco": Case("faster_rcnn_r101_fpn_1x_coco"),
+    "mask-rcnn_r50-caffe_fpn_1x_coco": Case("mask_rcnn_r50_caffe_fpn_1x_coco"),
+    "mask-rcnn_r101-caffe_fpn_1x_coco": Case("mask_rcnn_r101_caffe_fpn_1x_coco"),
+    "mask-rcnn_x101-32x4d_fpn_1x_coco": Case("mask_rcnn_x101_32x4d_fpn_1x_coco"),
+    "mask-rcnn_x101-32x8d_fpn_1x_coco": Case("mask_rcnn_x101_32x8d_fpn_1x_coco"),
+    "mask-rcnn_x101-64x4d_fpn_1x_coco": Case("mask_rcnn_x101_64x4d_fpn_1x_coco"),
+    "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco", ONE_STAGE),
+    "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
+    "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
+    "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
+}

@@ -1,0 +1,89 @@
+"""The recorded cases in tests/golden: one compressed file each, holding only what is compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+THIN = 384  # entries that are kept of a recorded tensor
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the original computed.
+
+    Attributes:
+        shapes: published state dict, key -> shape, in order.
+        gain: scale of the stand-in weights.
+        canvas: height and width of the input.
+        sizes: height and width of each image on it.
+        losses: every training loss.
+        grad_norms: of each top-level child, of the sum of losses.
+        stats: mean, std and absmax of recorded tensors, and their shape.
+        arrays: recorded tensors, flat and thinned (see `thin`), and complete detections.
+    """
+
+    shapes: dict[str, list[int]]
+    gain: float
+    canvas: tuple[int, int]
+    sizes: list[tuple[int, int]]
+    losses: dict[str, float]
+    grad_norms: dict[str, float]
+    stats: dict[str, dict[str, Any]]
+    arrays: dict[str, np.ndarray]
+
+    def levels(self, prefix: str) -> list[str]:
+        """Names of recorded tensors ``<prefix>.<...>`` in order."""
+        return [name for name in self.stats if name.startswith(f"{prefix}.")]
+
+    @cached_property
+    def masks(self) -> bool:
+        """Whether instance masks are predicted."""
+        return "pred.0.masks" in self.arrays
+
+
+def thin(tensor: Tensor) -> np.ndarray:
+    """At most 384 evenly spaced entries of the flattened tensor."""
+    flat = tensor.detach().reshape(-1).numpy()
+    return flat[thin_index(len(flat))]
+
+
+def thin_index(count: int) -> np.ndarray:
+    """Which of ``count`` entries `thin` keeps."""
+    return np.linspace(0, count - 1, min(count, THIN)).astype(np.int64)
+
+
+def load(name: str) -> Golden:
+    """Read a case of tests/golden."""
+    with np.load(GOLDEN / f"{name}.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    meta = json.loads(arrays.pop("meta").tobytes())
+    meta["canvas"] = tuple(meta["canvas"])
+    meta["sizes"] = [tuple(size) for size in meta["sizes"]]
+    return Golden(arrays=arrays, **meta)
+
+
+def convert(folder: Path, name: str) -> None:
+    """Write one recorded case of ``folder`` into tests/golden."""
+    record = json.loads((folder / f"{name}.json").read_text())
+    meta = {
+        "shapes": record["state"],
+        "gain": record["gain"],
+        "canvas": record["input_shape"][2:],
+        "sizes": record["image_shapes"],
+        "losses": {key: value for key, value in record["losses"].items() if "loss" in key},
+        "grad_norms": record["grad_norms"],
+        "stats": record["stats"],
+    }
+    with np.load(folder / f"{name}.npz") as file:
+        arrays: dict[str, Any] = {key: file[key] for key in file.files}
+    GOLDEN.mkdir(exist_ok=True)
+    arrays["meta"] = np.frombuffer(json.dumps(meta, separators=(",", ":")).encode(), dtype=np.uint8)
+    np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)

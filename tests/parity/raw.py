@@ -1,0 +1,79 @@
+"""A method's raw head outputs, under the names and in the layout that the originals recorded them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from detzoo.blocks.rpn import Proposals
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.ops.roi_align import Atlas, build_atlas
+from detzoo.types import Images
+from tests.parity.golden import Golden, thin, thin_index
+
+TIE = 1e-6  # proposals whose scores differ by less may come in either order
+MASKED = 100  # first proposals of the batch whose masks are recorded
+
+
+def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], golden: Golden) -> dict[str, np.ndarray]:
+    """Thinned raw outputs by recorded name, ``raw.<part>.<level>``.
+
+    Raises:
+        TypeError: nothing is known of this method's outputs.
+    """
+    if isinstance(model, RetinaNet):
+        parts = model.heads(features)
+        return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
+    if isinstance(model, (FasterRCNN, MaskRCNN)):
+        return _two_stage(model, images, features, golden)
+    raise TypeError(f"no raw outputs are known of {type(model).__name__}")
+
+
+def _two_stage(
+    model: FasterRCNN | MaskRCNN, images: Images, features: Sequence[Tensor], golden: Golden
+) -> dict[str, np.ndarray]:
+    """Outputs for all proposals of all images, one after the other."""
+    proposals = model.rpn.propose(model.rpn(features), images, training=False)
+    atlas = build_atlas(list(features[: model.roi_levels]), model.neck.strides[: model.roi_levels])
+    logits, offsets = (part.flatten(2)[proposals.valid] for part in model.box_head(atlas, proposals.boxes))
+    order = _order(proposals, logits.numpy(), golden.arrays["raw.0.0"])
+    outputs = {"raw.0.0": thin(logits[order]), "raw.0.1": thin(offsets[order])}
+    if isinstance(model, MaskRCNN):
+        logits = _mask_logits(model, atlas, proposals.boxes)[proposals.valid.flatten()]
+        outputs["raw.0.2"] = thin(logits[order[:MASKED]])
+    return outputs
+
+
+def _order(proposals: Proposals, rows: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+    """Order of our proposals in which tied neighbours are swapped where that fits the recorded rows better."""
+    order = np.arange(len(rows))
+    index = thin_index(rows.size)
+    if len(index) != len(recorded):
+        return order
+    scores = proposals.scores[proposals.valid].numpy()
+    image = torch.where(proposals.valid)[0].numpy()
+    for first in range(len(rows) - 1):
+        second = first + 1
+        if image[first] == image[second] and abs(scores[first] - scores[second]) < TIE:
+            swapped = order.copy()
+            swapped[[first, second]] = order[[second, first]]
+            here = np.isin(index // rows.shape[1], (first, second))
+            gaps = [np.abs(rows[o].reshape(-1)[index[here]] - recorded[here]).sum() for o in (order, swapped)]
+            order = swapped if gaps[1] < gaps[0] else order
+    return order
+
+
+def _mask_logits(model: MaskRCNN, atlas: Atlas, boxes: Tensor) -> Tensor:
+    """``[N * P, C, h, w]`` for every class; the head computes the asked one only, so its last layer is applied here."""
+    head = model.mask_head
+    hidden: list[Any] = []
+    handle = head.upsample.register_forward_hook(lambda _, __, output: hidden.append(output))
+    head(atlas, boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64))
+    handle.remove()
+    return head.conv_logits(hidden[0])

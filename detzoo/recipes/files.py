@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detzoo.atomic import write_atomically
-from detzoo.config import from_json, to_json
+from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import Recipe, method_of
 
@@ -45,7 +47,15 @@ def save(detector: Detector, path: str | Path, weights: Mapping[str, Tensor] | N
     }
     state = detector.state_dict() if weights is None else weights
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    return write_atomically(path, lambda file: save_file(tensors, file, metadata))
+
+    def write(file: Path) -> None:
+        try:
+            save_file(tensors, file, metadata)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(code[1]) if code else errno.EIO, str(error)) from error
+
+    return write_atomically(path, write)
 
 
 def read(path: str | Path) -> tuple[Recipe, tuple[str, ...], dict[str, Tensor]]:
@@ -61,15 +71,27 @@ def read(path: str | Path) -> tuple[Recipe, tuple[str, ...], dict[str, Tensor]]:
         raise FileNotFoundError(f"no weights file at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            recipe, classes = _described(path, file.metadata() or {})
+            return recipe, classes, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from None
+
+
+def _described(path: Path, metadata: Mapping[str, str]) -> tuple[Recipe, tuple[str, ...]]:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a safetensors file, but not one that detzoo wrote")
-    if int(metadata["version"]) > VERSION:
-        raise CheckpointError(f"{path} has format version {metadata['version']}; this detzoo reads up to {VERSION}")
-    return from_json(Recipe, metadata["recipe"]), tuple(json.loads(metadata["classes"])), weights
+    try:
+        version, recipe, classes = int(metadata["version"]), metadata["recipe"], tuple(json.loads(metadata["classes"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: its description cannot be read ({error!r})") from None
+    if version > VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}, this detzoo reads up to {VERSION}: update it (pip install -U detzoo)"
+        )
+    try:
+        return from_json(Recipe, recipe), classes
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def rebuild(path: str | Path) -> Detector:

@@ -156,7 +156,7 @@ def _read_published(path: Path) -> dict[str, Tensor]:
     """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"this file cannot be read safely, or is damaged ({reason})") from None
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None

@@ -1,0 +1,112 @@
+"""Every row of the published tables holds together, and a few are compared with what was published."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pytest
+import torch
+
+import detzoo
+from detzoo.config import from_json, to_json
+from detzoo.recipes import zoo
+from detzoo.recipes.columns import NO_NORM_DECAY
+from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.settings import Split
+
+RECIPES = [recipe for table in zoo.TABLES for recipe in table]
+every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.name for recipe in RECIPES])
+SOURCES = [path.read_text() for path in sorted(Path(zoo.__file__).parent.glob("*.py"))]
+DISTINCT = {to_json(recipe.model): recipe for recipe in reversed(RECIPES)}.values()
+
+# trainable or frozen, without buffers, as MMDetection 3.3.0 counts them
+PARAMETERS = {
+    "faster_rcnn_r50_fpn_1x_coco": 41_753_056,
+    "faster_rcnn_r50_caffe_fpn_1x_coco": 41_753_056,
+    "faster_rcnn_r50_fpn_ciou_1x_coco": 41_753_056,
+    "faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person": 41_348_181,
+    "faster_rcnn_r101_fpn_1x_coco": 60_745_184,
+    "mask_rcnn_r50_caffe_fpn_1x_coco": 44_396_336,
+    "mask_rcnn_r101_caffe_fpn_1x_coco": 63_388_464,
+    "mask_rcnn_x101_32x4d_fpn_1x_coco": 63_017_008,
+    "mask_rcnn_x101_32x8d_fpn_1x_coco": 107_630_640,
+    "mask_rcnn_x101_64x4d_fpn_1x_coco": 102_294_576,
+    "retinanet_r50_fpn_1x_coco": 37_968_692,
+    "retinanet_r101_fpn_1x_coco": 56_960_820,
+}
+
+
+@every_recipe
+def test_a_recipe_survives_json(recipe: Recipe):
+    assert from_json(Recipe, to_json(recipe)) == recipe
+
+
+@every_recipe
+def test_its_name_is_found_and_can_be_grepped(recipe: Recipe):
+    assert detzoo.find(recipe.name) is recipe
+    assert sum(f'name="{recipe.name}"' in source for source in SOURCES) == 1
+    if recipe.config is not None:
+        assert detzoo.find(PurePosixPath(recipe.config).stem) is recipe
+
+
+@every_recipe
+def test_published_numbers_and_weights_are_plausible(recipe: Recipe):
+    if recipe.published is not None:
+        for value in (recipe.published.box_ap, recipe.published.mask_ap):
+            assert value is None or 20 < value < 90
+    if recipe.weights is not None:
+        marked = re.search(r"-([0-9a-f]{8})\.pth$", recipe.weights.url)
+        assert recipe.weights.sha256 == (marked and marked[1])
+        assert recipe.config is not None
+
+
+@every_recipe
+def test_masks_are_read_where_they_are_learned(recipe: Recipe):
+    assert recipe.data.masks == (recipe.model.method == "mask_rcnn")
+
+
+@pytest.mark.parametrize("recipe", DISTINCT, ids=[recipe.name for recipe in DISTINCT])
+def test_a_recipe_builds(recipe: Recipe):
+    with torch.device("meta"):
+        detector = detzoo.build(recipe)
+    assert any(parameter.requires_grad for parameter in detector.parameters())
+
+
+def test_names_are_unique_however_they_are_spelled():
+    spellings = Counter(spelling for recipe in RECIPES for spelling in set(zoo._spellings(recipe)))
+    assert [spelling for spelling, count in spellings.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_are_as_many_as_published(name: str):
+    with torch.device("meta"):
+        detector = detzoo.build(name)
+    assert sum(parameter.numel() for parameter in detector.parameters()) == PARAMETERS[name]
+
+
+def test_a_row_reads_like_the_published_config():
+    recipe = detzoo.find("mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco")
+    assert (recipe.model.backbone.style, recipe.model.backbone.norm_frozen) == ("caffe", True)
+    assert (recipe.model.input.order, recipe.model.input.std) == ("bgr", (1.0, 1.0, 1.0))
+    assert recipe.data.sizes == ((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333))
+    assert recipe.data.size_mode == "choice"
+    assert recipe.data.train == (Split(annotations="annotations/instances_train2017.json", images="train2017"),)
+    assert (recipe.schedule.epochs, recipe.schedule.milestones, recipe.schedule.lr) == (36, (28, 34), 0.02)
+    assert recipe.published is not None
+    assert (recipe.published.box_ap, recipe.published.mask_ap) == (40.8, 37.0)
+    assert recipe.config == "mask_rcnn/mask-rcnn_r50-caffe_fpn_ms-poly-3x_coco.py"
+
+
+def test_norms_are_spared_weight_decay():
+    with torch.device("meta"):
+        detector = detzoo.build("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco")
+    norms = {
+        f"{name}.{leaf}"
+        for name, module in detector.named_modules()
+        if isinstance(module, torch.nn.GroupNorm)
+        for leaf in ("weight", "bias")
+    }
+    spared = {name for name, _ in detector.named_parameters() if re.search(NO_NORM_DECAY[0].pattern, name)}
+    assert spared == norms

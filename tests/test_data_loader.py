@@ -1,0 +1,181 @@
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.images import ImageError
+from detzoo.data.loader import Loader, make_loader
+from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.data.source import as_data, shapes_data
+from detzoo.detector import Input
+from detzoo.types import Batch
+from tests.data_files import thing, write_coco
+
+# Python 3.12 and later warn when a process with threads forks, as DataLoader does
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+@functools.cache
+def shapes(train: int = 10, val: int = 7, repeat: int = 1) -> dict[str, Dataset]:
+    data = shapes_data(train, val).replace(sizes=((40, 60), (48, 80)), size_mode="range", repeat=repeat)
+    return {
+        "train": open_dataset(data, "train", Input(short=40, long=60, multiple=16), True),
+        "val": open_dataset(data, "val", Input(short=40, long=60, multiple=16), False),
+    }
+
+
+def batches(loader: Loader, epoch: int = 0, start: int = 0) -> list[Batch]:
+    loader.set_epoch(epoch, start)
+    return list(loader)
+
+
+def same(first: Batch, second: Batch) -> bool:
+    masks = first.targets.masks, second.targets.masks
+    assert masks[0] is not None
+    assert masks[1] is not None
+    pairs = [
+        (first.pixels, second.pixels),
+        (first.sizes, second.sizes),
+        (first.targets.boxes, second.targets.boxes),
+        masks,
+    ]
+    return first.ids == second.ids and all(torch.equal(one, two) for one, two in pairs)
+
+
+def test_a_batch_is_padded_to_a_multiple() -> None:
+    data = shapes()["val"]
+    batch = batches(make_loader(data, 3, train=False, workers=0))[0]
+    high, wide = batch.sizes.amax(dim=0).tolist()
+    height, width = batch.pixels.shape[2:]
+    assert (height % 16, width % 16) == (0, 0)
+    assert height - 16 < high <= height
+    assert width - 16 < wide <= width
+    assert batch.targets.masks is not None
+    assert batch.targets.masks.shape[2:] == (height, width)
+    for slot in range(3):
+        h, w = batch.sizes[slot].tolist()
+        sample = data[slot]
+        assert torch.equal(batch.pixels[slot, :, :h, :w], sample.pixels)
+        assert not batch.pixels[slot, :, h:].any()
+        assert not batch.pixels[slot, :, :, w:].any()
+        count = len(sample.target["boxes"])
+        assert torch.equal(batch.targets.boxes[slot, :count], sample.target["boxes"])
+        assert torch.equal(batch.targets.masks[slot, :count, :h, :w], sample.target["masks"])
+        assert batch.targets.masks[slot].sum() == sample.target["masks"].sum()
+        assert batch.original_sizes[slot].tolist() == list(sample.original_size)
+    assert batch.ids == [0, 1, 2]
+    assert batch.paths[1] == "shapes/val/1"
+
+
+def test_training_does_not_depend_on_the_number_of_workers() -> None:
+    data = shapes()["train"]
+    alone, helped = (make_loader(data, 4, train=True, workers=workers, seed=3) for workers in (0, 2))
+    for epoch in (0, 1):
+        pairs = list(zip(batches(alone, epoch), batches(helped, epoch), strict=True))
+        assert len(pairs) == len(alone) == 3
+        assert all(same(one, two) for one, two in pairs)
+
+
+def test_epochs_and_seeds_differ_and_come_back() -> None:
+    data = shapes()["train"]
+    loader = make_loader(data, 4, train=True, workers=0)
+    first, second, again = batches(loader, 0), batches(loader, 1), batches(loader, 0)
+    other = batches(make_loader(data, 4, train=True, workers=0, seed=1), 0)
+    assert all(same(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(same(one, two) for one, two in zip(first, second, strict=True))
+    assert not any(same(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_an_epoch_can_begin_in_its_middle() -> None:
+    data = shapes()["train"]
+    loader = make_loader(data, 4, train=True, workers=0)
+    whole, rest = batches(loader, 2), batches(loader, 2, start=1)
+    assert len(rest) == 2
+    assert all(same(one, two) for one, two in zip(whole[1:], rest, strict=True))
+    assert len(loader) == 3
+
+
+def test_the_loader_leaves_the_random_numbers_of_training_alone() -> None:
+    data = shapes()["train"]
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    batches(make_loader(data, 4, train=True, workers=0))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_two_devices_see_together_what_one_sees() -> None:
+    data = shapes()["train"]
+    one = batches(make_loader(data, 4, train=True, workers=0, seed=5), 3)
+    two = [batches(make_loader(data, 2, train=True, workers=0, seed=5, rank=rank, world=2), 3) for rank in (0, 1)]
+    assert len(one) == len(two[0]) == len(two[1])
+    for whole, left, right in zip(one, *two, strict=True):
+        assert whole.ids == left.ids + right.ids
+        for slot, (part, place) in enumerate([(left, 0), (left, 1), (right, 0), (right, 1)]):
+            h, w = whole.sizes[slot].tolist()
+            assert part.sizes[place].tolist() == [h, w]
+            assert torch.equal(whole.pixels[slot, :, :h, :w], part.pixels[place, :, :h, :w])
+
+
+@pytest.mark.parametrize(("world", "batch"), [(1, 2), (2, 2), (3, 1), (9, 1)])
+def test_evaluation_sees_each_image_once(world: int, batch: int) -> None:
+    data = shapes()["val"]
+    loaders = [make_loader(data, batch, train=False, workers=0, rank=rank, world=world) for rank in range(world)]
+    read = [batches(loader) for loader in loaders]
+    assert sorted(number for part in read for item in part for number in item.ids) == list(range(7))  # type: ignore[type-var]
+    assert [len(part) for part in read] == [len(loader) for loader in loaders]
+
+
+def test_repeat_makes_an_epoch_longer() -> None:
+    data = shapes(repeat=3)
+    loader = make_loader(data["train"], 4, train=True, workers=0)
+    read = batches(loader)
+    assert len(read) == len(loader) == 8
+    counts = np.bincount([int(number) for item in read for number in item.ids])
+    assert counts.sum() == 32
+    assert counts.min() == 3
+    assert len(make_loader(data["val"], 4, train=False, workers=0)) == 2
+
+
+def test_a_broken_image_in_a_worker_is_named(tmp_path: Path) -> None:
+    write_coco(tmp_path, [thing(1, 1, [1, 1, 9, 9])], images=(1,))
+    data = open_dataset(as_data(tmp_path), "train", Input(), True)
+    (tmp_path / "images/1.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"1\.png cannot be decoded"):
+        batches(make_loader(data, 1, train=True, workers=1))
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"workers": -1}, {"rank": 2, "world": 2}])
+def test_wrong_numbers(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="batch and world start at 1"):
+        make_loader(shapes()["val"], **{"batch": 1, "workers": 0, **wrong}, train=False)
+
+
+def test_batches_hold_one_orientation_and_every_image() -> None:
+    wide = np.arange(103) % 3 > 0
+    order = training_batches(103, 8, np.random.default_rng(0), wide=wide)
+    assert order.shape == (13, 8)
+    assert set(order.reshape(-1)) == set(range(103))
+    assert np.bincount(order.reshape(-1)).max() <= 2
+    mixed = [not (wide[batch].all() or not wide[batch].any()) for batch in order]
+    assert sum(mixed) <= 2
+    kinds = wide[order[:-2, 0]]
+    assert np.abs(np.diff(kinds.astype(int))).sum() > 2  # both kinds come throughout the epoch
+
+
+def test_few_images_fill_a_large_batch() -> None:
+    order = training_batches(3, 8, np.random.default_rng(0))
+    assert order.shape == (1, 8)
+    assert np.bincount(order[0]).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])
+
+
+def test_no_filling_where_batches_come_out_even() -> None:
+    order = training_batches(12, 4, np.random.default_rng(0), repeat=2, wide=np.arange(12) < 5)
+    assert np.bincount(order.reshape(-1)).tolist() == [2] * 12
+
+
+def test_evaluation_of_fewer_images_than_devices() -> None:
+    assert evaluation_batches(1, 4, rank=1, world=2) == []

@@ -6,6 +6,8 @@ The public words are imported when first used, so that ``import detzoo`` costs n
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -56,3 +58,22 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Word(ModuleType):
+    """A package that is the public function of its name too: `detzoo.train(...)` beside `detzoo.train.loop`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    """Importing `detzoo.train.loop` sets `detzoo.train` to that package, which then has to remain callable."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and type(value) is ModuleType:
+            value.__class__ = _Word
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,7 +1,7 @@
 """ResNet and ResNeXt.
 
-Deep Residual Learning for Image Recognition, arXiv 1512.03385, 2015; Aggregated Residual Transformations, arXiv
-1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv 1812.01187, 2018.
+Deep Residual Learning for Image Recognition, arXiv:1512.03385, 2015; Aggregated Residual Transformations,
+arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from detzoo.blocks.layers import Norm, build_norm, conv_norm
-from detzoo.config import Config
+from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -25,46 +25,8 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 Conv3x3 = Callable[[int, int, int, int, int], nn.Module]
 
 
-class ResNetConfig(Config):
-    """Settings of `ResNet`. Stage k (1 to 4) is ``layer<k>``, whose output the papers call C(k+1)."""
-
-    kind: Literal["resnet"] = "resnet"
-    depth: Literal[18, 34, 50, 101, 152] = 50
-    style: Literal["pytorch", "caffe"] = "pytorch"  # a bottleneck's stride: in its 3x3, or in its first 1x1
-    stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
-    avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
-    groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
-    base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
-    strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
-    dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
-    out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
-    norm: Norm = "bn"
-    norm_eval: bool = True  # batch normalization keeps its statistics in training
-    norm_frozen: bool = False  # scales and offsets of normalization take no gradient
-    frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
-    zero_init: bool = True  # the last norm of a block starts at zero, so that a fresh block is the identity
-    checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
-
-    @model_validator(mode="after")
-    def _fits(self) -> ResNetConfig:
-        stages = len(self.strides)
-        if not 1 <= stages <= 4 or len(self.dilations) != stages:
-            raise ValueError(
-                f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
-            )
-        if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-            raise ValueError(f"out_stages must rise, got {self.out_stages}")
-        if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
-            raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
-        if self.frozen_stages > stages:
-            raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
-        if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
-            raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
-        return self
-
-
 class ResNet(nn.Module):
-    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv 1512.03385, table 1; arXiv 1611.05431, table 1).
+    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv:1512.03385, table 1; arXiv:1611.05431, table 1).
 
     Parameters are named as torchvision and MMDetection name them.
 
@@ -73,11 +35,46 @@ class ResNet(nn.Module):
         strides: input pixels per cell of each returned feature map.
     """
 
-    Config = ResNetConfig
+    class Config(BaseConfig):
+        """Settings of `ResNet`. Stage k (1 to 4) is ``layer<k>``, whose output the papers call C(k+1)."""
 
-    def __init__(self, config: ResNetConfig | None = None) -> None:
+        kind: Literal["resnet"] = "resnet"
+        depth: Literal[18, 34, 50, 101, 152] = 50
+        style: Literal["pytorch", "caffe"] = "pytorch"  # a bottleneck's stride: in its 3x3, or in its first 1x1
+        stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
+        avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
+        groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
+        base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
+        strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
+        dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
+        out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
+        norm: Norm = "bn"
+        norm_eval: bool = True  # batch normalization keeps its statistics in training
+        norm_frozen: bool = False  # scales and offsets of normalization take no gradient
+        frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
+        zero_init: bool = True  # the last norm of a block starts at zero, so that a fresh block is the identity
+        checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
+
+        @model_validator(mode="after")
+        def _fits(self) -> ResNet.Config:
+            stages = len(self.strides)
+            if not 1 <= stages <= 4 or len(self.dilations) != stages:
+                raise ValueError(
+                    f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
+                )
+            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
+                raise ValueError(f"out_stages must rise, got {self.out_stages}")
+            if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
+                raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+            if self.frozen_stages > stages:
+                raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+            if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
+                raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
+            return self
+
+    def __init__(self, config: ResNet.Config | None = None) -> None:
         super().__init__()
-        self.config = config = config or ResNetConfig()
+        self.config = config = config or ResNet.Config()
         if config.stem == "conv7":
             self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
             self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
@@ -142,7 +139,7 @@ class ResNet(nn.Module):
         return [self.get_submodule(name) for name in [*stem, *stages]]
 
     def _initialize(self) -> None:
-        """Convolutions as in arXiv 1502.01852, norms at one; the last norm of each block at zero if asked."""
+        """Convolutions as in arXiv:1502.01852, norms at one; the last norm of each block at zero if asked."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -164,7 +161,7 @@ class _Block(nn.Module):
     downsample: nn.Sequential | None
     norm_name: Norm
 
-    def __init__(self, config: ResNetConfig) -> None:
+    def __init__(self, config: ResNet.Config) -> None:
         super().__init__()
         self.norm_name = config.norm
         self.norm_frozen = config.norm_frozen
@@ -198,13 +195,13 @@ class _Block(nn.Module):
 
 
 class BasicBlock(_Block):
-    """Two 3x3 convolutions beside a shortcut (arXiv 1512.03385, figure 5 left)."""
+    """Two 3x3 convolutions beside a shortcut (arXiv:1512.03385, figure 5 left)."""
 
     expansion = 1
 
     def __init__(
         self,
-        config: ResNetConfig,
+        config: ResNet.Config,
         inputs: int,
         planes: int,
         stride: int,
@@ -226,13 +223,13 @@ class BasicBlock(_Block):
 
 
 class Bottleneck(_Block):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut (arXiv 1512.03385, figure 5; arXiv 1611.05431, figure 3c)."""
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut (arXiv:1512.03385, figure 5; arXiv:1611.05431, figure 3c)."""
 
     expansion = 4
 
     def __init__(
         self,
-        config: ResNetConfig,
+        config: ResNet.Config,
         inputs: int,
         planes: int,
         stride: int,
@@ -258,7 +255,7 @@ class Bottleneck(_Block):
         return conv_norm(x, self.conv3, self.norm(3))
 
 
-def build_stage(config: ResNetConfig, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
+def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
     """One stage of residual blocks.
 
     Args:
@@ -284,7 +281,7 @@ def build_stage(config: ResNetConfig, stage: int, inputs: int, conv3x3: Conv3x3 
     return nn.Sequential(first, *others)
 
 
-def _deep_stem(config: ResNetConfig) -> nn.Sequential:
+def _deep_stem(config: ResNet.Config) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs, stride in ((3, 32, 2), (32, 32, 1), (32, 64, 1)):
         layers += [

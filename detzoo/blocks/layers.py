@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-# "bn": batch normalization (arXiv 1502.03167); "gn": group normalization (arXiv 1803.08494)
+# "bn": batch normalization (arXiv:1502.03167); "gn": group normalization (arXiv:1803.08494)
 Norm: TypeAlias = Literal["bn", "gn"]
 
 GROUPS = 32  # of group normalization

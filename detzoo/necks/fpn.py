@@ -1,7 +1,7 @@
 """Feature pyramid.
 
-Feature Pyramid Networks for Object Detection, arXiv 1612.03144, 2016; the extra coarse levels of RetinaNet, arXiv
-1708.02002, and FCOS, arXiv 1904.01355.
+Feature Pyramid Networks for Object Detection, arXiv:1612.03144, 2016; the extra coarse levels of RetinaNet,
+arXiv:1708.02002, and FCOS, arXiv:1904.01355.
 """
 
 from __future__ import annotations
@@ -14,27 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.blocks.layers import ConvNorm, Norm
-from detzoo.config import Config
-
-
-class FPNConfig(Config):
-    """Settings of `FPN`."""
-
-    kind: Literal["fpn"] = "fpn"
-    out_channels: int = Field(default=256, ge=1)
-    levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
-    start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
-    end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
-    # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
-    # from the backbone's last map, its lateral, or the last output
-    extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
-    relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
-    norm: Norm | None = None
-    norm_on_lateral: bool = True
+from detzoo.config import Config as BaseConfig
 
 
 class FPN(nn.Module):
-    """Top-down pathway with lateral connections (arXiv 1612.03144, section 3 and figure 3).
+    """Top-down pathway with lateral connections (arXiv:1612.03144, section 3 and figure 3).
 
     ``P_k = conv3x3(M_k)`` with ``M_k = conv1x1(C_k) + nearest(M_{k+1})``, resized to exactly the size of ``C_k``.
     Parameters are named as in published MMDetection weights.
@@ -44,9 +28,22 @@ class FPN(nn.Module):
         strides: input pixels per cell of each returned map.
     """
 
-    Config = FPNConfig
+    class Config(BaseConfig):
+        """Settings of `FPN`."""
 
-    def __init__(self, config: FPNConfig, channels: Sequence[int], strides: Sequence[int]) -> None:
+        kind: Literal["fpn"] = "fpn"
+        out_channels: int = Field(default=256, ge=1)
+        levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
+        start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
+        end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
+        # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
+        # from the backbone's last map, its lateral, or the last output
+        extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
+        relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
+        norm: Norm | None = None
+        norm_on_lateral: bool = True
+
+    def __init__(self, config: FPN.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for a backbone that returns maps of these ``channels`` and ``strides``.
 
         Raises:

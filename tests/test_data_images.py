@@ -62,6 +62,16 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg", (16, 8)).shape == (16, 8, 3)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_broken_exif_counts_as_none(tmp_path: Path) -> None:
+    Image.fromarray(noise(8, 16)).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01")
+    assert read_image(tmp_path / "a.jpg").shape == (8, 16, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    Image.fromarray(noise(8, 16)).save(tmp_path / "b.jpg", exif=exif)
+    assert read_image(tmp_path / "b.jpg").shape == (8, 16, 3)
+
+
 def test_exif_orientation_is_not_applied_where_the_annotations_ignored_it(tmp_path: Path) -> None:
     stored = turned(tmp_path / "a.jpg", 8, 16)
     assert np.array_equal(read_image(tmp_path / "a.jpg", (8, 16)), stored)

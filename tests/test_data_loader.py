@@ -1,4 +1,7 @@
 import functools
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +149,18 @@ def test_a_broken_image_in_a_worker_is_named(tmp_path: Path) -> None:
     (tmp_path / "images/1.png").write_text("no picture")
     with pytest.raises(ImageError, match=r"1\.png cannot be decoded"):
         batches(make_loader(data, 1, train=True, workers=1))
+
+
+def test_workers_leave_ctrl_c_to_the_main_process() -> None:
+    loader = make_loader(shapes()["train"], 1, train=True, workers=1)
+    others = set(multiprocessing.active_children())
+    read = iter(loader)
+    next(read)
+    (worker,) = set(multiprocessing.active_children()) - others
+    assert worker.pid
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(read)) == 9
+    assert worker.is_alive()
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"workers": -1}, {"rank": 2, "world": 2}])

@@ -152,8 +152,8 @@ class Dataset(torch_data.Dataset[Sample]):
         return read_image(path, (height, width)), str(path)
 
     def _target(self, image: int, before: tuple[int, int], after: tuple[int, int], flip: bool) -> dict[str, Tensor]:
-        rows = np.arange(len(self.delivered))[self.annotations.rows(image)]
-        rows = rows[self.delivered[rows]]
+        span = self.annotations.rows(image)
+        rows = np.arange(span.start, span.stop)[self.delivered[span]]
         factors = np.array([after[1] / before[1], after[0] / before[0]] * 2)
         boxes = self.annotations.boxes[rows] * factors
         if flip:

@@ -40,12 +40,10 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> NDArray
             raise ImageError(f"{path} is empty (0 bytes)")
         with Image.open(path) as image:
             image.load()
-            sideways = image.getexif().get(_ORIENTATION, 1) >= 5
-            as_stored = sideways and size is not None and size == (image.height, image.width) != size[::-1]
-            pixels = _to_rgb(image if as_stored else ImageOps.exif_transpose(image))
-    except (FileNotFoundError, ImageError):
-        raise
-    except MemoryError:
+            orientation = _orientation(image)
+            as_stored = orientation >= 5 and size is not None and size == (image.height, image.width) != size[::-1]
+            pixels = _to_rgb(ImageOps.exif_transpose(image) if orientation > 1 and not as_stored else image)
+    except (FileNotFoundError, ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, ... on broken files
         raise ImageError(f"{path} cannot be decoded, it may be corrupt or truncated: {error}") from error
@@ -55,6 +53,15 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> NDArray
             f"{size[0]} x {size[1]}: its boxes would be misplaced; correct the annotation or leave the image out"
         )
     return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8; broken EXIF data counts as none."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # as for pixels, anything may be raised, but here nothing is lost
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -77,8 +84,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            sideways = image.getexif().get(_ORIENTATION, 1) >= 5
-            return (image.width, image.height) if sideways else (image.height, image.width)
+            return (image.width, image.height) if _orientation(image) >= 5 else (image.height, image.width)
     except FileNotFoundError:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class Loader:
             collate_fn=_Collate(dataset.input.multiple),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=train and workers > 0,
+            worker_init_fn=_ignore_interrupt,
             generator=torch.Generator(),  # its own, or else every epoch would draw from the training's random numbers
         )
 
@@ -79,6 +81,11 @@ def make_loader(
     if not len(dataset):
         raise ValueError("the data set has no images")
     return Loader(dataset, batch, train, workers, seed, rank, world)
+
+
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the main one decides, and may want its next batch first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Keys:

@@ -31,9 +31,10 @@ def test_two_ranks_compute_what_one_computes_with_the_same_batch(tmp_path: Path)
             assert torch.equal(ranks[0][kind][name], ranks[1][kind][name])
     assert_close(ranks[0]["history"], one["history"])
     assert ranks[0]["history"] == ranks[1]["history"]
-    logs = [read_log(out / "log.jsonl") for out in (two_ranks, one_rank)]
-    keys = ("event", "update", "lr", "losses")
-    assert_close(*([[record.get(key) for key in keys] for record in log] for log in logs))
+    for run in ("", "real"):
+        logs = [read_log(out / run / "log.jsonl") for out in (two_ranks, one_rank)]
+        keys = ("event", "update", "lr", "losses")
+        assert_close(*([[record.get(key) for key in keys] for record in log] for log in logs))
 
 
 def assert_close(left: Any, right: Any) -> None:

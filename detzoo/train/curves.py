@@ -24,8 +24,9 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> Path:
     steps = [record for record in records if record.get("event") == "train"]
     epochs = [record for record in records if record.get("event") == "epoch"]
     steps = steps[:: max(len(steps) // MOST_POINTS, 1)]
-    figure = Figure(figsize=(15, 4.2), layout="constrained")
+    figure = Figure(figsize=(15, 4.2))
     losses, scores, rates = figure.subplots(1, 3)
+    figure.subplots_adjust(left=0.04, right=0.99, top=0.93, bottom=0.12, wspace=0.14)
     _draw_losses(losses, steps, epochs)
     measured = [record for record in epochs if "metrics" in record]
     for name in sorted({key for r in measured for key in r["metrics"] if key.endswith("_ap") or key == r["main"]}):

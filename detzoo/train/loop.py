@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,8 +57,8 @@ class Trained:
         curves: losses, AP and learning rate as a PNG picture.
     """
 
-    detector: Detector
-    history: list[dict[str, Any]]
+    detector: Detector = field(repr=False)
+    history: list[dict[str, Any]] = field(repr=False)
     ended: str
     out: Path
     best: Path | None

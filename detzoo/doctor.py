@@ -115,8 +115,11 @@ def _methods() -> Iterator[Check]:
     """Losses, gradients and detections of every method on the fastest device, on one small image."""
     import torch
 
+    from detzoo.recipes import shapes
     from detzoo.recipes.recipe import METHODS
     from detzoo.types import Images, Targets
+
+    small = {type(recipe.model): recipe.model for recipe in shapes.RECIPES}
 
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     masks = torch.zeros(1, 64, 64, dtype=torch.bool)
@@ -127,7 +130,8 @@ def _methods() -> Iterator[Check]:
     for method in METHODS:
         start = time.perf_counter()
         try:
-            detector = method(method.__dict__["Config"](), ("thing",)).to(device)
+            settings = method.__dict__["Config"]
+            detector = method(small.get(settings) or settings(), ("thing",)).to(device)
             losses = detector(images, targets)
             torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What every test starts from: fair threads, no screen for matplotlib, and no test that cannot run here."""
+"""What every test starts from: one thread, no screen for matplotlib, and no test that cannot run here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from detzoo.recipes.recipe import METHODS
 from tests.tiny import METHOD_IDS, tiny
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Share the cores fairly: as many threads as cores divided by test processes."""
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    torch.set_num_threads(max((os.cpu_count() or 1) // processes, 1))
+# the processes of pytest-xdist share the cores, and sums must not depend on how many there are
+torch.set_num_threads(1)
 
 
 @pytest.hookimpl(trylast=True)  # after -m has chosen

@@ -1,0 +1,165 @@
+"""Settings: what is accepted, what is refused, and with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError
+
+from detzoo.config import Config, ConfigError, flatten, from_json, load, override, to_json, unknown, validate
+
+
+class Circle(Config):
+    """A part."""
+
+    kind: Literal["circle"] = "circle"
+    radius: float = Field(default=1.0, gt=0)
+
+
+class Square(Config):
+    """Another part."""
+
+    kind: Literal["square"] = "square"
+    edge: int = 1
+    corner: Circle | None = None
+
+
+class Drawing(Config):
+    """Everything that a setting can be."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"heading": "title"}
+
+    title: str = "none"
+    shape: Annotated[Circle | Square, Field(discriminator="kind")] = Circle()
+    size: tuple[int, int] = (3, 4)
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    visible: bool = True
+
+
+def test_settings_are_frozen() -> None:
+    drawing = Drawing()
+    with pytest.raises(ValidationError):
+        drawing.title = "x"  # pyright: ignore[reportAttributeAccessIssue] # that is the test
+
+
+@pytest.mark.parametrize(
+    ("assignment", "wanted"),
+    [
+        ("title=a=b", {"title": "a=b"}),
+        ('title="7"', {"title": "7"}),
+        ("size=[5, 6]", {"size": (5, 6)}),
+        ("note=null", {"note": None}),
+        ("note=", {"note": ""}),
+        ("visible=false", {"visible": False}),
+        ("shape.radius=2", {"shape": Circle(radius=2)}),
+        ('shape={"kind": "square", "edge": 3}', {"shape": Square(edge=3)}),
+        ("heading=old name", {"title": "old name"}),
+    ],
+)
+def test_overrides(assignment: str, wanted: dict[str, Any]) -> None:
+    if assignment.startswith("heading"):
+        assert validate(Drawing, {"heading": "old name"}) == Drawing(**wanted)
+    else:
+        assert override(Drawing(), [assignment]) == Drawing(**wanted)
+
+
+def test_overrides_build_what_was_absent_and_the_last_one_counts() -> None:
+    drawing = Drawing(shape=Square())
+    changed = override(drawing, ["shape.corner.radius=2", "shape.corner.radius=3"])
+    assert changed.shape == Square(corner=Circle(radius=3))
+    assert drawing.shape == Square()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("title", "not of the form a.b.c=value"),
+        ("titel=x", "did you mean 'title'"),
+        ("radius=2", "did you mean 'shape.radius'"),
+        ("shape.radus=2", "did you mean 'shape.radius'"),
+        ("shap.radius=2", "did you mean 'shape'"),
+        ("title.x=2", "'title.x' is not a setting"),
+        ("shape.radius=0", "shape.circle.radius: Input should be greater than 0"),
+        ("shape.radius=NaN", "shape.circle.radius"),
+        ("shape.kind=star", "shape"),
+        ("visible=perhaps", "visible"),
+        ("size=[1,2,3]", "size"),
+    ],
+)
+def test_wrong_overrides_are_named(assignment: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(Drawing(), [assignment])
+    assert words in str(caught.value)
+
+
+def test_every_wrong_field_has_a_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Drawing, {"size": [1], "visible": "perhaps"})
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_unknown_settings_are_refused_in_json_too() -> None:
+    with pytest.raises(ConfigError, match="'colour' is not a setting of Drawing"):
+        from_json(Drawing, '{"colour": 1}')
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        from_json(Drawing, "{")
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        from_json(Drawing, "[" * 100_000)
+
+
+def test_replace_is_validated() -> None:
+    assert Drawing().replace(title="x").title == "x"
+    with pytest.raises(ConfigError, match="did you mean 'title'"):
+        Drawing().replace(titel="x")
+    with pytest.raises(ConfigError, match="size"):
+        Drawing().replace(size=(1,))
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    with pytest.raises(ConfigError, match=r"settings\.json: No such file"):
+        load(Drawing, file)
+    file.write_text('{"titel": "x"}')
+    with pytest.raises(ConfigError, match=r"settings\.json: .*did you mean 'title'"):
+        load(Drawing, file)
+    file.write_text(to_json(Drawing(note="ö")))
+    assert load(Drawing, file) == Drawing(note="ö")
+
+
+def test_suggestions_are_near() -> None:
+    assert unknown("epoch", ["epochs", "batch"], "setting") == "'epoch' is not a setting; did you mean 'epochs'?"
+    assert unknown("zzz", ["epochs", "batch"], "setting") == "'zzz' is not a setting"
+
+
+shapes = st.one_of(
+    st.builds(Circle, radius=st.floats(min_value=1e-6, max_value=1e6)),
+    st.builds(Square, edge=st.integers(), corner=st.none() | st.builds(Circle)),
+)
+drawings = st.builds(
+    Drawing,
+    title=st.text(),
+    shape=shapes,
+    size=st.tuples(st.integers(), st.integers()),
+    tags=st.lists(st.text()).map(tuple),
+    note=st.none() | st.text(),
+    visible=st.booleans(),
+)
+
+
+@given(drawings)
+def test_settings_survive_json(drawing: Drawing) -> None:
+    assert from_json(Drawing, to_json(drawing)) == drawing
+    assert from_json(Drawing, to_json(drawing, indent=None)) == drawing
+
+
+@given(drawings)
+def test_flattened_settings_can_be_pasted_back(drawing: Drawing) -> None:
+    import json
+
+    words = [f"{path}={json.dumps(value)}" for path, value in flatten(drawing).items()]
+    assert override(drawing, words) == drawing

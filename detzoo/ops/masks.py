@@ -118,10 +118,10 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
         float32 ``[N, S, size, size]`` of 0 and 1.
     """
     images, slots, height, width = masks.shape
-    edges = torch.tensor([width, height, width, height], device=boxes.device, dtype=torch.float32)
     with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
         # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
-        clipped = torch.minimum(boxes.float().nan_to_num(0.0).clamp(min=0), edges)
+        boxes = boxes.float().nan_to_num(0.0)
+        clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
         owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
         rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
         planes = masks.reshape(images * slots, 1, height, width).float()

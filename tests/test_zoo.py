@@ -175,8 +175,11 @@ def test_load_says_what_is_missing(tmp_path: Path):
         detzoo.load(tmp_path / "gone.safetensors")
     with pytest.raises(FileNotFoundError, match=r"no weights file at runs/gone"):
         detzoo.load("runs/gone")
-    with pytest.raises(KeyError, match="is not a recipe"):
-        detzoo.load("gone")
+    with pytest.raises(FileNotFoundError, match="is a folder; name the weights file in it"):
+        detzoo.load(tmp_path)
+    for name in ("gone", "mask_rcnn_regnetx-3.2GF_fpn_1x"):
+        with pytest.raises(KeyError, match="is not a recipe"):
+            detzoo.load(name)
     with pytest.raises(ValueError, match="no weights were published for retinanet_r18_fpn_shapes"):
         detzoo.load("retinanet_r18_fpn_shapes")
 

@@ -15,7 +15,7 @@ from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
 SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
-# the last stage, two thirds of the parameters, sees more than these pictures hold
+# the last stage, three quarters of the parameters, sees more than these pictures hold
 FRESH_R18 = ResNet.Config(
     depth=18, strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(1, 2, 3), norm_eval=False, frozen_stages=-1
 )

@@ -45,6 +45,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
+_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no recipe's name ends so
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 
@@ -135,7 +136,9 @@ def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu
     path = Path(name_or_path)
     if path.is_file():
         return rebuild(path).to(device)
-    if not isinstance(name_or_path, str) or path.suffix or len(path.parts) > 1:
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
+    if not isinstance(name_or_path, str) or path.suffix in _FILES or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
     return _published(find(name_or_path)).to(device)
 

@@ -8,14 +8,18 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 import torch
+from hypothesis import settings
 
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
 from tests.tiny import METHOD_IDS, tiny
 
-
 # the processes of pytest-xdist share the cores, and sums must not depend on how many there are
 torch.set_num_threads(1)
+
+# a busy machine is slow, which is no error; where nobody looks, the same examples each time
+settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("house")
 
 
 @pytest.hookimpl(trylast=True)  # after -m has chosen

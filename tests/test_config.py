@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -159,7 +160,5 @@ def test_settings_survive_json(drawing: Drawing) -> None:
 
 @given(drawings)
 def test_flattened_settings_can_be_pasted_back(drawing: Drawing) -> None:
-    import json
-
     words = [f"{path}={json.dumps(value)}" for path, value in flatten(drawing).items()]
     assert override(drawing, words) == drawing

@@ -1,0 +1,97 @@
+"""What the docs show works: blocks marked ``python runnable`` are run, and commands, links and names are known."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import detzoo
+from detzoo import cli
+from detzoo.config import override
+from detzoo.data.shapes import picture
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """What stands behind the language, and the code, of each block."""
+    return [(mark.strip(), code) for found, mark, code in BLOCK.findall(page.read_text()) if found == language]
+
+
+WITH_CODE = [page for page in PAGES if any(mark == "runnable" for mark, _ in blocks(page, "python"))]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the docs speak of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for path in ("street.jpg", "photos/one.jpg", "photos/two.png"):
+        Image.fromarray(picture("shapes/val/1")).save(tmp_path / path)
+    detzoo.build("mask_rcnn_r18_fpn_shapes").save("runs/demo/run/best.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
+def test_runnable_code_runs(page: Path, place: Path) -> None:
+    names: dict[str, object] = {}
+    for number, (mark, code) in enumerate(blocks(page, "python")):
+        if mark == "runnable":
+            exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+    made = {"predict.md": "found.jpg", "finetune.md": "runs/mine/curves.png", "evaluate.md": "report.json"}
+    assert (place / made[page.name]).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_all_code_is_python_and_all_names_are_known(page: Path) -> None:
+    for _, code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "detzoo":
+                assert node.attr in detzoo.__all__, f"{page.name}: detzoo.{node.attr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_understood(page: Path) -> None:
+    text = page.read_text()
+    lines = [line for _, code in blocks(page, "sh") for line in code.splitlines()]
+    lines += [f"detzoo {rest}" for rest in re.findall(r"`detzoo ((?:list|show|train|evaluate|predict)\b[^`]*)`", text)]
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["detzoo"] or "NAME" in words or words[1:] in (["train"], ["show"], ["evaluate"]):
+            continue
+        options = cli._parse(words[1:])
+        if options.command in ("show", "train") and not options.name.endswith(".json"):
+            if "name_r50" in options.name:  # the method that a reader adds
+                continue
+            override(detzoo.find(options.name), options.overrides)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_in_tables_exist(page: Path) -> None:
+    recipe = detzoo.find("mask_rcnn_r50_fpn_1x_coco")
+    for words in re.findall(r"`((?:schedule|data|model)\.[^`]*=[^`]*)`", page.read_text()):
+        override(recipe, shlex.split(words))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_make_targets_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+    for file in re.findall(r"`((?:detzoo|tests|docs)/[\w/.-]+\.(?:py|md))`", text):
+        assert (ROOT / file).exists() or "<name>" in file, f"{page.name}: {file}"
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z][a-z-]*)`", text):
+        assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+
+
+def test_readme_begins_with_two_commands() -> None:
+    first = blocks(ROOT / "README.md", "sh")[0][1]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -34,6 +35,21 @@ class DetectorConfig(Config):
     input: Input = Input()
 
 
+def _channels_last(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that afterwards stores the weights of convolutions channels-last.
+
+    A convolution with such weights gives such features, so everything behind it is channels-last, too: convolutions
+    are then up to a third faster on CPUs, and on GPUs with tensor cores. Shapes and values stay the same.
+    """
+
+    @functools.wraps(init)
+    def build(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack this overload)
+
+    return build
+
+
 class Detector(nn.Module):
     """A detection method: settings and class names in, a trainable and callable network out.
 
@@ -47,6 +63,12 @@ class Detector(nn.Module):
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have every method end its construction with the weights laid out for speed; see `_channels_last`."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _channels_last(cls.__init__)
 
     def __init__(self, config: DetectorConfig, classes: Sequence[str]) -> None:
         super().__init__()

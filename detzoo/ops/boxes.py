@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def coverage(boxes: Tensor, regions: Tensor, eps: float = 1e-6) -> Tensor:
 
 def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
     """Boxes ``[N, K, 4]`` cut off at the borders of images of ``sizes [N, 2]`` (height, width)."""
-    limit = sizes.to(boxes.dtype)[:, [1, 0, 1, 0]].unsqueeze(1)
+    limit = sizes.to(boxes.dtype).flip(1).repeat(1, 2).unsqueeze(1)
     return torch.minimum(boxes.clamp(min=0), limit)
 
 
@@ -54,13 +55,24 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
     target = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6)
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5
     shift = ((boxes[..., :2] + boxes[..., 2:]) * 0.5 - centre) / size
-    return torch.cat([shift, (target / size).log()], -1) / boxes.new_tensor(stds)
+    return _scaled(torch.cat([shift, (target / size).log()], -1), [1 / std for std in stds])
 
 
 def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
-    offsets = offsets.float() * offsets.new_tensor(stds, dtype=torch.float32)
+    offsets = _scaled(offsets.float(), stds)
     size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
     half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5
     return torch.cat([centre - half, centre + half], -1)
+
+
+def _scaled(offsets: Tensor, factors: Sequence[float]) -> Tensor:
+    """``offsets [..., 4]`` times one number per column.
+
+    The numbers are never made a tensor: copying that to a device would make the host wait.
+    """
+    if all(factor == 1 for factor in factors):
+        return offsets
+    columns = zip(offsets.unbind(-1), factors, strict=True)
+    return torch.stack([column * factor for column, factor in columns], -1)

@@ -18,35 +18,51 @@ from torchvision.ops import roi_align as torchvision_roi_align
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Feature levels on one canvas.
+    """Feature levels on one canvas, each with a border of one cell.
+
+    Level 0 lies on top, the others in a row below it. Level l > 0 starts at column ``shelf * (1 - 2 / 2^l)``, so that a
+    RoI's place follows from its level by arithmetic: a table of places would have to be copied to the device.
 
     Attributes:
         canvas: ``[N, C, H', W']``.
-        strides: image pixels per feature cell of each level.
-        corners: ``(x, y)`` of each level's first cell on the canvas.
+        strides: image pixels per feature cell of each level, each twice the one before.
+        below: row at which the levels above 0 start; 0 if there are none.
+        shelf: width that their row would have with endlessly many levels.
     """
 
     canvas: Tensor
     strides: tuple[int, ...]
-    corners: tuple[tuple[int, int], ...]
+    below: int
+    shelf: int
 
 
 def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
-    """Lay out pyramid levels ``[N, C, H_l, W_l]``, finest first: the finest on top, the others in a row below it."""
+    """Lay out pyramid levels ``[N, C, H_l, W_l]``, finest first.
+
+    Raises:
+        ValueError: the strides do not double from level to level.
+    """
+    strides = tuple(strides)
+    if len(strides) != len(levels) or any(stride != strides[0] << level for level, stride in enumerate(strides)):
+        raise ValueError(f"RoIs are pooled from levels whose strides double, got {strides} for {len(levels)} levels")
     # the border reproduces RoIAlign's clamping of samples up to one cell outside a level
     framed = [F.pad(level, (1, 1, 1, 1), mode="replicate") for level in levels]
-    corners = [(1, 1)]
-    if len(framed) == 1:
-        return Atlas(framed[0], tuple(strides), tuple(corners))
-    top, shelf = framed[0].shape[2], max(level.shape[2] for level in framed[1:])
-    left = 0
-    for level in framed[1:]:
-        corners.append((left + 1, top + 1))
-        left += level.shape[3]
-    row = torch.cat([F.pad(level, (0, 0, 0, shelf - level.shape[2])) for level in framed[1:]], 3)
-    width = max(framed[0].shape[3], left)
-    rows = [F.pad(part, (0, width - part.shape[3])) for part in (framed[0], row)]
-    return Atlas(torch.cat(rows, 2), tuple(strides), tuple(corners))
+    # torchvision's operator needs this layout, and would copy the canvas at every call
+    first, *others = [level.contiguous() for level in framed]
+    if not others:
+        return Atlas(first, strides, 0, 0)
+    unit = 1 << (len(others) - 1)  # keeps every start whole
+    shelf = max(-(-level.shape[3] * 2**number // unit) * unit for number, level in enumerate(others, 1))
+    row = shelf - shelf // unit + others[-1].shape[3]
+    width, height = max(first.shape[3], row), max(level.shape[2] for level in others)
+    cells = []
+    for number, level in enumerate(others, 1):
+        end = width if level is others[-1] else shelf - (shelf >> number)
+        room = end - (shelf - (shelf * 2 >> number))
+        cells.append(F.pad(level, (0, room - level.shape[3], 0, height - level.shape[2])))
+    if width > first.shape[3]:
+        first = F.pad(first, (0, width - first.shape[3]))
+    return Atlas(torch.cat([first, torch.cat(cells, 3)], 2), strides, first.shape[2], shelf)
 
 
 def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
@@ -65,9 +81,11 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
         ``[N * R, C, size, size]``.
     """
     images, count = levels.shape
-    strides = boxes.new_tensor(atlas.strides)[levels]
-    corners = boxes.new_tensor(atlas.corners)[levels]
-    placed = boxes.detach() / strides.unsqueeze(-1) + corners.repeat(1, 1, 2)
+    power = 1 << levels
+    left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
+    top = (levels > 0) * atlas.below + 1
+    corner = torch.stack([left, top, left, top], -1)
+    placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
     owner = torch.arange(images, device=boxes.device).repeat_interleave(count, output_size=images * count)
     rois = torch.cat([owner.to(placed.dtype).unsqueeze(1), placed.reshape(-1, 4)], 1)
     canvas = atlas.canvas
@@ -80,4 +98,32 @@ def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:
     FPN, equation 1 (arXiv:1612.03144): RoIs below ``2 * finest`` pixels of scale use level 0, each doubling one more.
     """
     scale = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])).clamp(min=0).sqrt()
-    return torch.floor(torch.log2(scale / finest + 1e-6)).clamp(0, count - 1).long()
+    # NaN, of a box that training has lost, would be no level at all
+    return torch.floor(torch.log2(scale / finest + 1e-6)).clamp(0, count - 1).nan_to_num(0.0).long()
+
+
+def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tensor:
+    """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
+
+    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
+    first clipped to the canvas. Costs one float copy of ``masks`` and the sum of the box areas.
+
+    Args:
+        masks: bool ``[N, G, H, W]``.
+        boxes: ``[N, S, 4]`` xyxy pixels; an empty slot of zeros is allowed and gives a meaningless target.
+        index: int64 ``[N, S]``, which of its image's G masks belongs to each RoI.
+        size: bins per side.
+
+    Returns:
+        float32 ``[N, S, size, size]`` of 0 and 1.
+    """
+    images, slots, height, width = masks.shape
+    with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
+        # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
+        boxes = boxes.float().nan_to_num(0.0)
+        clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
+        owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
+        rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
+        planes = masks.reshape(images * slots, 1, height, width).float()
+        pooled = torchvision_roi_align(planes, rois, size, 1.0, 0, aligned=True)
+        return (pooled >= 0.5).float().reshape(*index.shape, size, size)

@@ -1,0 +1,98 @@
+"""Work on the device does not depend on the number of images, and the host never waits for it."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.counting import Counts, count
+from benchmarks.launches import MODES, measure
+from benchmarks.peers import METHODS, Pair, make_pair
+
+SIZE = (96, 128)
+
+
+@functools.cache
+def pair_of(method: str) -> Pair:
+    return make_pair(method, SIZE, depth=18, proposals=50, rois=16)
+
+
+@functools.cache
+def counted(method: str, mode: str, batch: int) -> Counts:
+    return measure(pair_of(method), "detzoo", mode, batch, SIZE)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+def test_launches_do_not_grow_with_the_batch(method: str, mode: str):
+    assert counted(method, mode, 4).launches == counted(method, mode, 1).launches
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_host_never_waits(method: str, mode: str, batch: int):
+    assert not counted(method, mode, batch).syncs
+
+
+def test_fewer_launches_than_torchvision():
+    theirs = measure(pair_of("mask_rcnn"), "torchvision", "detect", 4, SIZE)
+    assert counted("mask_rcnn", "detect", 4).launches.total() < theirs.launches.total()
+    assert theirs.syncs.total() > 0
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.tolist(),
+        lambda x: bool(x.any()),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 0],
+        lambda x: torch.unique(x),
+        lambda x: x.new_tensor([1.0, 2.0]),
+        lambda x: x[[1, 0]],
+        lambda x: torch.repeat_interleave(x[0], torch.tensor(2)),
+        lambda x: torch.ops.torchvision.nms(x, x[:, 0], 0.5),
+    ],
+)
+def test_waiting_is_noticed(wait):
+    values = torch.arange(8.0).view(2, 4)
+    assert count(lambda: wait(values)).syncs
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: x[torch.zeros(2, dtype=torch.int64)],
+        lambda x: x.masked_fill(x > 0, 1.0),
+        lambda x: x.topk(2).values.sum(),
+        lambda x: torch.where(x > 0, x, -1.0),
+        lambda x: x.new_full((2,), 3.0),
+    ],
+)
+def test_work_on_the_device_is_no_waiting(work):
+    values = torch.arange(8.0).view(2, 4)
+    counts = count(lambda: work(values))
+    assert counts.launches.total() > 0
+    assert not counts.syncs
+
+
+def test_views_cost_nothing():
+    counts = count(lambda: torch.empty(2, 4).view(8)[2:].unsqueeze(0).expand(3, -1).detach())
+    assert counts.launches.total() == 0
+    assert counts.views.total() == 4
+
+
+def test_the_backward_pass_is_counted():
+    x = torch.ones(3, requires_grad=True)
+    assert "mul" in count(lambda: (x * 2).sum().backward()).launches
+
+
+def test_counting_needs_no_gradient(recwarn: pytest.WarningsRecorder):
+    x: Tensor = torch.ones(3)
+    assert dict(count(lambda: x + 1).launches) == {"add": 1}
+    assert not recwarn.list

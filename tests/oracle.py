@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from detzoo.detector import Detector, DetectorConfig, Input
-from detzoo.ops.masks import crop_targets
+from detzoo.ops.roi_align import crop_targets
 from detzoo.types import Detections, Images
 
 GRID = 28

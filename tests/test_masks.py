@@ -5,7 +5,8 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from detzoo.ops import masks
-from detzoo.ops.masks import crop_targets, paste, sample
+from detzoo.ops.masks import paste, sample
+from detzoo.ops.roi_align import crop_targets
 
 
 def by_grid_sample(crops: Tensor, boxes: Tensor, canvas: tuple[int, int]) -> Tensor:

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from detzoo.ops.ranks import alone, mean_over_ranks
+from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.train.ema import Ema
 from detzoo.train.heads import load_matching

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detzoo.atomic import write_atomically
+from detzoo.blocks.losses import mean_over_ranks
 from detzoo.detector import Detector, DetectorConfig
-from detzoo.ops.ranks import mean_over_ranks
 from detzoo.recipes.settings import Schedule
 from detzoo.train.checkpoint import Files, State
 from detzoo.train.distributed import Ranks
@@ -58,7 +58,7 @@ class TinyDetector(Detector):
         return {"loss_cls": loss, "loss_size": logits.square().mean() * 0.1, "acc": (logits > 0).float().mean()}
 
     def save(self, path: str | Path) -> Path:
-        tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        tensors = {name: value.detach().contiguous() for name, value in self.state_dict().items()}
         return write_atomically(path, lambda file: save_file(tensors, file))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from detzoo.ops.ranks import alone, mean_over_ranks
+from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import Schedule
 from detzoo.train.distributed import join
 from detzoo.train.fit import Validation, fit
@@ -40,9 +40,10 @@ def main(out: Path, batch: int) -> None:
             {"weights": detector.state_dict(), "history": run.state.history, "averaged": run.state.result.state_dict()},
             out / f"rank{ranks.rank}.pt",
         )
-        # a real one: frozen batch norm, no random samples, losses normalized by what is matched
+        # a real one: frozen batch norm, no random samples, losses normalized by what is matched, one size of canvas
         settings = ["schedule.epochs=1", f"schedule.batch={batch}", "data.workers=0", "schedule.evaluate_every=0"]
         settings += ["model.input.short=64", "model.input.long=96", "model.backbone.norm_eval=true"]
+        settings += ["model.input.keep_ratio=false"]
         train("retinanet_r18_fpn_shapes", "shapes:8/0", out / "real", device="cpu", overrides=settings, progress=False)
 
 

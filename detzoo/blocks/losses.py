@@ -1,11 +1,14 @@
-"""Losses as sums with explicit weights, so that a batch without objects keeps its graph."""
+"""Losses as sums with explicit weights, so that a batch without objects keeps its graph, and their normalizers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -110,3 +113,41 @@ def class_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of the cross-entropy of softmax ``logits [..., C]`` with ``labels [...]``; ``weights [...]``."""
     loss = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), reduction="none")
     return (loss * weights.flatten()).sum()
+
+
+_alone = False
+
+
+def mean_over_ranks(count: Tensor, floor: float = 0.0) -> Tensor:
+    """A loss normalizer (positives, weights, boxes, pixels) averaged over the ranks of a distributed run.
+
+    Averaging gradients over W ranks gives ``1/W * sum_r grad(S_r) / d`` for a loss that is a sum ``S_r`` divided by
+    ``d``. One rank with all the images computes ``sum_r grad(S_r) / sum_r count_r``. The two are the same exactly when
+    ``d`` is the mean of the counts, so every loss that divides by a count divides by this instead.
+
+    Args:
+        count: any shape and type, on the device; no gradient flows through it.
+        floor: least value of the count over the whole run's batch, mostly 1 to keep from dividing by zero. A clamp
+            after the call would not do: with 1 positive on 4 ranks the mean is 0.25 and has to stay that.
+
+    Returns:
+        float32 of the same shape: ``max(sum over ranks, floor) / ranks``. Without `torch.distributed`, and inside
+        `alone`, that is ``max(count, floor)`` and costs no communication. Never waits for the device.
+    """
+    total = count.detach().float()
+    if _alone or not (dist.is_available() and dist.is_initialized()):
+        return total.clamp(min=floor)
+    total = total.clone()
+    dist.all_reduce(total)
+    return total.clamp(min=floor) / dist.get_world_size()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, `mean_over_ranks` looks at this rank only: for losses that not every rank computes, as in validation."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before

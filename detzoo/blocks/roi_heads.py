@@ -11,13 +11,11 @@ from torch.nn import functional as F
 
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.layers import ConvNorm, Norm
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
-from detzoo.ops.masks import crop_targets
 from detzoo.ops.nms import select
-from detzoo.ops.ranks import mean_over_ranks
-from detzoo.ops.roi_align import Atlas, pyramid_levels, roi_align
+from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.types import Detections, Images, Targets
 
 
@@ -198,10 +196,11 @@ class MaskHead(nn.Module):
             x = conv(x)
         x = F.relu_(self.upsample(x)).flatten(2)
         # only the row of the class is computed, not all classes of which one is then picked
-        row = torch.zeros_like(labels).flatten() if self.config.class_agnostic else labels.flatten()
-        weight = self.conv_logits.weight.flatten(1)[row]
+        row = torch.zeros_like(labels) if self.config.class_agnostic else labels
+        weight = self.conv_logits.weight.flatten(1)[row].flatten(0, 1)
         assert self.conv_logits.bias is not None
-        logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + self.conv_logits.bias[row].unsqueeze(1)
+        bias = self.conv_logits.bias[row].view(-1, 1)
+        logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + bias
         return logits.view(*labels.shape, 2 * self.config.size, 2 * self.config.size)
 
     def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int) -> dict[str, Tensor]:

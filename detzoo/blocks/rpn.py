@@ -12,11 +12,10 @@ from torch.nn import functional as F
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.nms import nms
-from detzoo.ops.ranks import mean_over_ranks
 from detzoo.types import Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)

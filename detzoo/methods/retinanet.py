@@ -21,14 +21,13 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.layers import ConvNorm, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss
+from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.focal import focal_loss
 from detzoo.ops.nms import select
-from detzoo.ops.ranks import mean_over_ranks
 from detzoo.types import Detections, Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)

@@ -1,7 +1,7 @@
 """Instance masks between a grid spanning each box and the canvas of the image.
 
-Mask R-CNN (arXiv:1703.06870), section 3: a mask head predicts an m x m grid per box; training targets are the
-ground truth pooled to that grid, results are the grid resized to the box.
+Mask R-CNN (arXiv:1703.06870), section 3: a mask head predicts an m x m grid per box, and a result is the grid resized
+to the box. The way back, from ground truth to grids, is `detzoo.ops.roi_align.crop_targets`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
 CHUNK = 1 << 24  # pixels of float32 canvas held at once while pasting, 64 MiB
 
@@ -100,30 +99,3 @@ def _weights(low: Tensor, high: Tensor, span: tuple[int, int], size: int) -> Ten
     lines = torch.arange(size, device=low.device, dtype=low.dtype)
     weights = (1 - (place.unsqueeze(2) - lines).abs()).clamp(min=0)
     return weights.where(whole.unsqueeze(2), 0.0)
-
-
-def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tensor:
-    """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
-
-    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
-    first clipped to the canvas. Costs one float copy of ``masks`` and the sum of the box areas.
-
-    Args:
-        masks: bool ``[N, G, H, W]``.
-        boxes: ``[N, S, 4]`` xyxy pixels; an empty slot of zeros is allowed and gives a meaningless target.
-        index: int64 ``[N, S]``, which of its image's G masks belongs to each RoI.
-        size: bins per side.
-
-    Returns:
-        float32 ``[N, S, size, size]`` of 0 and 1.
-    """
-    images, slots, height, width = masks.shape
-    with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
-        # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
-        boxes = boxes.float().nan_to_num(0.0)
-        clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
-        owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
-        rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
-        planes = masks.reshape(images * slots, 1, height, width).float()
-        pooled = roi_align(planes, rois, size, 1.0, 0, aligned=True)
-        return (pooled >= 0.5).float().reshape(*index.shape, size, size)

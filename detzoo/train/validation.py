@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from detzoo.blocks.losses import alone
 from detzoo.detector import Detector
-from detzoo.ops.ranks import alone
 from detzoo.train.distributed import Ranks
 from detzoo.train.step import Autocast, compute_losses, seed_step, total_loss
 from detzoo.types import Batch

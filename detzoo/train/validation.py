@@ -61,8 +61,8 @@ def _untouched(detector: Detector, device: torch.device) -> Iterator[None]:
     """Put buffers, training flags and torch's random generators back afterwards."""
     buffers = {name: buffer.clone() for name, buffer in detector.named_buffers()}
     flags = {module: module.training for module in detector.modules()}
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+    devices = [device.index or 0] if device.type == "cuda" else []  # other devices have no state to keep per index
+    with torch.random.fork_rng(devices):
         try:
             yield
         finally:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from rich.console import Console
 from torch import nn
 from torch.optim import SGD, AdamW
 
+from detzoo.atomic import write_atomically
 from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.train.ema import Ema
@@ -203,3 +205,13 @@ def test_the_bar_shows_speed_time_left_and_memory() -> None:
     shown = terminal.getvalue()
     for part in ("epoch 2/12", "4/10", "31.4 img/s", "1:01:40 left", "2.0 GB", "loss 1.250"):
         assert part in shown
+
+
+def test_checkpoints_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    written = write_atomically(tmp_path / "atomic", lambda path: path.write_text("whole"))
+    assert written.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    with pytest.raises(OSError, match=r"atomic .*what was there is unchanged"):
+        write_atomically(written, lambda path: (path.write_text("half"), path.rename(tmp_path / "none" / "x")))
+    assert written.read_text() == "whole"
+    assert len(list(tmp_path.iterdir())) == 2

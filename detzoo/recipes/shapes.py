@@ -30,9 +30,17 @@ FEW_PROPOSALS = RPN.Config(
 )
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
 
-SHAPES = Data(kind="shapes", train=(Split(count=320),), val=(Split(count=80),))
+SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
-    epochs=10, batch=8, optimizer="adamw", lr=1e-3, base_batch=8, weight_decay=0.05, decay="cosine", warmup_steps=20
+    epochs=10,
+    batch=4,  # more updates for the same time
+    optimizer="adamw",
+    lr=1e-3,
+    base_batch=4,
+    weight_decay=0.05,
+    decay="cosine",
+    warmup_steps=50,
+    evaluate_every=2,
 )
 
 RECIPES = (

@@ -33,8 +33,9 @@ check: $(READY) ## exactly what continuous integration runs
 parity: $(READY) ## compare every method with the recorded numbers of the original; writes results/parity.csv
 	$(BIN)/python -m tests.parity
 
-bench: $(READY) ## time every method against torchvision's; writes results/
-	$(BIN)/python benchmarks/cpu.py
+bench: $(READY) ## count launches and time every method beside torchvision's; writes results/
+	$(BIN)/python -m benchmarks.launches
+	$(BIN)/python -m benchmarks.cpu
 
 wheel: $(READY) ## build dist/*.whl
 	rm -rf dist

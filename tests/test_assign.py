@@ -108,13 +108,14 @@ def test_pick_takes_rows_of_any_shape():
     assert torch.equal(pick(values[..., 0, 0], index), values[..., 0, 0].gather(1, index))
 
 
-def test_best_per_level_pads_small_levels():
+def test_best_per_level_takes_small_levels_whole():
     scores = [torch.rand(2, 12), torch.rand(2, 3)]
-    best, index = best_per_level(scores, 5)
-    assert best.shape == index.shape == (2, 2, 5)
-    assert bool((best[:, 1, 3:] == -1).all())
-    assert torch.equal(torch.cat(scores, 1).gather(1, index[:, 0]), best[:, 0])
-    assert torch.equal(torch.cat(scores, 1).gather(1, index[:, 1, :3]), best[:, 1, :3])
+    best, index, level = best_per_level(scores, 5)
+    assert best.shape == index.shape == level.shape == (2, 8)
+    assert torch.equal(torch.cat(scores, 1).gather(1, index), best)
+    assert torch.equal(best[:, :5], scores[0].topk(5).values)
+    assert torch.equal(best[:, 5:], scores[1])
+    assert level[0].tolist() == [0] * 5 + [1] * 3
 
 
 def test_anchors_are_centred_on_cell_corners():

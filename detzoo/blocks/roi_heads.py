@@ -14,7 +14,7 @@ from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
-from detzoo.ops.nms import select
+from detzoo.ops.nms import rank, select
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.types import Detections, Images, Targets
 
@@ -137,12 +137,12 @@ class BoxHead(nn.Module):
         logits, offsets = self(atlas, boxes)
         scores = logits.float().softmax(-1)[..., :-1]
         usable = (scores > config.threshold) & valid.unsqueeze(-1)
-        pairs = torch.where(usable, scores, -1.0).flatten(1)
-        best, pair = pairs.topk(min(config.candidates, pairs.shape[1]), dim=1)
+        pair, used = rank(scores.flatten(1), usable.flatten(1), config.candidates)
+        best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
         refined = clip(decode(pick(boxes, roi), moves, config.stds), images.sizes)
-        order, kept = select(refined, best, best >= 0, config.nms, config.detections, groups=labels)
+        order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
         return Detections(
             boxes=pick(refined, order) * kept.unsqueeze(-1),
             scores=best.gather(1, order) * kept,

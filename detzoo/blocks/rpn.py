@@ -15,7 +15,7 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
-from detzoo.ops.nms import nms
+from detzoo.ops.nms import select
 from detzoo.types import Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
@@ -104,20 +104,13 @@ class RPN(nn.Module):
         most = config.train_candidates if training else config.candidates
         limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        scores = [_by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
-        best, index = best_per_level(scores, most)
-        moves = torch.cat([_by_cell(level, 4) for level in offsets], 1)
-        count, levels, slots = best.shape
-        flat = index.flatten(1)
-        boxes = clip(decode(anchors[flat], pick(moves, flat), STDS), images.sizes)
-        size = boxes[..., 2:] - boxes[..., :2]
-        valid = (size > config.min_size).all(-1) & (best.flatten(1) >= 0)
-        by_level = (count * levels, slots)
-        keep = nms(boxes.view(*by_level, 4), best.view(by_level), valid.view(by_level), config.nms).view(valid.shape)
-        ranked = torch.where(keep, best.flatten(1), -1.0)
-        top, order = ranked.topk(min(limit, ranked.shape[1]), dim=1)
-        kept = top >= 0
-        return Proposals(pick(boxes, order) * kept.unsqueeze(-1), top.clamp(min=0), kept)
+        levels = [_by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        scores, index, level = best_per_level(levels, most)
+        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
+        valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
+        order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))
+        return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(scores, order) * kept, kept)
 
 
 def _by_cell(level: Tensor, width: int) -> Tensor:
@@ -125,19 +118,22 @@ def _by_cell(level: Tensor, width: int) -> Tensor:
     return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
 
 
-def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` highest of each level's scores ``[N, A_l]``, by falling score.
+def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``count`` highest of each level's scores ``[N, A_l]``, or all of a smaller level.
 
     Returns:
-        Scores ``[N, L, K]``, -1 in slots that a small level leaves unused, and their index ``[N, L, K]`` among the
-        anchors of all levels; K is ``count`` or the size of the largest level.
+        Scores, their index among the anchors of all levels, and their level, all ``[N, K]``.
     """
-    width = min(count, max(level.shape[1] for level in scores))
-    values, indices, start = [], [], 0
-    for level in scores:  # levels differ in size: one top-k each
-        value, index = level.topk(min(width, level.shape[1]), dim=1)
-        spare = (0, width - value.shape[1])
-        values.append(F.pad(value, spare, value=-1.0))
-        indices.append(F.pad(index + start, spare))
-        start += level.shape[1]
-    return torch.stack(values, 1), torch.stack(indices, 1)
+    values, indices, levels, start = [], [], [], 0
+    for number, level in enumerate(scores):  # levels differ in size: one sort each
+        size = level.shape[1]
+        if size > count:
+            value, index = level.sort(dim=1, descending=True)
+            value, index = value[:, :count], index[:, :count]
+        else:
+            value, index = level, torch.arange(size, device=level.device).expand_as(level)
+        values.append(value)
+        indices.append(index + start)
+        levels.append(torch.full_like(index, number))
+        start += size
+    return torch.cat(values, 1), torch.cat(indices, 1), torch.cat(levels, 1)

@@ -27,7 +27,7 @@ from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.nms import select
+from detzoo.ops.nms import rank, select
 from detzoo.types import Detections, Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
@@ -104,11 +104,11 @@ class RetinaNet(Detector):
         """Detections in pixels of the network input."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        best, anchor, labels = self._candidates(logits)
+        best, anchor, labels, used = self._candidates(logits)
         moves = pick(torch.cat([self._by_anchor(level, 4) for level in offsets], 1), anchor)
         boxes = clip(decode(anchors[anchor], moves, STDS), images.sizes)
-        usable = (best > self.head.threshold) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, groups=labels)
+        usable = used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, labels, len(self.classes))
         return Detections(
             boxes=pick(boxes, order) * kept.unsqueeze(-1),
             scores=best.gather(1, order) * kept,
@@ -125,18 +125,17 @@ class RetinaNet(Detector):
         """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
         return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
 
-    def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The best (anchor, class) pairs of each level: scores, anchor indices and labels, all ``[N, K]``."""
-        scores, anchors, labels, start = [], [], [], 0
+    def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The best (anchor, class) pairs of each level: scores, anchors, labels and slots in use, all ``[N, K]``."""
+        found, start = [], 0
         classes = len(self.classes)
-        for level in logits:  # levels differ in size: one top-k each
-            pairs = self._by_anchor(level, classes).flatten(1)
-            best, pair = pairs.topk(min(self.head.candidates, pairs.shape[1]), dim=1)
-            scores.append(best)
-            anchors.append(pair // classes + start)
-            labels.append(pair % classes)
-            start += pairs.shape[1] // classes
-        return torch.cat(scores, 1).float().sigmoid(), torch.cat(anchors, 1), torch.cat(labels, 1)
+        for level in logits:  # levels differ in size: one ranking each
+            scores = self._by_anchor(level, classes).flatten(1).float().sigmoid()
+            pair, used = rank(scores, scores > self.head.threshold, self.head.candidates)
+            found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
+            start += scores.shape[1] // classes
+        scores, anchors, labels, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
+        return scores, anchors, labels, used
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),

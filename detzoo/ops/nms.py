@@ -1,8 +1,11 @@
-"""Greedy non-maximum suppression with fixed slots: as many slots out as in, and a mask that says which survive.
+"""Ranking and greedy non-maximum suppression with fixed slots: a mask says which slots are used.
 
 Greedy suppression is sequential by nature, so it is one operator with a backend per kind of device: torchvision's loop
-on the CPU, one Triton program per row on CUDA. Neither makes the host wait for a device, and both are one call in a
-compiled or exported graph.
+on the CPU, one Triton program per row and group on CUDA. Ranking is one too, because a processor gains from looking at
+the valid entries alone. None makes the host wait for a device, and each is one call in a compiled or exported graph.
+
+Equal scores come in the order of PyTorch's default sort of the valid entries. So it is in the frameworks whose weights
+are published, and where scores saturate, results hang on it.
 """
 
 from __future__ import annotations
@@ -13,62 +16,125 @@ from torchvision.ops import nms as torchvision_nms
 
 
 @torch.library.custom_op("detzoo::nms", mutates_args=(), device_types="cpu")
-def _nms(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+def _nms(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
     keep = torch.zeros_like(valid)
-    # float64: shifting groups apart must not round the boxes
-    exact, scores = boxes.double(), scores.double()
-    span = (exact.amax() - exact.amin()).clamp(min=0) + 1 if exact.numel() else exact.sum()
-    shifted = exact + (groups * span).unsqueeze(-1)
+    falling = torch.arange(valid.shape[1], 0, -1, dtype=boxes.dtype)
     for row in range(len(boxes)):
-        slots = valid[row].nonzero().squeeze(1)
-        keep[row, slots[torchvision_nms(shifted[row, slots], scores[row, slots], threshold)]] = True
+        # a group at a time: the loop's cost is quadratic, and groups do not touch each other
+        for group in range(group_count):
+            slots = (valid[row] & (groups[row] == group)).nonzero().squeeze(1)
+            if len(slots):
+                keep[row, slots[torchvision_nms(boxes[row, slots], falling[: len(slots)], threshold)]] = True
     return keep
 
 
 @_nms.register_kernel("cuda")
-def _nms_cuda(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+def _nms_cuda(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
     from detzoo.ops.nms_triton import suppress
 
-    return suppress(boxes, scores, groups, valid, threshold)
+    return suppress(boxes, groups, valid, threshold, group_count)
 
 
 @_nms.register_kernel("mps")
-def _nms_mps(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
-    # float64 and a sequential kernel are not to be had there: one round trip
-    there = [tensor.cpu() for tensor in (boxes, scores, groups, valid)]
-    return torch.ops.detzoo.nms(*there, threshold).to(boxes.device)
+def _nms_mps(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
+    # no sequential kernel is to be had there: one round trip
+    there = [tensor.cpu() for tensor in (boxes, groups, valid)]
+    return torch.ops.detzoo.nms(*there, threshold, group_count).to(boxes.device)
 
 
 @_nms.register_fake
-def _nms_shape(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+def _nms_shape(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
     return torch.empty_like(valid)
 
 
-def nms(boxes: Tensor, scores: Tensor, valid: Tensor, threshold: float, groups: Tensor | None = None) -> Tensor:
-    """Which boxes survive: bool ``[B, K]``. A box falls when one of its row and group that survives and scores higher
-    overlaps it by an IoU above ``threshold``.
+def nms(
+    boxes: Tensor, valid: Tensor, threshold: float, groups: Tensor | None = None, group_count: int | None = None
+) -> Tensor:
+    """Which boxes survive: bool ``[B, K]``.
+
+    A box falls when an earlier one of its row and group that survives overlaps it by an IoU above ``threshold``.
 
     Args:
-        boxes: ``[B, K, 4]`` xyxy; rows never touch each other.
-        scores: ``[B, K]``, in any order.
+        boxes: ``[B, K, 4]`` xyxy, best first; rows never touch each other.
         valid: bool ``[B, K]``; other slots neither survive nor suppress.
         threshold: IoU in [0, 1].
-        groups: int64 ``[B, K]``, e.g. classes; None: one group.
+        groups: int64 ``[B, K]``, e.g. classes, from 0 to ``group_count - 1``; None: one group.
+        group_count: number of groups.
     """
     if groups is None:
-        groups = torch.zeros_like(valid, dtype=torch.int64)
-    return torch.ops.detzoo.nms(boxes.detach().float(), scores.detach().float(), groups, valid, threshold)
+        groups, group_count = torch.zeros_like(valid, dtype=torch.int64), 1
+    assert group_count is not None
+    return torch.ops.detzoo.nms(boxes.detach().float(), groups, valid, threshold, group_count)
+
+
+@torch.library.custom_op("detzoo::rank", mutates_args=(), device_types="cpu")
+def _rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    index = torch.zeros((len(scores), limit), dtype=torch.int64)
+    used = torch.zeros((len(scores), limit), dtype=torch.bool)
+    for row in range(len(scores)):
+        slots = valid[row].nonzero().squeeze(1)
+        best = slots[scores[row, slots].sort(descending=True).indices[:limit]]
+        index[row, : len(best)] = best
+        used[row, : len(best)] = True
+    return index, used
+
+
+@_rank.register_kernel(("cuda", "mps"))
+def _rank_masked(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    best, index = torch.where(valid, scores, -torch.inf).topk(limit, dim=1)
+    used = best > -torch.inf
+    return index * used, used
+
+
+@_rank.register_fake
+def _rank_shape(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    index = scores.new_empty((len(scores), limit), dtype=torch.int64)
+    return index, torch.empty_like(index, dtype=torch.bool)
+
+
+def rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The best ``limit`` valid entries of each row, by falling score.
+
+    Args:
+        scores: ``[B, K]``.
+        valid: bool ``[B, K]``.
+        limit: number of slots returned, if there are as many entries.
+
+    Returns:
+        ``index [B, min(limit, K)]`` into the K entries, 0 in unused slots, and bool ``[B, min(limit, K)]``: which slots
+        are used.
+    """
+    return torch.ops.detzoo.rank(scores.detach().float(), valid, min(limit, scores.shape[1]))
 
 
 def select(
-    boxes: Tensor, scores: Tensor, valid: Tensor, threshold: float, limit: int, groups: Tensor | None = None
+    boxes: Tensor,
+    scores: Tensor,
+    valid: Tensor,
+    threshold: float,
+    limit: int,
+    groups: Tensor | None = None,
+    group_count: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The best ``limit`` survivors of `nms` per row, by falling score.
 
+    Args:
+        boxes: ``[B, K, 4]`` xyxy, in any order.
+        scores: ``[B, K]``.
+        valid: bool ``[B, K]``.
+        threshold: IoU in [0, 1].
+        limit: number of slots returned, if there are as many boxes.
+        groups: as in `nms`.
+        group_count: as in `nms`.
+
     Returns:
-        ``index [B, min(limit, K)]`` into the K slots, and bool ``[B, min(limit, K)]``: which of them hold a survivor.
+        As `rank`.
     """
-    keep = nms(boxes, scores, valid, threshold, groups)
-    ranked = torch.where(keep, scores, scores.new_full((), -1.0))
-    best, index = ranked.topk(min(limit, ranked.shape[1]), dim=1)
-    return index, best >= 0
+    slots = scores.shape[1]
+    order, used = rank(scores, valid, slots)
+    ranked = boxes.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
+    keep = nms(ranked, used, threshold, None if groups is None else groups.gather(1, order), group_count)
+    place = torch.where(keep, torch.arange(slots, 0, -1, device=order.device), 0)
+    first, position = place.topk(min(limit, slots), dim=1)
+    used = first > 0
+    return order.gather(1, position) * used, used

@@ -1,4 +1,4 @@
-"""Non-maximum suppression on CUDA: overlaps as plain tensors, the greedy pass as one Triton program per row."""
+"""Suppression on CUDA: overlaps as plain tensors, the greedy pass as one Triton program per row and group."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from detzoo.ops.boxes import pairwise_iou
 
 
 @triton.jit
-def _greedy(hits, alive, slots, BLOCK: tl.constexpr):
-    """``alive [slots]`` of this row: each survivor, best first, clears the later slots that it hits."""
+def _greedy(hits, groups, alive, slots, BLOCK: tl.constexpr):
+    """``alive [slots]`` of this row's group: each survivor in turn clears the later slots that it hits."""
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     inside = lane < slots
-    state = tl.load(alive + row * slots + lane, mask=inside, other=0).to(tl.int32)
-    for leader in range(slots):
-        leads = tl.sum(tl.where(lane == leader, state, 0), axis=0)
-        if leads > 0:
-            hit = tl.load(hits + (row * slots + leader) * slots + lane, mask=inside, other=0).to(tl.int32)
-            state = tl.where((hit > 0) & (lane > leader), 0, state)
-    tl.store(alive + row * slots + lane, state.to(tl.int8), mask=inside)
+    mine = tl.load(groups + row * slots + lane, mask=inside, other=-1) == tl.program_id(1)
+    state = tl.load(alive + row * slots + lane, mask=inside & mine, other=0).to(tl.int32)
+    leader = tl.min(tl.where(state > 0, lane, BLOCK), axis=0)
+    while leader < slots:
+        hit = tl.load(hits + (row * slots + leader) * slots + lane, mask=inside & mine, other=0).to(tl.int32)
+        state = tl.where((hit > 0) & (lane > leader), 0, state)
+        leader = tl.min(tl.where((state > 0) & (lane > leader), lane, BLOCK), axis=0)
+    tl.store(alive + row * slots + lane, state.to(tl.int8), mask=inside & mine)
 
 
-def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
-    """Backend of `detzoo.ops.nms.nms`; same arguments and result. Memory ``B * K * K`` bytes, time K short steps."""
+def suppress(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
+    """Backend of `detzoo.ops.nms.nms`: bool ``[B, K]`` for boxes ``[B, K, 4]``, best first.
+
+    Takes ``B * K * K`` bytes, and as many short steps as the largest group has survivors.
+    """
     rows, slots = valid.shape
     if rows == 0 or slots == 0:
         return torch.zeros_like(valid)
-    ranked = torch.where(valid, scores, scores.new_full((), -torch.inf))
-    order = ranked.argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
-    groups = groups.gather(1, order)
-    hits = (pairwise_iou(boxes, boxes) > threshold) & (groups.unsqueeze(2) == groups.unsqueeze(1))
-    alive = valid.gather(1, order).to(torch.int8).contiguous()
-    _greedy[(rows,)](hits.to(torch.int8).contiguous(), alive, slots, BLOCK=triton.next_power_of_2(slots))
-    return torch.zeros_like(valid).scatter(1, order, alive.bool())
+    hits = (pairwise_iou(boxes, boxes) > threshold).to(torch.int8)
+    alive = valid.to(torch.int8).contiguous()
+    _greedy[(rows, group_count)](hits, groups.contiguous(), alive, slots, BLOCK=triton.next_power_of_2(slots))
+    return alive.bool() & (groups < group_count)

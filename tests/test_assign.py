@@ -53,7 +53,7 @@ def test_match_equals_one_by_one(seed: int, counts: list[int], low_quality: floa
         patch.setattr(assign, "_CHUNK", chunk)
         found = match(boxes, None, packed, config)
     for image, some in enumerate(objects):
-        codes = torch.where(found.positive[image], found.index[image], -2)
+        codes = torch.where(found.positive[image], found.slot[image], -2)
         codes = torch.where(found.negative[image], -1, codes)
         assert codes.tolist() == one_by_one(boxes, some, config)
 

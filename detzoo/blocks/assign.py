@@ -28,12 +28,12 @@ class Matches(NamedTuple):
     """Result of matching A boxes per image.
 
     Attributes:
-        index: int64 ``[N, A]``, object slot that a positive learns from; 0 elsewhere.
+        slot: int64 ``[N, A]``, object slot that a positive learns from; 0 elsewhere.
         positive: bool ``[N, A]``.
         negative: bool ``[N, A]``, background to be learned.
     """
 
-    index: Tensor
+    slot: Tensor
     positive: Tensor
     negative: Tensor
 

@@ -26,14 +26,14 @@ class RoISamples(NamedTuple):
         boxes: ``[N, S, 4]``.
         valid: bool ``[N, S]``.
         positive: bool ``[N, S]``.
-        index: int64 ``[N, S]``, object slot that a positive learns from.
+        slot: int64 ``[N, S]``, object slot that a positive learns from.
         labels: int64 ``[N, S]``, its class; 0 where not positive.
     """
 
     boxes: Tensor
     valid: Tensor
     positive: Tensor
-    index: Tensor
+    slot: Tensor
     labels: Tensor
 
 
@@ -44,7 +44,7 @@ def sample_rois(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.
     # every object is a proposal of its own, so that there are positives from the first step on
     slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
     boxes = torch.cat([targets.boxes, boxes], 1)
-    index = torch.cat([slots, matches.index], 1)
+    index = torch.cat([slots, matches.slot], 1)
     positive = torch.cat([targets.valid, matches.positive], 1)
     negative = torch.cat([torch.zeros_like(targets.valid), matches.negative], 1)
     drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives)
@@ -118,7 +118,7 @@ class BoxHead(nn.Module):
         logits, offsets = self(atlas, samples.boxes)
         labels = torch.where(samples.positive, samples.labels, self.classes)
         moves = self._of_class(offsets, samples.labels)
-        wanted = pick(targets.boxes, samples.index)
+        wanted = pick(targets.boxes, samples.slot)
         if config.box_loss.on_boxes:
             moves = decode(samples.boxes, moves, config.stds)
         else:
@@ -214,7 +214,7 @@ class MaskHead(nn.Module):
         boxes, labels = samples.boxes[:, :positives], samples.labels[:, :positives]
         positive = samples.positive[:, :positives]
         logits = self(atlas, boxes * positive.unsqueeze(-1), labels)
-        wanted = crop_targets(targets.masks, boxes, samples.index[:, :positives], logits.shape[-1])
+        wanted = crop_targets(targets.masks, boxes, samples.slot[:, :positives], logits.shape[-1])
         pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
         loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels
         return {"loss_mask": loss * self.config.weight}

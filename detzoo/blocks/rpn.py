@@ -67,7 +67,7 @@ class RPN(nn.Module):
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
         for layer in (self.conv, self.cls, self.reg):
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, features: Sequence[Tensor]) -> RawRPN:
         """Objectness logits ``[N, a, H, W]`` and offsets ``[N, 4a, H, W]`` of each level, a anchors per cell."""
@@ -84,7 +84,7 @@ class RPN(nn.Module):
         flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
         moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
         where = anchors[index]
-        wanted = pick(targets.boxes, pick(matches.index, index))
+        wanted = pick(targets.boxes, pick(matches.slot, index))
         if config.box_loss.on_boxes:
             moves = decode(where, moves, STDS)
         else:

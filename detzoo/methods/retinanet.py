@@ -85,10 +85,10 @@ class RetinaNet(Detector):
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
         matches = match(anchors, None, targets, self.head.match)
-        labels = torch.where(matches.positive, pick(targets.labels, matches.index), len(self.classes))
+        labels = torch.where(matches.positive, pick(targets.labels, matches.slot), len(self.classes))
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
         moves = torch.cat([self._by_anchor(level, 4) for level in offsets], 1)
-        wanted = pick(targets.boxes, matches.index)
+        wanted = pick(targets.boxes, matches.slot)
         if self.head.box_loss.on_boxes:
             moves = decode(anchors, moves, STDS)
         else:

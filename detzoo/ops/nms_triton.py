@@ -36,5 +36,6 @@ def suppress(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, gro
         return torch.zeros_like(valid)
     hits = (pairwise_iou(boxes, boxes) > threshold).to(torch.int8)
     alive = valid.to(torch.int8).contiguous()
-    _greedy[(rows, group_count)](hits, groups.contiguous(), alive, slots, BLOCK=triton.next_power_of_2(slots))
+    block = triton.next_power_of_2(slots)
+    _greedy[(rows, group_count)](hits, groups.contiguous(), alive, slots, BLOCK=block)  # pyright: ignore[reportArgumentType] (an int is what a kernel takes)
     return alive.bool() & (groups < group_count)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ class Golden:
         losses: every training loss.
         grad_norms: of each top-level child, of the sum of losses.
         stats: mean, std and absmax of recorded tensors, and their shape.
-        arrays: recorded tensors, flat and thinned (see `thin`), and complete detections.
+        arrays: recorded tensors, flat and thinned (see `thin`), complete detections, and where scores tie (see `ties`)
+            ``proposals.<image>``.
     """
 
     shapes: dict[str, list[int]]
@@ -43,7 +43,13 @@ class Golden:
         """Names of recorded tensors ``<prefix>.<...>`` in order."""
         return [name for name in self.stats if name.startswith(f"{prefix}.")]
 
-    @cached_property
+    @property
+    def ties(self) -> bool:
+        """Whether several recorded detections score exactly alike."""
+        scores = [self.arrays[f"pred.{index}.scores"] for index in range(len(self.sizes))]
+        return any(len(np.unique(one)) < len(one) for one in scores)
+
+    @property
     def masks(self) -> bool:
         """Whether instance masks are predicted."""
         return "pred.0.masks" in self.arrays
@@ -62,7 +68,7 @@ def thin_index(count: int) -> np.ndarray:
 
 def load(name: str) -> Golden:
     """Read a case of tests/golden."""
-    with np.load(GOLDEN / f"{name}.npz") as file:
+    with np.load(_path(name)) as file:
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(arrays.pop("meta").tobytes())
     meta["canvas"] = tuple(meta["canvas"])
@@ -84,6 +90,17 @@ def convert(folder: Path, name: str) -> None:
     }
     with np.load(folder / f"{name}.npz") as file:
         arrays: dict[str, Any] = {key: file[key] for key in file.files}
-    GOLDEN.mkdir(exist_ok=True)
     arrays["meta"] = np.frombuffer(json.dumps(meta, separators=(",", ":")).encode(), dtype=np.uint8)
-    np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
+    GOLDEN.mkdir(exist_ok=True)
+    np.savez_compressed(_path(name), **arrays)
+
+
+def add(name: str, more: dict[str, np.ndarray]) -> None:
+    """Add arrays to a case of tests/golden."""
+    with np.load(_path(name)) as file:
+        arrays: dict[str, Any] = {key: file[key] for key in file.files}
+    np.savez_compressed(_path(name), **{**arrays, **more})
+
+
+def _path(name: str) -> Path:
+    return GOLDEN / f"{name}.npz"

@@ -1,22 +1,40 @@
-"""Copy recorded cases into tests/golden: ``python -m tests.parity.import_cases DIR``."""
+"""Copy recorded cases into tests/golden: ``python -m tests.parity.import_cases DIR [PATTERN]``."""
 
 from __future__ import annotations
 
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
+
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from tests.parity import standin
 from tests.parity.cases import CASES
-from tests.parity.golden import GOLDEN, convert
+from tests.parity.golden import GOLDEN, add, convert, load
+from tests.parity.recover import recovered_proposals
 
 
-def main() -> None:
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        raise SystemExit("usage: python -m tests.parity.import_cases DIR, the folder of recorded <case>.json and .npz")
-    for name in CASES:
-        convert(Path(sys.argv[1]), name)
-    size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in CASES)
-    print(f"{len(CASES)} cases, {size / 1000:.0f} kB in {GOLDEN}")
+def main(arguments: list[str]) -> None:
+    if len(arguments) not in (1, 2) or not Path(arguments[0]).is_dir():
+        raise SystemExit("usage: python -m tests.parity.import_cases DIR [PATTERN]; DIR holds <case>.json and .npz")
+    names = [name for name in CASES if fnmatchcase(name, arguments[1] if len(arguments) == 2 else "*")]
+    for name in names:
+        convert(Path(arguments[0]), name)
+        _add_tied_proposals(name)
+    size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in names)
+    print(f"{len(names)} cases, {size / 1000:.0f} kB in {GOLDEN}")
+
+
+def _add_tied_proposals(name: str) -> None:
+    model, golden = CASES[name].build().eval(), load(name)
+    if isinstance(model, (FasterRCNN, MaskRCNN)):
+        model.load_published(standin.weights(golden.shapes, golden.gain))
+        found = recovered_proposals(model, golden)
+        if any(len(np.unique(one[:, 4])) < len(one) for one in found):
+            add(name, {f"proposals.{index}": one for index, one in enumerate(found)})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

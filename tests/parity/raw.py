@@ -16,8 +16,8 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity.golden import Golden, thin, thin_index
+from tests.parity.ties import TIE
 
-TIE = 1e-6  # proposals whose scores differ by less may come in either order
 MASKED = 100  # first proposals of the batch whose masks are recorded
 
 
@@ -51,21 +51,23 @@ def _two_stage(
 
 
 def _order(proposals: Proposals, rows: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-    """Order of our proposals in which tied neighbours are swapped where that fits the recorded rows better."""
+    """Order of our proposals in which, among equal scores, each place has the row that fits the recorded one best."""
     order = np.arange(len(rows))
     index = thin_index(rows.size)
     if len(index) != len(recorded):
         return order
     scores = proposals.scores[proposals.valid].numpy()
     image = torch.where(proposals.valid)[0].numpy()
-    for first in range(len(rows) - 1):
-        second = first + 1
-        if image[first] == image[second] and abs(scores[first] - scores[second]) < TIE:
-            swapped = order.copy()
-            swapped[[first, second]] = order[[second, first]]
-            here = np.isin(index // rows.shape[1], (first, second))
-            gaps = [np.abs(rows[o].reshape(-1)[index[here]] - recorded[here]).sum() for o in (order, swapped)]
-            order = swapped if gaps[1] < gaps[0] else order
+    roi, column = np.divmod(index, rows.shape[1])
+    free = np.ones(len(rows), dtype=bool)
+    for position in range(len(rows)):
+        left = np.flatnonzero(free & (image == image[position]))
+        distance = np.abs(scores[left] - scores[position])
+        tied = left[distance <= max(TIE, distance.min())]
+        here = roi == position
+        gaps = np.abs(rows[tied][:, column[here]] - recorded[here]).sum(1)
+        order[position] = tied[gaps.argmin()]
+        free[order[position]] = False
     return order
 
 

@@ -35,7 +35,7 @@ def one_by_one(boxes: torch.Tensor, objects: torch.Tensor, config: MatchConfig) 
 @given(
     seed=st.integers(0, 10**6),
     counts=st.lists(st.integers(0, 20), min_size=1, max_size=3),
-    low_quality=st.sampled_from([None, 0.0, 0.3]),
+    low_quality=st.sampled_from([None, 0.0, 0.25]),
     chunk=st.sampled_from([3, 16]),
 )
 def test_match_equals_one_by_one(seed: int, counts: list[int], low_quality: float | None, chunk: int):
@@ -47,7 +47,8 @@ def test_match_equals_one_by_one(seed: int, counts: list[int], low_quality: floa
 
     objects = [draw(count) for count in counts]
     boxes = draw(50)
-    config = MatchConfig(positive=0.6, negative=0.35, low_quality=low_quality)
+    # exact in binary, so that the oracle compares the same numbers
+    config = MatchConfig(positive=0.625, negative=0.375, low_quality=low_quality)
     packed = Targets.pack([{"boxes": b, "labels": torch.zeros(len(b), dtype=torch.int64)} for b in objects])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assign, "_CHUNK", chunk)

@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow check parity bench wheel wheel-check clean
+.PHONY: help demo test check parity bench wheel wheel-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -19,10 +19,7 @@ demo: $(READY) ## set up, train a small Mask R-CNN on generated pictures, evalua
 	$(BIN)/detzoo demo --out $(OUT)
 
 test: $(READY) ## set up and run the tests; those marked gpu too where there is one
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
-
-test-slow: $(READY) ## the tests that take longer than ten seconds each
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(BIN)/python -m pytest -n $(JOBS)
 
 check: $(READY) ## exactly what continuous integration runs
 	$(BIN)/ruff format --check .

@@ -262,7 +262,6 @@ def _on_a_rank(rank: int, store: str, folder: str, contents: dict[str, Any], out
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_two_ranks_share_the_work(folder: Path, contents: dict[str, Any], tmp_path: Path):
     arguments = (str(tmp_path / "store"), str(folder), contents, str(tmp_path))
     other = multiprocessing.get_context("spawn").Process(target=_on_a_rank, args=(1, *arguments))

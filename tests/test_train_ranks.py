@@ -15,7 +15,6 @@ from tests.train_two_ranks import main
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.slow
 def test_two_ranks_compute_what_one_computes_with_the_same_batch(tmp_path: Path) -> None:
     one_rank, two_ranks = tmp_path / "one", tmp_path / "two"
     main(one_rank, batch=4)

@@ -92,7 +92,11 @@ def mask_differences(
     model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections, pairs: Pairs
 ) -> dict[str, float]:
     """Share of differing pixels of each recorded mask: against our detection's, or without ``pairs`` the mask that we
-    give the recorded box."""
+    give the recorded box.
+
+    Boxes without area are left out: the original gives them a line of pixels (a division by zero that it replaces by
+    the middle of the crop), detzoo an empty mask.
+    """
     differences = {}
     for image, (height, width) in enumerate(golden.sizes):
         shape = golden.arrays[f"pred.{image}.masks_shape"]
@@ -100,8 +104,9 @@ def mask_differences(
         wanted = bits.reshape(shape).astype(bool)
         ours = found[image].masks if pairs else _masks_of_recorded(model, golden, features, image)
         assert ours is not None
+        boxes = golden.arrays[f"pred.{image}.boxes"]
         for theirs, index in pairs[image] if pairs else ((number, number) for number in range(len(wanted))):
-            if theirs < len(wanted):
+            if theirs < len(wanted) and (boxes[theirs, 2:] > boxes[theirs, :2]).all():
                 mask = ours[index, :height, :width].numpy()
                 either = max((wanted[theirs] | mask).sum(), 1)
                 differences[f"pred.{image}.masks.{theirs}"] = float((wanted[theirs] ^ mask).sum() / either)

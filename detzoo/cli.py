@@ -198,7 +198,8 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         overrides=options.overrides,
     )
-    print(f"weights: {done.best or done.last}")
+    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
+        print(f"weights: {done.best or done.last}")
     return 0
 
 

@@ -14,6 +14,7 @@ import detzoo
 from detzoo import cli
 from detzoo.config import override
 from detzoo.data.shapes import picture
+from tests.parity.ladder import BOUNDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +91,16 @@ def test_links_and_make_targets_lead_somewhere(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z][a-z-]*)`", text):
         assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+
+
+def test_every_rung_of_the_ladder_is_explained() -> None:
+    table = (ROOT / "docs" / "parity.md").read_text().split("| rung |")[1].split("\n\n")[0]
+    explained = [
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
+    ]
+    assert explained == list(BOUNDS)
 
 
 def test_readme_begins_with_two_commands() -> None:

@@ -36,13 +36,18 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
-    if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and not norm.training and norm.track_running_stats:
+    if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and _is_linear(norm):
         x = _folded(x, conv, norm)
     else:
         x = conv(x)
         if norm is not None:
             x = norm(x)
     return F.relu_(x) if relu else x
+
+
+def _is_linear(norm: _BatchNorm) -> bool:
+    """Whether what it does is a fixed scale and shift per channel."""
+    return not norm.training and norm.track_running_stats and norm.affine
 
 
 def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:

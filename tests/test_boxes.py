@@ -64,7 +64,8 @@ def test_roi_align_on_the_atlas_equals_a_loop_over_levels(sampling: int):
     boxes = random_boxes(2, 40, extent=190.0)
     boxes[0, 0] = torch.tensor([0.0, 0, 256, 192])
     boxes[0, 1] = 0
-    boxes[..., 2].clamp_(max=256), boxes[..., 3].clamp_(max=192)
+    boxes[..., 2].clamp_(max=256)
+    boxes[..., 3].clamp_(max=192)
     which = pyramid_levels(boxes, 4, finest=20.0)
     assert len(which.unique()) == 4
     pooled = roi_align(build_atlas(levels, strides), boxes, which, 7, sampling).view(2, 40, 3, 7, 7)

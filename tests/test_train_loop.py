@@ -44,7 +44,7 @@ def test_a_run_leaves_a_detector_checkpoints_a_log_and_curves(
     done = run(tmp_path / "run", "schedule.epochs=2", "schedule.ema=0.9", callbacks=[seen.append])
     shown = capsys.readouterr().out
     assert "training data" in shown
-    assert "learning rate 0.001 x 3/8 = 0.000375" in shown
+    assert "learning rate 0.001 x 3/4 = 0.00075" in shown
     assert [record["epoch"] for record in done.history] == [1, 2]
     assert all(0 <= record["metrics"]["box_ap"] <= 1 for record in done.history)
     assert all(record["val_losses"]["loss"] > 0 for record in done.history)

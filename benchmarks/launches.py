@@ -19,8 +19,16 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from benchmarks.counting import Counts, count
-from benchmarks.peers import METHODS, Pair, make_objects, make_pair, make_pictures, our_images, our_targets
-from benchmarks.peers import their_targets as make_their_targets
+from benchmarks.peers import (
+    METHODS,
+    Pair,
+    make_objects,
+    make_pair,
+    make_pictures,
+    our_images,
+    our_targets,
+    their_targets,
+)
 
 BATCHES = (1, 4)
 MODES = ("detect", "train")
@@ -98,10 +106,10 @@ def _theirs(pair: Pair, mode: str, pictures: Tensor, objects: list[dict[str, Ten
         model.eval()
         return counted(torch.no_grad()(lambda: model(listed)))
     model.train()
-    targets = make_their_targets(pair.method, objects)
+    wanted = their_targets(pair.method, objects)
 
     def step() -> None:
-        torch.stack(list(model(listed, targets).values())).sum().backward()
+        torch.stack(list(model(listed, wanted).values())).sum().backward()
         model.zero_grad()
 
     return counted(step)

@@ -61,13 +61,22 @@ def make_pair(
         rois: per picture that the second stage learns from.
     """
     torch.manual_seed(seed)
-    theirs = _their_model(method, size, depth, proposals, rois)
+    theirs = their_model(method, size, depth, proposals, rois)
     _scale(theirs, make_pictures(1, size, seed))
-    ours = _our_model(method, depth, proposals, rois)
-    left = ours.load_state_dict(_translate(theirs.state_dict(), method), strict=False)
+    ours = our_model(method, depth, proposals, rois)
+    load(ours, method, theirs.state_dict())
+    return Pair(method, ours, theirs)
+
+
+def load(ours: Detector, method: str, state: dict[str, Tensor]) -> None:
+    """Load the weights of torchvision's model into ours.
+
+    Raises:
+        ValueError: they do not correspond.
+    """
+    left = ours.load_state_dict(_translate(state, method), strict=False)
     if left.unexpected_keys or not all(name.endswith("num_batches_tracked") for name in left.missing_keys):
         raise ValueError(f"{method}: the two models differ: {left}")
-    return Pair(method, ours, theirs)
 
 
 def make_pictures(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
@@ -86,18 +95,41 @@ def make_objects(count: int, size: tuple[int, int], seed: int = 0) -> list[dict[
     draw = torch.Generator().manual_seed(seed)
     height, width = size
     edges = torch.tensor([width, height, width, height], dtype=torch.float32)
-    y, x = torch.arange(height) + 0.5, torch.arange(width) + 0.5
     items = []
     for _ in range(count):
         half = torch.rand(OBJECTS, 2, generator=draw).square() * 0.2 + 0.025
         centre = torch.rand(OBJECTS, 2, generator=draw) * (1 - 2 * half) + half
-        boxes = torch.cat([centre - half, centre + half], 1) * edges
-        middle, radius = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-        across = ((x - middle[:, :1]) / radius[:, :1]).square()
-        down = ((y - middle[:, 1:]) / radius[:, 1:]).square()
-        labels = torch.randint(0, CLASSES, (OBJECTS,), generator=draw)
-        items.append({"boxes": boxes, "labels": labels, "masks": down[:, :, None] + across[:, None, :] <= 1})
+        items.append(_object(torch.cat([centre - half, centre + half], 1) * edges, size, draw))
     return items
+
+
+@torch.no_grad()
+def make_proposed_objects(theirs: nn.Module, pictures: Tensor, seed: int = 0) -> list[dict[str, Tensor]]:
+    """As `make_objects`, but the boxes are proposals of torchvision's two-stage model, picked at random.
+
+    A trained first stage proposes several boxes around every object. A random one does so, too, if the objects are
+    where it proposes boxes.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    size = (pictures.shape[-2], pictures.shape[-1])
+    model: Any = theirs.eval()
+    items = []
+    for picture in pictures:
+        images, _ = model.transform([picture / 255])
+        proposals = model.rpn(images, model.backbone(images.tensors))[0][0]
+        large = proposals[(proposals[:, 2:] - proposals[:, :2]).amin(1) >= 16]
+        items.append(_object(large[torch.randperm(len(large), generator=draw)[:OBJECTS]], size, draw))
+    model.train()
+    return items
+
+
+def _object(boxes: Tensor, size: tuple[int, int], draw: torch.Generator) -> dict[str, Tensor]:
+    y, x = torch.arange(size[0]) + 0.5, torch.arange(size[1]) + 0.5
+    middle, radius = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    across = ((x - middle[:, :1]) / radius[:, :1]).square()
+    down = ((y - middle[:, 1:]) / radius[:, 1:]).square()
+    labels = torch.randint(0, CLASSES, (len(boxes),), generator=draw)
+    return {"boxes": boxes, "labels": labels, "masks": down[:, :, None] + across[:, None, :] <= 1}
 
 
 def pad(pixels: Tensor, multiple: int = 32) -> Tensor:
@@ -128,7 +160,8 @@ def their_targets(method: str, items: list[dict[str, Tensor]]) -> list[dict[str,
     return targets
 
 
-def _our_model(method: str, depth: int, proposals: int, rois: int) -> Detector:
+def our_model(method: str, depth: int = 50, proposals: int = 1000, rois: int = 512) -> Detector:
+    """Ours, with random weights; arguments as `make_pair`."""
     backbone = ResNet.Config(depth=cast(Any, depth), norm_frozen=True)
     rpn = RPN.Config(train_proposals=proposals, proposals=proposals)
     box_head = BoxHead.Config(sampling=2, samples=rois)
@@ -143,7 +176,10 @@ def _our_model(method: str, depth: int, proposals: int, rois: int) -> Detector:
     return MaskRCNN(MaskRCNN.Config(backbone=backbone, rpn=rpn, box_head=box_head, mask_head=mask_head), names)
 
 
-def _their_model(method: str, size: tuple[int, int], depth: int, proposals: int, rois: int) -> nn.Module:
+def their_model(
+    method: str, size: tuple[int, int], depth: int = 50, proposals: int = 1000, rois: int = 512
+) -> nn.Module:
+    """torchvision's, with random weights; arguments as `make_pair`."""
     # the pictures have the network's size: nobody resizes
     common: dict[str, Any] = {"min_size": min(size), "max_size": max(size), "_skip_resize": True}
     body = {"backbone_name": f"resnet{depth}", "weights": None, "trainable_layers": 3}

@@ -12,7 +12,7 @@ are probabilities; thresholding them is left out. A training step goes from uint
 the losses and gradients to one step of SGD.
 
 torchvision's mask head learns from the RoIs that overlap an object, at most a quarter of the 512 sampled; ours always
-computes a quarter. So that both do the same, the 20 objects of a picture lie where the first stage proposes boxes, as
+computes a quarter. So that both do the same, the 64 objects of a picture lie where the first stage proposes boxes, as
 it is after some training. ``--objects random`` puts them anywhere; torchvision then has less to do. The columns
 ``..._mask_rois`` say how many it was.
 """

@@ -35,7 +35,7 @@ from detzoo.types import Images, Targets
 
 METHODS = ("faster_rcnn", "mask_rcnn", "retinanet")
 CLASSES = 90  # COCO's category ids, as torchvision counts them
-OBJECTS = 20  # per training image
+OBJECTS = 64  # per training image: enough that both mask heads learn from as many RoIs as they may
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ def test_a_run_leaves_a_detector_checkpoints_a_log_and_curves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[Mapping[str, Any]] = []
-    done = run(tmp_path / "run", "schedule.epochs=2", "schedule.ema=0.9", callbacks=[seen.append])
+    settings = ("schedule.epochs=2", "schedule.evaluate_every=1", "schedule.ema=0.9")
+    done = run(tmp_path / "run", *settings, callbacks=[seen.append])
     shown = capsys.readouterr().out
     assert "training data" in shown
     assert "learning rate 0.001 x 3/4 = 0.00075" in shown

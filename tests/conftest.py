@@ -10,10 +10,6 @@ import pytest
 import torch
 from hypothesis import settings
 
-from detzoo.detector import Detector
-from detzoo.recipes.recipe import METHODS
-from tests.tiny import METHOD_IDS, tiny
-
 # the processes of pytest-xdist share the cores, and sums must not depend on how many there are
 torch.set_num_threads(1)
 
@@ -31,9 +27,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         items[:] = [item for item in items if not item.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=dropped)
-
-
-@pytest.fixture(params=METHODS, ids=METHOD_IDS)
-def tiny_detector(request: pytest.FixtureRequest) -> Detector:
-    """A small detector with fixed weights, one per method, on the CPU."""
-    return tiny(request.param)

@@ -28,6 +28,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 PAGE = (
     ("__init__",),
     ("config", "atomic", "types", "detector"),
+    ("pickles",),
     ("ops",),
     ("blocks",),
     ("backbones",),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from detzoo.config import unknown
 from detzoo.detector import Detector
+from detzoo.pickles.files import read, state_dict
+from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
     cityscapes,
     deepfashion,
@@ -28,7 +28,7 @@ from detzoo.recipes import (
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
-from detzoo.recipes.files import CheckpointError, rebuild
+from detzoo.recipes.files import rebuild
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
@@ -147,22 +147,10 @@ def _published(recipe: Recipe) -> Detector:
     if recipe.weights is None:
         raise ValueError(f"no weights were published for {recipe.name}; detzoo.build gives it random ones")
     path = fetch(recipe.weights.url, recipe.weights.sha256)
+    content = read(path)
     detector = build(recipe)
     try:
-        detector.load_published(_read_published(path))
+        detector.load_published(state_dict(content))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return detector.eval()
-
-
-def _read_published(path: Path) -> dict[str, Tensor]:
-    """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"this file cannot be read safely, or is damaged ({reason})") from None
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError("this file holds no state dict")
-    return dict(state)

@@ -142,6 +142,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
     predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
+    convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
+    convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
+    convert.add_argument(
+        "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
+    )
+    convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
+    convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
+
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate):
         command.usage = command.format_usage().removeprefix("usage: ").rstrip() + " [a.b.c=value ...]"
@@ -230,6 +238,17 @@ def _predict(options: argparse.Namespace) -> int:
     if options.json:
         text = json.dumps(records)
         print(f"detections: {write_atomically(out / 'predictions.json', lambda path: path.write_text(text))}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    import detzoo
+
+    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
+    print(f"weights: {detector.save(options.out)}")
+    names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
+    print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")
     return 0
 
 

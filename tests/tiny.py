@@ -23,15 +23,21 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# where the shared size does not do
+OWN: dict[str, dict[str, Any]] = {
+    "FCOS": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
+}
+
 
 def tiny(method: type[Detector], **changes: Any) -> Detector:
     """A small detector of three classes with fixed weights."""
     torch.manual_seed(0)
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for part, values in {**SMALL, **changes}.items():
-        if part in settings:
-            settings[part] = {**settings[part], **values}
+    own = OWN.get(method.__name__, {})
+    for part in settings.keys() & {**SMALL, **own, **changes}.keys():
+        for values in (SMALL, own, changes):
+            settings[part] = {**settings[part], **values.get(part, {})}
     return method(kind.model_validate(settings), CLASSES)
 
 

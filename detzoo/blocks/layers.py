@@ -63,8 +63,8 @@ def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
 class ConvNorm(nn.Module):
     """Convolution, optional normalization, optional ReLU.
 
-    Parameters are ``conv.weight``, ``conv.bias`` (only without a norm) and ``bn.*`` or ``gn.*``, as published weights
-    name them. Padding keeps the size at stride 1.
+    Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``) and ``bn.*`` or ``gn.*``, as
+    published weights name them. Padding keeps the size at stride 1.
     """
 
     def __init__(
@@ -78,11 +78,12 @@ class ConvNorm(nn.Module):
         groups: int = 1,
         norm: Norm | None = None,
         relu: bool = True,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
         self.conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=norm is None
+            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias or norm is None
         )
         self.norm_name = norm
         if norm is not None:

@@ -64,7 +64,8 @@ class Schedule(Config):
     milestones: tuple[int, ...] = (8, 11)  # epochs after which a step schedule multiplies by gamma
     gamma: float = Field(default=0.1, gt=0)
     final_lr: float = Field(default=0.0, ge=0, le=1)  # cosine: fraction of lr at the end
-    warmup_steps: int = Field(default=500, ge=0)  # updates over which lr rises linearly
+    warmup: Literal["linear", "constant"] = "linear"  # lr rises from its first value, or stays there
+    warmup_steps: int = Field(default=500, ge=0)  # updates before lr has its full value
     warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
     clip_norm: float | None = Field(default=None, gt=0)  # largest gradient norm
     autocast: Literal["none", "bf16", "fp16"] = "none"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.fpn import FPN
@@ -78,6 +80,27 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fcos_r18_fpn_shapes",
+        model=FCOS.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            head=FCOS.Head(
+                convs=2,
+                channels=64,
+                in_strides=True,
+                centerness_on_reg=True,
+                ranges=(32.0, 48.0),
+                radius=1.5,
+                box_loss=BoxLoss(kind="giou"),
+                nms=0.6,
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

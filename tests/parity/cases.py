@@ -58,4 +58,12 @@ CASES = {
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
+    "fcos_r50-caffe_fpn_gn-head_1x_coco": Case("fcos_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
+    "fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco": Case(
+        "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE
+    ),
+    "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
+    "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case(
+        "fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco", ONE_STAGE
+    ),
 }

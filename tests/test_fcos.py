@@ -112,7 +112,9 @@ def test_distances_tell_the_box():
 
 
 def test_centerness_is_one_in_the_middle_and_falls_to_the_sides():
-    distances = torch.tensor([[[5.0, 2.0, 5.0, 2.0], [1.0, 4.0, 4.0, 4.0], [1.0, 1.0, 4.0, 9.0], [-3.0, 1.0, 0.0, 0.0]]])
+    distances = torch.tensor(
+        [[[5.0, 2.0, 5.0, 2.0], [1.0, 4.0, 4.0, 4.0], [1.0, 1.0, 4.0, 9.0], [-3.0, 1.0, 0.0, 0.0]]]
+    )
     positive = torch.tensor([[True, True, True, False]])
     torch.testing.assert_close(fcos()._centred(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
 
@@ -124,7 +126,7 @@ def test_losses_are_those_of_the_chosen_points(radius: float | None):
     batch, objects = images(), targets(3, 2)
     with torch.no_grad():
         losses = detector(batch, objects)
-        logits, distances, centerness = detector.heads(detector.neck(detector.backbone(batch.pixels)))
+        _, distances, centerness = detector.heads(detector.neck(detector.backbone(batch.pixels)))
     points = slow_centres()
     box_sum, centre_sum, weight_sum, count = 0.0, 0.0, 0.0, 0
     for image in range(2):
@@ -136,9 +138,7 @@ def test_losses_are_those_of_the_chosen_points(radius: float | None):
                 continue
             (x, y), (x1, y1, x2, y2) = points[index], boxes[slot]
             sides_of = (x - x1, y - y1, x2 - x, y2 - y)
-            weight = math.sqrt(
-                min(sides_of[::2]) / max(sides_of[::2]) * min(sides_of[1::2]) / max(sides_of[1::2])
-            )
+            weight = math.sqrt(min(sides_of[::2]) / max(sides_of[::2]) * min(sides_of[1::2]) / max(sides_of[1::2]))
             left, top, right, bottom = (min(a, b) for a, b in zip(told[index], sides_of, strict=True))
             common = (left + right) * (top + bottom)
             mine = (told[index][0] + told[index][2]) * (told[index][1] + told[index][3])
@@ -154,7 +154,7 @@ def test_losses_are_those_of_the_chosen_points(radius: float | None):
 def test_distances_are_strides_through_a_relu():
     detector, pixels = fcos(in_strides=True), images().pixels
     with torch.no_grad():
-        detector.reg.bias.copy_(torch.tensor([1.0, -1.0, 2.0, 0.0]))
+        detector.reg.get_parameter("bias").copy_(torch.tensor([1.0, -1.0, 2.0, 0.0]))
         detector.reg.weight.zero_()
         detector.scales[1].fill_(3.0)
         distances = detector.heads(detector.neck(detector.backbone(pixels)))[1]
@@ -175,9 +175,9 @@ def test_a_score_is_class_times_centerness():
     detector = fcos(threshold=0.0).eval()
     with torch.no_grad():
         detector.centerness.weight.zero_()
-        detector.centerness.bias.fill_(20.0)
+        detector.centerness.get_parameter("bias").fill_(20.0)
         certain = detector.detect(images())
-        detector.centerness.bias.zero_()
+        detector.centerness.get_parameter("bias").zero_()
         halved = detector.detect(images())
     torch.testing.assert_close(halved.scores * 2, certain.scores)
     assert bool((halved.labels == certain.labels).all())

@@ -18,8 +18,9 @@ def lr_factor(schedule: Schedule, epoch: float, update: int, updates_per_epoch: 
 
     Returns:
         warm-up times decay. Warm-up rises linearly from ``warmup_start`` to 1 over ``warmup_steps`` updates, or is
-        ``warmup_start`` for all of them (arXiv 1706.02677, 2.2). Decay is 1, or ``gamma`` per milestone passed, or a half cosine from 1 at the end of
-        the warm-up to ``final_lr`` at the end of the run (SGDR without restarts, arXiv 1608.03983, equation 5).
+        ``warmup_start`` for all of them (arXiv 1706.02677, 2.2). Decay is 1, or ``gamma`` per milestone passed, or a
+        half cosine from 1 at the end of the warm-up to ``final_lr`` at the end of the run (SGDR without restarts,
+        arXiv 1608.03983, equation 5).
     """
     warmup = 1.0
     if update < schedule.warmup_steps:

@@ -32,7 +32,7 @@ BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=25
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
-    epochs=6,
+    epochs=5,
     batch=4,  # more updates for the same time
     optimizer="adamw",
     lr=1e-3,

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Norm, build_norm, conv_norm
+from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -151,7 +151,7 @@ def initialize(network: nn.Module, zero_init: bool) -> None:
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
     """A 3x3 convolution without bias that keeps the size at stride 1."""
-    return nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
+    return Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
 
 
 class _Block(nn.Module):

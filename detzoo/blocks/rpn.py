@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
@@ -65,7 +66,7 @@ class RPN(nn.Module):
         super().__init__()
         self.config = config
         self.anchors = Anchors(config.anchors, strides)
-        self.conv = nn.Conv2d(channels[0], config.channels, 3, padding=1)
+        self.conv = Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
         for layer in (self.conv, self.cls, self.reg):

@@ -34,7 +34,7 @@ BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=25
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
-    epochs=10,
+    epochs=6,
     batch=4,  # more updates for the same time
     optimizer="adamw",
     lr=1e-3,
@@ -42,7 +42,7 @@ FEW_MINUTES = Schedule(
     weight_decay=0.05,
     decay="cosine",
     warmup_steps=50,
-    evaluate_every=2,
+    evaluate_every=3,
 )
 
 RECIPES = (

@@ -80,7 +80,7 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
     ]
     if schedule.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
-    return AdamW(groups, lr=lr), sorted(unused)
+    return AdamW(groups, lr=lr, fused=True), sorted(unused)
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:

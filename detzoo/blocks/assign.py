@@ -100,14 +100,17 @@ def _in_ignored(boxes: Tensor, targets: Targets, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def sample(positive: Tensor, negative: Tensor, count: int, fraction: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw ``count`` of A boxes per image at random: at most ``count * fraction`` positives, negatives for the rest.
+def sample(
+    positive: Tensor, negative: Tensor, count: int, fraction: float, key: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw ``count`` of A boxes per image: at most ``count * fraction`` positives, negatives for the rest.
 
     Args:
         positive: bool ``[N, A]``.
         negative: bool ``[N, A]``.
         count: number to draw.
         fraction: largest share of positives.
+        key: ``[N, A]`` in [0, 1); boxes of larger ones are drawn first. None: at random.
 
     Returns:
         ``index [N, S]`` with S = min(count, A), bool ``chosen [N, S]`` (slots that hold a draw), bool ``is_positive
@@ -115,7 +118,8 @@ def sample(positive: Tensor, negative: Tensor, count: int, fraction: float) -> t
     """
     boxes = positive.shape[1]
     few = min(int(count * fraction), boxes)
-    key = torch.rand(positive.shape, device=positive.device)
+    if key is None:
+        key = torch.rand(positive.shape, device=positive.device)
     drawn, where = torch.where(positive, key, -1.0).topk(few, dim=1)
     lucky = torch.zeros_like(positive).scatter(1, where, drawn >= 0)
     rank = torch.where(lucky, key + 1, torch.where(negative, key, -1.0))

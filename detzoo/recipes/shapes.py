@@ -7,9 +7,11 @@ from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
@@ -78,6 +80,29 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="rpn_r18_fpn_shapes",
+        model=RPNDetector.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+        ),
+        data=SHAPES.replace(metric="proposals"),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fast_rcnn_r18_fpn_shapes",
+        model=FastRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            box_head=BOXES,
+            roi_levels=3,
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

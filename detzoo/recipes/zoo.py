@@ -17,11 +17,14 @@ from detzoo.detector import Detector
 from detzoo.recipes import (
     cityscapes,
     deepfashion,
+    fast_rcnn,
     faster_rcnn,
     group_norm,
     mask_rcnn,
+    no_pyramid,
     pascal_voc,
     retinanet,
+    rpn,
     scratch,
     shapes,
     small,
@@ -35,6 +38,9 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    rpn.RECIPES,
+    fast_rcnn.RECIPES,
+    no_pyramid.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,
@@ -104,8 +110,9 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
-    detector = method_of(recipe)(recipe.model, _checked(classes))
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=detector.classes))
+    names = _checked(classes)
+    detector = method_of(recipe)(recipe.model, names)
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 

@@ -20,6 +20,8 @@ TWO_STAGE = (
     "box_head.positives=0.5",
     "box_head.detections=30",
 )
+PROPOSALS_ONLY = TWO_STAGE[:6]
+GIVEN_PROPOSALS = TWO_STAGE[6:]
 ONE_STAGE: tuple[str, ...] = ()
 
 
@@ -49,11 +51,22 @@ CASES = {
     ),
     "faster-rcnn_r101-caffe_fpn_1x_coco": Case("faster_rcnn_r101_caffe_fpn_1x_coco"),
     "faster-rcnn_r101_fpn_1x_coco": Case("faster_rcnn_r101_fpn_1x_coco"),
+    "faster-rcnn_r50-caffe_c4-1x_coco": Case("faster_rcnn_r50_caffe_c4_1x_coco"),
+    "faster-rcnn_r50-caffe-dc5_1x_coco": Case("faster_rcnn_r50_caffe_dc5_1x_coco"),
+    "faster-rcnn_r50_fpn_ohem_1x_coco": Case("faster_rcnn_r50_fpn_ohem_1x_coco"),
+    "faster-rcnn_r50_fpn_soft-nms_1x_coco": Case("faster_rcnn_r50_fpn_soft_nms_1x_coco"),
+    "fast-rcnn_r50_fpn_1x_coco": Case("fast_rcnn_r50_fpn_1x_coco", GIVEN_PROPOSALS),
+    "fast-rcnn_r50-caffe_fpn_1x_coco": Case("fast_rcnn_r50_caffe_fpn_1x_coco", GIVEN_PROPOSALS),
+    "mask-rcnn_r50-caffe-c4_1x_coco": Case("mask_rcnn_r50_caffe_c4_1x_coco"),
     "mask-rcnn_r50-caffe_fpn_1x_coco": Case("mask_rcnn_r50_caffe_fpn_1x_coco"),
     "mask-rcnn_r101-caffe_fpn_1x_coco": Case("mask_rcnn_r101_caffe_fpn_1x_coco"),
     "mask-rcnn_x101-32x4d_fpn_1x_coco": Case("mask_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_x101-32x8d_fpn_1x_coco": Case("mask_rcnn_x101_32x8d_fpn_1x_coco"),
     "mask-rcnn_x101-64x4d_fpn_1x_coco": Case("mask_rcnn_x101_64x4d_fpn_1x_coco"),
+    "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r101-caffe_fpn_1x_coco": Case("rpn_r101_caffe_fpn_1x_coco", PROPOSALS_ONLY),
     "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco", ONE_STAGE),
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),

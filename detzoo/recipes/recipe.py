@@ -8,15 +8,18 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
-Model = Annotated[FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+Model = Annotated[
+    CornerNet.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")
+]
 
-METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (CornerNet, FasterRCNN, MaskRCNN, RetinaNet)
 
 
 class Published(Config):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -78,6 +80,16 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="cornernet_hourglass_shapes",
+        model=CornerNet.Config(
+            input=SMALL,
+            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

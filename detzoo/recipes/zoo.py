@@ -16,6 +16,7 @@ from detzoo.config import unknown
 from detzoo.detector import Detector
 from detzoo.recipes import (
     cityscapes,
+    cornernet,
     deepfashion,
     faster_rcnn,
     group_norm,
@@ -35,6 +36,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    cornernet.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

@@ -14,7 +14,7 @@ from detzoo.types import Detections, Images, Targets
 CLASSES = ("disc", "box", "star")
 CANVAS = (96, 128)
 
-# shrinks what a method shares with the others; a method without such a part ignores the entry
+# shrinks what a method shares with the others; a method without such a part or setting ignores the entry
 SMALL: dict[str, Any] = {
     "backbone": {"depth": 18},
     "neck": {"out_channels": 32},
@@ -24,15 +24,24 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# and what only one method has
+SMALL_METHOD: dict[str, dict[str, Any]] = {
+    "cornernet": {
+        "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
+        "head": {"pooled": 32, "corners": 20, "pairs": 50},
+    },
+}
+
 
 def tiny(method: type[Detector], **changes: Any) -> Detector:
     """A small detector of three classes with fixed weights."""
     torch.manual_seed(0)
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for part, values in {**SMALL, **changes}.items():
-        if part in settings:
-            settings[part] = {**settings[part], **values}
+    for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), changes):
+        for part, values in source.items():
+            if part in settings:
+                settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
     return method(kind.model_validate(settings), CLASSES)
 
 

@@ -124,7 +124,9 @@ class Dataset(torch_data.Dataset[Sample]):
         (short, long), flip = self._vary(rng)
         picture, path = self._read(image)
         before = picture.shape[0], picture.shape[1]
-        after = fit_size(*before, short, long, self.input.keep_ratio)
+        varied = self.augment and self.data.sizes
+        resized = varied or self.input.resize
+        after = fit_size(*before, short, long, self.input.keep_ratio) if resized else before
         pixels = resize_to(picture, *after)
         return Sample(
             pixels=pixels.flip(2) if flip else pixels,

@@ -9,6 +9,7 @@ from pydantic import Field
 from detzoo.config import Config
 from detzoo.detector import Detector
 from detzoo.methods.fast_rcnn import FastRCNN
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -22,6 +23,10 @@ Model = Annotated[
 ]
 
 METHODS: tuple[type[Detector], ...] = (FastRCNN, FasterRCNN, MaskRCNN, RetinaNet, RPNDetector)
+    CornerNet.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")
+]
+
+METHODS: tuple[type[Detector], ...] = (CornerNet, FasterRCNN, MaskRCNN, RetinaNet)
 
 
 class Published(Config):

@@ -55,12 +55,12 @@ class Schedule(Config):
     epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=2, ge=1)  # images per device and step
     accumulate: int = Field(default=1, ge=1)  # steps whose gradients are added before one update
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(default=0.02, gt=0)  # at `base_batch` images per update
     base_batch: int = Field(default=16, ge=1)
     scale_lr: bool = True  # lr * (images per update / base_batch)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)  # adam: added to the gradient; adamw: apart from it
     groups: tuple[ParamGroup, ...] = ()
     decay: Literal["step", "cosine", "constant"] = "step"
     milestones: tuple[int, ...] = (8, 11)  # epochs after which a step schedule multiplies by gamma

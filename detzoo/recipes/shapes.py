@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -103,6 +105,16 @@ RECIPES = (
             neck=FPN.Config(out_channels=64, levels=3),
             box_head=BOXES,
             roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="cornernet_hourglass_shapes",
+        model=CornerNet.Config(
+            input=SMALL,
+            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -16,6 +16,7 @@ from detzoo.config import unknown
 from detzoo.detector import Detector
 from detzoo.recipes import (
     cityscapes,
+    cornernet,
     deepfashion,
     fast_rcnn,
     faster_rcnn,
@@ -41,6 +42,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     rpn.RECIPES,
     fast_rcnn.RECIPES,
     no_pyramid.RECIPES,
+    cornernet.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

@@ -39,7 +39,13 @@ class Case:
         return detzoo.build(recipe, classes=[f"class {index}" for index in range(self.classes)])
 
 
+# random embeddings lie far apart
+CORNERS = ("head.distance=100",)
+
 CASES = {
+    "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
+        "cornernet_hourglass104_mstest_10x5_210e_coco", CORNERS, classes=2
+    ),
     "faster-rcnn_r50_fpn_1x_coco": Case("faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person", classes=1),

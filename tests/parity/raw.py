@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from detzoo.blocks.rpn import Proposals
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -19,6 +20,7 @@ from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.golden import Golden, thin, thin_index
+from tests.parity.raw_cornernet import corner_outputs
 from tests.parity.ties import TIE
 
 MASKED = 100  # first proposals of the batch whose masks are recorded
@@ -35,6 +37,8 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
     if isinstance(model, FastRCNN):
         return _of_given(model, features, golden)
+    if isinstance(model, CornerNet):
+        return corner_outputs(model, features)
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
-from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -18,15 +18,18 @@ from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    FastRCNN.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | RPNDetector.Config,
+    CornerNet.Config | FastRCNN.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | RPNDetector.Config,
     Field(discriminator="method"),
 ]
 
-METHODS: tuple[type[Detector], ...] = (FastRCNN, FasterRCNN, MaskRCNN, RetinaNet, RPNDetector)
-    CornerNet.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")
-]
-
-METHODS: tuple[type[Detector], ...] = (CornerNet, FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (
+    CornerNet,
+    FastRCNN,
+    FasterRCNN,
+    MaskRCNN,
+    RetinaNet,
+    RPNDetector,
+)
 
 
 class Published(Config):

@@ -13,7 +13,7 @@ from detzoo.types import Images, Targets
 CLASSES = ("disc", "box", "star")
 CANVAS = (96, 128)
 
-# shrinks what a method shares with the others; a method without such a part ignores the entry
+# shrinks what a method shares with the others; a method without such a part or setting ignores the entry
 SMALL: dict[str, Any] = {
     "backbone": {"depth": 18},
     "neck": {"out_channels": 32},
@@ -23,15 +23,29 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# and what only one method has
+OWN: dict[str, dict[str, Any]] = {
+    "SSD": {
+        "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
+        "neck": {"out_channels": (32, 16, 16, 16)},
+        "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
+    },
+    "YOLOv3": {
+        "backbone": {"blocks": (1, 1, 1, 1, 1)},
+        "neck": {"out_channels": (32, 32, 32)},
+    },
+}
+
 
 def tiny(method: type[Detector], **changes: Any) -> Detector:
     """A small detector of three classes with fixed weights."""
     torch.manual_seed(0)
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for part, values in {**SMALL, **changes}.items():
-        if part in settings:
-            settings[part] = {**settings[part], **values}
+    for source in (SMALL, OWN.get(method.__name__, {}), changes):
+        for part, values in source.items():
+            if part in settings:
+                settings[part] |= {key: value for key, value in values.items() if key in settings[part]}
     return method(kind.model_validate(settings), CLASSES)
 
 

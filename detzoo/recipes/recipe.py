@@ -11,12 +11,17 @@ from detzoo.detector import Detector
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
-Model = Annotated[FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+Model = Annotated[
+    FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | SSD.Config | YOLOv3.Config,
+    Field(discriminator="method"),
+]
 
-METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet, SSD, YOLOv3)
 
 
 class Published(Config):

@@ -25,6 +25,8 @@ from detzoo.recipes import (
     scratch,
     shapes,
     small,
+    ssd,
+    yolov3,
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
@@ -35,6 +37,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    ssd.RECIPES,
+    yolov3.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

@@ -13,6 +13,8 @@ from detzoo.blocks.rpn import Proposals
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity.golden import Golden, thin, thin_index
@@ -27,9 +29,11 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
     Raises:
         TypeError: nothing is known of this method's outputs.
     """
-    if isinstance(model, RetinaNet):
+    if isinstance(model, (RetinaNet, SSD)):
         parts = model.heads(features)
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
+    if isinstance(model, YOLOv3):
+        return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")

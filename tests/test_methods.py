@@ -31,7 +31,7 @@ def test_losses_reach_every_parameter(method: type[Detector], counts: tuple[int,
 
 @every_method
 def test_a_step_lowers_the_loss(method: type[Detector]):
-    detector = tiny(method, backbone={"depth": 18, "norm": "gn", "frozen_stages": -1}).train()
+    detector = tiny(method, backbone={"norm": "gn", "frozen_stages": -1}).train()
     batch = images(), targets(3, 2)
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     torch.manual_seed(0)

@@ -30,6 +30,15 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
         "head": {"pooled": 32, "corners": 20, "pairs": 50},
     },
+    "ssd": {
+        "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
+        "neck": {"out_channels": (32, 16, 16, 16)},
+        "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
+    },
+    "yolov3": {
+        "backbone": {"blocks": (1, 1, 1, 1, 1)},
+        "neck": {"out_channels": (32, 32, 32)},
+    },
 }
 
 

@@ -14,11 +14,20 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    CornerNet.Config | FastRCNN.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | RPNDetector.Config,
+    CornerNet.Config
+    | FastRCNN.Config
+    | FasterRCNN.Config
+    | MaskRCNN.Config
+    | RetinaNet.Config
+    | RPNDetector.Config
+    | SSD.Config
+    | YOLOv3.Config,
     Field(discriminator="method"),
 ]
 
@@ -29,6 +38,8 @@ METHODS: tuple[type[Detector], ...] = (
     MaskRCNN,
     RetinaNet,
     RPNDetector,
+    SSD,
+    YOLOv3,
 )
 
 

@@ -29,6 +29,8 @@ from detzoo.recipes import (
     scratch,
     shapes,
     small,
+    ssd,
+    yolov3,
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
@@ -43,6 +45,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     fast_rcnn.RECIPES,
     no_pyramid.RECIPES,
     cornernet.RECIPES,
+    ssd.RECIPES,
+    yolov3.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

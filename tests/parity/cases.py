@@ -23,6 +23,7 @@ TWO_STAGE = (
 PROPOSALS_ONLY = TWO_STAGE[:6]
 GIVEN_PROPOSALS = TWO_STAGE[6:]
 ONE_STAGE: tuple[str, ...] = ()
+LOW_SCORES = ("head.threshold=0.001",)
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,8 @@ CASES = {
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
+    "ssd300_coco": Case("ssd300_coco", LOW_SCORES),
+    # not in the published tables; the same model for one class
+    "ssd300_8xb32-24e_widerface": Case("ssd300_coco", LOW_SCORES, classes=1),
+    "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco", ONE_STAGE),
 }

@@ -86,13 +86,12 @@ def _evaluation(model: Detector, golden: Golden, images: Images) -> Iterator[Run
         yield Rung("proposals", take_recorded_proposals(model, golden, images, features))
     yield _arrays("raw", golden, raw_outputs(model, images, features, golden))
     found = detect(model, images, golden)
-    if golden.ties:
-        yield Rung("detections", tied_detections(model, golden, images, features, found), "ties")
-        pairs = {}
-    else:
-        pairs, total = close_pairs(golden, found)
-        agreeing = sum(len(some) for some in pairs.values())
-        yield Rung("detections", 1 - agreeing / max(total, 1), f"{total - agreeing} of {total}")
+    pairs, total = close_pairs(golden, found)
+    agreeing = sum(len(some) for some in pairs.values())
+    rung = Rung("detections", 1 - agreeing / max(total, 1), f"{total - agreeing} of {total}")
+    if golden.ties and not rung.passed:
+        rung, pairs = Rung("detections", tied_detections(model, golden, images, features, found), "ties"), {}
+    yield rung
     if golden.masks:
         yield _worst("masks", mask_differences(model, golden, images, features, found, pairs))
 

@@ -16,6 +16,8 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity import standin
@@ -32,13 +34,15 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
     Raises:
         TypeError: nothing is known of this method's outputs.
     """
-    if isinstance(model, (RetinaNet, RPNDetector)):
-        parts = model.heads(features) if isinstance(model, RetinaNet) else model.rpn(features)
+    if isinstance(model, (RetinaNet, RPNDetector, SSD)):
+        parts = model.rpn(features) if isinstance(model, RPNDetector) else model.heads(features)
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
     if isinstance(model, FastRCNN):
         return _of_given(model, features, golden)
     if isinstance(model, CornerNet):
         return corner_outputs(model, features)
+    if isinstance(model, YOLOv3):
+        return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")

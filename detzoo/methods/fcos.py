@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import pick
 from detzoo.blocks.dense import all_cells, best_pairs
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.config import Config as BaseConfig
@@ -83,9 +83,9 @@ class FCOS(Detector):
         self.cls_convs = self._tower(self.neck.channels[0])
         self.reg_convs = self._tower(self.neck.channels[0])
         width = head.channels if head.convs else self.neck.channels[0]
-        self.cls = nn.Conv2d(width, len(self.classes), 3, padding=1)
-        self.reg = nn.Conv2d(width, 4, 3, padding=1)
-        self.centerness = nn.Conv2d(width, 1, 3, padding=1)
+        self.cls = Conv2d(width, len(self.classes), 3, padding=1)
+        self.reg = Conv2d(width, 4, 3, padding=1)
+        self.centerness = Conv2d(width, 1, 3, padding=1)
         self.scales = nn.ParameterList(torch.ones(()) for _ in self.neck.strides)
         for part in (self.cls_convs, self.reg_convs, self.cls, self.reg, self.centerness):
             for layer in part.modules():

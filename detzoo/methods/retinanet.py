@@ -21,7 +21,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.dense import all_cells, best_pairs
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
@@ -70,8 +70,8 @@ class RetinaNet(Detector):
         widths = [self.neck.channels[0]] + [head.channels] * head.convs
         self.cls_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
         self.reg_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
-        self.cls = nn.Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
-        self.reg = nn.Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
+        self.cls = Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
+        self.reg = Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
         for part in (self.cls_convs, self.reg_convs, self.cls, self.reg):
             for layer in part.modules():
                 if isinstance(layer, nn.Conv2d):

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.anchors import Anchors, by_cell
+from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.dense import all_cells, by_cell
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
@@ -93,8 +94,8 @@ class RPN(nn.Module):
             usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
         matches = match(anchors, usable, targets, config.match)
         index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
-        flat = torch.cat([by_cell(level, 1) for level in logits], 1).squeeze(-1)
-        moves = pick(torch.cat([by_cell(level, 4) for level in offsets], 1), index)
+        flat = all_cells(logits, 1).squeeze(-1)
+        moves = pick(all_cells(offsets, 4), index)
         where = anchors[index]
         wanted = pick(targets.boxes, pick(matches.slot, index))
         if config.box_loss.on_boxes:
@@ -118,7 +119,7 @@ class RPN(nn.Module):
         anchors = self.anchors([level.shape[-2:] for level in logits])
         levels = [by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
-        moves = pick(torch.cat([by_cell(level, 4) for level in offsets], 1), index)
+        moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
         valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
         order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.backbones.vgg import VGG
-from detzoo.blocks.anchors import ShapedAnchors, by_cell
+from detzoo.blocks.anchors import ShapedAnchors
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
+from detzoo.blocks.dense import all_cells, by_cell
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
@@ -105,7 +106,7 @@ class SSD(Detector):
         boxes = self.anchors([level.shape[-2:] for level in logits])
         matches = match(boxes, None, targets, self.head.match)
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
-        moves = torch.cat([by_cell(level, 4) for level in offsets], 1)
+        moves = all_cells(offsets, 4)
         wanted = pick(targets.boxes, matches.slot)
         if self.head.box_loss.on_boxes:
             moves = decode(boxes, moves, STDS)
@@ -121,7 +122,7 @@ class SSD(Detector):
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         default = self.anchors([level.shape[-2:] for level in logits])
         best, index, labels, used = self._candidates(logits)
-        moves = pick(torch.cat([by_cell(level, 4) for level in offsets], 1), index)
+        moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(default[index], moves, STDS), images.sizes)
         usable = used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
         order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, labels, len(self.classes))
@@ -141,7 +142,7 @@ class SSD(Detector):
         """Sum over positives and over the background boxes of each image that are classified worst (section 2.2)."""
         background = len(self.classes)
         labels = torch.where(matches.positive, pick(targets.labels, matches.slot), background)
-        flat = torch.cat([by_cell(level, background + 1) for level in logits], 1).float()
+        flat = all_cells(logits, background + 1).float()
         errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
         # the error of a background box is positive, so that zeros come last
         worst = (errors * matches.negative).sort(dim=1, descending=True).values

@@ -20,8 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.backbones.darknet import SLOPE, Darknet
-from detzoo.blocks.anchors import ShapedAnchors, by_cell
+from detzoo.blocks.anchors import ShapedAnchors
 from detzoo.blocks.assign import MatchConfig, match, pick
+from detzoo.blocks.dense import all_cells
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import binary_loss
 from detzoo.config import Config as BaseConfig
@@ -101,7 +102,7 @@ class YOLOv3(Detector):
         """Losses ``loss_cls``, ``loss_conf``, ``loss_xy`` and ``loss_wh``, sums over the batch (section 2.1)."""
         maps = self.maps(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in maps]
-        flat = torch.cat([by_cell(level, 5 + len(self.classes)) for level in maps], 1).float()
+        flat = all_cells(maps, 5 + len(self.classes)).float()
         learned = self._assign(sizes, targets)
         # an object makes one cell of each map answer, so that all positives fit these slots
         most = min(targets.valid.shape[1] * sum(self.priors.per_cell), flat.shape[1])
@@ -122,7 +123,7 @@ class YOLOv3(Detector):
         """Detections in pixels of the network input."""
         head, classes = self.head, len(self.classes)
         maps = self.maps(self.neck(self.backbone(images.pixels)))
-        flat = torch.cat([by_cell(level, 5 + classes) for level in maps], 1).float()
+        flat = all_cells(maps, 5 + classes).float()
         objectness, scores = flat[..., 4].sigmoid(), flat[..., 5:].sigmoid()
         usable = (scores > head.threshold) & (objectness >= head.objectness).unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.candidates)

@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     predict = add("predict", _predict, "find objects in pictures or a video and write what was found")
@@ -215,7 +216,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     import detzoo
 
     detector, data = _settled(_load(options), options.data, options.overrides)
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch)
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, proposals=options.proposals)
     print(report.summary())
     if options.out:
         print(f"numbers: {report.save(options.out)}")

@@ -16,15 +16,22 @@ from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
     cityscapes,
+    cornernet,
     deepfashion,
+    fast_rcnn,
     faster_rcnn,
+    fcos,
     group_norm,
     mask_rcnn,
+    no_pyramid,
     pascal_voc,
     retinanet,
+    rpn,
     scratch,
     shapes,
     small,
+    ssd,
+    yolov3,
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
@@ -35,6 +42,13 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    fcos.RECIPES,
+    rpn.RECIPES,
+    fast_rcnn.RECIPES,
+    no_pyramid.RECIPES,
+    cornernet.RECIPES,
+    ssd.RECIPES,
+    yolov3.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,
@@ -104,8 +118,9 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
-    detector = method_of(recipe)(recipe.model, _checked(classes))
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=detector.classes))
+    names = _checked(classes)
+    detector = method_of(recipe)(recipe.model, names)
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 

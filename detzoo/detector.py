@@ -65,6 +65,8 @@ class Detector(nn.Module):
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    finds_classes: ClassVar[bool] = True  # False: what it finds are boxes of any class, measured by their recall
+    takes_proposals: ClassVar[bool] = False  # True: ``detect`` and training are given the boxes to look at
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have every method end its construction with the weights laid out for speed; see `_channels_last`."""
@@ -130,7 +132,7 @@ class Detector(nn.Module):
 
         Raises:
             FileNotFoundError: nothing is at the path or matches the pattern.
-            ValueError: a file is no picture, or an array is not uint8 (H, W, 3).
+            ValueError: a file is no picture, or an array is not uint8 (H, W, 3); or the method needs proposals.
         """
         from detzoo.predict.run import predict
 

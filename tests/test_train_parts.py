@@ -103,6 +103,12 @@ def test_warm_up_and_steps() -> None:
     assert lr_factor(schedule.replace(decay="constant"), 11, 110, 10) == 1
 
 
+def test_a_constant_warm_up_stays_at_its_first_rate() -> None:
+    schedule = Schedule(milestones=(1,), warmup="constant", warmup_steps=4, warmup_start=0.25)
+    assert [lr_factor(schedule, 0.0, update, 8) for update in (0, 3, 4)] == [0.25, 0.25, 1.0]
+    assert lr_factor(schedule, 1.0, 8, 8) == pytest.approx(0.1)
+
+
 def test_cosine_goes_from_the_end_of_the_warm_up_to_the_end_of_the_run() -> None:
     schedule = Schedule(epochs=11, decay="cosine", final_lr=0.2, warmup_steps=10)
     found = [lr_factor(schedule, epoch, epoch * 10, 10) for epoch in (1, 6, 11)]

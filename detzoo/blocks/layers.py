@@ -86,8 +86,10 @@ class Conv2d(nn.Conv2d):
         return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False) -> Tensor:
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False, slope: float = 0.0) -> Tensor:
     """``norm(conv(x))``, then ReLU in place if asked; ``[N, C, H, W]`` to ``[N, C', H', W']``.
+
+    With a ``slope`` it is the leaky ReLU, which has this slope below zero.
 
     Batch normalization with fixed statistics is linear, so it is folded into the convolution:
     ``gamma (w x - mean) / sqrt(var + eps) + beta = (s w) x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)``.
@@ -100,7 +102,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
         x = conv(x)
         if norm is not None:
             x = norm(x)
-    return F.relu_(x) if relu else x
+    if relu:
+        return F.leaky_relu_(x, slope) if slope else F.relu_(x)
+    return x
 
 
 def _is_linear(norm: _BatchNorm) -> bool:
@@ -122,8 +126,9 @@ def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
 class ConvNorm(nn.Module):
     """Convolution, optional normalization, optional ReLU.
 
-    Parameters are ``conv.weight``, ``conv.bias`` (only without a norm) and ``bn.*`` or ``gn.*``, as published weights
-    name them. Padding keeps the size at stride 1.
+    Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``) and ``bn.*`` or ``gn.*``, as
+    published weights name them. Padding keeps the size at stride 1, unless it is given. ``slope`` is that of a leaky
+    ReLU below zero.
     """
 
     def __init__(
@@ -133,20 +138,24 @@ class ConvNorm(nn.Module):
         kernel: int,
         *,
         stride: int = 1,
+        padding: int | None = None,
         dilation: int = 1,
         groups: int = 1,
         norm: Norm | None = None,
         relu: bool = True,
+        slope: float = 0.0,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        padding = dilation * (kernel // 2)
+        padding = dilation * (kernel // 2) if padding is None else padding
         self.conv = Conv2d(
-            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=norm is None
+            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias or norm is None
         )
         self.norm_name = norm
         if norm is not None:
             self.add_module(norm, build_norm(norm, outputs))
         self.relu = relu
+        self.slope = slope
 
     @property
     def norm(self) -> nn.Module | None:
@@ -155,4 +164,4 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
-        return conv_norm(x, self.conv, self.norm, self.relu)
+        return conv_norm(x, self.conv, self.norm, self.relu, self.slope)

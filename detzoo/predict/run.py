@@ -43,7 +43,8 @@ def predict(
     Raises:
         FileNotFoundError: nothing is at the path or matches the pattern.
         ModuleNotFoundError: a video without OpenCV.
-        ValueError: a file is no picture, an array is not uint8 (H, W, 3), or ``batch`` is not positive.
+        ValueError: a file is no picture, an array is not uint8 (H, W, 3), ``batch`` is not positive, or the detector
+            must be given the boxes to look at.
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
@@ -34,7 +38,7 @@ BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=25
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
-    epochs=10,
+    epochs=5,
     batch=4,  # more updates for the same time
     optimizer="adamw",
     lr=1e-3,
@@ -42,7 +46,7 @@ FEW_MINUTES = Schedule(
     weight_decay=0.05,
     decay="cosine",
     warmup_steps=50,
-    evaluate_every=2,
+    evaluate_every=3,
 )
 
 RECIPES = (
@@ -80,6 +84,50 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fcos_r18_fpn_shapes",
+        model=FCOS.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            head=FCOS.Head(
+                convs=2,
+                channels=64,
+                in_strides=True,
+                centerness_on_reg=True,
+                ranges=(32.0, 48.0),
+                radius=1.5,
+                box_loss=BoxLoss(kind="giou"),
+                nms=0.6,
+                detections=30,
+            ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="rpn_r18_fpn_shapes",
+        model=RPNDetector.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+        ),
+        data=SHAPES.replace(metric="proposals"),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fast_rcnn_r18_fpn_shapes",
+        model=FastRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            box_head=BOXES,
+            roi_levels=3,
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
@@ -10,7 +12,11 @@ from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.ssd import SSDNeck
+from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
@@ -78,6 +84,31 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="ssd_vgg11_shapes",
+        model=SSD.Config(
+            input=SMALL,
+            backbone=VGG.Config(depth=11, channels=(16, 32, 64, 128, 128), last_channels=128),
+            neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
+            head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolov3_d18_shapes",
+        model=YOLOv3.Config(
+            input=SMALL,
+            backbone=Darknet.Config(blocks=(1, 1, 2, 2), width=16, out_stages=(2, 3, 4), norm_eval=False),
+            neck=YOLONeck.Config(out_channels=(128, 64, 32)),
+            head=YOLOv3.Head(
+                priors=(((60, 60), (72, 44), (44, 72)), ((40, 40), (48, 30), (30, 48)), ((24, 24), (30, 18), (18, 30))),
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.interop.renaming import rename
-from detzoo.types import Images
+from detzoo.types import Images, Targets
 from tests.parity import standin
 from tests.parity.detections import close_pairs, mask_differences, take_recorded_proposals, tied_detections
 from tests.parity.golden import Golden, thin
@@ -30,9 +30,11 @@ BOUNDS = {
     "masks": 1e-3,  # share of the pixels of either mask that differ
     "losses": 1e-4,  # relative
     # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
-    # ReLU stands at zero may fall either way
+    # ReLU stands at zero may fall either way. In networks where that moves all entries of the first layers, what goes
+    # beyond `ROUNDING` times what rounding does to them (see `_beyond_rounding`)
     "gradients": 1e-3,
 }
+ROUNDING, MOST_ROUNDING = 2.0, 0.03
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,21 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     yield from _evaluation(model, golden, images)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
+    losses = _step(model, images, targets)
+    yield _worst("losses", _relative(losses, golden.losses))
+    norms, gradients = _norms(model, golden), _gradients(model, golden)
+    entries = _entries(gradients, golden)
+    if not _worst("gradients", entries).passed:
+        entries = _beyond_rounding(model, golden, images, targets, gradients)
+    yield _worst("gradients", {**norms, **entries})
+
+
+def _step(model: Detector, images: Images, targets: Targets) -> dict[str, float]:
+    """The losses, and in the parameters the gradients of their sum."""
     losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
-    yield _worst("losses", _relative({k: float(v.detach()) for k, v in losses.items()}, golden.losses))
     model.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
-    yield _worst("gradients", _gradients(model, golden))
+    return {name: float(value.detach()) for name, value in losses.items()}
 
 
 @torch.no_grad()
@@ -129,21 +141,53 @@ def _relative(ours: Mapping[str, float], wanted: Mapping[str, float]) -> dict[st
     return differences
 
 
-def _gradients(model: Detector, golden: Golden) -> dict[str, float]:
-    """Differences of the norms of top-level parts, grouped as published, and of the recorded gradients' entries."""
+def _published_gradients(model: Detector, golden: Golden) -> Iterator[tuple[str, Tensor]]:
+    """The gradients that there are, by published name."""
     parameters = dict(model.named_parameters())
-    squares: dict[str, float] = {}
-    differences: dict[str, float] = {}
     for published in golden.shapes:
         parameter = parameters.get(rename(published, model.published_names))
-        if parameter is None or parameter.grad is None:
-            continue
+        if parameter is not None and parameter.grad is not None:
+            yield published, parameter.grad
+
+
+def _norms(model: Detector, golden: Golden) -> dict[str, float]:
+    """Relative differences of the gradients' norms of top-level parts, grouped as published."""
+    squares: dict[str, float] = {}
+    for published, gradient in _published_gradients(model, golden):
         part = published.partition(".")[0]
-        squares[part] = squares.get(part, 0.0) + float(parameter.grad.double().square().sum())
-        recorded = golden.arrays.get(f"grad.{published}")
-        if recorded is not None:
-            largest = max(golden.stats[f"grad.{published}"]["absmax"], 1e-12)
-            differences[f"grad.{published}"] = np.quantile(np.abs(thin(parameter.grad) - recorded), 0.99) / largest
-    for name in set(golden.levels("grad")) - set(differences):
-        differences[name] = math.inf
-    return differences | _relative({name: square**0.5 for name, square in squares.items()}, golden.grad_norms)
+        squares[part] = squares.get(part, 0.0) + float(gradient.double().square().sum())
+    return _relative({name: square**0.5 for name, square in squares.items()}, golden.grad_norms)
+
+
+def _gradients(model: Detector, golden: Golden) -> dict[str, np.ndarray]:
+    """Thinned gradients of those parameters whose gradient was recorded."""
+    wanted = golden.levels("grad")
+    found = _published_gradients(model, golden)
+    return {f"grad.{name}": thin(gradient) for name, gradient in found if f"grad.{name}" in wanted}
+
+
+def _entries(gradients: Mapping[str, np.ndarray], golden: Golden) -> dict[str, float]:
+    """How far the recorded gradients' entries are from these, but for one in a hundred; a share of the largest."""
+    differences = dict.fromkeys(golden.levels("grad"), math.inf)
+    for name, ours in gradients.items():
+        largest = max(golden.stats[name]["absmax"], 1e-12)
+        differences[name] = np.quantile(np.abs(ours - golden.arrays[name]), 0.99) / largest
+    return differences
+
+
+def _beyond_rounding(
+    model: Detector, golden: Golden, images: Images, targets: Targets, gradients: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """`_entries`, less `ROUNDING` times what rounding does: how far pictures brighter by a millionth move them.
+
+    The exact gradient moves by about a millionth, too; but every number is rounded anew, and units at zero, or two that
+    a maximum is taken of, fall the other way.
+    """
+    _step(model, Images(images.pixels * (1 + 2**-20), images.sizes), targets)
+    differences = _entries(gradients, golden)
+    for name, again in _gradients(model, golden).items():
+        largest = max(golden.stats[name]["absmax"], 1e-12)
+        moved = float(np.quantile(np.abs(again - gradients[name]), 0.99)) / largest
+        allowed = min(ROUNDING * moved, MOST_ROUNDING)
+        differences[name] = 0.0 if differences[name] <= allowed else differences[name] - allowed
+    return differences

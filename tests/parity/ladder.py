@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,41 +39,19 @@ BOUNDS = {
     # ReLU stands at zero may fall either way
     "gradients": 1e-3,
 }
-# The training rungs are climbed again in double precision where single precision misses a bound: batch normalization
-# over a handful of values turns differences in the last digit into large ones. What was recorded in single precision
-# may then be this many times as far from the exact numbers as we are in single precision, never by more than `MOST`.
-ROUNDING = 2
-MOST = 0.1
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One comparison: the largest difference, as `BOUNDS` has it, and where it is.
-
-    ``rounding`` is the same difference between single and double precision of ours, where that was looked at.
-    """
+    """One comparison: the largest difference, as `BOUNDS` has it, and where it is."""
 
     name: str
     difference: float
     where: str = ""
-    rounding: float = 0.0
-
-    @property
-    def allowed(self) -> float:
-        """What the difference may be."""
-        return max(BOUNDS[self.name], min(ROUNDING * self.rounding, MOST))
 
     @property
     def passed(self) -> bool:
-        return self.difference <= self.allowed
-
-
-class Step(NamedTuple):
-    """What a training step gives: losses, gradient norms of top-level parts, single gradients, thinned; by name."""
-
-    losses: Mapping[str, float]
-    norms: Mapping[str, float]
-    entries: Mapping[str, np.ndarray]
+        return self.difference <= BOUNDS[self.name]
 
 
 def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
@@ -88,54 +65,13 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     yield Rung("parameters", 0.0)
     images = standin.images(golden.canvas, golden.sizes)
     yield from _evaluation(model, golden, images)
-    yield from _training(model, golden, images)
-
-
-def _training(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
-    recorded = Step(golden.losses, golden.grad_norms, {name: golden.arrays[name] for name in golden.levels("grad")})
-    single = _step(model, golden, images)
-    found, rounding = _differences(single, recorded, golden), {}
-    worst = [_worst(rung, differences) for rung, differences in found.items()]
-    if not all(rung.passed for rung in worst) and all(math.isfinite(rung.difference) for rung in worst):
-        double = _step(model.double(), golden, Images(images.pixels.double(), images.sizes))
-        found, rounding = _differences(double, recorded, golden), _differences(single, double, golden)
-    for rung, differences in found.items():
-        yield _worst(rung, differences, rounding.get(rung, {}))
-
-
-def _step(model: Detector, golden: Golden, images: Images) -> Step:
-    """A training step on the recorded objects; gradient norms of top-level parts, grouped as published."""
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
     losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
+    yield _worst("losses", _relative({k: float(v.detach()) for k, v in losses.items()}, golden.losses))
     model.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
-    parameters = dict(model.named_parameters())
-    squares: dict[str, float] = {}
-    entries: dict[str, np.ndarray] = {}
-    for published in golden.shapes:
-        parameter = parameters.get(rename(published, model.published_names))
-        if parameter is None or parameter.grad is None:
-            continue
-        part = published.partition(".")[0]
-        squares[part] = squares.get(part, 0.0) + float(parameter.grad.double().square().sum())
-        if f"grad.{published}" in golden.arrays:
-            entries[f"grad.{published}"] = thin(parameter.grad)
-    norms = {part: square**0.5 for part, square in squares.items()}
-    return Step({name: float(value.detach()) for name, value in losses.items()}, norms, entries)
-
-
-def _differences(ours: Step, wanted: Step, golden: Golden) -> dict[str, dict[str, float]]:
-    """By rung and name."""
-    gradients = _relative(ours.norms, wanted.norms)
-    for name in wanted.entries:
-        if name in ours.entries:
-            largest = max(golden.stats[name]["absmax"], 1e-12)
-            gap = np.abs(ours.entries[name] - wanted.entries[name])
-            gradients[name] = float(np.quantile(gap, 0.99)) / largest
-        else:
-            gradients[name] = math.inf
-    return {"losses": _relative(ours.losses, wanted.losses), "gradients": gradients}
+    yield _worst("gradients", _gradients(model, golden))
 
 
 @torch.no_grad()
@@ -160,13 +96,11 @@ def _evaluation(model: Detector, golden: Golden, images: Images) -> Iterator[Run
         yield _worst("masks", mask_differences(model, golden, images, features, found, pairs))
 
 
-def _worst(rung: str, differences: Mapping[str, float], rounding: Mapping[str, float] | None = None) -> Rung:
-    """The most excessive of named differences; NaN counts as infinite. ``rounding`` as in `Rung`, by name."""
-    rungs = [
-        Rung(rung, math.inf if math.isnan(value) else value, name, (rounding or {}).get(name, 0.0))
-        for name, value in differences.items()
-    ]
-    return max(rungs, key=lambda one: one.difference / max(one.allowed, 1e-300))
+def _worst(rung: str, differences: Mapping[str, float]) -> Rung:
+    """The largest of named differences; NaN counts as infinite."""
+    finite = {name: math.inf if math.isnan(value) else value for name, value in differences.items()}
+    where = max(finite, key=finite.__getitem__)
+    return Rung(rung, finite[where], where)
 
 
 def _tensors(rung: str, golden: Golden, outputs: Mapping[str, Tensor]) -> Rung:
@@ -199,3 +133,23 @@ def _relative(ours: Mapping[str, float], wanted: Mapping[str, float]) -> dict[st
     for name in ours.keys() & wanted.keys():
         differences[name] = abs(ours[name] - wanted[name]) / max(abs(wanted[name]), 1e-6)
     return differences
+
+
+def _gradients(model: Detector, golden: Golden) -> dict[str, float]:
+    """Differences of the norms of top-level parts, grouped as published, and of the recorded gradients' entries."""
+    parameters = dict(model.named_parameters())
+    squares: dict[str, float] = {}
+    differences: dict[str, float] = {}
+    for published in golden.shapes:
+        parameter = parameters.get(rename(published, model.published_names))
+        if parameter is None or parameter.grad is None:
+            continue
+        part = published.partition(".")[0]
+        squares[part] = squares.get(part, 0.0) + float(parameter.grad.double().square().sum())
+        recorded = golden.arrays.get(f"grad.{published}")
+        if recorded is not None:
+            largest = max(golden.stats[f"grad.{published}"]["absmax"], 1e-12)
+            differences[f"grad.{published}"] = np.quantile(np.abs(thin(parameter.grad) - recorded), 0.99) / largest
+    for name in set(golden.levels("grad")) - set(differences):
+        differences[name] = math.inf
+    return differences | _relative({name: square**0.5 for name, square in squares.items()}, golden.grad_norms)

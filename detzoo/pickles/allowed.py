@@ -129,7 +129,7 @@ def _fill_array(machine: Machine, array: np.ndarray[Any, Any], state: Any) -> No
     if not isinstance(data, bytes) or math.prod(_sizes(shape)) * dtype.itemsize != len(data):
         raise TypeError("an array without its bytes")
     machine.charge(len(data))
-    array.__setstate__((1, shape, dtype, np.bool_(columns_first), data))
+    array.__setstate__((1, shape, dtype, columns_first, data))  # pyright: ignore[reportArgumentType] (it takes a bool)
 
 
 def _numpy_scalar(machine: Machine, arguments: tuple[Any, ...]) -> Any:

@@ -7,6 +7,7 @@ the rules do and nothing else. What it may cost is bounded, too.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -88,22 +89,27 @@ class Machine:
         Raises:
             CheckpointError: it names something that has no rule, is damaged, or costs too much.
         """
-        steps = 0
         try:
-            for operation, argument, _ in pickletools.genops(stream):
-                steps += 1
-                if steps > MOST_STEPS:
-                    raise CheckpointError(f"its pickle has more than {MOST_STEPS} operations")
-                if operation.name in _PUSHED:
-                    self.stack.append(argument)
-                elif operation.name == "STOP":
-                    return self._pop()
-                else:
-                    self._do(operation.name, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd escapes in texts
+                return self._run(stream)
         except CheckpointError:
             raise
         except (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"its pickle is damaged ({type(error).__name__}: {str(error)[:200]})") from None
+
+    def _run(self, stream: Stream) -> Any:
+        steps = 0
+        for operation, argument, _ in pickletools.genops(stream):
+            steps += 1
+            if steps > MOST_STEPS:
+                raise CheckpointError(f"its pickle has more than {MOST_STEPS} operations")
+            if operation.name in _PUSHED:
+                self.stack.append(argument)
+            elif operation.name == "STOP":
+                return self._pop()
+            else:
+                self._do(operation.name, argument)
         raise CheckpointError("its pickle is damaged: it has no end")
 
     def charge(self, size: int) -> None:

@@ -21,7 +21,7 @@ from detzoo.interop.mmdet.said import said, short
 BASE = "_base_"
 
 MOST_BYTES = 1 << 18  # of one file
-MOST_STEPS = 200_000  # nodes evaluated, values copied; of a config with all it inherits from
+MOST_STEPS = 100_000  # nodes evaluated, values copied; of a config with all it inherits from
 MOST_ITEMS = 50_000  # of one list, and characters of one computed text
 MOST_DEPTH = 60  # of expressions and of values in values
 MOST_BITS = 1024  # of one whole number

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from detzoo.types import Images, Targets
-
-from tests.parity import kinks, standin
+from tests.parity import standin
 from tests.parity.__main__ import main
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, load, thin
@@ -61,54 +56,6 @@ def test_every_case_has_its_recording_and_every_recording_its_case() -> None:
 def test_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["no such case"]) == 2
     assert "there are" in capsys.readouterr().out
-
-
-class Kinked(nn.Module):
-    """Its loss is through two rows of ReLUs; unit 2 of the first stands at zero, but for rounding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.first = nn.Parameter(torch.randn(8, 8, generator=generator, dtype=torch.float64))
-        self.second = nn.Parameter(torch.randn(8, 8, generator=generator, dtype=torch.float64))
-
-    def forward(self, images: Images, _: object) -> dict[str, Tensor]:
-        hidden = self.first @ images.pixels.flatten()
-        hidden = hidden - torch.eye(8)[2].double() * (hidden[2].detach() - self.at_zero)
-        return {"loss": (self.second @ F.relu_(hidden)).relu().square().sum(), "acc": hidden.sum().detach()}
-
-    at_zero = 1e-7
-
-
-def kinked_gradients(model: Kinked) -> dict[str, np.ndarray]:
-    model.zero_grad()
-    model(KINKED_INPUT, None)["loss"].backward()
-    return {name: thin(parameter.grad.clone()) for name, parameter in model.named_parameters() if parameter.grad is not None}
-
-
-KINKED_INPUT = Images(torch.linspace(-1, 2, 8).double().view(1, 2, 2, 2), torch.tensor([[2, 2]]))
-
-
-def test_a_unit_at_zero_may_fall_either_way_and_nothing_else() -> None:
-    model: Any = Kinked()
-    ours = kinked_gradients(model)
-    model.at_zero = -1e-7
-    recorded = kinked_gradients(model)
-    scales = {name: float(np.abs(values).max()) for name, values in recorded.items()}
-    assert np.abs(ours["first"] - recorded["first"]).max() > 0.1 * scales["first"]
-    model.at_zero = 1e-7
-    found = kinks.gradients(model, KINKED_INPUT, targets_of_nothing(), recorded, scales)
-    assert max(found.values()) < 1e-6
-    wrong = {name: values + (name == "second") * 0.1 * scales[name] for name, values in recorded.items()}
-    found = kinks.gradients(model, KINKED_INPUT, targets_of_nothing(), wrong, scales)
-    assert found["second"] > 0.05
-    model.at_zero = 0.5  # far from zero: the recorded side is not within rounding
-    found = kinks.gradients(model, KINKED_INPUT, targets_of_nothing(), recorded, scales)
-    assert max(found.values()) > 0.05
-
-
-def targets_of_nothing() -> Targets:
-    return Targets.pack([{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)}])
 
 
 def test_nan_and_excess_do_not_pass() -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.interop.renaming import rename
-from detzoo.types import Images, Targets
-from tests.parity import kinks, standin
+from detzoo.types import Images
+from tests.parity import standin
 from tests.parity.detections import (
     close_pairs,
     detect,
@@ -36,7 +36,7 @@ BOUNDS = {
     "masks": 1e-3,  # share of the pixels of either mask that differ
     "losses": 1e-4,  # relative
     # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
-    # ReLU stands at zero may fall either way; where that is not enough, see `kinks`
+    # ReLU stands at zero may fall either way
     "gradients": 1e-3,
 }
 
@@ -71,10 +71,7 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     yield _worst("losses", _relative({k: float(v.detach()) for k, v in losses.items()}, golden.losses))
     model.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
-    differences = _gradients(model, golden)
-    if not _worst("gradients", differences).passed:
-        differences |= _at_kinks(model, golden, images, targets)
-    yield _worst("gradients", differences)
+    yield _worst("gradients", _gradients(model, golden))
 
 
 @torch.no_grad()
@@ -156,12 +153,3 @@ def _gradients(model: Detector, golden: Golden) -> dict[str, float]:
     for name in set(golden.levels("grad")) - set(differences):
         differences[name] = math.inf
     return differences | _relative({name: square**0.5 for name, square in squares.items()}, golden.grad_norms)
-
-
-def _at_kinks(model: Detector, golden: Golden, images: Images, targets: Targets) -> dict[str, float]:
-    """As the entries of `_gradients`, with units that stand at zero where the recording has them."""
-    names = {rename(published, model.published_names): f"grad.{published}" for published in golden.shapes}
-    recorded = {ours: golden.arrays[name] for ours, name in names.items() if name in golden.arrays}
-    scales = {ours: max(golden.stats[names[ours]]["absmax"], 1e-12) for ours in recorded}
-    found = kinks.gradients(model, images, targets, recorded, scales)
-    return {names[ours]: value for ours, value in found.items()}

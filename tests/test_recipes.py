@@ -11,6 +11,7 @@ import torch
 
 import detzoo
 from detzoo.config import from_json, to_json
+from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.recipe import Recipe
@@ -94,6 +95,7 @@ def test_parameters_are_as_many_as_published(name: str):
 
 def test_a_row_reads_like_the_published_config():
     recipe = detzoo.find("mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco")
+    assert isinstance(recipe.model, MaskRCNN.Config)
     assert (recipe.model.backbone.style, recipe.model.backbone.norm_frozen) == ("caffe", True)
     assert (recipe.model.input.order, recipe.model.input.std) == ("bgr", (1.0, 1.0, 1.0))
     assert recipe.data.sizes == ((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333))

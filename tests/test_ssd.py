@@ -113,7 +113,8 @@ def test_hard_background_is_bounded_by_what_there_is() -> None:
     model, batch, truth = ssd(hard=1e6).eval(), images(), targets(2, 2)
     logits, _ = model.heads(model.neck(model.backbone(batch.pixels)))
     boxes = sum(level[0].numel() // (len(CLASSES) + 1) for level in logits)
-    model.cls.apply(lambda layer: [p.data.zero_() for p in layer.parameters()] and None)
+    for parameter in model.cls.parameters():
+        parameter.data.zero_()
     loss = model(batch, truth)["loss_cls"].item()
     positives = round(2 * boxes * torch.log(torch.tensor(4.0)).item() / loss)
     assert loss == pytest.approx(2 * boxes * torch.log(torch.tensor(4.0)).item() / positives, rel=1e-4)

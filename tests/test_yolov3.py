@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import detzoo
 from detzoo.backbones.darknet import Darknet
-from detzoo.blocks.anchors import by_cell
+from detzoo.blocks.dense import by_cell
 from detzoo.config import ConfigError, validate
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
@@ -63,7 +63,7 @@ def slow_losses(model: YOLOv3, batch: Images, truth: Targets) -> dict[str, float
     flat = torch.cat([by_cell(level, 5 + len(CLASSES)) for level in maps], 1).detach()
     priors = model.priors(SIZES)
     steps = [step for (height, width), step in zip(SIZES, (32, 16, 8), strict=True) for _ in range(height * width * 3)]
-    total = dict.fromkeys(("loss_cls", "loss_conf", "loss_xy", "loss_wh"), 0.0)
+    total: dict[str, float] = dict.fromkeys(("loss_cls", "loss_conf", "loss_xy", "loss_wh"), 0.0)
 
     def cross(logit: torch.Tensor, wanted: float) -> float:
         return float(F.binary_cross_entropy_with_logits(logit, torch.tensor(wanted)))

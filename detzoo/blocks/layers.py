@@ -96,7 +96,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
-    if type(conv) in (nn.Conv2d, Conv2d) and isinstance(norm, _BatchNorm) and _is_linear(norm):
+    # a deformable convolution is one of another kind
+    plain = type(conv) in (nn.Conv2d, Conv2d)
+    if isinstance(conv, nn.Conv2d) and plain and isinstance(norm, _BatchNorm) and _is_linear(norm):
         x = _folded(x, conv, norm)
     else:
         x = conv(x)

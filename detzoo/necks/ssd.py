@@ -6,7 +6,7 @@ The normalization is that of ParseNet, arXiv:1506.04579.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -76,8 +76,9 @@ class SSDNeck(nn.Module):
         """
         outputs = [self.l2_norm(features[0]), *features[1:]]
         for layer in self.extra_layers:
-            reduce, conv = layer.children()
-            outputs.append(conv(_at_least(reduce(outputs[-1]), conv.conv.kernel_size[0] - 2 * conv.conv.padding[0])))
+            reduce, last = cast("list[ConvNorm]", list(layer.children()))
+            kernel, padding = last.conv.kernel_size[0], cast("tuple[int, ...]", last.conv.padding)[0]
+            outputs.append(last(_at_least(reduce(outputs[-1]), kernel - 2 * padding)))
         return outputs
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickletools
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 MOST_STEPS = 5_000_000  # operations of one pickle
 PROTOCOLS = range(6)
@@ -99,7 +99,7 @@ class Machine:
             raise CheckpointError(f"its pickle is damaged ({type(error).__name__}: {str(error)[:200]})") from None
 
     def _run(self, stream: Stream) -> Any:
-        for step, (operation, argument, _) in enumerate(pickletools.genops(stream), 1):
+        for step, (operation, argument, _) in enumerate(pickletools.genops(cast("IO[bytes]", stream)), 1):
             if step > MOST_STEPS:
                 raise CheckpointError(f"its pickle has more than {MOST_STEPS} operations")
             if operation.name in _PUSHED:

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from detzoo.config import ConfigError, unknown
 from detzoo.interop.mmdet.said import said, short
@@ -128,12 +128,11 @@ class _Evaluator:
         if isinstance(target, ast.Name):
             self.names[target.id] = value
             return
-        holder: Any
         holder, key = self._place(target)
         in_list = isinstance(holder, list) and isinstance(key, int) and -len(holder) <= key < len(holder)
         if not in_list and not (isinstance(holder, dict) and isinstance(key, str)):
             raise self.refused(target, f"cannot assign to '{said(target)}'")
-        holder[key] = value
+        cast(Any, holder)[key] = value
 
     def _delete(self, target: ast.expr) -> None:
         holder, key = (self.names, target.id) if isinstance(target, ast.Name) else self._place(target)
@@ -308,7 +307,8 @@ class _Evaluator:
             if isinstance(result, int | float):
                 return result
         elif isinstance(kind, ast.Add) and any(isinstance(left, one) and isinstance(right, one) for one in _JOINED):
-            return self._bounded(node, left + right)
+            joined: Any = left
+            return self._bounded(node, joined + right)
         elif isinstance(kind, ast.Mult) and isinstance(left, str | list | tuple) and isinstance(right, int):
             if len(left) * max(right, 0) > MOST_ITEMS:
                 raise self.refused(node, f"longer than {MOST_ITEMS}")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import detzoo
 from detzoo.backbones.darknet import Darknet
-from detzoo.blocks.dense import by_cell
+from detzoo.blocks.anchors import by_cell
 from detzoo.config import ConfigError, validate
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck

@@ -78,3 +78,13 @@ class ShapedAnchors(nn.Module):
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
             levels.append((corner[:, :, None] + around).view(-1, 4))
         return torch.cat(levels)
+
+
+def by_cell(level: Tensor, width: int) -> Tensor:
+    """``[N, a * width, H, W]``, a anchors per cell, to ``[N, H * W * a, width]`` in the order of the anchors."""
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)
+
+
+def all_cells(levels: Sequence[Tensor], width: int) -> Tensor:
+    """`by_cell` of each level, one after the other: ``[N, A, width]``."""
+    return torch.cat([by_cell(level, width) for level in levels], 1)

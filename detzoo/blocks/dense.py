@@ -1,4 +1,4 @@
-"""What heads share that predict at every cell of a pyramid: the order of their outputs, and the best of them."""
+"""What heads share that predict at every cell of a pyramid: the best of their predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detzoo.blocks.anchors import by_cell
 from detzoo.ops.nms import rank
 
 
@@ -25,16 +26,6 @@ class Best(NamedTuple):
     where: Tensor
     labels: Tensor
     used: Tensor
-
-
-def by_cell(level: Tensor, width: int) -> Tensor:
-    """``[N, a * width, H, W]``, a anchors per cell, to ``[N, H * W * a, width]`` in the order of the anchors."""
-    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)
-
-
-def all_cells(levels: Sequence[Tensor], width: int) -> Tensor:
-    """`by_cell` of each level, one after the other: ``[N, A, width]``."""
-    return torch.cat([by_cell(level, width) for level in levels], 1)
 
 
 def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float, limit: int) -> Best:

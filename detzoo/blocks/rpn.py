@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.anchors import Anchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
-from detzoo.blocks.dense import all_cells, by_cell
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig

@@ -19,8 +19,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
-from detzoo.blocks.dense import all_cells, best_pairs
+from detzoo.blocks.dense import best_pairs
 from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides

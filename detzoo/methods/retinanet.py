@@ -18,9 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
-from detzoo.blocks.dense import all_cells, best_pairs
+from detzoo.blocks.dense import best_pairs
 from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig

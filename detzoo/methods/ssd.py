@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.backbones.vgg import VGG
-from detzoo.blocks.anchors import ShapedAnchors
+from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
-from detzoo.blocks.dense import all_cells, by_cell
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input

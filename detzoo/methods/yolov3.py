@@ -20,9 +20,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.backbones.darknet import SLOPE, Darknet
-from detzoo.blocks.anchors import ShapedAnchors
+from detzoo.blocks.anchors import ShapedAnchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
-from detzoo.blocks.dense import all_cells
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import binary_loss
 from detzoo.config import Config as BaseConfig

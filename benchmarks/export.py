@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Images
-from tests.tiny import images, tiny
+from tests.tiny import images, proposals, tiny
 
 TRACED = 2  # images that an exported graph is captured with
 BATCHES = (1, 3)  # images that it is run with
@@ -38,10 +38,12 @@ class Prediction(nn.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
+        self.given = proposals(0) if detector.takes_proposals else None
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         """Boxes, scores, labels, valid and, of a detector with masks, crops; see `detzoo.types.Detections`."""
-        found = self.detector.detect(Images(pixels, sizes))
+        given = {} if self.given is None else {"proposals": self.given.expand(pixels.shape[0], -1, -1)}
+        found = self.detector.detect(Images(pixels, sizes), **given)
         parts = (found.boxes, found.scores, found.labels, found.valid, found.crops, found.dense)
         return tuple(part for part in parts if part is not None)
 

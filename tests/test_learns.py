@@ -16,7 +16,7 @@ from detzoo.recipes.settings import Data, Schedule, Split
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
-from tests.tiny import METHOD_IDS, images, tiny
+from tests.tiny import METHOD_IDS, detect, images, tiny
 from tests.train_fakes import quick
 
 # two pictures to know by heart: whether targets and gradients fit together shows in seconds
@@ -68,7 +68,7 @@ def test_the_loss_halves_and_the_file_holds_what_was_learned(method: type[Detect
     loaded = detzoo.load(done.last).eval()
     assert loaded.config == done.detector.config
     with torch.no_grad():
-        before, after = (detector.detect(images()) for detector in (done.detector, loaded))
+        before, after = (detect(detector, images()) for detector in (done.detector, loaded))
     for name in ("boxes", "scores", "labels", "valid"):
         assert torch.equal(getattr(before, name), getattr(after, name)), name
 

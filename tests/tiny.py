@@ -91,7 +91,7 @@ def detect(detector: Detector, batch: Images) -> Detections:
     """Detections of a batch, of `proposals` where a method takes them; an image's do not depend on the batch."""
     if not detector.takes_proposals:
         return detector.detect(batch)
-    boxes = proposals(0).expand(len(batch.pixels), -1, -1)
+    boxes = proposals(0).expand(batch.pixels.shape[0], -1, -1)
     return detector.detect(batch, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
 
 

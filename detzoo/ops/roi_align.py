@@ -113,12 +113,12 @@ def _roi_align_cpu(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Te
     cells = canvas.permute(0, 2, 3, 1).reshape(-1, channels)
     bags = (samples.cumsum(0) - samples).to(index.dtype)
     rows = F.embedding_bag(index, cells, bags, mode="sum", per_sample_weights=weight)
-    return rows.view(len(rois), size, size, channels).permute(0, 3, 1, 2)
+    return rows.view(rois.shape[0], size, size, channels).permute(0, 3, 1, 2)
 
 
 @_roi_align.register_fake
 def _roi_align_shape(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
-    rows = canvas.new_empty(len(rois), size, size, canvas.shape[1])
+    rows = canvas.new_empty(rois.shape[0], size, size, canvas.shape[1])
     return rows.permute(0, 3, 1, 2) if canvas.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
 
 

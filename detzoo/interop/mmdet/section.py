@@ -48,17 +48,10 @@ class Section:
         Raises:
             ConfigError: outside of training sections.
         """
+        text = f"{self.path}.{name}={short(self.values.get(name))} {why}"
         if not self.training:
-            raise ConfigError(self._said(name, why))
-        self.noted(name, why)
-
-    def noted(self, name: str, why: str) -> None:
-        """Note that training with this setting would differ."""
-        self.notes.append(self._said(name, why))
-
-    def _said(self, name: str, why: str) -> str:
-        where = f"{self.path}.{name}" if self.path else name
-        return f"{where}={short(self.values.get(name))} {why}"
+            raise ConfigError(text)
+        self.notes.append(text)
 
     @property
     def kind(self) -> str:

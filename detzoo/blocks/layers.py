@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from detzoo.blocks.deform import Deform, DeformConv
+
 # "bn": batch normalization (arXiv:1502.03167); "gn": group normalization (arXiv:1803.08494)
 Norm: TypeAlias = Literal["bn", "gn"]
 
@@ -36,8 +38,8 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
-    if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and _is_linear(norm):
-        x = _folded(x, conv, norm)
+    if type(conv) in (nn.Conv2d, DeformConv) and isinstance(norm, _BatchNorm) and _is_linear(norm):
+        x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
     else:
         x = conv(x)
         if norm is not None:
@@ -50,21 +52,23 @@ def _is_linear(norm: _BatchNorm) -> bool:
     return not norm.training and norm.track_running_stats and norm.affine
 
 
-def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
+def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
     mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias.addcmul(mean, scale, value=-1)
     if conv.bias is not None:
         shift = shift.addcmul(conv.bias, scale)
     weight = conv.weight * scale[:, None, None, None]
+    if isinstance(conv, DeformConv):
+        return conv.convolve(x, weight, shift)
     return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 class ConvNorm(nn.Module):
     """Convolution, optional normalization, optional ReLU.
 
-    Parameters are ``conv.weight``, ``conv.bias`` (only without a norm) and ``bn.*`` or ``gn.*``, as published weights
-    name them. Padding keeps the size at stride 1.
+    Parameters are ``conv.weight``, ``conv.bias`` (only without a norm), ``conv.conv_offset.*`` (with ``deform``) and
+    ``bn.*`` or ``gn.*``, as published weights name them. Padding keeps the size at stride 1.
     """
 
     def __init__(
@@ -78,12 +82,18 @@ class ConvNorm(nn.Module):
         groups: int = 1,
         norm: Norm | None = None,
         relu: bool = True,
+        deform: Deform | None = None,
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=norm is None
-        )
+        if deform is None:
+            self.conv = nn.Conv2d(
+                inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=norm is None
+            )
+        else:
+            self.conv = DeformConv(
+                deform, inputs, outputs, kernel, stride=stride, dilation=dilation, groups=groups, bias=norm is None
+            )
         self.norm_name = norm
         if norm is not None:
             self.add_module(norm, build_norm(norm, outputs))

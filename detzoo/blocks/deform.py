@@ -21,8 +21,8 @@ class Deform(BaseConfig):
 class DeformConv(nn.Module):
     """A square convolution whose shifts, and in version 2 scales, an ordinary convolution finds in the same input.
 
-    Parameters are ``weight``, ``bias`` (if asked) and ``conv_offset.*``, as published weights name them. ``conv_offset``
-    starts at zero: a fresh layer is the ordinary convolution, in version 2 halved.
+    Parameters are ``weight``, ``bias`` (if asked) and ``conv_offset.*``, as published weights name them. The latter
+    start at zero: a fresh layer is the ordinary convolution, in version 2 halved.
     """
 
     def __init__(

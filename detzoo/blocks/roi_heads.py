@@ -28,6 +28,7 @@ class RoISamples(NamedTuple):
         positive: bool ``[N, S]``.
         slot: int64 ``[N, S]``, object slot that a positive learns from.
         labels: int64 ``[N, S]``, its class; 0 where not positive.
+        proposed: bool ``[N, S]``, whether the box is a proposal rather than an object itself.
     """
 
     boxes: Tensor
@@ -35,6 +36,7 @@ class RoISamples(NamedTuple):
     positive: Tensor
     slot: Tensor
     labels: Tensor
+    proposed: Tensor
 
 
 @torch.no_grad()
@@ -50,7 +52,12 @@ def sample_rois(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.
     drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives)
     index = pick(index, drawn) * drawn_positive
     labels = pick(targets.labels, index) * drawn_positive
-    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels)
+    proposed = chosen & (drawn >= targets.valid.shape[1])
+    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels, proposed)
+
+
+# class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], as `BoxHead.forward` gives them
+RawBoxes = tuple[Tensor, Tensor]
 
 
 class BoxHead(nn.Module):
@@ -101,7 +108,7 @@ class BoxHead(nn.Module):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, atlas: Atlas, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, atlas: Atlas, boxes: Tensor) -> RawBoxes:
         """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``."""
         levels = pyramid_levels(boxes, len(atlas.strides))
         x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
@@ -114,8 +121,12 @@ class BoxHead(nn.Module):
 
     def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and the accuracy ``acc`` in percent, over all sampled RoIs of the batch."""
+        return self.compare(self(atlas, samples.boxes), samples, targets)
+
+    def compare(self, raw: RawBoxes, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
+        """`losses` of what `forward` gave for the samples' boxes."""
         config = self.config
-        logits, offsets = self(atlas, samples.boxes)
+        logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
@@ -133,8 +144,12 @@ class BoxHead(nn.Module):
 
     def detect(self, atlas: Atlas, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
         """The best detections of each image from its proposals ``boxes [N, P, 4]``, ``valid [N, P]``."""
+        return self.best(self(atlas, boxes), boxes, valid, images)
+
+    def best(self, raw: RawBoxes, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
+        """`detect` from what `forward` gave for ``boxes [N, P, 4]``, ``valid [N, P]``."""
         config = self.config
-        logits, offsets = self(atlas, boxes)
+        logits, offsets = raw
         scores = logits.float().softmax(-1)[..., :-1]
         usable = (scores > config.threshold) & valid.unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), config.candidates)
@@ -149,6 +164,18 @@ class BoxHead(nn.Module):
             labels=labels.gather(1, order) * kept,
             valid=kept,
         )
+
+    @torch.no_grad()
+    def refine(self, raw: RawBoxes, boxes: Tensor, images: Images, samples: RoISamples | None = None) -> Tensor:
+        """Boxes ``[N, R, 4]`` moved by what `forward` gave for them, as RoIs of a next stage.
+
+        Each moves as its object's class asks, where it is a positive among ``samples``, or else as its best class does.
+        """
+        logits, offsets = raw
+        labels = logits[..., :-1].argmax(-1)
+        if samples is not None:
+            labels = torch.where(samples.positive, samples.labels, labels)
+        return clip(decode(boxes, self._of_class(offsets, labels), self.config.stds), images.sizes)
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""

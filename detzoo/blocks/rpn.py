@@ -47,6 +47,9 @@ class RPN(nn.Module):
         channels: int = Field(default=256, ge=1)
         anchors: Anchors.Config = Anchors.Config()
         match: MatchConfig = MatchConfig(positive=0.7, negative=0.3, low_quality=0.3)
+        border: float | None = (
+            None  # pixels: anchors that reach further out of the image learn nothing; None: all learn
+        )
         samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
         positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
         box_loss: BoxLoss = BoxLoss()
@@ -74,12 +77,20 @@ class RPN(nn.Module):
         hidden = [F.relu_(self.conv(feature)) for feature in features]
         return [self.cls(level) for level in hidden], [self.reg(level) for level in hidden]
 
-    def losses(self, raw: RawRPN, targets: Targets) -> dict[str, Tensor]:
-        """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497."""
+    def losses(self, raw: RawRPN, targets: Targets, sizes: Tensor | None = None) -> dict[str, Tensor]:
+        """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497.
+
+        ``sizes [N, 2]``, height and width of the images, are needed where the settings have a ``border``.
+        """
         config = self.config
         logits, offsets = raw
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        matches = match(anchors, None, targets, config.match)
+        usable = None
+        if config.border is not None:
+            assert sizes is not None, "a border needs the images' sizes"
+            limit = sizes.flip(1).unsqueeze(1) + config.border
+            usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
+        matches = match(anchors, usable, targets, config.match)
         index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
         flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
         moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)

@@ -51,9 +51,9 @@ def deform_conv(
             offset.to(wide),
             weight.to(wide),
             None if bias is None else bias.to(wide),
-            stride,
-            padding,
-            dilation,
+            (stride, stride),
+            (padding, padding),
+            (dilation, dilation),
             None if mask is None else mask.to(wide),
         )
     return result.to(x.dtype)

@@ -8,15 +8,20 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
-Model = Annotated[FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+Model = Annotated[
+    FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | CascadeRCNN.Config | CascadeMaskRCNN.Config,
+    Field(discriminator="method"),
+]
 
-METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet, CascadeRCNN, CascadeMaskRCNN)
 
 
 class Published(Config):

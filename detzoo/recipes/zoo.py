@@ -15,7 +15,9 @@ from torch import Tensor
 from detzoo.config import unknown
 from detzoo.detector import Detector
 from detzoo.recipes import (
+    cascade_rcnn,
     cityscapes,
+    dcn,
     deepfashion,
     faster_rcnn,
     group_norm,
@@ -35,6 +37,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    cascade_rcnn.RECIPES,
+    dcn.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

@@ -20,6 +20,8 @@ TWO_STAGE = (
     "box_head.positives=0.5",
     "box_head.detections=30",
 )
+# room for 40 positives, more than there are: mask heads compute every slot that may hold one, in three stages
+CASCADE_MASKS = (*TWO_STAGE, "box_head.positives=4e-5")
 ONE_STAGE: tuple[str, ...] = ()
 
 
@@ -54,6 +56,25 @@ CASES = {
     "mask-rcnn_x101-32x4d_fpn_1x_coco": Case("mask_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_x101-32x8d_fpn_1x_coco": Case("mask_rcnn_x101_32x8d_fpn_1x_coco"),
     "mask-rcnn_x101-64x4d_fpn_1x_coco": Case("mask_rcnn_x101_64x4d_fpn_1x_coco"),
+    "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
+    "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
+    "cascade-rcnn_r101_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_1x_coco"),
+    "cascade-rcnn_x101-32x4d_fpn_1x_coco": Case("cascade_rcnn_x101_32x4d_fpn_1x_coco"),
+    "cascade-rcnn_x101-64x4d_fpn_1x_coco": Case("cascade_rcnn_x101_64x4d_fpn_1x_coco"),
+    "cascade-mask-rcnn_r50_fpn_1x_coco": Case("cascade_mask_rcnn_r50_fpn_1x_coco", CASCADE_MASKS),
+    "cascade-mask-rcnn_r101_fpn_1x_coco": Case("cascade_mask_rcnn_r101_fpn_1x_coco", CASCADE_MASKS),
+    "cascade-mask-rcnn_x101-32x4d_fpn_1x_coco": Case("cascade_mask_rcnn_x101_32x4d_fpn_1x_coco", CASCADE_MASKS),
+    "faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco"),
+    "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco"),
+    "faster-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"),
+    "mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "mask-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco", CASCADE_MASKS),
+    "cascade-mask-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case(
+        "cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco", CASCADE_MASKS
+    ),
     "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco", ONE_STAGE),
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),

@@ -18,7 +18,7 @@ from detzoo.config import ConfigError, validate
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.ops.boxes import MAX_LOG_RATIO
-from detzoo.ops.roi_align import build_atlas
+from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images, Targets
 from tests.tiny import CANVAS, images, targets, tiny
 
@@ -82,11 +82,11 @@ def test_stages_learn_from_what_the_one_before_moved(kind: Any, monkeypatch: pyt
     """Every RoI but the objects, moved; and the objects again. Nothing is lost, and nothing comes twice."""
     seen: list[tuple[Tensor, Tensor, MatchConfig]] = []
 
-    def spy(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.Config) -> RoISamples:
-        seen.append((boxes, valid, config.match))
-        return sample_rois(boxes, valid, targets, config)
+    def spy(head: BoxHead, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets) -> RoISamples:
+        seen.append((boxes, valid, head.config.match))
+        return sample_rois(boxes, valid, targets, head.config)
 
-    monkeypatch.setattr(f"{kind.__module__}.sample_rois", spy)
+    monkeypatch.setattr(BoxHead, "sample", spy)
     detector = tiny(kind, box_head={"samples": 10_000, "positives": 0.5, "fc_channels": 16}).train()
     detector(images(), targets(3, 0))
     assert [match.positive for _, _, match in seen] == [0.5, 0.6, 0.7]

@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 from detzoo.backbones.pretrained import load_pretrained
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.deform import Deform, DeformConv
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import ConvNorm, Deform, DeformConv
 from detzoo.config import ConfigError, validate
 from detzoo.ops.deform_conv import deform_conv
 
@@ -69,14 +68,14 @@ def test_gradients() -> None:
 @pytest.mark.parametrize("config", [V1, V2, Deform(version=2, groups=4)])
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 2, 4)])
 def test_a_fresh_layer_is_the_ordinary_convolution(config: Deform, stride: int, dilation: int, groups: int) -> None:
-    layer = DeformConv(config, 8, 12, 3, stride=stride, dilation=dilation, groups=groups, bias=False)
+    layer = DeformConv(config, 8, 12, 3, stride, dilation, dilation=dilation, groups=groups)
     x = noise(2, 8, 9, 11)
     wanted = F.conv2d(x, layer.weight, None, stride, dilation, dilation, groups)
     torch.testing.assert_close(layer(x), wanted / config.version, atol=1e-5, rtol=1e-4)
 
 
 def test_shifts_and_scales_are_learned() -> None:
-    layer = DeformConv(Deform(version=2, groups=2), 4, 4, 3, bias=True)
+    layer = DeformConv(Deform(version=2, groups=2), 4, 4, 3, 1, 1, bias=True)
     layer(noise(1, 4, 8, 8)).square().sum().backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in layer.parameters())
     assert {name: list(p.shape) for name, p in layer.named_parameters()} == {
@@ -88,7 +87,7 @@ def test_shifts_and_scales_are_learned() -> None:
 
 
 def test_an_input_smaller_than_the_kernel_and_shifts_far_outside() -> None:
-    layer = DeformConv(V1, 2, 3, 3)
+    layer = DeformConv(V1, 2, 3, 3, 1, 1)
     nn.init.constant_(layer.conv_offset.get_parameter("bias"), 100.0)
     assert not layer(noise(1, 2, 1, 2)).any()
     assert layer(noise(1, 2, 1, 2)).shape == (1, 3, 1, 2)
@@ -108,7 +107,7 @@ def test_fixed_normalization_is_folded(config: Deform) -> None:
 
 
 def test_half_precision_reads_at_exact_places() -> None:
-    layer = DeformConv(V2, 4, 4, 3)
+    layer = DeformConv(V2, 4, 4, 3, 1, 1)
     x = noise(1, 4, 16, 300)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         got = layer(x.bfloat16())
@@ -148,7 +147,7 @@ def test_pretrained_weights_must_fit_otherwise() -> None:
 
 
 def test_shapes_need_no_values() -> None:
-    layer = DeformConv(V2, 4, 6, 3, stride=2)
+    layer = DeformConv(V2, 4, 6, 3, 2, 1)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         x = mode.from_tensor(noise(2, 4, 9, 11)).requires_grad_()
         got = layer(x)
@@ -170,7 +169,7 @@ def test_exports_with_any_batch(config: Deform) -> None:
 
 
 def test_compiles_whole() -> None:
-    layer = DeformConv(V2, 4, 4, 3)
+    layer = DeformConv(V2, 4, 4, 3, 1, 1)
     nn.init.normal_(layer.conv_offset.weight, std=0.1)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = noise(2, 4, 8, 8)

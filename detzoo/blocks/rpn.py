@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.dense import all_cells, by_cell
+from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
@@ -65,7 +67,7 @@ class RPN(nn.Module):
         super().__init__()
         self.config = config
         self.anchors = Anchors(config.anchors, strides)
-        self.conv = nn.Conv2d(channels[0], config.channels, 3, padding=1)
+        self.conv = Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
         for layer in (self.conv, self.cls, self.reg):
@@ -92,8 +94,8 @@ class RPN(nn.Module):
             usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
         matches = match(anchors, usable, targets, config.match)
         index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
-        flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
-        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        flat = all_cells(logits, 1).squeeze(-1)
+        moves = pick(all_cells(offsets, 4), index)
         where = anchors[index]
         wanted = pick(targets.boxes, pick(matches.slot, index))
         if config.box_loss.on_boxes:
@@ -115,18 +117,13 @@ class RPN(nn.Module):
         most = config.train_candidates if training else config.candidates
         limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        levels = [_by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        levels = [by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
-        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
         valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
         order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))
         return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(scores, order) * kept, kept)
-
-
-def _by_cell(level: Tensor, width: int) -> Tensor:
-    """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
-    return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
 
 
 def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:

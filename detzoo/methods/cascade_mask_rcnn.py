@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
-from detzoo.blocks.roi_heads import BoxHead, MaskHead, sample_rois
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
@@ -70,7 +70,7 @@ class CascadeMaskRCNN(Detector):
         for number, (stage, head, mask_head) in enumerate(
             zip(self.stages, self.box_heads, self.mask_heads, strict=True)
         ):
-            samples = sample_rois(boxes, valid, targets, head.config)
+            samples = head.sample(atlas, boxes, valid, targets)
             found = head(atlas, samples.boxes)
             positives = int(head.config.samples * head.config.positives)
             some = head.compare(found, samples, targets) | mask_head.losses(atlas, samples, targets, positives)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
-from detzoo.blocks.roi_heads import BoxHead, sample_rois
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
@@ -61,7 +61,7 @@ class CascadeRCNN(Detector):
         boxes, _, valid = self.rpn.propose(raw, images, training=True)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         for number, (stage, head) in enumerate(zip(self.stages, self.box_heads, strict=True)):
-            samples = sample_rois(boxes, valid, targets, head.config)
+            samples = head.sample(atlas, boxes, valid, targets)
             found = head(atlas, samples.boxes)
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value

@@ -6,7 +6,7 @@ from typing import Literal
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
-from detzoo.blocks.deform import Deform
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN

@@ -10,18 +10,46 @@ from detzoo.config import Config
 from detzoo.detector import Detector
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config | CascadeRCNN.Config | CascadeMaskRCNN.Config,
+    CascadeMaskRCNN.Config
+    | CascadeRCNN.Config
+    | CornerNet.Config
+    | FastRCNN.Config
+    | FasterRCNN.Config
+    | FCOS.Config
+    | MaskRCNN.Config
+    | RetinaNet.Config
+    | RPNDetector.Config
+    | SSD.Config
+    | YOLOv3.Config,
     Field(discriminator="method"),
 ]
 
-METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet, CascadeRCNN, CascadeMaskRCNN)
+METHODS: tuple[type[Detector], ...] = (
+    CascadeMaskRCNN,
+    CascadeRCNN,
+    CornerNet,
+    FastRCNN,
+    FasterRCNN,
+    FCOS,
+    MaskRCNN,
+    RetinaNet,
+    RPNDetector,
+    SSD,
+    YOLOv3,
+)
 
 
 class Published(Config):
@@ -29,6 +57,7 @@ class Published(Config):
 
     box_ap: float | None = None
     mask_ap: float | None = None
+    ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it
 

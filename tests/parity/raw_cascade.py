@@ -27,8 +27,9 @@ def cascade_outputs(
     (logits, offsets), boxes = refined(model.box_heads, atlas, proposals.boxes, images)
     parts = [logits, offsets.flatten(2)]
     if isinstance(model, CascadeMaskRCNN):
-        masks = torch.stack([mask_logits(head, atlas, boxes).sigmoid() for head in model.mask_heads]).mean(0)
-        parts.append(masks.unflatten(0, proposals.valid.shape))
+        labels = torch.zeros_like(proposals.valid, dtype=torch.int64)
+        masks = [mask_logits(head, lambda head=head: head(atlas, boxes, labels)) for head in model.mask_heads]
+        parts.append(torch.stack(masks).sigmoid().mean(0).unflatten(0, proposals.valid.shape))
     outputs = {}
     for image in range(len(images.pixels)):
         one = Proposals(*(part[image : image + 1] for part in proposals))

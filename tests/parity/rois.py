@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.rpn import Proposals
-from detzoo.ops.roi_align import Atlas
 from tests.parity.golden import thin_index
 from tests.parity.ties import TIE
 
@@ -36,10 +36,13 @@ def tied_order(proposals: Proposals, rows: np.ndarray, recorded: np.ndarray) -> 
     return order
 
 
-def mask_logits(head: MaskHead, atlas: Atlas, boxes: Tensor) -> Tensor:
-    """``[N * P, C, h, w]`` for every class; the head computes the asked one only, so its last layer is applied here."""
+def mask_logits(head: MaskHead, draw: Callable[[], object]) -> Tensor:
+    """``[N * P, C, h, w]``, the logits of every class of the RoIs that ``draw`` has ``head`` draw one class of.
+
+    The head computes the asked class only, so its last layer is applied here.
+    """
     hidden: list[Any] = []
     handle = head.upsample.register_forward_hook(lambda _, __, output: hidden.append(output))
-    head(atlas, boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64))
+    draw()
     handle.remove()
     return head.conv_logits(hidden[0])

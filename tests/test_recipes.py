@@ -35,6 +35,7 @@ PARAMETERS = {
     "mask_rcnn_x101_64x4d_fpn_1x_coco": 102_294_576,
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
+    "detr_r50_8x2_150e_coco": 41_575_061,
 }
 
 

@@ -8,15 +8,16 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.detr import DETR
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
-Model = Annotated[FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+Model = Annotated[DETR.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
 
-METHODS: tuple[type[Detector], ...] = (FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (DETR, FasterRCNN, MaskRCNN, RetinaNet)
 
 
 class Published(Config):

@@ -17,6 +17,7 @@ from detzoo.detector import Detector
 from detzoo.recipes import (
     cityscapes,
     deepfashion,
+    detr,
     faster_rcnn,
     group_norm,
     mask_rcnn,
@@ -35,6 +36,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    detr.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,

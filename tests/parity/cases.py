@@ -21,6 +21,7 @@ TWO_STAGE = (
     "box_head.detections=30",
 )
 ONE_STAGE: tuple[str, ...] = ()
+NO_DROPOUT = ("encoder.dropout=0", "decoder.dropout=0")
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,5 @@ CASES = {
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
+    "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco", NO_DROPOUT),
 }

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from detzoo.blocks.rpn import Proposals
+from detzoo.methods.detr import DETR
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity.golden import Golden, thin, thin_index
+from tests.parity.raw_detr import detr_outputs
 from tests.parity.ties import TIE
 
 MASKED = 100  # first proposals of the batch whose masks are recorded
@@ -30,6 +32,8 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
     if isinstance(model, RetinaNet):
         parts = model.heads(features)
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
+    if isinstance(model, DETR):
+        return detr_outputs(model, images, features)
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")

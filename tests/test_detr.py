@@ -107,7 +107,7 @@ def test_objects_that_coincide_teach_two_queries():
     box = torch.tensor([[8.0, 8.0, 60.0, 60.0]])
     wanted = Targets.pack([{"boxes": box.repeat(2, 1), "labels": torch.tensor([1, 1])}])
     logits, boxes = model.heads(model.states(model.neck(model.backbone(batch.pixels)), batch))
-    slots = model._match(logits, boxes, batch, wanted)
+    slots = model.match(model.costs(logits, boxes, batch, wanted), wanted)
     assert [sorted(row.tolist())[-3:] for row in slots[0]] == [[-1, 0, 1]] * 3
 
 
@@ -208,7 +208,9 @@ def test_the_backbone_learns_slowly():
         detector = detzoo.build(recipe)
     (group,) = recipe.schedule.groups
     slow = {name for name, _ in detector.trainable() if re.search(group.pattern, name)}
-    assert slow == {f"backbone.{name}" for name, p in detector.get_submodule("backbone").named_parameters() if p.requires_grad}
+    assert slow == {
+        f"backbone.{name}" for name, p in detector.get_submodule("backbone").named_parameters() if p.requires_grad
+    }
     assert group.lr_scale == 0.1
     assert recipe.data.sizes[0] == (480, 1333)
     assert recipe.data.sizes[-1] == (800, 1333)

@@ -25,7 +25,7 @@ class TransformerConfig(Config):
 
 
 class Attention(nn.Module):
-    """Multi-head attention (arXiv:1706.03762, section 3.2.2); parameters as `torch.nn.MultiheadAttention` names them."""
+    """Multi-head attention (arXiv:1706.03762, section 3.2.2); parameters are named as in `nn.MultiheadAttention`."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         """Build for ``width`` channels.
@@ -193,7 +193,7 @@ def sine_positions(rows: Tensor, columns: Tensor, width: int) -> Tensor:
 
 
 def _waves(seen: Tensor, width: int, longest: float = 10000.0) -> Tensor:
-    """``[N, S]`` to ``[N, S, width]``: sine and cosine in turn, of periods from the image's length to ``longest`` of it."""
+    """``[N, S]`` to ``[N, S, width]``: sine and cosine in turn, of periods of one to ``longest`` image lengths."""
     place = seen.cumsum(1, dtype=torch.float32)
     angle = place / (place[:, -1:] + 1e-6) * (2 * math.pi)
     channel = torch.arange(width, device=seen.device)

@@ -1,7 +1,7 @@
 """DETR: End-to-End Object Detection with Transformers, arXiv:2005.12872, 2020.
 
 A transformer lets the cells of one coarse feature map look at each other, and then a fixed set of learned queries look
-at them; every query says one object or none. Each object teaches the one query that an optimal one-to-one matching gives
+at them; every query says one object or none. Each object teaches the one query that the best one-to-one matching gives
 it, so there are neither anchors nor suppression.
 
 Departures from the paper: none but that a batch without objects divides its losses by one.
@@ -68,9 +68,9 @@ class DETR(Detector):
         self.reg = nn.Linear(width, 4)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls``, ``loss_bbox`` and ``loss_iou`` of the last decoder layer; ``d0.loss_cls``, ... of others."""
+        """Losses ``loss_cls, loss_bbox, loss_iou`` of the last decoder layer and ``d0.loss_cls``, ... of the others."""
         logits, boxes = self.heads(self.states(self.neck(self.backbone(images.pixels)), images))
-        slots = self._match(logits, boxes, images, targets)
+        slots = self.match(self.costs(logits, boxes, images, targets), targets)
         matched = slots >= 0
         flat = slots.clamp(min=0).flatten(1)
         labels = torch.where(matched, pick(targets.labels, flat).view_as(slots), len(self.classes))
@@ -112,7 +112,7 @@ class DETR(Detector):
         seen = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1)
         positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2)
         memory = self.encoder(feature.flatten(2).transpose(1, 2), positions, seen)
-        queries = self.queries.weight.expand(len(feature), -1, -1)
+        queries = self.queries.weight.expand(feature.shape[0], -1, -1)
         return self.decoder(queries, memory, positions, seen)
 
     def heads(self, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,18 +127,21 @@ class DETR(Detector):
         return images.sizes.float().flip(1).repeat(1, 2).unsqueeze(1)
 
     @torch.no_grad()
-    def _match(self, logits: Tensor, boxes: Tensor, images: Images, targets: Targets) -> Tensor:
-        """Object slot ``[N, L, Q]`` of each query of each layer, -1 for none: the matching of least cost (equation 1)."""
-        count, layers, queries = logits.shape[:3]
+    def costs(self, logits: Tensor, boxes: Tensor, images: Images, targets: Targets) -> Tensor:
+        """What it costs to give a query of a layer an object, ``[N, L, Q, G]`` (equation 1); of `heads`' results."""
+        layers, queries = logits.shape[1:3]
         scale, objects = self._scale(images), targets.boxes
         classes = targets.labels[:, None, None].expand(-1, layers, queries, -1)
         likely = logits.softmax(-1).gather(-1, classes)
         apart = (boxes.unsqueeze(3) - (to_centres(objects) / scale)[:, None, None]).abs().sum(-1)
         alike = giou((from_centres(boxes) * scale[:, None]).unsqueeze(3), objects[:, None, None])
         weights = self.settings.costs
-        cost = weights.box * apart - weights.cls * likely - weights.iou * alike
-        valid = targets.valid.unsqueeze(1).expand(-1, layers, -1)
-        return hungarian(cost.flatten(0, 1), valid.flatten(0, 1)).view(count, layers, queries)
+        return weights.box * apart - weights.cls * likely - weights.iou * alike
+
+    def match(self, costs: Tensor, targets: Targets) -> Tensor:
+        """Object slot ``[N, L, Q]`` of each query, -1 for none: in every layer the matching of least cost."""
+        valid = targets.valid.unsqueeze(1).expand(-1, costs.shape[1], -1)
+        return hungarian(costs.flatten(0, 1), valid.flatten(0, 1)).view(costs.shape[:3])
 
     # three layouts: MMDetection 3; MMDetection 2 from 2.9 on, where all is in the head; before, with shorter names
     published_names = (

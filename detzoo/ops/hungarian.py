@@ -1,7 +1,7 @@
 """One-to-one matching of least total cost, with fixed slots.
 
-The algorithm is sequential by nature, so it is one operator that runs on the host, wherever the costs are: a compiled or
-exported graph sees a single call, and it is the one place of a training step that waits for the device.
+The algorithm is sequential by nature, so it is one operator that runs on the host, wherever the costs are: a compiled
+or exported graph sees a single call, and it is the one place of a training step that waits for the device.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def hungarian(cost: Tensor, valid: Tensor) -> Tensor:
     Method for the Assignment Problem, 1955; scipy's implementation is that of D. F. Crouse, On Implementing 2D
     Rectangular Assignment Algorithms, 2016.
 
-    Give it all the rows of a step at once: on another device than the host it costs one wait and one copy of ``4 B Q G``
-    bytes there, one of ``8 B Q`` bytes back, and on the host at most on the order of ``min(Q, G)^2 max(Q, G)`` steps per
-    row, some 30 microseconds for 100 queries and 10 objects.
+    Give it all the rows of a step at once: from another device than the host it costs one wait and one copy of
+    ``4 B Q G`` bytes, one of ``8 B Q`` bytes back, and on the host at most on the order of ``min(Q, G)^2 max(Q, G)``
+    steps per row, some 30 microseconds for 100 queries and 10 objects.
 
     Args:
         cost: ``[B, Q, G]`` of giving query q object g. No gradient flows through it.
@@ -54,6 +54,6 @@ def hungarian(cost: Tensor, valid: Tensor) -> Tensor:
     Returns:
         int64 ``[B, Q]``, the slot of each query's object; -1 for none.
     """
-    finite = cost.float().nan_to_num(nan=_WORST, posinf=_WORST, neginf=-_WORST)
+    finite = cost.float().nan_to_num(nan=_WORST, posinf=_WORST, neginf=_WORST)
     # an infinite column says that there is no object, so that one tensor travels
     return torch.ops.detzoo.hungarian(finite.masked_fill(~valid.unsqueeze(1), torch.inf))

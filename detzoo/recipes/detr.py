@@ -1,4 +1,4 @@
-"""DETR (arXiv:2005.12872). The published training also crops half of its pictures at random before the last resizing."""
+"""DETR (arXiv:2005.12872). The published training also crops half of its pictures at random before resizing them."""
 
 from __future__ import annotations
 

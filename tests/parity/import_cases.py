@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from detzoo.methods.detr import DETR
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from tests.parity import standin
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, add, convert, load
+from tests.parity.matching import recovered_matching
 from tests.parity.recover import recovered_proposals
 
 
@@ -23,6 +25,7 @@ def main(arguments: list[str]) -> None:
     for name in names:
         convert(Path(arguments[0]), name)
         _add_tied_proposals(name)
+        _add_tied_matching(name)
     size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in names)
     print(f"{len(names)} cases, {size / 1000:.0f} kB in {GOLDEN}")
 
@@ -34,6 +37,15 @@ def _add_tied_proposals(name: str) -> None:
         found = recovered_proposals(model, golden)
         if any(len(np.unique(one[:, 4])) < len(one) for one in found):
             add(name, {f"proposals.{index}": one for index, one in enumerate(found)})
+
+
+def _add_tied_matching(name: str) -> None:
+    model, golden = CASES[name].build(), load(name)
+    if isinstance(model, DETR):
+        model.load_published(standin.weights(golden.shapes, golden.gain))
+        found = recovered_matching(model, golden)
+        if found is not None:
+            add(name, {"matching": found.astype(np.int8)})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Input(Config):
     """How a picture becomes the network's input."""
 
+    resize: bool = True  # False: a picture keeps its size; `short`, `long` and `keep_ratio` are not used
     short: int = Field(default=800, ge=1)  # pixels of the short edge after resizing
     long: int = Field(default=1333, ge=1)  # upper bound of the long edge
     keep_ratio: bool = True  # False: exactly short (height) x long (width)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from torch.optim import SGD, AdamW
 from detzoo.atomic import write_atomically
 from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import ParamGroup, Schedule
+from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.ema import Ema
 from detzoo.train.heads import load_matching
 from detzoo.train.optimizer import (
@@ -215,3 +218,15 @@ def test_checkpoints_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None
         write_atomically(written, lambda path: (path.write_text("half"), path.rename(tmp_path / "none" / "x")))
     assert written.read_text() == "whole"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("GLIBC_TUNABLES", "glibc.malloc.arena_max=2"), ("MALLOC_ARENA_MAX", "2")])
+def test_the_allocator_is_left_alone_where_the_user_has_set_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    assert not keep_freed_memory()
+
+
+def test_freed_memory_is_kept_with_glibc(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name == "GLIBC_TUNABLES" or name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

@@ -25,6 +25,7 @@ from detzoo.recipes.files import CheckpointError, read
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data
 from detzoo.recipes.zoo import build, find, load
+from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
@@ -111,6 +112,8 @@ def train(
     """
     recipe = _settle(recipe, data, overrides)
     with join(device) as ranks, Display(ranks.first, progress) as display:
+        if ranks.device.type == "cpu":
+            keep_freed_memory()
         files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
         contents = read_state(files.state) if resume else None
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True)

@@ -81,7 +81,7 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
     if schedule.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
     kind = Adam if schedule.optimizer == "adam" else AdamW
-    return kind(groups, lr=lr), sorted(unused)
+    return kind(groups, lr=lr, fused=True), sorted(unused)
 
 
 def _of_norms(detector: nn.Module) -> set[str]:

@@ -114,6 +114,12 @@ class Detector(nn.Module):
 
         load_renamed(self, weights, self.published_names)
 
+    def rename_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A published state dict, or any part of one, under this detector's own names; nothing is checked."""
+        from detzoo.interop.renaming import rename
+
+        return {rename(name, self.published_names): value for name, value in weights.items()}
+
     def predict(self, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False) -> Any:
         """Detect in pictures: the one call for using a trained detector.
 

@@ -163,8 +163,8 @@ def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, stri
         data: the settings, for example from `detzoo.data.source.as_data`.
         split: ``train`` or ``val``.
         input: the detector's input settings.
-        augment: vary the images by ``data.augment``, and leave out tiny objects and images without objects, as the settings say.
-            Without it every image and object is delivered as it is.
+        augment: vary the images by ``data.augment``, and leave out tiny objects and images without objects, as the
+            settings say. Without it every image and object is delivered as it is.
         strict: as in `detzoo.data.read.read_split`.
 
     Raises:

@@ -5,6 +5,7 @@ Sizes are height and width in pixels, as everywhere, or short and long edge wher
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -48,9 +49,9 @@ class Flip(Config):
 
 
 class Distort(Config):
-    """Random brightness, contrast, saturation, hue and channel order, each with probability 0.5 (SSD, arXiv:1512.02325).
+    """Random brightness, contrast, saturation, hue and order of channels, each with probability 0.5.
 
-    Contrast comes first or last, by chance.
+    As SSD (arXiv:1512.02325, section 2.2) is trained. Contrast comes first or last, by chance.
     """
 
     kind: Literal["distort"] = "distort"
@@ -154,3 +155,13 @@ class Choice(Config):
 
 
 Step = Annotated[Simple | Choice, Field(discriminator="kind")]
+
+
+def plain_steps(steps: Iterable[Step]) -> Iterator[Simple]:
+    """Every step that may be taken, those of all options of a choice among them."""
+    for step in steps:
+        if isinstance(step, Choice):
+            for option in step.options:
+                yield from option
+        else:
+            yield step

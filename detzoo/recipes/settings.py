@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from detzoo.config import Config
-from detzoo.recipes.augment import Flip, Resize, Step
+from detzoo.recipes.augment import Flip, Resize, Step, plain_steps
 
 
 class Split(Config):
@@ -39,6 +39,13 @@ class Data(Config):
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
     metric: Literal["coco", "voc07", "voc"] = "coco"  # voc07: 11-point AP at IoU 0.5; voc: area under the curve
+
+
+    @model_validator(mode="after")
+    def _sizes_are_used(self) -> Data:
+        if self.sizes and not any(isinstance(step, Resize) and not step.sizes for step in plain_steps(self.augment)):
+            raise ValueError("sizes are not used: no `resize` step of augment is without sizes of its own")
+        return self
 
 
 class ParamGroup(Config):

@@ -149,14 +149,18 @@ def _published(recipe: Recipe) -> Detector:
     path = fetch(recipe.weights.url, recipe.weights.sha256)
     detector = build(recipe)
     try:
-        detector.load_published(_read_published(path))
+        detector.load_published(read_published(path))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return detector.eval()
 
 
-def _read_published(path: Path) -> dict[str, Tensor]:
-    """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else."""
+def read_published(path: Path) -> dict[str, Tensor]:
+    """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else.
+
+    Raises:
+        ValueError: the file cannot be read safely, is damaged, or holds no state dict.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, OSError) as error:

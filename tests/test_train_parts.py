@@ -136,9 +136,10 @@ def test_warm_up_and_steps() -> None:
     assert lr_factor(schedule.replace(decay="constant"), 11, 110, 10) == 1
 
 
-def test_a_constant_warm_up_ends_at_once() -> None:
-    schedule = Schedule(warmup="constant", warmup_steps=3, warmup_start=0.25)
-    assert [lr_factor(schedule, update / 10, update, 10) for update in range(5)] == [0.25, 0.25, 0.25, 1, 1]
+def test_a_constant_warm_up_stays_at_its_first_rate() -> None:
+    schedule = Schedule(milestones=(1,), warmup="constant", warmup_steps=4, warmup_start=0.25)
+    assert [lr_factor(schedule, 0.0, update, 8) for update in (0, 3, 4)] == [0.25, 0.25, 1.0]
+    assert lr_factor(schedule, 1.0, 8, 8) == pytest.approx(0.1)
 
 
 def test_poly_falls_with_its_power() -> None:

@@ -16,6 +16,7 @@ from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.augment import View, augment, to_input, whole
 from detzoo.data.images import read_image
 from detzoo.data.problems import DataError, log
+from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import to_tensor
 from detzoo.detector import Input
@@ -29,7 +30,7 @@ class Sample:
     Attributes:
         pixels: uint8 ``(3, h, w)`` RGB.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
-            (M,), and ``masks`` (M, h, w) if the data is read with masks.
+            (M,), ``masks`` (M, h, w) if the data is read with masks, and ``proposals`` (P, 4) if it is read with them.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
@@ -54,7 +55,10 @@ class Dataset(torch_data.Dataset[Sample]):
         data: the settings it was opened with.
         input: the detector's input settings.
         augment: whether samples vary.
+        proposals: where the boxes come from that samples carry beside the objects, or None.
     """
+
+    proposals: Proposals | None = None
 
     def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
         self.annotations = annotations
@@ -121,7 +125,8 @@ class Dataset(torch_data.Dataset[Sample]):
         span = self.annotations.rows(image)
         rows = np.arange(span.start, span.stop)[self.delivered[span]]
         picture, path = self._read(image)
-        view = whole(picture, self.annotations.boxes[rows], self.ignored[rows])
+        given = None if self.proposals is None else self.proposals.of(image)
+        view = whole(picture, self.annotations.boxes[rows], self.ignored[rows], given)
         if self.augment:
             view = augment(view, self.data.augment, self.data, self.input, rng)
         else:
@@ -153,10 +158,14 @@ class Dataset(torch_data.Dataset[Sample]):
         if self.data.masks:
             drawn = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
             target["masks"] = torch.from_numpy(drawn)
+        if self.proposals is not None:
+            target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
         return target
 
 
-def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True) -> Dataset:
+def open_dataset(
+    data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True, proposals: bool = False
+) -> Dataset:
     """Read a split's annotations.
 
     Args:
@@ -166,10 +175,14 @@ def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, stri
         augment: vary the images by ``data.augment``, and leave out tiny objects and images without objects, as the
             settings say. Without it every image and object is delivered as it is.
         strict: as in `detzoo.data.read.read_split`.
+        proposals: deliver proposals too; see `detzoo.data.proposals`.
 
     Raises:
-        ConfigError: the split has no parts, or a class is unknown.
+        ConfigError: the split has no parts or no proposals, or a class is unknown.
         FileNotFoundError: a file or folder is missing.
         DataError: a file is broken, or nothing is left to learn from.
     """
-    return Dataset(read_split(data, split, strict), data, input, augment)
+    dataset = Dataset(read_split(data, split, strict), data, input, augment)
+    if proposals:
+        dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)
+    return dataset

@@ -41,6 +41,16 @@ def fit_input(height: int, width: int, input: Input) -> tuple[int, int]:
     return fit_size(height, width, input.short, input.long, input.keep_ratio)
 
 
+def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
+    """Height and width of the smallest canvas that images of ``sizes [N, 2]`` fit on, in pixels.
+
+    Plus ``settings.less``, both are multiples of ``settings.multiple``.
+    """
+    multiple, less = settings.multiple, settings.less
+    height, width = (-(-(edge + less) // multiple) * multiple - less for edge in sizes.amax(0).tolist())
+    return height, width
+
+
 def resize_pixels(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Bilinear resizing with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level.
 

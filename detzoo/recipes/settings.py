@@ -18,6 +18,7 @@ class Split(Config):
     )
     images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
+    proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
 
 
 class Data(Config):
@@ -38,8 +39,8 @@ class Data(Config):
     augment: tuple[Step, ...] = (Resize(), Flip())  # what is done to a training picture, in this order
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
-    metric: Literal["coco", "voc07", "voc"] = "coco"  # voc07: 11-point AP at IoU 0.5; voc: area under the curve
-
+    # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
+    metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 
     @model_validator(mode="after")
     def _sizes_are_used(self) -> Data:

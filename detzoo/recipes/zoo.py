@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 import os
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from detzoo.config import unknown
 from detzoo.detector import Detector
+from detzoo.pickles.files import read, state_dict
+from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
     cityscapes,
+    cornernet,
     deepfashion,
+    fast_rcnn,
     faster_rcnn,
+    fcos,
     group_norm,
     mask_rcnn,
+    no_pyramid,
     pascal_voc,
     retinanet,
+    rpn,
     scratch,
     shapes,
     small,
+    ssd,
+    yolov3,
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
-from detzoo.recipes.files import CheckpointError, rebuild
+from detzoo.recipes.files import rebuild
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    fcos.RECIPES,
+    rpn.RECIPES,
+    fast_rcnn.RECIPES,
+    no_pyramid.RECIPES,
+    cornernet.RECIPES,
+    ssd.RECIPES,
+    yolov3.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,
@@ -104,8 +118,9 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
-    detector = method_of(recipe)(recipe.model, _checked(classes))
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=detector.classes))
+    names = _checked(classes)
+    detector = method_of(recipe)(recipe.model, names)
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 
@@ -147,6 +162,7 @@ def _published(recipe: Recipe) -> Detector:
     if recipe.weights is None:
         raise ValueError(f"no weights were published for {recipe.name}; detzoo.build gives it random ones")
     path = fetch(recipe.weights.url, recipe.weights.sha256)
+    content = read(path)
     detector = build(recipe)
     try:
         detector.load_published(read_published(path))
@@ -170,3 +186,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError("this file holds no state dict")
     return dict(state)
+        detector.load_published(state_dict(content))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return detector.eval()

@@ -80,7 +80,8 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     try:
         tensors = read_published(path)
         if init.prefixes == ("",):
-            lines = load_matching(detector, detector.rename_published(tensors), detector.classes, None)
+            tensors = {detector.own_name(name): value for name, value in tensors.items()}
+            lines = load_matching(detector, tensors, detector.classes, None)
             return [f"starting from {init.url}", *lines]
     except ValueError as error:
         raise ValueError(f"{path}: {error}; {mend}") from None
@@ -88,8 +89,7 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     fitting: dict[str, Tensor] = {}
     extra = set(tensors)
     for prefix in init.prefixes:
-        renamed = detector.rename_published({prefix + name: value for name, value in tensors.items()})
-        known = {name: ours for name, ours in zip(tensors, renamed, strict=True) if ours in own}
+        known = {name: ours for name in tensors if (ours := detector.own_name(prefix + name)) in own}
         fitting |= {ours: tensors[name] for name, ours in known.items()}
         extra -= set(known)
     wrong = [

@@ -1,0 +1,280 @@
+"""RPN, Fast, Faster and Mask R-CNN from MMDetection's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.roi_stage import RoIStage
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.methods.fast_rcnn import FastRCNN
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.rpn import RPNDetector
+
+BOX_HEADS = {  # convolutions, fully connected layers
+    "Shared2FCBBoxHead": (0, 2),
+    "Shared4Conv1FCBBoxHead": (4, 1),
+    "ConvFCBBoxHead": (0, 0),
+    "BBoxHead": (0, 0),
+}
+
+
+def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
+    """Settings of an ``RPN``, and 1: it knows one class."""
+    with model as given, given.section("train_cfg", {}, training=True) as train, given.section("test_cfg") as test:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn_or_none(given, features)
+        proposals = rpn(given.section("rpn_head"), features, train, test)
+        return RPNDetector.Config(input=input, backbone=backbone, neck=neck, rpn=proposals), 1
+
+
+def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
+    """Settings and number of classes of a ``FastRCNN``."""
+    with model as given:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn(given.section("neck"), features)
+        settings, classes = _second_stage(given, backbone, features, masks=False)
+        if settings.pop("roi_stage"):
+            given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
+        return FastRCNN.Config(input=input, backbone=backbone, neck=neck, **settings), classes
+
+
+def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config, int]:
+    """Settings and number of classes of a ``FasterRCNN``."""
+    with model as given:
+        settings, classes = _two_stages(given, masks=False)
+        return FasterRCNN.Config(input=input, **settings), classes
+
+
+def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
+    """Settings and number of classes of a ``MaskRCNN``."""
+    with model as given:
+        settings, classes = _two_stages(given, masks=True)
+        return MaskRCNN.Config(input=input, **settings), classes
+
+
+def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
+    backbone, features = parts.resnet(model.section("backbone"))
+    neck, features = parts.fpn_or_none(model, features)
+    with model.section("train_cfg", {}, training=True) as train, model.section("test_cfg") as test:
+        proposals = rpn(model.section("rpn_head"), features, train, test)
+        train.ignore("rcnn")  # the second stage's
+        test.ignore("rcnn")
+    settings, classes = _second_stage(model, backbone, features, masks)
+    return {"backbone": backbone, "neck": neck, "rpn": proposals, **settings}, classes
+
+
+def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
+    """``RPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
+    with head as given:
+        given.kinds("RPNHead")
+        parts.derived(given, "in_channels", features.channels[0])
+        given.fixed("num_convs", 1)
+        given.fixed("num_classes", 1)
+        given.ignore("init_cfg")  # where training began
+        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
+        learning.cross_entropy(given, sigmoid=True)
+        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+        settings: dict[str, Any] = {
+            "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
+            "anchors": parts.anchors(given.section("anchor_generator", default), features),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
+        }
+        with test.section("rpn") as found:
+            settings |= _proposals(found)
+        if train.has("rpn"):
+            with train.section("rpn") as learn:
+                settings["match"] = learning.match(learn, RPN.Config().match)
+                settings |= learning.sampler(learn, objects_too=False)
+                settings["border"] = learning.border(learn)
+                learning.weights_of_anchors(learn)
+        with train.section("rpn_proposal", test.values["rpn"]) as found:
+            in_training = _proposals(found)
+            settings["train_candidates"] = in_training["candidates"]
+            settings["train_proposals"] = in_training["proposals"]
+            for name in ("nms", "min_size"):
+                if in_training[name] != settings[name]:
+                    found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
+        return RPN.Config.model_validate(settings)
+
+
+def _proposals(found: Section) -> dict[str, Any]:
+    """How many proposals come out, and how: of ``rpn`` in ``test_cfg``, or of ``rpn_proposal`` in ``train_cfg``."""
+    found.fixed("nms_across_levels", False)
+    count = found.whole("max_num" if found.has("max_num") else "max_per_img")
+    if found.has("max_per_img"):
+        parts.derived(found, "max_per_img", count)
+    if found.has("nms_post") and found.whole("nms_post") < count:
+        found.differs("nms_post", f"is less than the {count} proposals of an image; here it would not bind")
+    candidates = found.whole("nms_pre")
+    least = found.number("min_bbox_size", 0.0)
+    return {
+        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "proposals": count,
+        "nms": found.number("nms_thr") if found.has("nms_thr") else parts.nms(found),
+        "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in
+    }
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Features of RoIs: bins per side, samples per bin, pyramid levels; channels and bins that the heads are given."""
+
+    size: int
+    sampling: int
+    levels: int
+    channels: int
+    bins: int
+
+
+def _second_stage(
+    model: Section, backbone: ResNet.Config, features: Features, masks: bool
+) -> tuple[dict[str, Any], int]:
+    with (
+        model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
+        model.section("test_cfg").section("rcnn") as test,
+        model.section("roi_head") as roi,
+    ):
+        roi.kinds("StandardRoIHead")
+        roi.ignore("init_cfg", "pretrained")  # where training began
+        stage = roi.has("shared_head")
+        pooled = extractor(roi.section("bbox_roi_extractor"), features)
+        if stage:
+            pooled = _through_stage(roi.section("shared_head"), backbone, pooled)
+        head, classes = box_head(roi.section("bbox_head"), pooled, train, test, stage)
+        settings: dict[str, Any] = {"box_head": head, "roi_levels": pooled.levels, "roi_stage": stage}
+        if masks:
+            of_masks = pooled
+            if roi.has("mask_roi_extractor"):
+                of_masks = extractor(roi.section("mask_roi_extractor"), features)
+                if of_masks.levels != pooled.levels or stage:
+                    roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
+            settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
+        # written beside a detector without masks, too
+        train.ignore("mask_size")
+        test.ignore("mask_thr_binary")
+        return settings, classes
+
+
+def extractor(given: Section, features: Features) -> Pooled:
+    """``SingleRoIExtractor`` with ``RoIAlign``."""
+    with given:
+        given.kinds("SingleRoIExtractor")
+        parts.derived(given, "out_channels", features.channels[0])
+        strides = given.wholes("featmap_strides")
+        parts.derived(given, "featmap_strides", features.strides[: len(strides)])
+        given.fixed("finest_scale", 56)
+        given.ignore("init_cfg")  # it has no weights
+        with given.section("roi_layer") as layer:
+            layer.kinds("RoIAlign")
+            layer.fixed("aligned", True)
+            layer.fixed("pool_mode", "avg")
+            layer.ignore("use_torchvision")  # two programs for the same
+            size, sampling = layer.whole("output_size", most=64), layer.whole("sampling_ratio", 0, 64)
+            return Pooled(size, sampling, len(strides), features.channels[0], size)
+
+
+def _through_stage(given: Section, backbone: ResNet.Config, pooled: Pooled) -> Pooled:
+    """``ResLayer``, the backbone's last stage on every RoI; it has to be built like the backbone."""
+    with given:
+        given.kinds("ResLayer")
+        given.fixed("stage", 3)
+        given.fixed("stride", RoIStage.STRIDE)
+        given.fixed("dilation", 1)
+        given.fixed("depth", backbone.depth)
+        given.fixed("dcn")
+        given.ignore("init_cfg", "pretrained", "with_cp")  # where training began; memory
+        if given.word("style", "pytorch") != backbone.style:
+            given.differs("style", f"is not the backbone's, {backbone.style!r}")
+        if parts.norm(given, default="bn") != backbone.norm:
+            given.differs("norm_cfg", "is not the backbone's")
+        if parts.norm_frozen(given) != backbone.norm_frozen:
+            given.noted("norm_cfg", "is not the backbone's")
+        if given.flag("norm_eval", True) != backbone.norm_eval:
+            given.noted("norm_eval", "is not the backbone's")
+    width = 512 if backbone.depth < 50 else 2048
+    return Pooled(pooled.size, pooled.sampling, pooled.levels, width, -(-pooled.size // RoIStage.STRIDE))
+
+
+def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage: bool) -> tuple[BoxHead.Config, int]:
+    """A box head with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes."""
+    with head as given:
+        convs, fcs = BOX_HEADS[given.kinds(*BOX_HEADS)]
+        parts.derived(given, "in_channels", pooled.channels)
+        parts.derived(given, "roi_feat_size", pooled.bins)
+        for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
+            given.fixed(name, 0)
+        for name in ("with_cls", "with_reg"):
+            given.fixed(name, True)
+        if given.flag("with_avg_pool", False) != stage:
+            given.differs("with_avg_pool", f"has no counterpart; {stage} has")
+        given.fixed("conv_cfg")
+        for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
+            given.fixed(name, {"type": "Linear"})
+        given.fixed("predict_box_type", "hbox")
+        given.ignore("init_cfg")  # where training began
+        learning.cross_entropy(given, sigmoid=False)
+        classes = given.whole("num_classes", 80)
+        overlap, soft = parts.nms_or_soft(test)
+        settings: dict[str, Any] = {
+            "size": pooled.size,
+            "sampling": pooled.sampling,
+            "convs": given.whole("num_shared_convs", convs, MOST_LAYERS),
+            "fcs": given.whole("num_shared_fcs", fcs, MOST_LAYERS),
+            "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
+            "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
+            "norm": parts.norm(given),
+            "class_agnostic": given.flag("reg_class_agnostic", False),
+            "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
+            "threshold": test.number("score_thr"),
+            "nms": overlap,
+            "soft_nms": soft,
+            "detections": test.whole("max_per_img"),
+        }
+        if train.has("assigner"):
+            settings["match"] = learning.match(train, BoxHead.Config().match)
+            settings |= learning.sampler(train, objects_too=True)
+        learning.weights_of_anchors(train)
+        return BoxHead.Config.model_validate(settings), classes
+
+
+def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test: Section) -> MaskHead.Config:
+    """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
+    with head as given:
+        given.kinds("FCNMaskHead")
+        parts.derived(given, "in_channels", pooled.channels)
+        given.ignore("roi_feat_size")  # MMDetection does not use it
+        parts.derived(given, "num_classes", classes)
+        given.fixed("conv_kernel_size", 3)
+        given.fixed("conv_cfg")
+        given.fixed("predictor_cfg", {"type": "Conv"})
+        given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
+        given.ignore("init_cfg")  # where training began
+        weight = 1.0
+        with given.section("loss_mask", {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
+            if learning.known(loss, "CrossEntropyLoss"):
+                weight = loss.number("loss_weight", 1.0)
+                loss.fixed("use_mask", True)
+        if train.has("mask_size"):
+            parts.derived(train, "mask_size", 2 * pooled.bins)
+        return MaskHead.Config(
+            size=pooled.bins,
+            sampling=pooled.sampling,
+            convs=given.whole("num_convs", 4, MOST_LAYERS),
+            channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
+            norm=parts.norm(given),
+            class_agnostic=given.flag("class_agnostic", False),
+            weight=weight,
+            threshold=test.number("mask_thr_binary", 0.5),
+        )
+
+
+__all__ = ["box_head", "extractor", "fast_rcnn", "faster_rcnn", "mask_head", "mask_rcnn", "rpn", "rpn_detector"]

@@ -101,8 +101,8 @@ def load_init(detector: Detector, init: Init) -> list[str]:
         reason = f"shapes differ: {_few(wrong, 3)}" if wrong else f"no name fits, e.g. {_few(list(tensors), 3)}"
         raise ValueError(f"{path} does not fit {type(detector).__name__} ({reason}); {mend}")
     detector.load_state_dict(fitting, strict=False)
-    parts = {name.partition(".")[0] for name in fitting}
-    missing = [name for name in own if name not in fitting and name.partition(".")[0] in parts]
+    places = tuple(detector.own_name(prefix + "_").removesuffix("_") for prefix in init.prefixes)
+    missing = [name for name in own if name not in fitting and name.startswith(places)]
     lines = [f"starting from {init.url}: {len(fitting)} tensors"]
     for text, names in (
         ("not in that file, so left as initialized", missing),

@@ -23,7 +23,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_configs import rows
-from tests.mmdet_files import MODELS, write_all
+from tests.mmdet_files import MODELS, OTHERS, write_all
 from tests.tiny import images
 
 
@@ -44,8 +44,13 @@ def test_both_spellings_give_the_zoo_s_recipe(configs: Path, file: str, recipe: 
     assert imported.notes == ()
 
 
+@pytest.mark.parametrize(("file", "recipe"), [(file, recipe) for file, _, recipe in OTHERS])
+def test_other_models_are_the_zoo_s(configs: Path, file: str, recipe: str) -> None:
+    assert read_config(configs / file).recipe.model == detzoo.find(recipe).model
+
+
 def test_every_method_that_can_be_imported_is_tested() -> None:
-    kinds = {type(detzoo.find(recipe).model) for _, _, recipe in MODELS}
+    kinds = {type(detzoo.find(recipe).model) for _, _, recipe in (*MODELS, *OTHERS)}
     assert len(kinds) == len(METHODS)
 
 

@@ -112,8 +112,8 @@ def test_bells_are_drawn_around_corners() -> None:
             if valid[n, g] and max(abs(down), abs(right)) <= radius[n, g]:
                 value = math.exp(-(down**2 + right**2) / (2 * sigma**2))
                 slow[n, labels[n, g], row, column] = max(slow[n, labels[n, g], row, column], value)
-    tensors = [torch.from_numpy(part) for part in (x.astype(np.float32), y.astype(np.float32), radius, labels, valid)]
-    heat = draw_bells(*tensors, (classes, height, width))
+    columns, rows, radii, kinds, there = (torch.from_numpy(part) for part in (x, y, radius, labels, valid))
+    heat = draw_bells(columns.float(), rows.float(), radii, kinds, there, (classes, height, width))
     np.testing.assert_allclose(heat.numpy(), slow, atol=1e-6)
     assert np.array_equal(heat.numpy() == 1, slow == 1)
 
@@ -249,7 +249,7 @@ def test_detections_are_those_of_a_loop_over_pairs() -> None:
     model = corner_net(head={"distance": 0.2, "corners": 40, "pairs": 100}).eval()
     with torch.no_grad():
         for kind in (model.top_left, model.bottom_right):
-            kind[-1].get_submodule("heat")[-1].conv.weight.mul_(20)  # scores far apart
+            kind[-1].get_parameter("heat.1.conv.weight").mul_(20)  # scores far apart
     batch = Images(images(2).pixels, torch.tensor([CANVAS] * 2))
     with torch.no_grad():
         found = model.detect(batch)

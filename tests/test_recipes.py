@@ -33,6 +33,12 @@ PARAMETERS = {
     "mask_rcnn_x101_32x4d_fpn_1x_coco": 63_017_008,
     "mask_rcnn_x101_32x8d_fpn_1x_coco": 107_630_640,
     "mask_rcnn_x101_64x4d_fpn_1x_coco": 102_294_576,
+    "faster_rcnn_r50_caffe_c4_1x_coco": 33_844_764,
+    "faster_rcnn_r50_caffe_dc5_1x_coco": 165_634_588,
+    "mask_rcnn_r50_caffe_c4_1x_coco": 35_962_732,
+    "fast_rcnn_r50_fpn_1x_coco": 41_159_121,
+    "rpn_r50_fpn_1x_coco": 27_446_351,
+    "rpn_r101_fpn_1x_coco": 46_438_479,
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
 }
@@ -54,7 +60,7 @@ def test_its_name_is_found_and_can_be_grepped(recipe: Recipe):
 @every_recipe
 def test_published_numbers_and_weights_are_plausible(recipe: Recipe):
     if recipe.published is not None:
-        for value in (recipe.published.box_ap, recipe.published.mask_ap):
+        for value in (recipe.published.box_ap, recipe.published.mask_ap, recipe.published.ar1000):
             assert value is None or 20 < value < 90
     if recipe.weights is not None:
         marked = re.search(r"-([0-9a-f]{8})\.pth$", recipe.weights.url)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 import detzoo
@@ -20,6 +21,7 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.rpn import RPNDetector
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Targets
+from tests.test_house import _fake
 from tests.test_methods import total
 from tests.tiny import CANVAS, CLASSES, images, targets, tiny
 
@@ -153,6 +155,21 @@ def test_keys_of_a_draw_rank_within_positives_and_within_negatives():
     assert index.tolist() == [[1, 3]]
     assert chosen.all()
     assert is_positive.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("form", ["c4", "hard and soft"])
+def test_no_shape_depends_on_values(form: str):
+    few = {"fc_channels": 32, "samples": 16, "detections": 5}
+    changes = {"box_head": {**few, "hard_examples": True, "soft_nms": {}}, "rpn": {**FEW, "border": 0.0}}
+    detector = c4(MaskRCNN) if form == "c4" else tiny(FasterRCNN, **changes)
+    real = images(), targets(3, 0)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        batch, objects = (_fake(value, mode) for value in real)
+        losses = detector.train()(batch, objects)
+        with torch.no_grad():
+            found = detector.eval().detect(batch)
+    assert all(value.shape == () for value in losses.values())
+    assert found.boxes.shape == (2, 5, 4)
 
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detzoo.blocks.anchors import by_cell
 from detzoo.ops.nms import rank
 
 
@@ -26,6 +25,11 @@ class Best(NamedTuple):
     where: Tensor
     labels: Tensor
     used: Tensor
+
+
+def by_cell(level: Tensor, width: int) -> Tensor:
+    """``[N, a * width, H, W]``, a anchors per cell, to ``[N, H * W * a, width]`` in the order of the anchors."""
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)
 
 
 def all_cells(levels: Sequence[Tensor], width: int) -> Tensor:

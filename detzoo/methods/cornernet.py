@@ -109,20 +109,23 @@ class CornerNet(Detector):
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``det_loss`` (heat maps), ``off_loss``, ``pull_loss`` and ``push_loss``."""
         kinds = self.heads(self.backbone(images.pixels))
-        losses = dict.fromkeys(("det_loss", "off_loss", "pull_loss", "push_loss"), images.pixels.new_zeros(()))
         wanted = self._targets(targets, images.pixels.shape, kinds[0][0].heat.shape)
+        heat = offset = pull = push = images.pixels.new_zeros(())
         for maps, corners in zip(kinds, wanted, strict=True):
             heat_count = mean_over_ranks((corners.heat == 1).sum(), floor=1)
             cell_count = mean_over_ranks(corners.last.sum(), floor=1)
             for level in maps:  # one per stacked network
-                heat = heat_focal_loss(level.heat, corners.heat, self.head.alpha, self.head.gamma)
-                losses["det_loss"] = losses["det_loss"] + heat / heat_count / 2
-                losses["off_loss"] = losses["off_loss"] + _offset_loss(level, corners) / cell_count / 2
-        for first, second in zip(*kinds, strict=True):
-            pull, push = self._embedding_losses(first, second, wanted, targets.valid)
-            losses["pull_loss"] = losses["pull_loss"] + pull * self.head.pull
-            losses["push_loss"] = losses["push_loss"] + push * self.head.push
-        return losses
+                heat = heat + heat_focal_loss(level.heat, corners.heat, self.head.alpha, self.head.gamma) / heat_count
+                offset = offset + _offset_loss(level, corners) / cell_count
+        for pair in zip(*kinds, strict=True):
+            alike, apart = self._embedding_losses(pair, wanted, targets.valid)
+            pull, push = pull + alike, push + apart
+        return {
+            "det_loss": heat / 2,
+            "off_loss": offset / 2,
+            "pull_loss": pull * self.head.pull,
+            "push_loss": push * self.head.push,
+        }
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
@@ -183,10 +186,10 @@ class CornerNet(Detector):
         return CornerTargets(heat, cells, places - torch.stack([x, y], -1), last)
 
     def _embedding_losses(
-        self, first: CornerMaps, second: CornerMaps, wanted: Sequence[CornerTargets], valid: Tensor
+        self, pair: Sequence[CornerMaps], wanted: Sequence[CornerTargets], valid: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Pull and push: equations 4 and 5. A mean over objects, and over pairs of them; a sum over images."""
-        one, two = (_at(maps.embedding, t.cells)[..., 0] for maps, t in zip((first, second), wanted, strict=True))
+        one, two = (_at(maps.embedding, t.cells)[..., 0] for maps, t in zip(pair, wanted, strict=True))
         mean = (one + two) / 2
         count = valid.sum(1)
         pull = ((one - mean).square() + (two - mean).square()) * valid

@@ -99,8 +99,8 @@ class Machine:
             raise CheckpointError(f"its pickle is damaged ({type(error).__name__}: {str(error)[:200]})") from None
 
     def _run(self, stream: Stream) -> Any:
-        for steps, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-            if steps >= MOST_STEPS:
+        for step, (operation, argument, _) in enumerate(pickletools.genops(stream), 1):
+            if step > MOST_STEPS:
                 raise CheckpointError(f"its pickle has more than {MOST_STEPS} operations")
             if operation.name in _PUSHED:
                 self.stack.append(argument)

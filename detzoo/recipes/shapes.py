@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
@@ -16,7 +18,11 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.ssd import SSDNeck
+from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
@@ -138,6 +144,31 @@ RECIPES = (
             input=SMALL,
             backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="ssd_vgg11_shapes",
+        model=SSD.Config(
+            input=SMALL,
+            backbone=VGG.Config(depth=11, channels=(16, 32, 64, 128, 128), last_channels=128),
+            neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
+            head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolov3_d18_shapes",
+        model=YOLOv3.Config(
+            input=SMALL,
+            backbone=Darknet.Config(blocks=(1, 1, 2, 2), width=16, out_stages=(2, 3, 4), norm_eval=False),
+            neck=YOLONeck.Config(out_channels=(128, 64, 32)),
+            head=YOLOv3.Head(
+                priors=(((60, 60), (72, 44), (44, 72)), ((40, 40), (48, 30), (30, 48)), ((24, 24), (30, 18), (18, 30))),
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -39,9 +39,8 @@ def read_data(config: Section, input: Input) -> Data:
     if not train:
         return Data()
     if train[0].has("proposal_file"):
-        train[0].noted(
-            "proposal_file", "is another format; name files that detzoo evaluate wrote in data.train, data.val"
-        )
+        reason = "is another format; name files that detzoo evaluate wrote in data.train, data.val"
+        train[0].noted("proposal_file", reason)
     settings |= _described(config, train[0])
     settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
     settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))

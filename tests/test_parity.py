@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.types import Images, Targets
-
 from tests.parity import kinks, standin
 from tests.parity.__main__ import main
 from tests.parity.cases import CASES
@@ -83,7 +82,9 @@ class Kinked(nn.Module):
 def kinked_gradients(model: Kinked) -> dict[str, np.ndarray]:
     model.zero_grad()
     model(KINKED_INPUT, None)["loss"].backward()
-    return {name: thin(parameter.grad.clone()) for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: thin(parameter.grad.clone()) for name, parameter in model.named_parameters() if parameter.grad is not None
+    }
 
 
 KINKED_INPUT = Images(torch.linspace(-1, 2, 8).double().view(1, 2, 2, 2), torch.tensor([[2, 2]]))

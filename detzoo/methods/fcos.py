@@ -185,7 +185,7 @@ class FCOS(Detector):
         return slot, smallest < math.inf
 
     def _centred(self, distances: Tensor, positive: Tensor) -> Tensor:
-        """Equation 3: centerness ``[N, A]`` in [0, 1] of points at ``distances [N, A, 4]`` to the sides; elsewhere 0."""
+        """Equation 3: centerness ``[N, A]`` of points at ``distances [N, A, 4]`` to the sides; 0 where not positive."""
         near = torch.minimum(distances[..., :2], distances[..., 2:])
         far = torch.maximum(distances[..., :2], distances[..., 2:])
         ratio = torch.where(positive.unsqueeze(-1), near / far, 0.0)

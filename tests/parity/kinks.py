@@ -1,9 +1,9 @@
 """What equality of gradients means where a ReLU stands at zero.
 
-The derivative of a ReLU jumps at zero, and among millions of units some lie within rounding of it. On which side such a
-unit falls changes with the processor, the number of threads and the order of a sum, and a single one can move a gradient
-by more than any bound that would still tell a mistake. What must hold is that the recorded gradients are ours in double
-precision with a few such units on their other side.
+The derivative of a ReLU jumps at zero, and among millions of units some lie within rounding of it. On which side such
+a unit falls changes with the processor, the number of threads and the order of a sum, and a single one can move a
+gradient by more than any bound that would still tell a mistake. What must hold is that the recorded gradients are ours
+in double precision with a few such units on their other side.
 """
 
 from __future__ import annotations

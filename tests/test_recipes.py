@@ -35,6 +35,9 @@ PARAMETERS = {
     "mask_rcnn_x101_64x4d_fpn_1x_coco": 102_294_576,
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
+    "ssd300_coco": 34_305_206,
+    "ssd512_coco": 36_038_196,
+    "yolov3_d53_320_273e_coco": 61_949_149,
 }
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -18,7 +17,7 @@ from detzoo.methods.ssd import SSD, STDS
 from detzoo.necks.ssd import L2Norm, SSDNeck
 from detzoo.ops.boxes import encode, pairwise_iou
 from detzoo.types import Images, Targets
-from tests.tiny import CANVAS, CLASSES, images, targets, tiny
+from tests.tiny import CLASSES, images, targets, tiny
 
 
 def ssd(**head: Any) -> SSD:
@@ -113,7 +112,8 @@ def test_hard_background_is_bounded_by_what_there_is() -> None:
     model, batch, truth = ssd(hard=1e6).eval(), images(), targets(2, 2)
     logits, _ = model.heads(model.neck(model.backbone(batch.pixels)))
     boxes = sum(level[0].numel() // (len(CLASSES) + 1) for level in logits)
-    model.cls.apply(lambda layer: [p.data.zero_() for p in layer.parameters()] and None)
+    for parameter in model.cls.parameters():
+        torch.nn.init.zeros_(parameter)
     loss = model(batch, truth)["loss_cls"].item()
     positives = round(2 * boxes * torch.log(torch.tensor(4.0)).item() / loss)
     assert loss == pytest.approx(2 * boxes * torch.log(torch.tensor(4.0)).item() / positives, rel=1e-4)
@@ -221,5 +221,4 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 def test_steps_default_to_strides() -> None:
     model = ssd(steps=None)
     assert model.anchors.steps == (8, 16, 32, 64, 64, 64)
-    assert isinstance(model(images(), targets(1, 1))["loss_cls"], Tensor)
-    assert CANVAS == (96, 128)
+    assert bool(torch.isfinite(model(images(), targets(1, 1))["loss_cls"]))

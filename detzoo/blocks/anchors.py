@@ -82,4 +82,4 @@ class ShapedAnchors(nn.Module):
 
 def by_cell(level: Tensor, width: int) -> Tensor:
     """``[N, a * width, H, W]``, a anchors per cell, to ``[N, H * W * a, width]`` in the order of the anchors."""
-    return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)

@@ -161,7 +161,7 @@ class YOLOv3(Detector):
             cell = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
             # slots without an object mark a cell that is not there
             cell = torch.where(targets.valid, cell, height * width)
-            marks = torch.zeros(len(cell), height * width + 1, dtype=torch.bool, device=cell.device)
+            marks = torch.zeros(cell.shape[0], height * width + 1, dtype=torch.bool, device=cell.device)
             marks = marks.scatter(1, cell, True)[:, :-1]
             levels.append(marks.unsqueeze(-1).expand(-1, -1, count).flatten(1))
         return torch.cat(levels, 1)

@@ -31,7 +31,7 @@ class SSDNeck(nn.Module):
         """Settings of `SSDNeck`; an extra map is made by a 1x1 convolution to half of its channels and a 3x3."""
 
         kind: Literal["ssd"] = "ssd"
-        out_channels: tuple[int, ...] = (512, 256, 256, 256)  # of each extra map
+        out_channels: tuple[int, ...] = Field(default=(512, 256, 256, 256), min_length=1)  # of each extra map
         steps: tuple[int, ...] = (2, 2, 1, 1)  # stride of each 3x3
         paddings: tuple[int, ...] = (1, 1, 0, 0)  # cells around each map before its 3x3
         last_kernel: int = Field(default=3, ge=1)  # in place of the last 3x3
@@ -54,15 +54,17 @@ class SSDNeck(nn.Module):
         self.channels = (*channels, *config.out_channels)
         all_strides = list(strides)
         self.extra_layers = nn.ModuleList()
-        last = len(config.out_channels) - 1
-        for index, (step, padding) in enumerate(zip(config.steps, config.paddings, strict=True)):
-            inputs, outputs = self.channels[len(channels) - 1 + index], config.out_channels[index]
-            kernel = config.last_kernel if index == last else 3
-            reduce = ConvNorm(inputs, outputs // 2, 1)
-            self.extra_layers.append(
-                nn.Sequential(reduce, ConvNorm(outputs // 2, outputs, kernel, stride=step, padding=padding))
-            )
+        kernels = [3] * (len(config.steps) - 1) + [config.last_kernel]
+        self.least = tuple(kernel - 2 * padding for kernel, padding in zip(kernels, config.paddings, strict=True))
+        inputs = channels[-1]
+        for outputs, kernel, step, padding in zip(
+            config.out_channels, kernels, config.steps, config.paddings, strict=True
+        ):
+            half = outputs // 2
+            conv = ConvNorm(half, outputs, kernel, stride=step, padding=padding)
+            self.extra_layers.append(nn.Sequential(ConvNorm(inputs, half, 1), conv))
             all_strides.append(all_strides[-1] * step)
+            inputs = outputs
         self.strides = tuple(all_strides)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -75,9 +77,9 @@ class SSDNeck(nn.Module):
         A map that is smaller than the kernel is filled up with zeros, so that pictures of any size can be detected in.
         """
         outputs = [self.l2_norm(features[0]), *features[1:]]
-        for layer in self.extra_layers:
+        for layer, least in zip(self.extra_layers, self.least, strict=True):
             reduce, conv = layer.children()
-            outputs.append(conv(_at_least(reduce(outputs[-1]), conv.conv.kernel_size[0] - 2 * conv.conv.padding[0])))
+            outputs.append(conv(_at_least(reduce(outputs[-1]), least)))
         return outputs
 
 

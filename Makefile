@@ -30,9 +30,10 @@ check: $(READY) ## exactly what continuous integration runs
 parity: $(READY) ## compare every method with the recorded numbers of the original; writes results/parity.csv
 	$(BIN)/python -m tests.parity
 
-bench: $(READY) ## count launches and time every method beside other libraries'; writes results/
+bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
+	$(BIN)/python -m benchmarks.export
 
 wheel: $(READY) ## build dist/*.whl
 	rm -rf dist

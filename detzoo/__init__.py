@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from detzoo.detector import Detector
     from detzoo.evaluate.run import evaluate
+    from detzoo.interop.mmdet.importer import from_mmdet
     from detzoo.recipes.recipe import Recipe
     from detzoo.recipes.zoo import build, find, load, names
     from detzoo.train.loop import train
@@ -29,6 +30,7 @@ _HOMES = {
     "build": "detzoo.recipes.zoo",
     "evaluate": "detzoo.evaluate.run",
     "find": "detzoo.recipes.zoo",
+    "from_mmdet": "detzoo.interop.mmdet.importer",
     "load": "detzoo.recipes.zoo",
     "names": "detzoo.recipes.zoo",
     "train": "detzoo.train.loop",
@@ -44,6 +46,7 @@ __all__ = [
     "build",
     "evaluate",
     "find",
+    "from_mmdet",
     "load",
     "names",
     "train",

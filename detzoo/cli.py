@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     predict = add("predict", _predict, "find objects in pictures or a video and write what was found")
@@ -141,6 +142,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
     predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+
+    convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
+    convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
+    convert.add_argument(
+        "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
+    )
+    convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
+    convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
 
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate):
@@ -207,7 +216,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     import detzoo
 
     detector, data = _settled(_load(options), options.data, options.overrides)
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch)
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, proposals=options.proposals)
     print(report.summary())
     if options.out:
         print(f"numbers: {report.save(options.out)}")
@@ -230,6 +239,17 @@ def _predict(options: argparse.Namespace) -> int:
     if options.json:
         text = json.dumps(records)
         print(f"detections: {write_atomically(out / 'predictions.json', lambda path: path.write_text(text))}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    import detzoo
+
+    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
+    print(f"weights: {detector.save(options.out)}")
+    names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
+    print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")
     return 0
 
 

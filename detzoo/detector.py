@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 class Input(Config):
     """How a picture becomes the network's input."""
 
+    resize: bool = True  # False: a picture keeps its size; `short`, `long` and `keep_ratio` are not used
     short: int = Field(default=800, ge=1)  # pixels of the short edge after resizing
     long: int = Field(default=1333, ge=1)  # upper bound of the long edge
     keep_ratio: bool = True  # False: exactly short (height) x long (width)
-    multiple: int = Field(default=32, ge=1)  # the canvas is padded to a multiple of this
+    multiple: int = Field(default=32, ge=1)  # edges of the canvas, plus `less`, are multiples of this
+    less: int = Field(default=0, ge=0)  # pixels; with a multiple of 128, 1 makes edges of 127, 255, 383, 511, ...
     order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # grey levels, in `order`
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
@@ -63,6 +65,8 @@ class Detector(nn.Module):
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    finds_classes: ClassVar[bool] = True  # False: what it finds are boxes of any class, measured by their recall
+    takes_proposals: ClassVar[bool] = False  # True: ``detect`` and training are given the boxes to look at
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have every method end its construction with the weights laid out for speed; see `_channels_last`."""
@@ -128,7 +132,7 @@ class Detector(nn.Module):
 
         Raises:
             FileNotFoundError: nothing is at the path or matches the pattern.
-            ValueError: a file is no picture, or an array is not uint8 (H, W, 3).
+            ValueError: a file is no picture, or an array is not uint8 (H, W, 3); or the method needs proposals.
         """
         from detzoo.predict.run import predict
 

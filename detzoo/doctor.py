@@ -125,7 +125,8 @@ def _methods() -> Iterator[Check]:
     masks = torch.zeros(1, 64, 64, dtype=torch.bool)
     masks[:, 8:40, 8:40] = True
     boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
-    targets = Targets.pack([{"boxes": boxes, "labels": torch.zeros(1, dtype=torch.int64), "masks": masks}]).to(device)
+    labels = torch.zeros(1, dtype=torch.int64)
+    targets = Targets.pack([{"boxes": boxes, "labels": labels, "masks": masks, "proposals": boxes}]).to(device)
     images = Images(torch.zeros(1, 3, 64, 64), torch.tensor([[64, 64]])).to(device)
     for method in METHODS:
         start = time.perf_counter()
@@ -135,7 +136,8 @@ def _methods() -> Iterator[Check]:
             losses = detector(images, targets)
             torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
             with torch.no_grad():
-                detector.eval().detect(images)
+                given = {"proposals": targets.proposals} if method.takes_proposals else {}
+                detector.eval().detect(images, **given)
         except Exception as error:  # whatever it is, the doctor reports it and goes on
             mend = "reinstall torch and torchvision as a pair that fits your driver; if that is no help, report this"
             yield Check(method.__name__, f"{type(error).__name__} on {device}: {error}", mend)

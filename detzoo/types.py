@@ -108,10 +108,7 @@ class Targets(_Tensors):
         if all("semantic" in item for item in items):
             semantic = torch.stack([item["semantic"].long() for item in items])
         if all("proposals" in item for item in items):
-            given = [item["proposals"].reshape(-1, 4).float() for item in items]
-            width = bucket(max(len(p) for p in given))
-            proposals = _pad(given, width)
-            proposals_valid = _pad([torch.ones(len(p), dtype=torch.bool, device=device) for p in given], width)
+            proposals, proposals_valid = pad_boxes([item["proposals"] for item in items])
         return cls(
             boxes=boxes,
             labels=_pad([item["labels"].reshape(-1).long() for item in items], count),
@@ -137,6 +134,14 @@ def _check_item(index: int, item: Mapping[str, Tensor]) -> None:
     for key in ("labels", "masks", "ignore"):
         if key in item and len(item[key]) != len(item["boxes"]):
             raise ValueError(f"image {index} has {len(item['boxes'])} boxes but {len(item[key])} {key}")
+
+
+def pad_boxes(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Boxes ``(P_i, 4)`` of each image as float32 ``[N, P, 4]``, P bucketed, and bool ``[N, P]``: slots in use."""
+    given = [some.reshape(-1, 4).float() for some in boxes]
+    slots = bucket(max(len(some) for some in given))
+    exists = [torch.ones(len(some), dtype=torch.bool, device=some.device) for some in given]
+    return _pad(given, slots), _pad(exists, slots)
 
 
 def _pad(rows: Sequence[Tensor], count: int) -> Tensor:

@@ -21,12 +21,16 @@ def one_by_one(boxes: torch.Tensor, objects: torch.Tensor, config: MatchConfig) 
     result = []
     for row in overlaps:
         best = float(row.max()) if len(objects) else 0.0
-        result.append(int(row.argmax()) if best >= config.positive else -1 if best < config.negative else -2)
+        if best == (config.positive if config.closed else config.negative):
+            result.append(int(row.argmax()) if config.closed else -1)
+        else:
+            result.append(int(row.argmax()) if best > config.positive else -1 if best < config.negative else -2)
     if config.low_quality is not None:
         for index in range(len(objects)):
             peak = overlaps[:, index].max()
             if peak >= config.low_quality and peak > 0:
-                for box in (overlaps[:, index] == peak).nonzero().flatten().tolist():
+                best_boxes = (overlaps[:, index] == peak).nonzero().flatten().tolist()
+                for box in best_boxes if config.low_quality_ties else best_boxes[:1]:
                     result[box] = index
     return result
 
@@ -37,8 +41,12 @@ def one_by_one(boxes: torch.Tensor, objects: torch.Tensor, config: MatchConfig) 
     counts=st.lists(st.integers(0, 20), min_size=1, max_size=3),
     low_quality=st.sampled_from([None, 0.0, 0.25]),
     chunk=st.sampled_from([3, 16]),
+    closed=st.booleans(),
+    ties=st.booleans(),
 )
-def test_match_equals_one_by_one(seed: int, counts: list[int], low_quality: float | None, chunk: int):
+def test_match_equals_one_by_one(
+    seed: int, counts: list[int], low_quality: float | None, chunk: int, closed: bool, ties: bool
+):
     generator = torch.Generator().manual_seed(seed)
 
     def draw(count: int) -> torch.Tensor:
@@ -48,7 +56,7 @@ def test_match_equals_one_by_one(seed: int, counts: list[int], low_quality: floa
     objects = [draw(count) for count in counts]
     boxes = draw(50)
     # exact in binary, so that the oracle compares the same numbers
-    config = MatchConfig(positive=0.625, negative=0.375, low_quality=low_quality)
+    config = MatchConfig(positive=0.625, negative=0.375, low_quality=low_quality, closed=closed, low_quality_ties=ties)
     packed = Targets.pack([{"boxes": b, "labels": torch.zeros(len(b), dtype=torch.int64)} for b in objects])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assign, "_CHUNK", chunk)

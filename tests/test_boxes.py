@@ -90,6 +90,30 @@ def test_roi_align_on_the_atlas_equals_a_loop_over_levels(sampling: int):
         torch.testing.assert_close(got, wanted, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("sampling", [0, 1, 2])
+def test_roi_align_on_a_processor_equals_torchvision_with_its_gradient(sampling: int):
+    """In float64, with RoIs that leave the canvas, have no area, or are longer than the canvas."""
+    torch.manual_seed(0)
+    canvas = torch.randn(2, 5, 20, 30, dtype=torch.float64, requires_grad=True)
+    boxes = random_boxes(1, 300, extent=40.0)[0].double() - 6.3  # more than are looked at together
+    boxes[0] = 4.0
+    boxes[1] = torch.tensor([-20.0, -20.0, 60.0, 50.0])
+    rois = torch.cat([torch.arange(300, dtype=torch.float64)[:, None] % 2, boxes], 1)
+    ours = torch.ops.detzoo.roi_align(canvas, rois, 7, sampling)
+    theirs = peer.roi_align(canvas, rois, 7, 1.0, sampling, aligned=True)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.randn_like(theirs)
+    gradients = [torch.autograd.grad((pooled * weights).sum(), canvas)[0] for pooled in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_roi_align_without_rois():
+    canvas = torch.randn(1, 4, 8, 8, requires_grad=True)
+    pooled = torch.ops.detzoo.roi_align(canvas, torch.zeros(0, 5), 7, 0)
+    assert pooled.shape == (0, 4, 7, 7)
+    assert torch.autograd.grad(pooled.sum(), canvas)[0].abs().sum() == 0
+
+
 def test_levels_follow_the_scale():
     sides = torch.tensor([10.0, 111.0, 113.0, 225.0, 449.0, 2000.0])
     boxes = torch.stack([torch.zeros(6), torch.zeros(6), sides, sides], 1)

@@ -62,7 +62,9 @@ def test_all_code_is_python_and_all_names_are_known(page: Path) -> None:
 def test_commands_are_understood(page: Path) -> None:
     text = page.read_text()
     lines = [line for _, code in blocks(page, "sh") for line in code.splitlines()]
-    lines += [f"detzoo {rest}" for rest in re.findall(r"`detzoo ((?:list|show|train|evaluate|predict)\b[^`]*)`", text)]
+    lines += [
+        f"detzoo {rest}" for rest in re.findall(r"`detzoo ((?:list|show|train|evaluate|predict|convert)\b[^`]*)`", text)
+    ]
     for line in lines:
         words = shlex.split(line, comments=True)
         if words[:1] != ["detzoo"] or "NAME" in words or words[1:] in (["train"], ["show"], ["evaluate"]):

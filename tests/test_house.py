@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import detzoo
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
-from tests.tiny import METHOD_IDS, images, targets, tiny
+from tests.tiny import METHOD_IDS, detect, images, targets, tiny
 
 PACKAGE = Path(detzoo.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -28,6 +28,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 PAGE = (
     ("__init__",),
     ("config", "atomic", "types", "detector"),
+    ("pickles",),
     ("ops",),
     ("blocks",),
     ("backbones",),
@@ -201,7 +202,7 @@ def test_no_shape_depends_on_values(method: type[Detector]) -> None:
         losses = detector.train()(*fake)
         assert all(value.shape == () for value in losses.values())
         with torch.no_grad():
-            found = detector.eval().detect(fake[0])
+            found = detect(detector.eval(), fake[0])
     assert found.boxes.shape[::2] == (2, 4)
 
 

@@ -11,6 +11,7 @@ import torch
 
 import detzoo
 from detzoo.config import from_json, to_json
+from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.recipe import Recipe
@@ -33,6 +34,12 @@ PARAMETERS = {
     "mask_rcnn_x101_32x4d_fpn_1x_coco": 63_017_008,
     "mask_rcnn_x101_32x8d_fpn_1x_coco": 107_630_640,
     "mask_rcnn_x101_64x4d_fpn_1x_coco": 102_294_576,
+    "faster_rcnn_r50_caffe_c4_1x_coco": 33_844_764,
+    "faster_rcnn_r50_caffe_dc5_1x_coco": 165_634_588,
+    "mask_rcnn_r50_caffe_c4_1x_coco": 35_962_732,
+    "fast_rcnn_r50_fpn_1x_coco": 41_159_121,
+    "rpn_r50_fpn_1x_coco": 27_446_351,
+    "rpn_r101_fpn_1x_coco": 46_438_479,
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
     "detr_r50_8x2_150e_coco": 41_575_061,
@@ -55,7 +62,7 @@ def test_its_name_is_found_and_can_be_grepped(recipe: Recipe):
 @every_recipe
 def test_published_numbers_and_weights_are_plausible(recipe: Recipe):
     if recipe.published is not None:
-        for value in (recipe.published.box_ap, recipe.published.mask_ap):
+        for value in (recipe.published.box_ap, recipe.published.mask_ap, recipe.published.ar1000):
             assert value is None or 20 < value < 90
     if recipe.weights is not None:
         marked = re.search(r"-([0-9a-f]{8})\.pth$", recipe.weights.url)
@@ -89,6 +96,7 @@ def test_parameters_are_as_many_as_published(name: str):
 
 def test_a_row_reads_like_the_published_config():
     recipe = detzoo.find("mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco")
+    assert isinstance(recipe.model, MaskRCNN.Config)
     assert (recipe.model.backbone.style, recipe.model.backbone.norm_frozen) == ("caffe", True)
     assert (recipe.model.input.order, recipe.model.input.std) == ("bgr", (1.0, 1.0, 1.0))
     assert recipe.data.sizes == ((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333))

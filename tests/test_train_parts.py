@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from torch.optim import SGD, AdamW
 from detzoo.atomic import write_atomically
 from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import ParamGroup, Schedule
+from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.ema import Ema
 from detzoo.train.heads import load_matching
 from detzoo.train.optimizer import (
@@ -98,6 +101,12 @@ def test_warm_up_and_steps() -> None:
     found = [lr_factor(schedule, epoch, 100, 10) for epoch in (7.9, 8, 10.9, 11, 11.9)]
     assert found == pytest.approx([1, 0.1, 0.1, 0.01, 0.01])
     assert lr_factor(schedule.replace(decay="constant"), 11, 110, 10) == 1
+
+
+def test_a_constant_warm_up_stays_at_its_first_rate() -> None:
+    schedule = Schedule(milestones=(1,), warmup="constant", warmup_steps=4, warmup_start=0.25)
+    assert [lr_factor(schedule, 0.0, update, 8) for update in (0, 3, 4)] == [0.25, 0.25, 1.0]
+    assert lr_factor(schedule, 1.0, 8, 8) == pytest.approx(0.1)
 
 
 def test_cosine_goes_from_the_end_of_the_warm_up_to_the_end_of_the_run() -> None:
@@ -215,3 +224,15 @@ def test_checkpoints_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None
         write_atomically(written, lambda path: (path.write_text("half"), path.rename(tmp_path / "none" / "x")))
     assert written.read_text() == "whole"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("GLIBC_TUNABLES", "glibc.malloc.arena_max=2"), ("MALLOC_ARENA_MAX", "2")])
+def test_the_allocator_is_left_alone_where_the_user_has_set_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    assert not keep_freed_memory()
+
+
+def test_freed_memory_is_kept_with_glibc(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name == "GLIBC_TUNABLES" or name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

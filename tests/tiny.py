@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
-from detzoo.types import Images, Targets
+from detzoo.types import Detections, Images, Targets
 
 CLASSES = ("disc", "box", "star")
 CANVAS = (96, 128)
 
-# shrinks what a method shares with the others; a method without such a part ignores the entry
+# shrinks what a method shares with the others; a method without such a part or setting ignores the entry
 SMALL: dict[str, Any] = {
     "backbone": {"depth": 18},
     "neck": {"out_channels": 32},
@@ -25,15 +26,34 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# and what only one method has
+SMALL_METHOD: dict[str, dict[str, Any]] = {
+    "cornernet": {
+        "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
+        "head": {"pooled": 32, "corners": 20, "pairs": 50},
+    },
+    "fcos": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
+    "ssd": {
+        "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
+        "neck": {"out_channels": (32, 16, 16, 16)},
+        "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
+    },
+    "yolov3": {
+        "backbone": {"blocks": (1, 1, 1, 1, 1)},
+        "neck": {"out_channels": (32, 32, 32)},
+    },
+}
+
 
 def tiny(method: type[Detector], **changes: Any) -> Detector:
     """A small detector of three classes with fixed weights."""
     torch.manual_seed(0)
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for part, values in {**SMALL, **changes}.items():
-        if part in settings:
-            settings[part] = {**settings[part], **values}
+    for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), changes):
+        for part, values in source.items():
+            if part in settings:
+                settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
     return method(kind.model_validate(settings), CLASSES)
 
 
@@ -58,8 +78,23 @@ def targets(*counts: int) -> Targets:
         for mask, box in zip(masks, boxes.long().tolist(), strict=True):
             mask[box[1] : box[3], box[0] : box[2]] = True
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
-        items.append({"boxes": boxes, "labels": labels, "masks": masks})
+        items.append({"boxes": boxes, "labels": labels, "masks": masks, "proposals": proposals(count + 1)})
     return Targets.pack(items)
+
+
+def proposals(seed: int) -> Tensor:
+    """Random boxes ``[20, 4]`` on the canvas, for methods that are given theirs."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(20, 2, 2, generator=generator) * torch.tensor(CANVAS[::-1])
+    return torch.cat([corners.amin(1), corners.amax(1)], 1)
+
+
+def detect(detector: Detector, batch: Images) -> Detections:
+    """Detections of a batch, of `proposals` where a method takes them; an image's do not depend on the batch."""
+    if not detector.takes_proposals:
+        return detector.detect(batch)
+    boxes = proposals(0).expand(batch.pixels.shape[0], -1, -1)
+    return detector.detect(batch, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
 
 
 METHOD_IDS = [method.__name__ for method in METHODS]

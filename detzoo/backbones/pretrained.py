@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import nn
+
+from detzoo.pickles.files import read, state_dict
 
 
 def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
@@ -16,7 +17,7 @@ def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]
 
     Args:
         backbone: where the weights go.
-        weights: a ``.safetensors`` file, a ``.pth`` file of plain tensors, or a state dict.
+        weights: a ``.safetensors`` file, a ``.pth`` file, or a state dict.
 
     Raises:
         FileNotFoundError: the file is not there.
@@ -39,6 +40,6 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return state_dict(read(path))
     except Exception as error:
         raise ValueError(f"{path} is not a weights file that can be read safely: {error}") from error

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Norm, build_norm, conv_norm
+from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
             all_strides.append(stride)
         self.channels = tuple(all_channels[stage - 1] for stage in config.out_stages)
         self.strides = tuple(all_strides[stage - 1] for stage in config.out_stages)
-        self._initialize()
+        initialize(self, config.zero_init)
         for part in self._frozen_parts():
             part.requires_grad_(False)
 
@@ -138,21 +138,20 @@ class ResNet(nn.Module):
         stages = [f"layer{stage}" for stage in range(1, self.config.frozen_stages + 1)]
         return [self.get_submodule(name) for name in [*stem, *stages]]
 
-    def _initialize(self) -> None:
-        """Convolutions as in arXiv:1502.01852, norms at one; the last norm of each block at zero if asked."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if self.config.zero_init:
-            for module in self.modules():
-                if isinstance(module, _Block):
-                    last = module.norm(2 if isinstance(module, BasicBlock) else 3)
-                    nn.init.zeros_(last.get_parameter("weight"))
+
+def initialize(network: nn.Module, zero_init: bool) -> None:
+    """Convolutions as in arXiv:1502.01852, norms at one; the last norm of each block at zero if asked."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if zero_init and isinstance(module, _Block):
+            last = module.norm(2 if isinstance(module, BasicBlock) else 3)
+            nn.init.zeros_(last.get_parameter("weight"))
 
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
     """A 3x3 convolution without bias that keeps the size at stride 1."""
-    return nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
+    return Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
 
 
 class _Block(nn.Module):

@@ -45,3 +45,46 @@ class Anchors(nn.Module):
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
             levels.append((corner[:, :, None] + self.shape * stride).view(-1, 4))
         return torch.cat(levels)
+
+
+class ShapedAnchors(nn.Module):
+    """Boxes of given widths and heights around the middle of every cell, other ones on each level.
+
+    The default boxes of SSD (arXiv:1512.02325, section 2.2) and the priors of YOLO (arXiv:1612.08242, section 2).
+
+    Attributes:
+        per_cell: boxes of a cell, by level.
+    """
+
+    around: Tensor
+
+    def __init__(self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[int]) -> None:
+        """Build for levels whose cells hold boxes of ``shapes`` (width, height) and lie ``steps`` apart, all pixels."""
+        super().__init__()
+        self.steps = tuple(steps)
+        self.per_cell = tuple(len(level) for level in shapes)
+        middle = [step / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
+        half = torch.tensor([shape for level in shapes for shape in level]) / 2
+        centre = torch.tensor(middle)[:, None]
+        # relative to the cell's top left corner
+        self.register_buffer("around", torch.cat([centre - half, centre + half], 1), persistent=False)
+
+    def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
+        """Boxes ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
+        levels = []
+        for (height, width), step, around in zip(sizes, self.steps, self.around.split(self.per_cell), strict=True):
+            y = torch.arange(height, device=around.device) * step
+            x = torch.arange(width, device=around.device) * step
+            corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
+            levels.append((corner[:, :, None] + around).view(-1, 4))
+        return torch.cat(levels)
+
+
+def by_cell(level: Tensor, width: int) -> Tensor:
+    """``[N, a * width, H, W]``, a anchors per cell, to ``[N, H * W * a, width]`` in the order of the anchors."""
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)
+
+
+def all_cells(levels: Sequence[Tensor], width: int) -> Tensor:
+    """`by_cell` of each level, one after the other: ``[N, A, width]``."""
+    return torch.cat([by_cell(level, width) for level in levels], 1)

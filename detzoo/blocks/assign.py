@@ -20,7 +20,9 @@ class MatchConfig(Config):
 
     positive: float = 0.5  # least IoU of a positive
     negative: float = 0.5  # IoU below which a box is background; between the two it is left out
+    closed: bool = True  # a box whose IoU is exactly `positive` is positive; False: exactly `negative` is background
     low_quality: float | None = None  # an object's best boxes are positive from this IoU on; None: never
+    low_quality_ties: bool = True  # all boxes that share an object's best IoU; False: the first of them
     ignore: float = -1.0  # share of a box inside an ignored region above which it is left out; -1: never
 
 
@@ -42,8 +44,9 @@ class Matches(NamedTuple):
 def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchConfig) -> Matches:
     """Match boxes to the object of highest IoU.
 
-    Faster R-CNN, section 3.1.2 (arXiv:1506.01497). With ``low_quality`` every box that has an object's highest IoU is
-    given to that object; among several objects the one in the last slot wins.
+    Faster R-CNN, section 3.1.2 (arXiv:1506.01497). With ``low_quality`` every box that has an object's highest IoU (or
+    the first such box, as ``low_quality_ties`` says) is given to that object; among several objects the one in the last
+    slot wins.
 
     Args:
         boxes: ``[A, 4]`` shared by all images (anchors) or ``[N, A, 4]`` (proposals).
@@ -74,17 +77,21 @@ def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchC
         best = torch.where(better, value, best)
         index = torch.where(better, where + start, index)
         peaks.append(found.amax(dim=2))
-    positive = usable & (best >= config.positive)
-    negative = usable & (best < config.negative)
+    positive = usable & (best >= config.positive if config.closed else best > config.positive)
+    negative = usable & (best < config.negative if config.closed else best <= config.negative)
     if config.low_quality is not None:
         # 2 is never reached: objects that are absent, or that touch no box at all
         peak = torch.cat(peaks, 1)
         peak = torch.where((peak >= config.low_quality) & (peak > 0), peak, 2.0)
         order = torch.arange(1, slots + 1, device=boxes.device)
+        place = torch.arange(index.shape[1], device=boxes.device)
         last = torch.zeros_like(index)
         for start, found in kept or overlaps():
             some = slice(start, start + _CHUNK)
-            last = torch.maximum(last, ((found == peak[:, some, None]) * order[some, None]).amax(dim=1))
+            here = found == peak[:, some, None]
+            if not config.low_quality_ties:
+                here &= found.argmax(dim=2, keepdim=True) == place
+            last = torch.maximum(last, (here * order[some, None]).amax(dim=1))
         index = torch.where(last > 0, last - 1, index)
         positive = positive | (last > 0)
         negative = negative & (last == 0)
@@ -100,14 +107,17 @@ def _in_ignored(boxes: Tensor, targets: Targets, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def sample(positive: Tensor, negative: Tensor, count: int, fraction: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw ``count`` of A boxes per image at random: at most ``count * fraction`` positives, negatives for the rest.
+def sample(
+    positive: Tensor, negative: Tensor, count: int, fraction: float, key: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw ``count`` of A boxes per image: at most ``count * fraction`` positives, negatives for the rest.
 
     Args:
         positive: bool ``[N, A]``.
         negative: bool ``[N, A]``.
         count: number to draw.
         fraction: largest share of positives.
+        key: ``[N, A]`` in [0, 1); boxes of larger ones are drawn first. None: at random.
 
     Returns:
         ``index [N, S]`` with S = min(count, A), bool ``chosen [N, S]`` (slots that hold a draw), bool ``is_positive
@@ -115,7 +125,8 @@ def sample(positive: Tensor, negative: Tensor, count: int, fraction: float) -> t
     """
     boxes = positive.shape[1]
     few = min(int(count * fraction), boxes)
-    key = torch.rand(positive.shape, device=positive.device)
+    if key is None:
+        key = torch.rand(positive.shape, device=positive.device)
     drawn, where = torch.where(positive, key, -1.0).topk(few, dim=1)
     lucky = torch.zeros_like(positive).scatter(1, where, drawn >= 0)
     rank = torch.where(lucky, key + 1, torch.where(negative, key, -1.0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -28,21 +29,84 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     return norm
 
 
-def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False) -> Tensor:
+class _Conv2d(torch.autograd.Function):
+    """A convolution whose weights' gradient is computed on planes.
+
+    On processors a forward pass is fastest on rows of channels (channels-last), but the gradient of the weights is then
+    up to seven times slower than on planes: a copy of both maps costs a tenth of that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.settings = settings
+        ctx.bias_sizes = None if bias is None else list(bias.shape)
+        return torch.conv2d(x, weight, bias, *settings)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.settings
+        settings = (ctx.bias_sizes, stride, padding, dilation, False, [0, 0], groups)
+        wanted = ctx.needs_input_grad
+        of_x = of_weight = of_bias = None
+        if wanted[0]:
+            mask = [True, False, False]
+            of_x = torch.ops.aten.convolution_backward(grads[0], x, weight, *settings, mask)[0]
+        if wanted[1] or wanted[2]:
+            planes = (tensor.contiguous() for tensor in (grads[0], x, weight))
+            mask = [False, wanted[1], wanted[2]]
+            _, of_weight, of_bias = torch.ops.aten.convolution_backward(*planes, *settings, mask)
+        return of_x, of_weight, of_bias, None, None, None, None
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    """``torch.nn.functional.conv2d`` with a faster gradient on processors; ``[N, C, H, W]`` to ``[N, C', H', W']``."""
+    # a kernel or a map of one cell has no layout
+    learning = torch.is_grad_enabled() and weight.requires_grad and weight.shape[-1] > 1 and x.shape[-2:].numel() > 1
+    if learning and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        return cast(Tensor, _Conv2d.apply(x, weight, bias, stride, padding, dilation, groups))
+    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+class Conv2d(nn.Conv2d):
+    """``torch.nn.Conv2d`` through `conv2d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
+        padding = cast("tuple[int, ...]", self.padding)
+        return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False, slope: float = 0.0) -> Tensor:
     """``norm(conv(x))``, then ReLU in place if asked; ``[N, C, H, W]`` to ``[N, C', H', W']``.
+
+    With a ``slope`` it is the leaky ReLU, which has this slope below zero.
 
     Batch normalization with fixed statistics is linear, so it is folded into the convolution:
     ``gamma (w x - mean) / sqrt(var + eps) + beta = (s w) x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)``.
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
-    if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and _is_linear(norm):
+    # a deformable convolution is one of another kind
+    plain = type(conv) in (nn.Conv2d, Conv2d)
+    if isinstance(conv, nn.Conv2d) and plain and isinstance(norm, _BatchNorm) and _is_linear(norm):
         x = _folded(x, conv, norm)
     else:
         x = conv(x)
         if norm is not None:
             x = norm(x)
-    return F.relu_(x) if relu else x
+    if relu:
+        return F.leaky_relu_(x, slope) if slope else F.relu_(x)
+    return x
 
 
 def _is_linear(norm: _BatchNorm) -> bool:
@@ -57,14 +121,16 @@ def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
     if conv.bias is not None:
         shift = shift.addcmul(conv.bias, scale)
     weight = conv.weight * scale[:, None, None, None]
-    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+    padding = cast("tuple[int, ...]", conv.padding)
+    return conv2d(x, weight, shift, conv.stride, padding, conv.dilation, conv.groups)
 
 
 class ConvNorm(nn.Module):
     """Convolution, optional normalization, optional ReLU.
 
-    Parameters are ``conv.weight``, ``conv.bias`` (only without a norm) and ``bn.*`` or ``gn.*``, as published weights
-    name them. Padding keeps the size at stride 1.
+    Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``) and ``bn.*`` or ``gn.*``, as
+    published weights name them. Padding keeps the size at stride 1, unless it is given. ``slope`` is that of a leaky
+    ReLU below zero.
     """
 
     def __init__(
@@ -74,20 +140,24 @@ class ConvNorm(nn.Module):
         kernel: int,
         *,
         stride: int = 1,
+        padding: int | None = None,
         dilation: int = 1,
         groups: int = 1,
         norm: Norm | None = None,
         relu: bool = True,
+        slope: float = 0.0,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=norm is None
+        padding = dilation * (kernel // 2) if padding is None else padding
+        self.conv = Conv2d(
+            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias or norm is None
         )
         self.norm_name = norm
         if norm is not None:
             self.add_module(norm, build_norm(norm, outputs))
         self.relu = relu
+        self.slope = slope
 
     @property
     def norm(self) -> nn.Module | None:
@@ -96,4 +166,4 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
-        return conv_norm(x, self.conv, self.norm, self.relu)
+        return conv_norm(x, self.conv, self.norm, self.relu, self.slope)

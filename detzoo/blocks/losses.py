@@ -20,16 +20,17 @@ from detzoo.ops.boxes import area, giou, intersection, iou
 class BoxLoss(Config):
     """Which box regression loss."""
 
-    kind: Literal["l1", "smooth_l1", "iou", "giou", "diou", "ciou", "bounded_iou"] = "l1"
+    kind: Literal["l1", "smooth_l1", "balanced_l1", "iou", "giou", "diou", "ciou", "bounded_iou"] = "l1"
     weight: float = Field(default=1.0, ge=0)
-    beta: float = Field(
-        default=1.0, gt=0
-    )  # smooth_l1: where the parabola meets the line; bounded_iou: 0.2 in the paper
+    # smooth_l1, balanced_l1: difference from which the loss is a line; bounded_iou: 0.2 in the paper
+    beta: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=0.5, gt=0)  # balanced_l1: the smaller, the more gradient small differences get
+    gamma: float = Field(default=1.5, gt=0)  # balanced_l1: gradient of the line
 
     @property
     def on_boxes(self) -> bool:
         """Whether it compares decoded boxes rather than offsets."""
-        return self.kind not in ("l1", "smooth_l1")
+        return self.kind not in ("l1", "smooth_l1", "balanced_l1")
 
 
 def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss) -> Tensor:
@@ -53,6 +54,8 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
         loss = (predicted - wanted).abs().sum(-1)
     elif kind == "smooth_l1":
         loss = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=config.beta).sum(-1)
+    elif kind == "balanced_l1":
+        loss = _balanced_l1((predicted - wanted).abs(), config).sum(-1)
     elif kind == "bounded_iou":
         loss = _bounded_iou(predicted, wanted, config.beta)
     elif kind == "iou":
@@ -62,6 +65,19 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
     else:
         loss = 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
     return (loss * weights).sum() * config.weight
+
+
+def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:
+    """Balanced L1 of absolute differences; Libra R-CNN, equations 5 to 7 (arXiv:1904.02701).
+
+    The gradient is ``alpha log(b gap / beta + 1)`` below ``beta`` and ``gamma`` above, b making the two meet. Where
+    ``beta`` is not 1 the published training leaves a step in the loss, and so does this.
+    """
+    b = math.expm1(config.gamma / config.alpha)
+    inside = gap.clamp(max=config.beta)  # log and product stay small where the line is taken
+    curve = config.alpha / b * (b * inside + 1) * (b * inside / config.beta).log1p() - config.alpha * inside
+    line = config.gamma * gap + (config.gamma / b - config.alpha * config.beta)
+    return torch.where(gap < config.beta, curve, line)
 
 
 def _distance_iou(a: Tensor, b: Tensor, aspect: bool, eps: float = 1e-7) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.nms import rank, select
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
+from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
 
 
@@ -37,9 +39,18 @@ class RoISamples(NamedTuple):
     labels: Tensor
 
 
+# the loss of RoIs [N, R, 4] for labels [N, R], of which negatives are no objects: [N, R]
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
 @torch.no_grad()
-def sample_rois(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.Config) -> RoISamples:
-    """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves."""
+def sample_rois(
+    boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.Config, loss: Loss | None = None
+) -> RoISamples:
+    """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves.
+
+    They are drawn at random, or, where a ``loss`` is given, those of largest loss are taken.
+    """
     matches = match(boxes, valid, targets, config.match)
     # every object is a proposal of its own, so that there are positives from the first step on
     slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
@@ -47,10 +58,22 @@ def sample_rois(boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.
     index = torch.cat([slots, matches.slot], 1)
     positive = torch.cat([targets.valid, matches.positive], 1)
     negative = torch.cat([torch.zeros_like(targets.valid), matches.negative], 1)
-    drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives)
+    key = None
+    if loss is not None:
+        hardness = loss(boxes, pick(targets.labels, index), ~positive)
+        key = hardness.argsort(1).argsort(1) / hardness.shape[1]  # place by rising loss
+    drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives, key)
     index = pick(index, drawn) * drawn_positive
     labels = pick(targets.labels, index) * drawn_positive
     return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels)
+
+
+class SoftNMS(BaseConfig):
+    """Suppression that takes score away instead of dropping boxes; see `detzoo.ops.soft_nms.soft_nms`."""
+
+    method: Method = "linear"
+    sigma: float = Field(default=0.5, gt=0)  # gaussian: spread
+    min_score: float = Field(default=1e-3, ge=0, le=1)  # boxes that fall below it are dropped
 
 
 class BoxHead(nn.Module):
@@ -72,22 +95,30 @@ class BoxHead(nn.Module):
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
+        hard_examples: bool = False  # those of largest classification loss, not random ones (OHEM, arXiv:1604.03540)
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
+        soft_nms: SoftNMS | None = None  # None: what overlaps a better box by more than `nms` is dropped
         detections: int = Field(default=100, ge=1)  # per image
         candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
 
-    def __init__(self, config: BoxHead.Config, channels: int, classes: int) -> None:
-        """Build for features of ``channels`` and a number of ``classes`` without background."""
+    def __init__(self, config: BoxHead.Config, channels: int, classes: int, stage: nn.Module | None = None) -> None:
+        """Build for features of ``channels`` and a number of ``classes`` without background.
+
+        A ``stage``, the last one of the backbone, runs on every pooled RoI first; ``channels`` are then what it
+        returns, and its bins are averaged as at the end of a classifier.
+        """
         super().__init__()
         self.config = config
         self.classes = classes
+        self.stage = stage
         width = channels
         self.shared_convs = nn.ModuleList()
         for _ in range(config.convs):
             self.shared_convs.append(ConvNorm(width, config.channels, 3, norm=config.norm))
             width = config.channels
-        width *= config.size**2
+        if stage is None:
+            width *= config.size**2
         self.shared_fcs = nn.ModuleList()
         for _ in range(config.fcs):
             self.shared_fcs.append(nn.Linear(width, config.fc_channels))
@@ -103,19 +134,42 @@ class BoxHead(nn.Module):
 
     def forward(self, atlas: Atlas, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``."""
+        return self.score(self.pool(atlas, boxes), boxes)
+
+    def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
+        """Features of each RoI ``[N * R, C, s, s]``, after the stage if there is one."""
         levels = pyramid_levels(boxes, len(atlas.strides))
         x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        return x if self.stage is None else self.stage(x)
+
+    def score(self, x: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
         for conv in self.shared_convs:
             x = conv(x)
-        x = x.flatten(1)
+        x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
         return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(x).view(*boxes.shape[:2], -1, 4)
 
-    def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
-        """``loss_cls``, ``loss_bbox`` and the accuracy ``acc`` in percent, over all sampled RoIs of the batch."""
+    def sample(self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets) -> RoISamples:
+        """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves."""
+
+        def loss(rois: Tensor, labels: Tensor, background: Tensor) -> Tensor:
+            logits = self(atlas, rois)[0].float()
+            wanted = labels.masked_fill(background, self.classes)
+            return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view_as(labels)
+
+        return sample_rois(boxes, valid, targets, self.config, loss if self.config.hard_examples else None)
+
+    def losses(
+        self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``loss_cls``, ``loss_bbox`` and the accuracy ``acc`` in percent, over all sampled RoIs of the batch.
+
+        ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
+        """
         config = self.config
-        logits, offsets = self(atlas, samples.boxes)
+        logits, offsets = self.score(self.pool(atlas, samples.boxes) if pooled is None else pooled, samples.boxes)
         labels = torch.where(samples.positive, samples.labels, self.classes)
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
@@ -142,7 +196,12 @@ class BoxHead(nn.Module):
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
         refined = clip(decode(pick(boxes, roi), moves, config.stds), images.sizes)
-        order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
+        if config.soft_nms is None:
+            order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
+        else:
+            limits = {"threshold": config.nms, "limit": config.detections}
+            best, used = soft_nms(refined, best, used, labels, **limits, **config.soft_nms.model_dump())
+            order, kept = rank(best, used, config.detections)
         return Detections(
             boxes=pick(refined, order) * kept.unsqueeze(-1),
             scores=best.gather(1, order) * kept,
@@ -163,7 +222,7 @@ class MaskHead(nn.Module):
     class Config(BaseConfig):
         """Settings of `MaskHead`."""
 
-        size: int = Field(default=14, ge=1)  # bins per side of a pooled RoI; masks have twice as many
+        size: int = Field(default=14, ge=1)  # bins per side of a pooled RoI; masks have twice as many as come in
         sampling: int = Field(default=0, ge=0)
         convs: int = Field(default=4, ge=0)
         channels: int = Field(default=256, ge=1)
@@ -189,22 +248,36 @@ class MaskHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Mask logits ``[N, R, 2 size, 2 size]`` of boxes ``[N, R, 4]`` for their classes ``labels [N, R]``."""
+        """Mask logits ``[N, R, m, m]``, m = 2 size, of boxes ``[N, R, 4]`` for their classes ``labels [N, R]``."""
+        return self.draw(self.pool(atlas, boxes), labels)
+
+    def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
+        """Features of each RoI ``[N * R, C, size, size]``."""
         levels = pyramid_levels(boxes, len(atlas.strides))
-        x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        return roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+
+    def draw(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Mask logits ``[N, R, 2 s, 2 s]`` from features ``[N * R, C, s, s]`` for classes ``labels [N, R]``."""
         for conv in self.convs:
             x = conv(x)
-        x = F.relu_(self.upsample(x)).flatten(2)
+        x = F.relu_(self.upsample(x))
+        side = x.shape[-1]
+        x = x.flatten(2)
         # only the row of the class is computed, not all classes of which one is then picked
         row = torch.zeros_like(labels) if self.config.class_agnostic else labels
         weight = self.conv_logits.weight.flatten(1)[row].flatten(0, 1)
         assert self.conv_logits.bias is not None
         bias = self.conv_logits.bias[row].view(-1, 1)
         logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + bias
-        return logits.view(*labels.shape, 2 * self.config.size, 2 * self.config.size)
+        return logits.view(*labels.shape, side, side)
 
-    def losses(self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int) -> dict[str, Tensor]:
+    def losses(
+        self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int, pooled: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """``loss_mask``: mean binary cross-entropy over the pixels of positives, which fill the first slots.
+
+        ``pooled [N * positives, C, s, s]`` are features of the first ``positives`` RoIs of each image to draw from
+        instead of those that `pool` gives.
 
         Raises:
             ValueError: the targets have no masks.
@@ -213,12 +286,12 @@ class MaskHead(nn.Module):
             raise ValueError("the targets have no masks: pass masks to Targets.pack, or set data.masks=true")
         boxes, labels = samples.boxes[:, :positives], samples.labels[:, :positives]
         positive = samples.positive[:, :positives]
-        logits = self(atlas, boxes * positive.unsqueeze(-1), labels)
+        logits = self.draw(self.pool(atlas, boxes * positive.unsqueeze(-1)) if pooled is None else pooled, labels)
         wanted = crop_targets(targets.masks, boxes, samples.slot[:, :positives], logits.shape[-1])
         pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
         loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels
         return {"loss_mask": loss * self.config.weight}
 
-    def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Mask probabilities ``[N, K, m, m]`` inside each of the detected boxes ``[N, K, 4]``."""
-        return self(atlas, boxes, labels).float().sigmoid()
+    def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """Mask probabilities ``[N, K, m, m]`` inside each of the detected boxes ``[N, K, 4]``; ``pooled`` as above."""
+        return self.draw(self.pool(atlas, boxes) if pooled is None else pooled, labels).float().sigmoid()

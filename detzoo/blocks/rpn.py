@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.anchors import Anchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
@@ -47,6 +48,9 @@ class RPN(nn.Module):
         channels: int = Field(default=256, ge=1)
         anchors: Anchors.Config = Anchors.Config()
         match: MatchConfig = MatchConfig(positive=0.7, negative=0.3, low_quality=0.3)
+        border: float | None = (
+            None  # pixels: anchors that reach further out of the image learn nothing; None: all learn
+        )
         samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
         positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
         box_loss: BoxLoss = BoxLoss()
@@ -62,7 +66,7 @@ class RPN(nn.Module):
         super().__init__()
         self.config = config
         self.anchors = Anchors(config.anchors, strides)
-        self.conv = nn.Conv2d(channels[0], config.channels, 3, padding=1)
+        self.conv = Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
         for layer in (self.conv, self.cls, self.reg):
@@ -74,15 +78,23 @@ class RPN(nn.Module):
         hidden = [F.relu_(self.conv(feature)) for feature in features]
         return [self.cls(level) for level in hidden], [self.reg(level) for level in hidden]
 
-    def losses(self, raw: RawRPN, targets: Targets) -> dict[str, Tensor]:
-        """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497."""
+    def losses(self, raw: RawRPN, targets: Targets, sizes: Tensor | None = None) -> dict[str, Tensor]:
+        """``loss_rpn_cls`` and ``loss_rpn_bbox`` of what `forward` gave; equation 1 of arXiv:1506.01497.
+
+        ``sizes [N, 2]``, height and width of the images, are needed where the settings have a ``border``.
+        """
         config = self.config
         logits, offsets = raw
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        matches = match(anchors, None, targets, config.match)
+        usable = None
+        if config.border is not None:
+            assert sizes is not None, "a border needs the images' sizes"
+            limit = sizes.flip(1).unsqueeze(1) + config.border
+            usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
+        matches = match(anchors, usable, targets, config.match)
         index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
-        flat = torch.cat([_by_cell(level, 1) for level in logits], 1).squeeze(-1)
-        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        flat = all_cells(logits, 1).squeeze(-1)
+        moves = pick(all_cells(offsets, 4), index)
         where = anchors[index]
         wanted = pick(targets.boxes, pick(matches.slot, index))
         if config.box_loss.on_boxes:
@@ -104,18 +116,13 @@ class RPN(nn.Module):
         most = config.train_candidates if training else config.candidates
         limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        levels = [_by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        levels = [by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
-        moves = pick(torch.cat([_by_cell(level, 4) for level in offsets], 1), index)
+        moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
         valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
         order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))
         return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(scores, order) * kept, kept)
-
-
-def _by_cell(level: Tensor, width: int) -> Tensor:
-    """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
-    return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
 
 
 def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:

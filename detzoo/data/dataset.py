@@ -15,6 +15,7 @@ from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.images import read_image
 from detzoo.data.problems import DataError, log
+from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import fit_size, resize_to
 from detzoo.detector import Input
@@ -28,7 +29,7 @@ class Sample:
     Attributes:
         pixels: uint8 ``(3, h, w)`` RGB.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
-            (M,), and ``masks`` (M, h, w) if the data is read with masks.
+            (M,), ``masks`` (M, h, w) if the data is read with masks, and ``proposals`` (P, 4) if it is read with them.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
@@ -53,7 +54,10 @@ class Dataset(torch_data.Dataset[Sample]):
         data: the settings it was opened with.
         input: the detector's input settings.
         augment: whether samples vary.
+        proposals: where the boxes come from that samples carry beside the objects, or None.
     """
+
+    proposals: Proposals | None = None
 
     def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
         self.annotations = annotations
@@ -120,7 +124,9 @@ class Dataset(torch_data.Dataset[Sample]):
         (short, long), flip = self._vary(rng)
         picture, path = self._read(image)
         before = picture.shape[0], picture.shape[1]
-        after = fit_size(*before, short, long, self.input.keep_ratio)
+        varied = self.augment and self.data.sizes
+        resized = varied or self.input.resize
+        after = fit_size(*before, short, long, self.input.keep_ratio) if resized else before
         pixels = resize_to(picture, *after)
         return Sample(
             pixels=pixels.flip(2) if flip else pixels,
@@ -154,23 +160,30 @@ class Dataset(torch_data.Dataset[Sample]):
     def _target(self, image: int, before: tuple[int, int], after: tuple[int, int], flip: bool) -> dict[str, Tensor]:
         span = self.annotations.rows(image)
         rows = np.arange(span.start, span.stop)[self.delivered[span]]
-        factors = np.array([after[1] / before[1], after[0] / before[0]] * 2)
-        boxes = self.annotations.boxes[rows] * factors
-        if flip:
-            boxes[:, [0, 2]] = after[1] - boxes[:, [2, 0]]
-        boxes = boxes.clip(0, [after[1], after[0]] * 2).astype(np.float32)
         target = {
-            "boxes": torch.from_numpy(boxes),
+            "boxes": _moved(self.annotations.boxes[rows], before, after, flip),
             "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
             "ignore": torch.from_numpy(self.ignored[rows]),
         }
         if self.data.masks:
             drawn = masks.resized(self.annotations, rows.tolist(), before, after, flip)
             target["masks"] = torch.from_numpy(drawn)
+        if self.proposals is not None:
+            target["proposals"] = _moved(self.proposals.of(image), before, after, flip)
         return target
 
 
-def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True) -> Dataset:
+def _moved(boxes: NDArray[np.float32], before: tuple[int, int], after: tuple[int, int], flip: bool) -> Tensor:
+    """Boxes ``[M, 4]`` of a picture of size ``before`` where they are after resizing to ``after`` and a flip."""
+    moved = boxes * np.array([after[1] / before[1], after[0] / before[0]] * 2)
+    if flip:
+        moved[:, [0, 2]] = after[1] - moved[:, [2, 0]]
+    return torch.from_numpy(moved.clip(0, [after[1], after[0]] * 2).astype(np.float32))
+
+
+def open_dataset(
+    data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True, proposals: bool = False
+) -> Dataset:
     """Read a split's annotations.
 
     Args:
@@ -180,10 +193,14 @@ def open_dataset(data: Data, split: SplitName, input: Input, augment: bool, stri
         augment: flip and vary the size, and leave out tiny objects and images without objects, as the settings say.
             Without it every image and object is delivered as it is.
         strict: as in `detzoo.data.read.read_split`.
+        proposals: deliver proposals too; see `detzoo.data.proposals`.
 
     Raises:
-        ConfigError: the split has no parts, or a class is unknown.
+        ConfigError: the split has no parts or no proposals, or a class is unknown.
         FileNotFoundError: a file or folder is missing.
         DataError: a file is broken, or nothing is left to learn from.
     """
-    return Dataset(read_split(data, split, strict), data, input, augment)
+    dataset = Dataset(read_split(data, split, strict), data, input, augment)
+    if proposals:
+        dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)
+    return dataset

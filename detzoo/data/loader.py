@@ -13,6 +13,8 @@ from torch.utils import data as torch_data
 
 from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.data.resize import canvas_size
+from detzoo.detector import Input
 from detzoo.types import Batch, Targets
 
 Key = tuple[int, int, int, int]  # image, seed, epoch, place in the epoch: all that a sample depends on
@@ -30,7 +32,7 @@ class Loader:
             _Keyed(dataset),
             batch_sampler=self._keys,
             num_workers=workers,
-            collate_fn=_Collate(dataset.input.multiple),
+            collate_fn=_Collate(dataset.input),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=train and workers > 0,
             worker_init_fn=_ignore_interrupt,
@@ -133,14 +135,14 @@ class _Keyed(torch_data.Dataset[Sample]):
 
 
 class _Collate:
-    """Pads samples to one canvas, whose edges are multiples of ``multiple``; plain dicts, which torch can pin."""
+    """Pads samples to one canvas, as the input settings have it; plain dicts, which torch can pin."""
 
-    def __init__(self, multiple: int) -> None:
-        self.multiple = multiple
+    def __init__(self, settings: Input) -> None:
+        self.settings = settings
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
         sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
-        height, width = (int(-(-edge // self.multiple) * self.multiple) for edge in sizes.amax(dim=0).tolist())
+        height, width = canvas_size(sizes, self.settings)
         pixels = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
         targets = []
         for slot, sample in enumerate(samples):

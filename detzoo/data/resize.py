@@ -30,6 +30,16 @@ def fit_size(height: int, width: int, short: int, long: int, keep_ratio: bool = 
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
+def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
+    """Height and width of the smallest canvas that images of ``sizes [N, 2]`` fit on, in pixels.
+
+    Plus ``settings.less``, both are multiples of ``settings.multiple``.
+    """
+    multiple, less = settings.multiple, settings.less
+    height, width = (-(-(edge + less) // multiple) * multiple - less for edge in sizes.amax(0).tolist())
+    return height, width
+
+
 def resize_to(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
     """Bilinear resizing with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level.
 
@@ -64,12 +74,11 @@ def resize(
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}")
-    if isinstance(target, Input):
-        short, long, keep_ratio = target.short, target.long, target.keep_ratio
-    else:
-        short, long = target
-    before = image.shape[0], image.shape[1]
-    height, width = fit_size(*before, short, long, keep_ratio)
+    before = height, width = image.shape[0], image.shape[1]
+    if not isinstance(target, Input):
+        height, width = fit_size(*before, *target, keep_ratio)
+    elif target.resize:
+        height, width = fit_size(*before, target.short, target.long, target.keep_ratio)
     if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither
         image = image.copy()
     return resize_to(image, height, width), (width / before[1], height / before[0])

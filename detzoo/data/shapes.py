@@ -68,7 +68,7 @@ def make_scene(split: str, number: int) -> Scene:
         masks = [*remaining, mask]
         labels.append(label)
         areas.append(float(mask.sum()))
-    hues = (np.array(labels) / len(SHAPES) + rng.normal(0, 0.09, len(labels))) % 1
+    hues = (np.array(labels) / len(SHAPES) + rng.normal(0, 0.065, len(labels))) % 1
     return Scene(height, width, np.array(labels), hues, np.stack(masks))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,21 +27,33 @@ def evaluation_mode(detector: Detector) -> Iterator[None]:
             module.training = True
 
 
-def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor) -> Detections:
+def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals: Tensor | None = None) -> Detections:
     """Detections of one batch on the CPU; the device is waited for once.
 
     Args:
         detector: in any mode, which stays as it is.
         pixels: uint8 RGB ``[N, 3, H, W]``, zero-padded at right and bottom, on any device.
         sizes: int64 ``[N, 2]`` height and width without padding.
+        proposals: float32 ``[N, P, 4]`` xyxy pixels of the network input, for a detector that takes them.
 
     Returns:
         Batched, in pixels of the network input.
+
+    Raises:
+        ValueError: the detector takes proposals and there are none.
     """
     device = detector.device
+    given: dict[str, Any] = {}
+    if detector.takes_proposals:
+        if proposals is None:
+            raise ValueError(
+                f"{type(detector).__name__} looks at given boxes only: call detect(images, proposals=...), "
+                "or evaluate it on data with proposals"
+            )
+        given["proposals"] = proposals.to(device, non_blocking=True)
     with evaluation_mode(detector), torch.inference_mode():
         images = detector.normalize(pixels.to(device, non_blocking=True), sizes.to(device, non_blocking=True))
-        result = detector.detect(images).to("cpu", non_blocking=True)
+        result = detector.detect(images, **given).to("cpu", non_blocking=True)
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
     return result

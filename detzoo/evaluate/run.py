@@ -22,6 +22,7 @@ from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.loader import make_loader
 from detzoo.data.problems import DataError
+from detzoo.data.proposals import write_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.source import as_data
 from detzoo.detector import Detector
@@ -56,6 +57,7 @@ def evaluate(
     device: torch.device | str | None = None,
     out: str | Path | None = None,
     metric: Metric | None = None,
+    proposals: str | Path | None = None,
     progress: bool = True,
     workers: int = 2,
     together: bool = True,
@@ -75,7 +77,10 @@ def evaluate(
         device: where to compute; the detector is moved there. None: where it is.
         out: a ``.json`` file, or a folder to write ``report.json`` into.
         metric: ``coco`` (boxes, masks), ``voc`` (area under the curve), ``voc07`` (11 points) or ``proposals``
-            (recall whatever the class). None: what the data's settings say.
+            (recall whatever the class). None: ``proposals`` for a detector without classes, else what the data's
+            settings say.
+        proposals: a ``.safetensors`` file to write the found boxes to, for a method that is given boxes; see
+            `detzoo.data.proposals`.
         progress: show a progress bar on a terminal.
         workers: processes that load images; 0: this one.
         together: in a distributed run every rank calls and takes a part of the images, and all get the same report.
@@ -89,7 +94,7 @@ def evaluate(
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"metric: {unknown(metric, METRICS, 'metric')}; there are {', '.join(METRICS)}")
     dataset, reread = _open(detector, data, split)
-    chosen: Metric = metric or dataset.data.metric
+    chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if device is not None:
         detector.to(device)
     several = together and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
@@ -108,6 +113,8 @@ def evaluate(
             report = _measure(detector, dataset, masked, order, results, chosen, seconds)
             if out is not None:
                 report.save(out)
+            if proposals is not None:
+                write_proposals(proposals, _by_image(dataset.annotations, order, results))
         except Exception as error:  # the other ranks wait for an answer
             if not several:
                 raise
@@ -131,7 +138,14 @@ def _open(
         light.data = data.data.replace(masks=False)
         return light, None
     settings = as_data(data)
-    opened = open_dataset(settings.replace(masks=False), split, detector.config.input, False, strict=False)
+    opened = open_dataset(
+        settings.replace(masks=False),
+        split,
+        detector.config.input,
+        False,
+        strict=False,
+        proposals=detector.takes_proposals,
+    )
     return opened, settings.replace(masks=True)
 
 
@@ -165,7 +179,7 @@ def _detect(
     with bar, ThreadPoolExecutor(1) as pool:
         task = bar.add_task("Evaluating", total=len(loader))
         for item in loader:
-            found = detect_on_host(detector, item.pixels, item.sizes)
+            found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals)
             sizes, originals = item.sizes.tolist(), item.original_sizes.tolist()
             for index, image in enumerate(item.ids):
                 job = pool.submit(image_result, found[index], label_of, sizes[index], originals[index])
@@ -176,6 +190,16 @@ def _detect(
             bar.advance(task)
         results.update((number, job.result()) for number, job in waiting)
     return results
+
+
+def _by_image(
+    annotations: Annotations, order: NDArray[np.int64], results: Mapping[int, ImageResult]
+) -> dict[int | str, NDArray[np.float32]]:
+    """Boxes and scores ``[K, 5]`` by image id."""
+    return {
+        annotations.image_id(int(order[number])): np.column_stack([result.boxes, result.scores])
+        for number, result in results.items()
+    }
 
 
 def _label_table(detector: Detector, dataset: Dataset, metric: Metric) -> NDArray[np.int64]:

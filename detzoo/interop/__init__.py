@@ -1,1 +1,1 @@
-"""Other toolboxes' weights brought to ours."""
+"""Other toolboxes' models brought to ours."""

@@ -1,7 +1,8 @@
 """Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks, arXiv:1506.01497, 2015.
 
 A region proposal network finds boxes that may hold an object; a second head classifies and refines each of them from
-features pooled inside it. Here on a feature pyramid (arXiv:1612.03144).
+features pooled inside it. By default on a feature pyramid (arXiv:1612.03144); without a neck on C4, whose RoIs go
+through the backbone's last stage (``roi_stage``, as in arXiv:1512.03385), or on a dilated C5.
 
 Departures from the paper: both stages are trained together in one step; RoIAlign replaces RoI max pooling; at most
 ``box_head.candidates`` (RoI, class) pairs per image enter the final suppression (the paper has no bound).
@@ -15,9 +16,11 @@ from typing import Literal
 from torch import Tensor
 
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.roi_heads import BoxHead, sample_rois
+from detzoo.backbones.roi_stage import RoIStage
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.build import AnyNeck, build_neck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Detections, Images, Targets
@@ -31,27 +34,30 @@ class FasterRCNN(Detector):
 
         method: Literal["faster_rcnn"] = "faster_rcnn"
         backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config()
+        neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = RPN.Config()
         box_head: BoxHead.Config = BoxHead.Config()
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+        roi_stage: bool = False  # the backbone ends with stage 3, and stage 4 runs on every RoI
 
     def __init__(self, config: FasterRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.roi_levels = config.roi_levels
         self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.neck = build_neck(config.neck, self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
-        self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
+        stage = RoIStage(config.backbone) if config.roi_stage else None
+        width = stage.channels if stage else self.neck.channels[0]
+        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent."""
         features = self.neck(self.backbone(images.pixels))
         raw = self.rpn(features)
-        losses = self.rpn.losses(raw, targets)
+        losses = self.rpn.losses(raw, targets, images.sizes)
         proposals = self.rpn.propose(raw, images, training=True)
-        samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
         return losses | self.box_head.losses(atlas, samples, targets)
 
     def detect(self, images: Images) -> Detections:
@@ -65,5 +71,6 @@ class FasterRCNN(Detector):
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),
     )

@@ -1,7 +1,8 @@
 """Mask R-CNN, arXiv:1703.06870, 2017.
 
 Faster R-CNN with a third output: a small fully convolutional network draws a mask inside every detected box. RoIAlign
-samples features at exact positions, without which the masks would be off by up to a feature cell.
+samples features at exact positions, without which the masks would be off by up to a feature cell. By default on a
+feature pyramid; on C4 (``roi_stage``) both heads share what the backbone's last stage makes of each RoI (figure 4).
 
 Departures from the paper: both stages are trained together in one step; at most ``box_head.candidates`` (RoI, class)
 pairs per image enter the final suppression (the paper has no bound).
@@ -16,11 +17,13 @@ from typing import Literal
 from torch import Tensor
 
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.roi_heads import BoxHead, MaskHead, sample_rois
+from detzoo.backbones.roi_stage import RoIStage
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.build import AnyNeck, build_neck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.roi_align import build_atlas
+from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Detections, Images, Targets
 
 
@@ -32,20 +35,24 @@ class MaskRCNN(Detector):
 
         method: Literal["mask_rcnn"] = "mask_rcnn"
         backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config()
+        neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = RPN.Config()
         box_head: BoxHead.Config = BoxHead.Config()
         mask_head: MaskHead.Config = MaskHead.Config()
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+        roi_stage: bool = False  # the backbone ends with stage 3, and stage 4 runs on every RoI, for both heads
 
     def __init__(self, config: MaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.roi_levels = config.roi_levels
         self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.neck = build_neck(config.neck, self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
-        self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
-        self.mask_head = MaskHead(config.mask_head, self.neck.channels[0], len(self.classes))
+        stage = RoIStage(config.backbone) if config.roi_stage else None
+        width = stage.channels if stage else self.neck.channels[0]
+        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage)
+        self.mask_head = MaskHead(config.mask_head, width, len(self.classes))
+        self.shares_rois = config.roi_stage
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox, loss_mask``; ``acc`` is RoI accuracy in percent.
@@ -55,13 +62,17 @@ class MaskRCNN(Detector):
         """
         features = self.neck(self.backbone(images.pixels))
         raw = self.rpn(features)
-        losses = self.rpn.losses(raw, targets)
+        losses = self.rpn.losses(raw, targets, images.sizes)
         proposals = self.rpn.propose(raw, images, training=True)
-        samples = sample_rois(proposals.boxes, proposals.valid, targets, self.box_head.config)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        losses |= self.box_head.losses(atlas, samples, targets)
+        samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
+        pooled = self.box_head.pool(atlas, samples.boxes)
+        losses |= self.box_head.losses(atlas, samples, targets, pooled)
         positives = int(self.box_head.config.samples * self.box_head.config.positives)
-        return losses | self.mask_head.losses(atlas, samples, targets, positives)
+        shared = None
+        if self.shares_rois:
+            shared = pooled.unflatten(0, samples.valid.shape)[:, :positives].flatten(0, 1)
+        return losses | self.mask_head.losses(atlas, samples, targets, positives, shared)
 
     def detect(self, images: Images) -> Detections:
         """Detections with mask crops, in pixels of the network input."""
@@ -72,15 +83,21 @@ class MaskRCNN(Detector):
         height, width = images.pixels.shape[-2:]
         return dataclasses.replace(
             found,
-            crops=self.mask_head.crops(atlas, found.boxes, found.labels),
+            crops=self.crops(atlas, found.boxes, found.labels),
             canvas=(height, width),
             mask_threshold=self.mask_head.config.threshold,
         )
+
+    def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Mask probabilities ``[N, K, m, m]`` inside boxes ``[N, K, 4]`` of classes ``labels [N, K]``."""
+        shared = self.box_head.pool(atlas, boxes) if self.shares_rois else None
+        return self.mask_head.crops(atlas, boxes, labels, shared)
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.mask_head\.", "mask_head."),
     )

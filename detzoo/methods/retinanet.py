@@ -18,16 +18,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.dense import best_pairs
+from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.nms import rank, select
+from detzoo.ops.nms import select
 from detzoo.types import Detections, Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
@@ -69,8 +70,8 @@ class RetinaNet(Detector):
         widths = [self.neck.channels[0]] + [head.channels] * head.convs
         self.cls_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
         self.reg_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
-        self.cls = nn.Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
-        self.reg = nn.Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
+        self.cls = Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
+        self.reg = Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
         for part in (self.cls_convs, self.reg_convs, self.cls, self.reg):
             for layer in part.modules():
                 if isinstance(layer, nn.Conv2d):
@@ -87,13 +88,13 @@ class RetinaNet(Detector):
         matches = match(anchors, None, targets, self.head.match)
         labels = torch.where(matches.positive, pick(targets.labels, matches.slot), len(self.classes))
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
-        moves = torch.cat([self._by_anchor(level, 4) for level in offsets], 1)
+        moves = all_cells(offsets, 4)
         wanted = pick(targets.boxes, matches.slot)
         if self.head.box_loss.on_boxes:
             moves = decode(anchors, moves, STDS)
         else:
             wanted = encode(anchors, wanted, STDS)
-        flat = torch.cat([self._by_anchor(level, len(self.classes)) for level in logits], 1)
+        flat = all_cells(logits, len(self.classes))
         seen = matches.positive | matches.negative
         return {
             "loss_cls": focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count,
@@ -104,15 +105,17 @@ class RetinaNet(Detector):
         """Detections in pixels of the network input."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        best, anchor, labels, used = self._candidates(logits)
-        moves = pick(torch.cat([self._by_anchor(level, 4) for level in offsets], 1), anchor)
-        boxes = clip(decode(anchors[anchor], moves, STDS), images.sizes)
-        usable = used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, labels, len(self.classes))
+        best = best_pairs(logits, len(self.classes), self.head.threshold, self.head.candidates)
+        moves = pick(all_cells(offsets, 4), best.where)
+        boxes = clip(decode(anchors[best.where], moves, STDS), images.sizes)
+        usable = best.used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        order, kept = select(
+            boxes, best.scores, usable, self.head.nms, self.head.detections, best.labels, len(self.classes)
+        )
         return Detections(
             boxes=pick(boxes, order) * kept.unsqueeze(-1),
-            scores=best.gather(1, order) * kept,
-            labels=labels.gather(1, order) * kept,
+            scores=best.scores.gather(1, order) * kept,
+            labels=best.labels.gather(1, order) * kept,
             valid=kept,
         )
 
@@ -120,22 +123,6 @@ class RetinaNet(Detector):
         """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""
         logits = [self.cls(self.cls_convs(feature)) for feature in features]
         return logits, [self.reg(self.reg_convs(feature)) for feature in features]
-
-    def _by_anchor(self, level: Tensor, width: int) -> Tensor:
-        """``[N, a * width, H, W]`` to ``[N, H * W * a, width]``, in the order of the anchors."""
-        return level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
-
-    def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The best (anchor, class) pairs of each level: scores, anchors, labels and slots in use, all ``[N, K]``."""
-        found, start = [], 0
-        classes = len(self.classes)
-        for level in logits:  # levels differ in size: one ranking each
-            scores = self._by_anchor(level, classes).flatten(1).float().sigmoid()
-            pair, used = rank(scores, scores > self.head.threshold, self.head.candidates)
-            found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
-            start += scores.shape[1] // classes
-        scores, anchors, labels, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
-        return scores, anchors, labels, used
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),

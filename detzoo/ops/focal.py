@@ -1,4 +1,4 @@
-"""Sigmoid focal loss for dense one-class-per-anchor targets, at the memory of one logit tensor."""
+"""Sigmoid focal losses of anchors and of heat maps, at the memory of one logit tensor."""
 
 from __future__ import annotations
 
@@ -58,3 +58,41 @@ def focal_loss(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0
         A float32 scalar. Twice differentiation is not supported.
     """
     return _Focal.apply(logits.float(), labels, weights.float(), alpha, gamma)  # type: ignore[no-any-return]
+
+
+class _HeatFocal(torch.autograd.Function):
+    """As `_Focal`: one tensor is kept for the backward pass, the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, wanted: Tensor, alpha: float, gamma: float) -> Tensor:
+        # with the sign turned at keypoints both kinds of cell have one formula: w s^alpha softplus(z), s = sigmoid(z)
+        sign = torch.where(wanted == 1, -1.0, 1.0)
+        z = logits * sign
+        weights = torch.where(wanted == 1, 1.0, (1 - wanted).pow(gamma))
+        s, nll = z.sigmoid(), F.softplus(z)
+        weights = weights * s.pow(alpha)
+        total = (weights * nll).sum()
+        ctx.save_for_backward((nll.mul_(1 - s).mul_(alpha).add_(s)).mul_(weights).mul_(sign))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = ctx.saved_tensors
+        return grad * outer[0], None, None, None
+
+
+def heat_focal_loss(logits: Tensor, wanted: Tensor, alpha: float = 2.0, gamma: float = 4.0) -> Tensor:
+    """Sum of the focal loss of heat maps, which forgives cells near a keypoint.
+
+    CornerNet, equation 1 (arXiv:1808.01244).
+
+    Args:
+        logits: any shape, one sigmoid per cell.
+        wanted: of the same shape, in [0, 1]: exactly 1 at a keypoint, falling around it.
+        alpha: focusing exponent.
+        gamma: the weight of other cells is ``(1 - wanted) ** gamma``; the paper's beta.
+
+    Returns:
+        A float32 scalar. Twice differentiation is not supported.
+    """
+    return _HeatFocal.apply(logits.float(), wanted, alpha, gamma)  # type: ignore[no-any-return]

@@ -88,7 +88,7 @@ def _rank_masked(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Ten
 
 @_rank.register_fake
 def _rank_shape(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    index = scores.new_empty((len(scores), limit), dtype=torch.int64)
+    index = scores.new_empty((scores.shape[0], limit), dtype=torch.int64)
     return index, torch.empty_like(index, dtype=torch.bool)
 
 

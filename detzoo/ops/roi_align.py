@@ -1,5 +1,9 @@
 """RoIAlign from a whole feature pyramid in one operator call.
 
+On processors it is an operator of our own, many times faster than torchvision's, forward and backward: RoIAlign is a
+linear map that is the same for all channels, every bin a weighted sum of cells. That is what an embedding bag computes,
+a row of C channels at a time and on all cores. Elsewhere it is torchvision's.
+
 The levels of a pyramid have different sizes, so pooling each RoI from its own level usually loops over levels and
 picks RoIs by index, with shapes that depend on the data. Here the levels are first laid out on one canvas (an atlas),
 each with a border that repeats its edge pixels; a RoI on any level is then a RoI on the canvas.
@@ -9,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align as torchvision_roi_align
+
+_ROIS = 128  # looked at together on a processor: bounds its memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,9 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
         raise ValueError(f"RoIs are pooled from levels whose strides double, got {strides} for {len(levels)} levels")
     # the border reproduces RoIAlign's clamping of samples up to one cell outside a level
     framed = [F.pad(level, (1, 1, 1, 1), mode="replicate") for level in levels]
-    # torchvision's operator needs this layout, and would copy the canvas at every call
-    first, *others = [level.contiguous() for level in framed]
+    # rows of channels for our operator; torchvision's needs planes, and would copy the canvas at every call
+    layout = torch.channels_last if levels[0].device.type == "cpu" else torch.contiguous_format
+    first, *others = [level.contiguous(memory_format=layout) for level in framed]
     if not others:
         return Atlas(first, strides, 0, 0)
     unit = 1 << (len(others) - 1)  # keeps every start whole
@@ -88,8 +96,106 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
     owner = torch.arange(images, device=boxes.device).repeat_interleave(count, output_size=images * count)
     rois = torch.cat([owner.to(placed.dtype).unsqueeze(1), placed.reshape(-1, 4)], 1)
-    canvas = atlas.canvas
-    return torchvision_roi_align(canvas, rois.to(canvas.dtype), size, 1.0, sampling, aligned=True)
+    # coordinates need float32, and so the canvas under autocast
+    canvas = atlas.canvas if atlas.canvas.dtype == torch.float64 else atlas.canvas.float()
+    return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)
+
+
+@torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))
+def _roi_align(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+    return torchvision_roi_align(canvas, rois, size, 1.0, sampling, aligned=True)
+
+
+@_roi_align.register_kernel("cpu")
+def _roi_align_cpu(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+    _, channels, height, width = canvas.shape
+    index, weight, samples = _samples(rois, size, height, width, sampling)
+    cells = canvas.permute(0, 2, 3, 1).reshape(-1, channels)
+    bags = (samples.cumsum(0) - samples).to(index.dtype)
+    rows = F.embedding_bag(index, cells, bags, mode="sum", per_sample_weights=weight)
+    return rows.view(rois.shape[0], size, size, channels).permute(0, 3, 1, 2)
+
+
+@_roi_align.register_fake
+def _roi_align_shape(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+    rows = canvas.new_empty(rois.shape[0], size, size, canvas.shape[1])
+    return rows.permute(0, 3, 1, 2) if canvas.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
+
+
+@torch.library.custom_op("detzoo::roi_align_backward", mutates_args=(), device_types=("cuda", "mps"))
+def _roi_align_backward(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
+    channels, size = grad.shape[1:3]
+    shape = (images, channels, height, width)
+    return torch.ops.torchvision._roi_align_backward(grad, rois, 1.0, size, size, *shape, sampling, True)
+
+
+@_roi_align_backward.register_kernel("cpu")
+def _roi_align_backward_cpu(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
+    channels, size = grad.shape[1:3]
+    index, weight, samples = _samples(rois, size, height, width, sampling)
+    rows = grad.permute(0, 2, 3, 1).reshape(-1, channels)
+    bag = torch.arange(len(rows), dtype=index.dtype).repeat_interleave(samples)
+    cells = torch.ops.aten._embedding_bag_dense_backward(
+        rows, index, bag, samples, index[:0], images * height * width, False, 0, weight, -1
+    )
+    return cells.view(images, height, width, channels).permute(0, 3, 1, 2)
+
+
+@_roi_align_backward.register_fake
+def _roi_align_backward_shape(
+    grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int
+) -> Tensor:
+    cells = grad.new_empty(images, height, width, grad.shape[1]).permute(0, 3, 1, 2)
+    return cells if grad.device.type == "cpu" else cells.contiguous()
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
+    canvas, rois, _, sampling = inputs
+    ctx.save_for_backward(rois)
+    ctx.settings = (canvas.shape[0], canvas.shape[2], canvas.shape[3], sampling)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    (rois,) = ctx.saved_tensors
+    return torch.ops.detzoo.roi_align_backward(grad, rois, *ctx.settings), None, None, None
+
+
+_roi_align.register_autograd(_backward, setup_context=_remember)
+
+
+def _samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells of ``H x W`` planes that each bin of ``rois [R, 5]`` is a sum of: their index among those of all
+    images (int32), their weight, and how many cells each of the R * size * size bins has, bin after bin."""
+    parts = [_some_samples(some, size, height, width, sampling) for some in rois.split(_ROIS) or (rois,)]
+    index, weight, samples = (torch.cat(part) for part in zip(*parts, strict=True))
+    return index, weight, samples
+
+
+def _some_samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
+    rois = rois.nan_to_num(0.0)
+    axes = []
+    for low, limit in ((1, width), (2, height)):
+        step = (rois[:, low + 2] - rois[:, low]) / size
+        # adaptive: as many samples per bin and side as it has cells
+        number = (step.ceil().long() if sampling == 0 else torch.full_like(step, sampling).long()).clamp(0, limit)
+        sample = torch.arange(int(number.max()) if len(number) else 0, dtype=rois.dtype)
+        share = number.clamp(min=1).to(rois.dtype)[:, None, None]
+        start, step = (rois[:, low] - 0.5)[:, None, None], step[:, None, None]
+        at = start + torch.arange(size)[:, None] * step + (sample + 0.5) * step / share  # [R, size, samples]
+        inside = ((sample < number[:, None, None]) & (at >= -1) & (at <= limit)) / share
+        at = at.clamp(0, limit - 1)
+        cell = at.floor()
+        part = (at - cell) * inside
+        cell = cell.int()
+        # the two cells of a sample, one behind the other: [R, size, 2 samples]
+        axes.append((torch.cat([cell, (cell + 1).clamp(max=limit - 1)], 2), torch.cat([inside - part, part], 2)))
+    (columns, across), (rows, down) = axes
+    rows = (rows + rois[:, 0].int()[:, None, None] * height) * width
+    index = rows[:, :, None, :, None] + columns[:, None, :, None, :]
+    weight = down[:, :, None, :, None] * across[:, None, :, None, :]
+    index, weight = index.flatten(3).flatten(0, 2), weight.flatten(3).flatten(0, 2).to(rois.dtype)
+    used = weight != 0
+    return index[used], weight[used], used.sum(1, dtype=index.dtype)
 
 
 def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:

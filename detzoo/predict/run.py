@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from detzoo.data.resize import resize
+from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
 from detzoo.predict.sources import Picture, frames, is_video, load, pictures
@@ -43,7 +43,8 @@ def predict(
     Raises:
         FileNotFoundError: nothing is at the path or matches the pattern.
         ModuleNotFoundError: a video without OpenCV.
-        ValueError: a file is no picture, an array is not uint8 (H, W, 3), or ``batch`` is not positive.
+        ValueError: a file is no picture, an array is not uint8 (H, W, 3), ``batch`` is not positive, or the detector
+            must be given the boxes to look at.
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
@@ -61,7 +62,7 @@ def _stream(
 ) -> Iterator[Detections]:
     """One result per picture, in order."""
     for ready in _prepared(items, detector.config.input, batch, path):
-        pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input.multiple)
+        pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
         found = detect_on_host(detector, pixels, sizes)
         for index, picture in enumerate(ready):
             result = _above(found[index], threshold)
@@ -92,10 +93,10 @@ def _prepared(items: Iterable[Picture], settings: Input, batch: int, path: Path 
             yield [future.result() for future in waiting.popleft()]
 
 
-def _padded(images: list[Tensor], multiple: int) -> tuple[Tensor, Tensor]:
-    """Pixels ``[N, 3, H, W]`` of images ``[3, h, w]`` padded together, H and W multiples of ``multiple``, and sizes."""
+def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
+    """Pixels ``[N, 3, H, W]`` of images ``[3, h, w]`` padded to one canvas, and sizes."""
     sizes = torch.tensor([image.shape[1:] for image in images])
-    height, width = (int(-(-edge // multiple) * multiple) for edge in sizes.amax(0).tolist())
+    height, width = canvas_size(sizes, settings)
     pixels = torch.zeros((len(images), 3, height, width), dtype=torch.uint8)
     for index, image in enumerate(images):
         pixels[index, :, : image.shape[1], : image.shape[2]] = image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from detzoo.blocks.losses import BoxLoss
-from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.roi_heads import BoxHead, SoftNMS
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.recipes.columns import (
     BGR,
@@ -318,5 +318,19 @@ RECIPES = (
         data=COCO,
         schedule=SCHEDULE_1X,
         config="faster_rcnn/faster-rcnn_r50_fpn_ciou_1x_coco.py",
+    ),
+    Recipe(
+        name="faster_rcnn_r50_fpn_ohem_1x_coco",
+        model=FasterRCNN.Config(box_head=BoxHead.Config(hard_examples=True)),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        config="faster_rcnn/faster-rcnn_r50_fpn_ohem_1x_coco.py",
+    ),
+    Recipe(
+        name="faster_rcnn_r50_fpn_soft_nms_1x_coco",
+        model=FasterRCNN.Config(box_head=BoxHead.Config(soft_nms=SoftNMS())),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        config="faster_rcnn/faster-rcnn_r50_fpn_soft-nms_1x_coco.py",
     ),
 )

@@ -15,14 +15,11 @@ from torch import Tensor
 from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
+from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.recipe import Recipe, method_of
 
 FORMAT = "detzoo"
 VERSION = 1
-
-
-class CheckpointError(ValueError):
-    """A weights file that is damaged, of another format, or made by a newer version; the message names the file."""
 
 
 def save(detector: Detector, path: str | Path, weights: Mapping[str, Tensor] | None = None) -> Path:

@@ -8,16 +8,45 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
-Model = Annotated[DETR.Config | FasterRCNN.Config | MaskRCNN.Config | RetinaNet.Config, Field(discriminator="method")]
+Model = Annotated[
+    CornerNet.Config
+    | DETR.Config
+    | FastRCNN.Config
+    | FasterRCNN.Config
+    | FCOS.Config
+    | MaskRCNN.Config
+    | RetinaNet.Config
+    | RPNDetector.Config
+    | SSD.Config
+    | YOLOv3.Config,
+    Field(discriminator="method"),
+]
 
-METHODS: tuple[type[Detector], ...] = (DETR, FasterRCNN, MaskRCNN, RetinaNet)
+METHODS: tuple[type[Detector], ...] = (
+    CornerNet,
+    DETR,
+    FastRCNN,
+    FasterRCNN,
+    FCOS,
+    MaskRCNN,
+    RetinaNet,
+    RPNDetector,
+    SSD,
+    YOLOv3,
+)
 
 
 class Published(Config):
@@ -25,6 +54,7 @@ class Published(Config):
 
     box_ap: float | None = None
     mask_ap: float | None = None
+    ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it
 

@@ -17,6 +17,7 @@ class Split(Config):
     )
     images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
+    proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
 
 
 class Data(Config):
@@ -36,7 +37,8 @@ class Data(Config):
     flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
-    metric: Literal["coco", "voc07", "voc"] = "coco"  # voc07: 11-point AP at IoU 0.5; voc: area under the curve
+    # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
+    metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 
 
 class ParamGroup(Config):
@@ -53,18 +55,19 @@ class Schedule(Config):
     epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=2, ge=1)  # images per device and step
     accumulate: int = Field(default=1, ge=1)  # steps whose gradients are added before one update
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(default=0.02, gt=0)  # at `base_batch` images per update
     base_batch: int = Field(default=16, ge=1)
     scale_lr: bool = True  # lr * (images per update / base_batch)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)  # adam: added to the gradient; adamw: apart from it
     groups: tuple[ParamGroup, ...] = ()
     decay: Literal["step", "cosine", "constant"] = "step"
     milestones: tuple[int, ...] = (8, 11)  # epochs after which a step schedule multiplies by gamma
     gamma: float = Field(default=0.1, gt=0)
     final_lr: float = Field(default=0.0, ge=0, le=1)  # cosine: fraction of lr at the end
-    warmup_steps: int = Field(default=500, ge=0)  # updates over which lr rises linearly
+    warmup: Literal["linear", "constant"] = "linear"  # lr rises from its first value, or stays there
+    warmup_steps: int = Field(default=500, ge=0)  # updates before lr has its full value
     warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
     clip_norm: float | None = Field(default=None, gt=0)  # largest gradient norm
     autocast: Literal["none", "bf16", "fp16"] = "none"

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.darknet import Darknet
+from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
+from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.ssd import SSDNeck
+from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
@@ -32,7 +44,7 @@ BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=25
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
-    epochs=10,
+    epochs=5,
     batch=4,  # more updates for the same time
     optimizer="adamw",
     lr=1e-3,
@@ -40,7 +52,7 @@ FEW_MINUTES = Schedule(
     weight_decay=0.05,
     decay="cosine",
     warmup_steps=50,
-    evaluate_every=2,
+    evaluate_every=3,
 )
 
 RECIPES = (
@@ -78,6 +90,85 @@ RECIPES = (
             backbone=FRESH_R18.replace(out_stages=(2, 3)),
             neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fcos_r18_fpn_shapes",
+        model=FCOS.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            head=FCOS.Head(
+                convs=2,
+                channels=64,
+                in_strides=True,
+                centerness_on_reg=True,
+                ranges=(32.0, 48.0),
+                radius=1.5,
+                box_loss=BoxLoss(kind="giou"),
+                nms=0.6,
+                detections=30,
+            ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="rpn_r18_fpn_shapes",
+        model=RPNDetector.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+        ),
+        data=SHAPES.replace(metric="proposals"),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fast_rcnn_r18_fpn_shapes",
+        model=FastRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            box_head=BOXES,
+            roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="cornernet_hourglass_shapes",
+        model=CornerNet.Config(
+            input=SMALL,
+            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="ssd_vgg11_shapes",
+        model=SSD.Config(
+            input=SMALL,
+            backbone=VGG.Config(depth=11, channels=(16, 32, 64, 128, 128), last_channels=128),
+            neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
+            head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolov3_d18_shapes",
+        model=YOLOv3.Config(
+            input=SMALL,
+            backbone=Darknet.Config(blocks=(1, 1, 2, 2), width=16, out_stages=(2, 3, 4), norm_eval=False),
+            neck=YOLONeck.Config(out_channels=(128, 64, 32)),
+            head=YOLOv3.Head(
+                priors=(((60, 60), (72, 44), (44, 72)), ((40, 40), (48, 30), (30, 48)), ((24, 24), (30, 18), (18, 30))),
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

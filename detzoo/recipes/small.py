@@ -29,8 +29,8 @@ SMALL_RPN = RPN.Config(
     proposals=200,
 )
 SMALL_BOX_HEAD = BoxHead.Config(fc_channels=256, samples=96, candidates=1024)
-LONG = Schedule(
-    epochs=24,
+HALF_AN_HOUR = Schedule(
+    epochs=8,
     batch=4,
     optimizer="adamw",
     lr=5e-4,
@@ -40,6 +40,7 @@ LONG = Schedule(
     decay="cosine",
     warmup_steps=100,
     clip_norm=10.0,
+    evaluate_every=4,
 )
 
 RECIPES = (
@@ -54,7 +55,7 @@ RECIPES = (
             roi_levels=3,
         ),
         data=Data(kind="voc", metric="voc"),
-        schedule=LONG,
+        schedule=HALF_AN_HOUR,
     ),
     Recipe(
         name="mask_rcnn_r18_fpn_gn_small",
@@ -68,6 +69,6 @@ RECIPES = (
             roi_levels=3,
         ),
         data=Data(masks=True),
-        schedule=LONG.replace(epochs=40, evaluate_every=2),
+        schedule=HALF_AN_HOUR.replace(epochs=26),
     ),
 )

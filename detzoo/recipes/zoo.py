@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import os
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from detzoo.config import unknown
 from detzoo.detector import Detector
+from detzoo.pickles.files import read, state_dict
+from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
     cityscapes,
+    cornernet,
     deepfashion,
     detr,
+    fast_rcnn,
     faster_rcnn,
+    fcos,
     group_norm,
     mask_rcnn,
+    no_pyramid,
     pascal_voc,
     retinanet,
+    rpn,
     scratch,
     shapes,
     small,
+    ssd,
+    yolov3,
 )
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
-from detzoo.recipes.files import CheckpointError, rebuild
+from detzoo.recipes.files import rebuild
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
@@ -37,6 +44,13 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
     detr.RECIPES,
+    fcos.RECIPES,
+    rpn.RECIPES,
+    fast_rcnn.RECIPES,
+    no_pyramid.RECIPES,
+    cornernet.RECIPES,
+    ssd.RECIPES,
+    yolov3.RECIPES,
     group_norm.RECIPES,
     scratch.RECIPES,
     cityscapes.RECIPES,
@@ -106,8 +120,9 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
-    detector = method_of(recipe)(recipe.model, _checked(classes))
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=detector.classes))
+    names = _checked(classes)
+    detector = method_of(recipe)(recipe.model, names)
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 
@@ -149,22 +164,10 @@ def _published(recipe: Recipe) -> Detector:
     if recipe.weights is None:
         raise ValueError(f"no weights were published for {recipe.name}; detzoo.build gives it random ones")
     path = fetch(recipe.weights.url, recipe.weights.sha256)
+    content = read(path)
     detector = build(recipe)
     try:
-        detector.load_published(_read_published(path))
+        detector.load_published(state_dict(content))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return detector.eval()
-
-
-def _read_published(path: Path) -> dict[str, Tensor]:
-    """Tensors of a published PyTorch file. Its pickle may build tensors and plain values, nothing else."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"this file cannot be read safely, or is damaged ({reason})") from None
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError("this file holds no state dict")
-    return dict(state)

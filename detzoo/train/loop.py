@@ -22,9 +22,10 @@ from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.run import evaluate
 from detzoo.recipes.files import CheckpointError, read
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import Recipe, method_of
 from detzoo.recipes.settings import Data
 from detzoo.recipes.zoo import build, find, load
+from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
@@ -111,9 +112,12 @@ def train(
     """
     recipe = _settle(recipe, data, overrides)
     with join(device) as ranks, Display(ranks.first, progress) as display:
+        if ranks.device.type == "cpu":
+            keep_freed_memory()
         files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
         contents = read_state(files.state) if resume else None
-        dataset = open_dataset(recipe.data, "train", recipe.model.input, True)
+        given = method_of(recipe).takes_proposals
+        dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
         rows = class_table(dataset)
         display.classes(rows)
         loader = make_loader(
@@ -210,7 +214,7 @@ def _detector(
         return detector
     source = None if isinstance(weights, Mapping) else load(weights)
     tensors = source.state_dict() if source is not None else cast("Mapping[str, Tensor]", weights)
-    for line in load_matching(detector, tensors, classes, source.classes if source is not None else None):
+    for line in load_matching(detector, tensors, detector.classes, source.classes if source is not None else None):
         display.say(line)
     return detector
 
@@ -235,7 +239,8 @@ def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Dete
     if not recipe.data.val:
         display.say("there are no validation images (data.val), so no epoch is known to be best")
         return None
-    dataset = open_dataset(recipe.data, "val", recipe.model.input, False)
+    given = method_of(recipe).takes_proposals
+    dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
 

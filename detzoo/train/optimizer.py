@@ -1,4 +1,4 @@
-"""SGD and AdamW with settings per group of parameters, and a learning rate that follows the batch size."""
+"""SGD, Adam and AdamW with settings per group of parameters, and a learning rate that follows the batch size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from detzoo.recipes.settings import Schedule
 
@@ -80,7 +80,8 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
     ]
     if schedule.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
-    return AdamW(groups, lr=lr), sorted(unused)
+    kind = Adam if schedule.optimizer == "adam" else AdamW
+    return kind(groups, lr=lr, fused=True), sorted(unused)
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:

@@ -17,13 +17,15 @@ def lr_factor(schedule: Schedule, epoch: float, update: int, updates_per_epoch: 
         updates_per_epoch: to place the end of the warm-up, which is counted in updates, on the cosine.
 
     Returns:
-        warm-up times decay. Warm-up rises linearly from ``warmup_start`` to 1 over ``warmup_steps`` updates
-        (arXiv 1706.02677, 2.2). Decay is 1, or ``gamma`` per milestone passed, or a half cosine from 1 at the end of
-        the warm-up to ``final_lr`` at the end of the run (SGDR without restarts, arXiv 1608.03983, equation 5).
+        warm-up times decay. Warm-up rises linearly from ``warmup_start`` to 1 over ``warmup_steps`` updates, or is
+        ``warmup_start`` for all of them (arXiv 1706.02677, 2.2). Decay is 1, or ``gamma`` per milestone passed, or a
+        half cosine from 1 at the end of the warm-up to ``final_lr`` at the end of the run (SGDR without restarts,
+        arXiv 1608.03983, equation 5).
     """
     warmup = 1.0
     if update < schedule.warmup_steps:
-        warmup = schedule.warmup_start + (1 - schedule.warmup_start) * update / schedule.warmup_steps
+        risen = update / schedule.warmup_steps if schedule.warmup == "linear" else 0.0
+        warmup = schedule.warmup_start + (1 - schedule.warmup_start) * risen
     if schedule.decay == "constant":
         return warmup
     if schedule.decay == "step":

@@ -20,8 +20,11 @@ TWO_STAGE = (
     "box_head.positives=0.5",
     "box_head.detections=30",
 )
+PROPOSALS_ONLY = TWO_STAGE[:6]
+GIVEN_PROPOSALS = TWO_STAGE[6:]
 ONE_STAGE: tuple[str, ...] = ()
 NO_DROPOUT = ("encoder.dropout=0", "decoder.dropout=0")
+LOW_SCORES = ("head.threshold=0.001",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,13 @@ class Case:
         return detzoo.build(recipe, classes=[f"class {index}" for index in range(self.classes)])
 
 
+# random embeddings lie far apart
+CORNERS = ("head.distance=100",)
+
 CASES = {
+    "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
+        "cornernet_hourglass104_mstest_10x5_210e_coco", CORNERS, classes=2
+    ),
     "faster-rcnn_r50_fpn_1x_coco": Case("faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person", classes=1),
@@ -50,14 +59,37 @@ CASES = {
     ),
     "faster-rcnn_r101-caffe_fpn_1x_coco": Case("faster_rcnn_r101_caffe_fpn_1x_coco"),
     "faster-rcnn_r101_fpn_1x_coco": Case("faster_rcnn_r101_fpn_1x_coco"),
+    "faster-rcnn_r50-caffe_c4-1x_coco": Case("faster_rcnn_r50_caffe_c4_1x_coco"),
+    "faster-rcnn_r50-caffe-dc5_1x_coco": Case("faster_rcnn_r50_caffe_dc5_1x_coco"),
+    "faster-rcnn_r50_fpn_ohem_1x_coco": Case("faster_rcnn_r50_fpn_ohem_1x_coco"),
+    "faster-rcnn_r50_fpn_soft-nms_1x_coco": Case("faster_rcnn_r50_fpn_soft_nms_1x_coco"),
+    "fast-rcnn_r50_fpn_1x_coco": Case("fast_rcnn_r50_fpn_1x_coco", GIVEN_PROPOSALS),
+    "fast-rcnn_r50-caffe_fpn_1x_coco": Case("fast_rcnn_r50_caffe_fpn_1x_coco", GIVEN_PROPOSALS),
+    "mask-rcnn_r50-caffe-c4_1x_coco": Case("mask_rcnn_r50_caffe_c4_1x_coco"),
     "mask-rcnn_r50-caffe_fpn_1x_coco": Case("mask_rcnn_r50_caffe_fpn_1x_coco"),
     "mask-rcnn_r101-caffe_fpn_1x_coco": Case("mask_rcnn_r101_caffe_fpn_1x_coco"),
     "mask-rcnn_x101-32x4d_fpn_1x_coco": Case("mask_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_x101-32x8d_fpn_1x_coco": Case("mask_rcnn_x101_32x8d_fpn_1x_coco"),
     "mask-rcnn_x101-64x4d_fpn_1x_coco": Case("mask_rcnn_x101_64x4d_fpn_1x_coco"),
+    "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco", PROPOSALS_ONLY),
+    "rpn_r101-caffe_fpn_1x_coco": Case("rpn_r101_caffe_fpn_1x_coco", PROPOSALS_ONLY),
     "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco", ONE_STAGE),
     "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
     "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco", NO_DROPOUT),
+    "fcos_r50-caffe_fpn_gn-head_1x_coco": Case("fcos_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
+    "fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco": Case(
+        "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE
+    ),
+    "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
+    "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case(
+        "fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco", ONE_STAGE
+    ),
+    "ssd300_coco": Case("ssd300_coco", LOW_SCORES),
+    # not in the published tables; the same model for one class
+    "ssd300_8xb32-24e_widerface": Case("ssd300_coco", LOW_SCORES, classes=1),
+    "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco", ONE_STAGE),
 }

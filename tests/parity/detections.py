@@ -10,16 +10,26 @@ from torch import Tensor
 
 from detzoo.blocks.rpn import Proposals, RawRPN
 from detzoo.detector import Detector
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
 from detzoo.ops.boxes import pairwise_iou
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Detections, Images
-from tests.parity.golden import Golden
-from tests.parity.ties import Outcome, detection_candidates, proposal_candidates, violations
+from tests.parity import standin
+from tests.parity.golden import KEPT, Golden
+from tests.parity.ties import Outcome, detection_candidates, group_of, proposal_candidates, violations
 
 Pairs = dict[int, np.ndarray]
+
+
+def detect(model: Detector, images: Images, golden: Golden) -> Detections:
+    """Detections of the recorded images, of the stand-in proposals where a method takes them."""
+    if isinstance(model, FastRCNN):
+        return model.detect(images, proposals=[standin.proposals(i, *size) for i, size in enumerate(golden.sizes)])
+    return model.detect(images)
 
 
 def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
@@ -45,7 +55,7 @@ def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
             if near.all() and abs(float(ours.scores[best] - scores[index])) <= 1e-4:
                 some.append((index, best))
         pairs[image] = np.array(some, dtype=np.int64).reshape(-1, 2)
-        total += max(len(boxes), len(ours))
+        total += max(len(boxes), min(len(ours), KEPT))
     return pairs, total
 
 
@@ -75,6 +85,8 @@ def tied_detections(
     model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections
 ) -> float:
     """The largest `violations` of an image, of the recorded detections and of ours."""
+    if isinstance(model, RPNDetector):
+        return _tied_proposals(model, golden, images, features, found)
     if isinstance(model, RetinaNet):
         proposals, settings = None, model.head
     else:
@@ -85,6 +97,20 @@ def tied_detections(
         one = found[image]
         for outcome in (Outcome(*_recorded(golden, image)), Outcome(one.boxes, one.scores, one.labels)):
             worst = max(worst, violations(outcome, candidates, settings.nms, settings.detections))
+    return worst
+
+
+def _tied_proposals(
+    model: RPNDetector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections
+) -> float:
+    """`tied_detections` where suppression is by level, which neither the recorded boxes nor ours say."""
+    config = model.rpn.config
+    worst = 0.0
+    for image, candidates in enumerate(proposal_candidates(model.rpn, model.rpn(features), images)):
+        one = found[image]
+        for boxes, scores in (_recorded(golden, image)[:2], (one.boxes, one.scores)):
+            outcome = Outcome(boxes, scores, group_of(boxes, scores, candidates))
+            worst = max(worst, violations(outcome, candidates, config.nms, config.proposals))
     return worst
 
 
@@ -118,7 +144,7 @@ def _masks_of_recorded(model: Detector, golden: Golden, features: Sequence[Tenso
     levels = [level[image : image + 1] for level in features[: model.roi_levels]]
     atlas = build_atlas(levels, model.neck.strides[: model.roi_levels])
     boxes, scores, labels = (part[None] for part in _recorded(golden, image))
-    crops = model.mask_head.crops(atlas, boxes, labels)
+    crops = model.crops(atlas, boxes, labels)
     valid = torch.ones_like(labels, dtype=torch.bool)
     return Detections(boxes, scores, labels, valid, crops=crops, canvas=golden.canvas)[0].masks
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 THIN = 384  # entries that are kept of a recorded tensor
+KEPT = 100  # best detections that are kept of a recorded image
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,15 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.interop.renaming import rename
-from detzoo.methods.detr import DETR
 from detzoo.types import Images
 from tests.parity import standin
-from tests.parity.detections import close_pairs, mask_differences, take_recorded_proposals, tied_detections
+from tests.parity.detections import (
+    close_pairs,
+    detect,
+    mask_differences,
+    take_recorded_proposals,
+    tied_detections,
+)
 from tests.parity.golden import Golden, thin
 from tests.parity.matching import take_recorded_matching
 from tests.parity.raw import raw_outputs
@@ -85,14 +90,13 @@ def _evaluation(model: Detector, golden: Golden, images: Images) -> Iterator[Run
     if "proposals.0" in golden.arrays:
         yield Rung("proposals", take_recorded_proposals(model, golden, images, features))
     yield _arrays("raw", golden, raw_outputs(model, images, features, golden))
-    found = model.detect(images)
-    if golden.ties and not isinstance(model, DETR):  # a set without suppression is the same in any order
-        yield Rung("detections", tied_detections(model, golden, images, features, found), "ties")
-        pairs = {}
-    else:
-        pairs, total = close_pairs(golden, found)
-        agreeing = sum(len(some) for some in pairs.values())
-        yield Rung("detections", 1 - agreeing / max(total, 1), f"{total - agreeing} of {total}")
+    found = detect(model, images, golden)
+    pairs, total = close_pairs(golden, found)
+    agreeing = sum(len(some) for some in pairs.values())
+    rung = Rung("detections", 1 - agreeing / max(total, 1), f"{total - agreeing} of {total}")
+    if golden.ties and not rung.passed:
+        rung, pairs = Rung("detections", tied_detections(model, golden, images, features, found), "ties"), {}
+    yield rung
     if golden.masks:
         yield _worst("masks", mask_differences(model, golden, images, features, found, pairs))
 

@@ -10,14 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from detzoo.blocks.rpn import Proposals
+from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
+from tests.parity import standin
 from tests.parity.golden import Golden, thin, thin_index
+from tests.parity.raw_cornernet import corner_outputs
 from tests.parity.raw_detr import detr_outputs
+from tests.parity.raw_fcos import raw_fcos
 from tests.parity.ties import TIE
 
 MASKED = 100  # first proposals of the batch whose masks are recorded
@@ -29,14 +38,29 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
     Raises:
         TypeError: nothing is known of this method's outputs.
     """
-    if isinstance(model, RetinaNet):
-        parts = model.heads(features)
+    if isinstance(model, (RetinaNet, RPNDetector, SSD)):
+        parts = model.rpn(features) if isinstance(model, RPNDetector) else model.heads(features)
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
     if isinstance(model, DETR):
         return detr_outputs(model, images, features)
+    if isinstance(model, FCOS):
+        return raw_fcos(model, features)
+    if isinstance(model, FastRCNN):
+        return _of_given(model, features, golden)
+    if isinstance(model, CornerNet):
+        return corner_outputs(model, features)
+    if isinstance(model, YOLOv3):
+        return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")
+
+
+def _of_given(model: FastRCNN, features: Sequence[Tensor], golden: Golden) -> dict[str, np.ndarray]:
+    """Outputs for the stand-in proposals of all images, one after the other."""
+    boxes = torch.stack([standin.proposals(index, *size) for index, size in enumerate(golden.sizes)])
+    atlas = build_atlas(list(features[: model.roi_levels]), model.neck.strides[: model.roi_levels])
+    return {f"raw.0.{i}": thin(part.flatten(2)) for i, part in enumerate(model.box_head(atlas, boxes))}
 
 
 def _two_stage(
@@ -80,6 +104,6 @@ def _mask_logits(model: MaskRCNN, atlas: Atlas, boxes: Tensor) -> Tensor:
     head = model.mask_head
     hidden: list[Any] = []
     handle = head.upsample.register_forward_hook(lambda _, __, output: hidden.append(output))
-    head(atlas, boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64))
+    model.crops(atlas, boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64))
     handle.remove()
     return head.conv_logits(hidden[0])

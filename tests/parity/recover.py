@@ -47,15 +47,16 @@ def recovered_proposals(model: FasterRCNN | MaskRCNN, golden: Golden) -> list[np
 
 
 def _exact_features(model: FasterRCNN | MaskRCNN, golden: Golden, images: Images) -> list[Tensor]:
-    """The pyramid as it was recorded: rows first, normalization after convolution, one thread or two."""
+    """What heads look at, as it was recorded: rows first, normalization after convolution, one thread or two."""
     model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue] (torch's stubs lack this overload)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.track_running_stats = False  # keeps it from being folded; in evaluation it computes the same
+    recorded = "neck" if golden.levels("neck") else "backbone"
     for threads in (1, 2):
         torch.set_num_threads(threads)
         features = model.neck(model.backbone(images.pixels))
-        if all(np.array_equal(thin(level), golden.arrays[f"neck.{i}"]) for i, level in enumerate(features)):
+        if all(np.array_equal(thin(level), golden.arrays[f"{recorded}.{i}"]) for i, level in enumerate(features)):
             return features
     raise RuntimeError("the recorded features do not come out bit for bit here; import on a machine with AVX-512")
 

@@ -84,8 +84,17 @@ def images(canvas: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Images:
 
 
 def targets(canvas: tuple[int, int], sizes: Sequence[tuple[int, int]], classes: int, masks: bool) -> Targets:
-    """Five objects in the first image, three in each other; masks are the ellipses inside the boxes."""
+    """Five objects in the first image, three in each other, `proposals`, and masks: the ellipses inside the boxes."""
     return Targets.pack(list(_objects(canvas, sizes, classes, masks)))
+
+
+def proposals(index: int, height: int, width: int) -> Tensor:
+    """Sixty boxes ``[60, 4]`` of image ``index``, for methods that are given theirs."""
+    u = uniform(f"image{index}/proposals", (60, 4))
+    x, y = u[:, 0] * width, u[:, 1] * height
+    half_width, half_height = (0.05 + 0.6 * u[:, 2]) * width / 2, (0.05 + 0.6 * u[:, 3]) * height / 2
+    boxes = np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1)
+    return torch.from_numpy(boxes.clip(0, [width, height, width, height]).astype(np.float32))
 
 
 def _objects(
@@ -100,6 +109,7 @@ def _objects(
         item = {
             "boxes": torch.from_numpy(boxes),
             "labels": torch.from_numpy(np.floor(u[:, 4] * classes).astype(np.int64)),
+            "proposals": proposals(index, height, width),
         }
         if masks:
             item["masks"] = torch.from_numpy(np.stack([_ellipse(box, canvas) for box in boxes]))

@@ -95,6 +95,13 @@ def proposal_candidates(rpn: RPN, raw: RawRPN, images: Images) -> list[Candidate
     ]
 
 
+def group_of(boxes: Tensor, scores: Tensor, candidates: Candidates) -> Tensor:
+    """The group ``[K]`` of the nearest candidate of about the same score, for boxes ``[K, 4]``."""
+    apart = (boxes[:, None] - candidates.boxes).abs().amax(-1)
+    other = (scores[:, None] - candidates.scores).abs() > 1e-4
+    return candidates.groups[apart.masked_fill(other, torch.inf).argmin(1)]
+
+
 def detection_candidates(
     model: Detector, images: Images, features: list[Tensor], proposals: Proposals | None
 ) -> list[Candidates]:

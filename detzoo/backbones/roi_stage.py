@@ -1,0 +1,52 @@
+"""The last stage of a ResNet as the head of a two-stage detector: it runs on every pooled RoI.
+
+Deep Residual Learning, arXiv:1512.03385, appendix A; the "C4" models of Mask R-CNN, arXiv:1703.06870, figure 4 left.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from detzoo.backbones.resnet import ResNet, build_stage, initialize
+
+
+class RoIStage(nn.Module):
+    """Stage 4 of a ResNet whose backbone ends with stage 3, in the backbone's style and with its normalization.
+
+    Attributes:
+        channels: of what it returns.
+    """
+
+    STRIDE = 2
+
+    def __init__(self, backbone: ResNet.Config) -> None:
+        """Build to go behind ``backbone``.
+
+        Raises:
+            ValueError: the backbone has its stage 4 already.
+        """
+        super().__init__()
+        if len(backbone.strides) != 3:
+            raise ValueError(
+                f"the RoI stage is the backbone's fourth: its strides need three entries, got {backbone.strides}"
+            )
+        whole = backbone.replace(strides=(*backbone.strides, self.STRIDE), dilations=(*backbone.dilations, 1))
+        self.norm_eval = backbone.norm_eval
+        expansion = 1 if backbone.depth < 50 else 4
+        self.layer4 = build_stage(whole, 4, 256 * expansion)
+        self.channels = 512 * expansion
+        initialize(self, backbone.zero_init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pooled RoIs ``[R, C, s, s]`` to ``[R, channels, ceil(s / 2), ceil(s / 2)]``."""
+        return self.layer4(x)
+
+    def train(self, mode: bool = True) -> RoIStage:
+        """Switch training mode; with ``norm_eval`` all batch normalization stays in evaluation, as in the backbone."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self

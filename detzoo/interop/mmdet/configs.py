@@ -1,0 +1,199 @@
+"""Config files with what they inherit from, merged into one dict of plain values."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detzoo.config import ConfigError
+from detzoo.interop.mmdet.literals import BASE, MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, evaluate, parse
+
+DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing it
+MOST_FILES = 50  # that one config reads
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The settings in a config file (``.py`` or ``.json``), merged with those of the files that it names as bases.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: it is not a config, does what is not evaluated, or is too large; the message names file and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no config file at {path}")
+    return _Reader().read(path, ())
+
+
+def read_text(text: str, name: str) -> dict[str, Any]:
+    """The settings in a merged config, as a checkpoint carries it.
+
+    Args:
+        text: Python as MMDetection writes it.
+        name: what errors call it.
+
+    Raises:
+        ConfigError: as `read_file`, or it inherits from a file.
+    """
+    reader = _Reader()
+    tree = parse(text, name)
+    if _bases(tree, name):
+        raise ConfigError(f"{name}: inherits from files that are not at hand; pass the path of the config file")
+    return reader.plain(evaluate(tree, name, {}, reader.budget), name)
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a config that was given as a dict; config objects of MMDetection are dicts too.
+
+    Raises:
+        ConfigError: it holds something that is no plain value, is nested too deeply, or is too large.
+    """
+    return _Reader().plain(values, "the config")
+
+
+class _Reader:
+    """Reads one config; what all its files cost together is bounded."""
+
+    def __init__(self) -> None:
+        self.budget = Budget()
+        self.files = 0
+
+    def read(self, path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+        """The settings of a file; ``children`` are the files that led here."""
+        here = path.resolve()
+        if here in children:
+            raise ConfigError(f"{path}: inherits from itself ({' <- '.join(one.name for one in (here, *children))})")
+        self.files += 1
+        if self.files > MOST_FILES:
+            raise ConfigError(f"{path}: a config reads at most {MOST_FILES} files")
+        text, name = _content(path), str(path)
+        if path.suffix == ".json":
+            values = _json(text, name)
+            bases = _names(values.pop(BASE, ()), name, 1)
+            inherited = self._inherited(path, bases, (here, *children))
+        else:
+            tree = parse(text, name)
+            inherited = self._inherited(path, _bases(tree, name), (here, *children))
+            values = evaluate(tree, name, inherited, self.budget)
+        return merged(self.plain(inherited, name), self.plain(values, name), name)
+
+    def _inherited(self, path: Path, bases: tuple[str, ...], children: tuple[Path, ...]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for base in bases:
+            where = path.parent / base
+            if "::" in base or "://" in base:
+                raise ConfigError(
+                    f"{path}: inherits from {base[:80]!r}, which is no file here; copy it beside this one"
+                )
+            if where.suffix not in (".py", ".json") or not where.is_file():
+                raise ConfigError(f"{path}: inherits from {base[:200]!r}, but there is no such .py or .json file")
+            more = self.read(where, children)
+            both = sorted(result.keys() & more.keys())
+            if both:
+                raise ConfigError(f"{path}: {', '.join(both[:5])} comes from more than one of its bases")
+            result.update(more)
+        return result
+
+    def plain(self, value: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """A copy in which no dict or list is shared."""
+        return self._plain(value, name, ())
+
+    def _plain(self, value: Any, name: str, place: tuple[str, ...]) -> Any:
+        if len(place) > MOST_DEPTH:
+            raise ConfigError(f"{name}: values are nested more than {MOST_DEPTH} deep")
+        if not self.budget.spend():
+            raise ConfigError(f"{name}: more than {MOST_STEPS} values")
+        if isinstance(value, Mapping):
+            made = {}
+            for key, inner in value.items():
+                if not isinstance(key, str | int):
+                    raise ConfigError(f"{name}: {'.'.join(place) or 'it'} has a key that is no text")
+                made[key] = self._plain(inner, name, (*place, str(key)))
+            return made
+        if isinstance(value, list | tuple):
+            items = [self._plain(inner, name, (*place, str(index))) for index, inner in enumerate(value)]
+            return items if isinstance(value, list) else tuple(items)
+        if value is None or isinstance(value, str | bool | int | float):
+            return value
+        raise ConfigError(f"{name}: {'.'.join(place)} is a {type(value).__name__}, which no config file can hold")
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any], name: str, place: str = "") -> dict[str, Any]:
+    """``base`` with ``changes``: dicts are merged key by key, all else is replaced.
+
+    Raises:
+        ConfigError: a dict would change something that is none, without ``_delete_=True``.
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        if key == DELETE:
+            continue
+        where = f"{place}.{key}" if place else str(key)
+        if not isinstance(value, dict):
+            result[key] = _without_marks(value)
+        elif key not in base or value.get(DELETE):
+            result[key] = merged({}, value, name, where)
+        elif isinstance(base[key], dict):
+            result[key] = merged(base[key], value, name, where)
+        else:
+            raise ConfigError(
+                f"{name}: {where} is a dict, but the inherited value is a {type(base[key]).__name__}; "
+                f"{DELETE}=True in the dict replaces it"
+            )
+    return result
+
+
+def _without_marks(value: Any) -> Any:
+    """``_delete_`` taken out of dicts in lists: there is nothing inherited to delete."""
+    if isinstance(value, dict):
+        return {key: _without_marks(inner) for key, inner in value.items() if key != DELETE}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_marks, value))
+    return value
+
+
+def _content(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ConfigError(f"{path} has {size} bytes; a config has at most {MOST_BYTES}")
+    if path.suffix in (".yml", ".yaml"):
+        raise ConfigError(f"{path}: YAML is not read; save the config as .py or .json with mmengine (Config.dump)")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: this is not a text in UTF-8") from None
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not valid JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name}: a config is a dict")
+    return values
+
+
+def _bases(tree: ast.Module, name: str) -> tuple[str, ...]:
+    """What a file inherits from: the value of ``_base_``, which is a literal."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == BASE:
+                try:
+                    return _names(ast.literal_eval(value), name, node.lineno)
+                except (ValueError, TypeError, RecursionError, MemoryError):
+                    raise ConfigError(f"{name}:{node.lineno}: {BASE} is a path or a list of paths") from None
+    return ()
+
+
+def _names(value: Any, name: str, line: int) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
+        raise ConfigError(f"{name}:{line}: {BASE} is a path or a list of paths")
+    return tuple(names)
+
+
+__all__ = ["checked", "merged", "read_file", "read_text"]

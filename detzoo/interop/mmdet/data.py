@@ -1,0 +1,149 @@
+"""The data that a model was trained on. Only training and evaluation use it: what has no counterpart becomes a note."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet.section import Section
+from detzoo.recipes.settings import Data, Split
+
+# data sets in COCO's format
+_COCO = ("CocoDataset", "CityscapesDataset", "DeepFashionDataset", "LVISDataset", "LVISV05Dataset", "LVISV1Dataset")
+_VOC = ("VOCDataset", "XMLDataset", "WIDERFaceDataset")
+_PASSIVE = ("LoadImageFromFile", "PackDetInputs", "DefaultFormatBundle", "Collect", "Normalize", "Pad")
+
+
+def read_data(config: Section, input: Input) -> Data:
+    """Annotations, folders and variation of the training data; ``input`` is the size of the tests.
+
+    Raises:
+        ConfigError: a setting is malformed.
+    """
+    settings: dict[str, Any] = {"root": "."}
+    if isinstance(config.take("train_dataloader"), dict):
+        loader = config.section("train_dataloader", training=True)
+        settings["workers"] = loader.whole("num_workers", 2)
+        settings["group_by_aspect"] = loader.has("batch_sampler")
+        train = list(_leaves(loader, "dataset", settings))
+        val = list(_other(config, ("val_dataloader", "test_dataloader"), "dataset"))
+    elif isinstance(config.take("data"), dict):
+        loader = config.section("data", training=True)
+        settings["workers"] = loader.whole("workers_per_gpu", 2)
+        train = list(_leaves(loader, "train", settings))
+        val = list(_leaves(loader, "val" if loader.has("val") else "test", {}))
+    else:
+        return Data()
+    if not train:
+        return Data()
+    settings |= _described(config, train[0])
+    settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
+    settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
+    settings |= _variation(train[0] if train[0].has("pipeline") else loader, input)
+    return Data.model_validate(settings)
+
+
+def _other(config: Section, owners: tuple[str, ...], name: str) -> Iterator[Section]:
+    for owner in owners:
+        if isinstance(config.take(owner), dict):
+            yield from _leaves(config.section(owner, training=True), name, {})
+            return
+
+
+def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8) -> Iterator[Section]:
+    """The data sets inside of wrappers; how often they are repeated goes into ``settings``."""
+    if not owner.has(name) or depth == 0:
+        return
+    for dataset in owner.sections(name):
+        kind = dataset.kind
+        if kind == "RepeatDataset":
+            settings["repeat"] = settings.get("repeat", 1) * dataset.whole("times")
+        elif kind not in (*_COCO, *_VOC, "ConcatDataset"):
+            dataset.differs("type", "has no counterpart")
+        inner = "datasets" if dataset.has("datasets") else "dataset"
+        if dataset.has(inner):
+            yield from _leaves(dataset, inner, settings, depth - 1)
+        else:
+            yield dataset
+
+
+def _described(config: Section, leaf: Section) -> dict[str, Any]:
+    """Format, folder, metric and what is left out."""
+    voc = leaf.kind in _VOC
+    settings: dict[str, Any] = {"kind": "voc" if voc else "coco", "metric": "voc07" if voc else "coco"}
+    root = leaf.take("data_root", config.take("data_root"))
+    if isinstance(root, str) and root:
+        settings["root"] = str(PurePosixPath(root))
+    old = not leaf.has("data_prefix") and not leaf.has("filter_cfg")
+    with leaf.section("filter_cfg", {}) as given:
+        settings["keep_empty"] = not given.flag("filter_empty_gt", False)
+        settings["min_box"] = given.number("bbox_min_size", 1.0)
+        given.ignore("min_size")  # leaves out pictures smaller than 32 pixels, of which the data sets have none
+    if old:
+        settings["keep_empty"] = not leaf.flag("filter_empty_gt", True)
+    return settings
+
+
+def _splits(leaf: Section, root: str) -> Iterator[Split]:
+    """Annotation file and image folder, below the root where they are."""
+    files, folders = leaf.take("ann_file", ""), leaf.take("img_prefix", "")
+    prefix = leaf.take("data_prefix", {})
+    if isinstance(prefix, dict) and prefix:
+        folders = next((prefix[name] for name in ("img", "sub_data_root", "img_path") if name in prefix), "")
+    files = files if isinstance(files, list | tuple) else [files]
+    folders = folders if isinstance(folders, list | tuple) else [folders] * len(files)
+    for file, folder in zip(files, folders, strict=False):
+        if isinstance(file, str) and isinstance(folder, str):
+            yield Split(annotations=_below(root, file), images=_below(root, folder))
+
+
+def _below(root: str, path: str) -> str:
+    """A path without the root that it begins with, and without a slash at the end."""
+    if not path:
+        return ""
+    found = PurePosixPath(path)
+    return str(found.relative_to(root) if found.is_relative_to(root) and root != "." else found)
+
+
+def _variation(owner: Section, input: Input) -> dict[str, Any]:
+    """What the training pipeline varies: sizes and flips; and whether it reads masks."""
+    settings: dict[str, Any] = {"flip": 0.0}
+    for step in owner.sections("pipeline"):
+        kind = step.kind
+        if kind == "LoadAnnotations":
+            settings["masks"] = step.flag("with_mask", False)
+        elif kind == "RandomFlip":
+            settings["flip"] = step.number("prob" if step.has("prob") else "flip_ratio", 0.5)
+        elif kind in ("Resize", "RandomChoiceResize", "RandomResize"):
+            settings |= _sizes(step, kind)
+        elif kind not in _PASSIVE:
+            step.differs("type", "has no counterpart")
+    same = (input.short, input.long)
+    if settings.get("sizes") == (same,):
+        settings["sizes"] = ()
+    return settings
+
+
+def _sizes(step: Section, kind: str) -> dict[str, Any]:
+    """Sizes as (short, long); without a kept ratio as (height, width)."""
+    old = step.has("img_scale")
+    name = "img_scale" if old else "scales" if step.has("scales") else "scale"
+    given = step.take(name, ())
+    if not isinstance(given, list | tuple) or not given:
+        step.differs(name, "is no size")
+        return {}
+    several = isinstance(given[0], list | tuple)
+    step.values = {**step.values, **{f"{name}.{index}": one for index, one in enumerate(given if several else [given])}}
+    sizes = [step.wholes(f"{name}.{index}", count=2) for index in range(len(given) if several else 1)]
+    keep = step.flag("keep_ratio", old or kind != "Resize")
+    ordered = tuple((min(one), max(one)) if keep else (one[1], one[0]) for one in sizes)
+    if step.has("ratio_range"):
+        step.differs("ratio_range", "has no counterpart")
+        return {}
+    by_range = kind == "RandomResize" or (kind == "Resize" and step.word("multiscale_mode", "range") == "range")
+    return {"sizes": ordered, "size_mode": "range" if by_range and len(ordered) == 2 else "choice"}
+
+
+__all__ = ["read_data"]

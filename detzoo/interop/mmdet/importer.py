@@ -1,0 +1,235 @@
+"""An MMDetection model becomes a detector of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from detzoo.config import Config, ConfigError, unknown
+from detzoo.detector import Detector, Input
+from detzoo.interop.mmdet import one_stage, two_stage
+from detzoo.interop.mmdet.classes import class_names
+from detzoo.interop.mmdet.configs import checked, read_file, read_text
+from detzoo.interop.mmdet.data import read_data
+from detzoo.interop.mmdet.inputs import read_input
+from detzoo.interop.mmdet.schedule import read_schedule
+from detzoo.interop.mmdet.section import Section
+from detzoo.pickles.files import read, state_dict
+from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.recipe import Model, Recipe, method_of
+from detzoo.recipes.settings import Data, Schedule
+from detzoo.recipes.zoo import build
+
+# reads a model's settings, given its input; gives ours and the number of classes
+Reader = Callable[[Section, Input], tuple[Model, int]]
+
+METHODS: dict[str, Reader] = {
+    "FasterRCNN": two_stage.faster_rcnn,
+    "MaskRCNN": two_stage.mask_rcnn,
+    "RetinaNet": one_stage.retinanet,
+}
+
+MOST_PARAMETERS = 4_000_000_000  # of a model that is built here
+_WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
+_CONFIGS = (".py", ".json")
+
+
+class Differs(UserWarning):
+    """Settings that only training uses and that have no counterpart here; detections are not concerned."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was read of a model: its recipe, and what of training could not be taken over."""
+
+    recipe: Recipe
+    notes: tuple[str, ...]
+
+
+def from_mmdet(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Detector:
+    """A detector of ours from an MMDetection 2.x or 3.x model. Nothing in the files is executed.
+
+    Args:
+        config: path of a ``.py`` or ``.json`` config, the config as a dict, or path of a ``.pth`` that carries one.
+        weights: path of a ``.pth``, or a state dict; they have to fit exactly. None: those of ``config``, where that is
+            a ``.pth``; else random ones.
+        classes: names in the order of the labels; default: those in the checkpoint, or else in the config.
+
+    Returns:
+        The detector, on the CPU; in evaluation mode if it has weights, else in training mode. It saves, trains,
+        evaluates and predicts like any other; its ``recipe`` has all that was read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: the config is none, cannot be read without running it, or a setting that changes results has no
+            counterpart; the message names it.
+        CheckpointError: the weights cannot be read safely, are damaged, or do not fit.
+
+    Warns:
+        Differs: settings that only training uses have no counterpart.
+    """
+    meta: Any = None
+    state: Mapping[str, Tensor] | None = None
+    where = "the given weights"
+    carried = isinstance(config, str | os.PathLike) and Path(config).suffix in _WEIGHTS
+    if weights is None and carried:
+        weights = config
+    if isinstance(weights, str | os.PathLike):
+        where, content = str(weights), read(Path(weights))
+        meta = content.get("meta") if isinstance(content, Mapping) else None
+        state = _checked_state(content, where)
+    elif weights is not None:
+        state = state_dict(weights)
+    imported = read_config(config, meta=meta, classes=classes)
+    detector = build(imported.recipe)
+    if state is not None:
+        _refuse_version_1(meta, where)
+        try:
+            detector.load_published(state)
+        except ValueError as error:
+            raise CheckpointError(f"{where}: {error}") from None
+        detector.eval()
+    if imported.notes:
+        text = "; ".join(imported.notes)
+        warnings.warn(f"training would differ from MMDetection's: {text}", Differs, stacklevel=2)
+    return detector
+
+
+def read_config(
+    config: str | os.PathLike[str] | Mapping[str, Any], *, meta: Any = None, classes: Sequence[str] | None = None
+) -> Imported:
+    """The recipe of an MMDetection config, without building the model.
+
+    Args:
+        config: as of `from_mmdet`.
+        meta: what the checkpoint says of itself, where class names may be.
+        classes: names in the order of the labels.
+
+    Raises:
+        ConfigError: as of `from_mmdet`.
+    """
+    name, stem, values, own_meta = _values(config)
+    try:
+        return _imported(stem, values, own_meta if meta is None else meta, classes)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _values(config: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, str, dict[str, Any], Any]:
+    """What errors call a config, a name for the recipe, its settings, and the ``meta`` of a checkpoint."""
+    if isinstance(config, Mapping):
+        return "the config", "imported", checked(config), None
+    path = Path(config)
+    if path.suffix in _WEIGHTS:
+        content = read(path)
+        meta = content.get("meta") if isinstance(content, Mapping) else None
+        text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), None) if meta else None
+        if text is None:
+            raise ConfigError(f"{path} does not carry its config; pass the config file, and this file as weights")
+        return str(path), path.stem, read_text(text, f"{path}, config"), meta
+    if path.suffix not in _CONFIGS and path.is_file():
+        raise ConfigError(f"{path} is neither a config ({', '.join(_CONFIGS)}) nor weights ({', '.join(_WEIGHTS)})")
+    return str(path), path.stem, read_file(path), None
+
+
+def _imported(stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None) -> Imported:
+    notes: list[str] = []
+    config = Section(values, "", notes)
+    model = _model(config)
+    if model.kind not in METHODS:
+        raise ConfigError(f"model.type: {unknown(model.kind, METHODS, 'method that can be imported')}")
+    try:
+        settings, count = METHODS[model.kind](model, read_input(config, model))
+        names = class_names(config, count, meta, classes)
+        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem)[:120] or "imported", model=settings)
+    except ValidationError as error:
+        raise ConfigError(_told(error)) from None
+    data = _tried(notes, Data(), lambda: read_data(config, settings.input))
+    schedule = _tried(notes, Schedule(), lambda: read_schedule(config))
+    recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
+    _probe(recipe, names)
+    return Imported(recipe, tuple(dict.fromkeys(notes)))
+
+
+def _model(config: Section) -> Section:
+    """The model, with ``train_cfg`` and ``test_cfg`` that stand beside it in the oldest configs."""
+    if not config.has("model"):
+        raise ConfigError("there is no model in it; is it the config of a model?")
+    model = config.section("model")
+    for name in ("train_cfg", "test_cfg"):
+        beside = config.take(name)
+        if not model.has(name) and isinstance(beside, dict) and "type" not in beside and "max_epochs" not in beside:
+            model.values = {**model.values, name: beside}
+    head = model.values.get("rpn_head", model.values.get("bbox_head"))
+    if "bbox_roi_extractor" in model.values or (isinstance(head, dict) and "anchor_scales" in head):
+        raise ConfigError("this is a config of MMDetection 1.x, whose boxes and class order are others; it is not read")
+    # inputs.py reads it; where training began
+    model.ignore("data_preprocessor", "init_cfg", "pretrained")
+    return model
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def _tried(notes: list[str], default: AnyConfig, reading: Callable[[], AnyConfig]) -> AnyConfig:
+    """What ``reading`` gives; where a setting of training is malformed, ``default`` and a note."""
+    try:
+        return reading()
+    except ConfigError as error:
+        notes.append(f"{error}; {type(default).__name__.lower()} is the usual one")
+    except ValidationError as error:
+        notes.append(f"{_told(error)}; {type(default).__name__.lower()} is the usual one")
+    return default
+
+
+def _told(error: ValidationError) -> str:
+    """What does not fit one of our settings, in a line."""
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"does not fit {error.title}: {place}{': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}"
+
+
+def _probe(recipe: Recipe, classes: Sequence[str]) -> None:
+    """Build the model without memory, so that one that cannot be built, or is too large, is refused at once."""
+    try:
+        with torch.device("meta"):
+            model = method_of(recipe)(recipe.model, classes)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"the model cannot be built: {str(error).splitlines()[0]}") from None
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count > MOST_PARAMETERS:
+        raise ConfigError(f"the model has {count} parameters; up to {MOST_PARAMETERS} are built")
+
+
+def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
+    try:
+        return state_dict(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+
+
+def _refuse_version_1(meta: Any, where: str) -> None:
+    """Weights of MMDetection 1.x have background first and boxes that are a pixel wider."""
+    version = meta.get("mmdet_version") if isinstance(meta, Mapping) else None
+    if isinstance(version, str) and version.startswith(("0.", "1.")):
+        raise CheckpointError(
+            f"{where} was made by MMDetection {version[:20]}, whose class order and boxes are others; upgrade it with "
+            "MMDetection 2's tools/model_converters/upgrade_model_version.py"
+        )
+
+
+__all__ = ["METHODS", "Differs", "Imported", "from_mmdet", "read_config"]

@@ -1,0 +1,209 @@
+"""Backbones, necks, anchors, normalization and suppression: settings that many methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.layers import GROUPS, Norm
+from detzoo.config import ConfigError
+from detzoo.interop.mmdet.section import Section
+from detzoo.necks.fpn import FPN
+
+MOST_CHANNELS = 1 << 16
+MOST_LAYERS = 64  # of one tower
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a backbone or neck returns: channels and stride of each map."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None) -> Norm | None:
+    """The kind of normalization in ``norm_cfg``; None: there is none."""
+    if not owner.has(name):
+        return default
+    with owner.section(name) as config:
+        kind: Norm = "gn" if config.kinds("BN", "BN2d", "SyncBN", "MMSyncBN", "GN") == "GN" else "bn"
+        if kind == "gn":
+            config.fixed("num_groups", GROUPS)
+        config.fixed("eps", 1e-5)
+        config.ignore(
+            "requires_grad"
+        )  # of a head's: its parameters are learned all the same, or the weights are loaded
+        config.ignore("momentum")  # of running statistics, which only training changes
+        return kind
+
+
+def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
+    """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
+    with backbone as given:
+        kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 64)
+        given.fixed("base_channels", 64)
+        for name in ("conv_cfg", "dcn", "plugins"):
+            given.fixed(name)
+        given.ignore("stage_with_dcn")  # without dcn
+        given.ignore("pretrained", "init_cfg")  # where training began
+        stages = given.whole("num_stages", 4, most=4)
+        frozen = False
+        if given.has("norm_cfg"):
+            frozen = given.section("norm_cfg").take("requires_grad", True) is False
+        config = ResNet.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "style": given.word("style", "pytorch"),
+                "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
+                "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
+                "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
+                "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
+                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
+                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
+                "norm": norm(given, default="bn"),
+                "norm_eval": given.flag("norm_eval", True),
+                "norm_frozen": frozen,
+                "frozen_stages": given.whole("frozen_stages", -1),
+                "zero_init": given.flag("zero_init_residual", True),
+                "checkpointing": given.flag("with_cp", False),
+            }
+        )
+        with torch.device("meta"):
+            made = ResNet(config)
+        return config, Features(made.channels, made.strides)
+
+
+def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
+    """``FPN`` on the maps of a backbone."""
+    with neck as given:
+        given.kinds("FPN")
+        derived(given, "in_channels", features.channels)
+        for name in ("conv_cfg", "act_cfg"):
+            given.fixed(name)
+        given.fixed("upsample_cfg", {"mode": "nearest"})
+        given.ignore("init_cfg")  # where training began
+        end = given.whole("end_level", -1, most=16)
+        extra = given.take("add_extra_convs", False)
+        if extra is True:  # an old switch chose between two
+            extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
+        given.ignore("extra_convs_on_inputs")  # without extra convolutions
+        config = FPN.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                "start": given.whole("start_level", 0, most=16),
+                "end": None if end in (-1, len(features.channels) - 1) else end + 1,
+                "extra": extra or "pool",
+                "relu_before_extra": given.flag("relu_before_extra_convs", False),
+                "norm": norm(given),
+                "norm_on_lateral": not given.flag("no_norm_on_lateral", False),
+            }
+        )
+        try:
+            with torch.device("meta"):
+                made = FPN(config, features.channels, features.strides)
+        except ValueError as error:
+            raise ConfigError(f"{given.path} does not fit: {error}") from None
+        return config, Features(made.channels, made.strides)
+
+
+def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
+    """A number that follows from other settings: it is not taken, but has to be what follows.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if not given.has(name):
+        return
+    values = (given.whole(name),) if isinstance(known, int) else given.numbers(name)
+    wanted = (known,) if isinstance(known, int) else tuple(known)
+    if values != wanted:
+        given.differs(name, f"does not fit the parts before it, which give {list(wanted)}")
+
+
+def anchors(given: Section, features: Features, octave: tuple[float, int] | None = None) -> Anchors.Config:
+    """``AnchorGenerator``: of every ratio and scale one anchor per cell."""
+    with given:
+        given.kinds("AnchorGenerator")
+        derived(given, "strides", features.strides)
+        derived(given, "base_sizes", features.strides)
+        given.fixed("scale_major", True)
+        given.fixed("centers")
+        given.fixed("center_offset", 0)
+        given.ignore("use_box_type")  # how boxes are wrapped in Python
+        if given.has("scales"):
+            scales = given.numbers("scales")
+            for name in ("octave_base_scale", "scales_per_octave"):
+                given.fixed(name)
+        else:
+            base, count = given.number("octave_base_scale"), given.whole("scales_per_octave", most=MOST_LAYERS)
+            scales = tuple(base * 2 ** (step / count) for step in range(count))
+        ratios = given.numbers("ratios")
+        if not scales or not ratios or min(*scales, *ratios) <= 0:
+            raise ConfigError(f"{given.path}: scales and ratios are lists of numbers above 0")
+        return Anchors.Config(scales=scales, ratios=ratios)
+
+
+def anchor_defaults(**settings: object) -> dict[str, object]:
+    """An ``AnchorGenerator`` where a head leaves it out."""
+    return {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **settings}
+
+
+def coder(owner: Section, stds: Sequence[float]) -> tuple[float, float, float, float]:
+    """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
+
+    How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
+    the same everywhere.
+    """
+    default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
+    with owner.section("bbox_coder", default) as given:
+        given.kinds("DeltaXYWHBBoxCoder")
+        given.fixed("target_means", (0, 0, 0, 0))
+        given.fixed("clip_border", True)
+        given.fixed("add_ctr_clamp", False)
+        given.ignore("ctr_clamp")  # without add_ctr_clamp
+        given.ignore("use_box_type")  # how boxes are wrapped in Python
+        found = given.numbers("target_stds", (1.0, 1.0, 1.0, 1.0), count=4)
+        return cast(tuple[float, float, float, float], found)
+
+
+def fixed_coder(owner: Section, stds: Sequence[float]) -> None:
+    """A ``bbox_coder`` whose standard deviations cannot be set here."""
+    if coder(owner, stds) != tuple(stds):
+        owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
+
+
+def nms(owner: Section, name: str = "nms") -> float:
+    """The IoU above which ``nms`` drops a box, within a class."""
+    with owner.section(name) as given:
+        if given.has("type"):
+            given.kinds("nms")
+        given.fixed("class_agnostic", False)
+        given.ignore("split_thr", "max_num")  # how many boxes are compared at once; a bound of proposals, see there
+        old = "iou_thr" if given.has("iou_thr") else "iou_threshold"
+        return given.number(old)
+
+
+__all__ = [
+    "MOST_CHANNELS",
+    "MOST_LAYERS",
+    "Features",
+    "anchor_defaults",
+    "anchors",
+    "coder",
+    "derived",
+    "fixed_coder",
+    "fpn",
+    "nms",
+    "norm",
+    "resnet",
+]

@@ -1,0 +1,179 @@
+"""One dict of an MMDetection config, of which every setting has to be accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from detzoo.config import ConfigError
+from detzoo.interop.mmdet.said import short
+
+LARGEST = 1_000_000  # of whole numbers: channels, samples, pixels
+LARGEST_NUMBER = 1e18
+
+
+class Section:
+    """A dict of a config, where it stands there, and which of its settings were read.
+
+    Used as a context manager: at the end, a setting that nobody read is an error that names it with its path. A section
+    that only ``training`` uses cannot change results: there, what has no counterpart becomes a note instead.
+
+    Attributes:
+        path: e.g. ``model.roi_head.bbox_head``.
+        notes: what of training was not taken over; one list for the whole config.
+    """
+
+    def __init__(self, values: Any, path: str, notes: list[str], training: bool = False) -> None:
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} must be a dict, not {short(values)}")
+        self.values = values
+        self.path = path
+        self.notes = notes
+        self.training = training
+        self._read: set[Any] = {"type", "_scope_"}
+
+    def __enter__(self) -> Section:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None:
+            for name in self.values:
+                if name not in self._read:
+                    self.differs(name, "is not known")
+
+    def differs(self, name: str, why: str) -> None:
+        """Refuse a setting, or note it where only training uses it.
+
+        Raises:
+            ConfigError: outside of training sections.
+        """
+        text = f"{self.path}.{name}={short(self.values.get(name))} {why}"
+        if not self.training:
+            raise ConfigError(text)
+        self.notes.append(text)
+
+    @property
+    def kind(self) -> str:
+        """The class that the section is for, without the name of the package."""
+        kind = self.values.get("type")
+        if not isinstance(kind, str):
+            raise ConfigError(f"{self.path} has no type")
+        for package in ("mmdet.", "mmcv.", "mmengine."):
+            if kind.startswith(package):
+                return kind.rpartition(".")[2]
+        return kind
+
+    def kinds(self, *known: str) -> str:
+        """`kind`, which has to be one of ``known``; where only training uses it the first stands for another.
+
+        Raises:
+            ConfigError: it is another, outside of training sections.
+        """
+        if self.kind in known:
+            return self.kind
+        self.differs("type", f"is not known here; {' and '.join(known)} {'is' if len(known) == 1 else 'are'}")
+        return known[0]
+
+    def has(self, name: str) -> bool:
+        """Whether a setting is there and not None; one that is None counts as read."""
+        if self.values.get(name) is None:
+            self._read.add(name)
+            return False
+        return True
+
+    def take(self, name: str, default: Any = None) -> Any:
+        """A setting as it stands; ``default`` where it is absent or None."""
+        self._read.add(name)
+        value = self.values.get(name)
+        return default if value is None else value
+
+    def ignore(self, *names: str) -> None:
+        """Settings that cannot change what is computed; the caller says why."""
+        self._read.update(names)
+
+    def fixed(self, name: str, *good: Any) -> None:
+        """A setting that has to be absent or one of ``good``."""
+        value = self.take(name)
+        if value is not None and not any(_same(value, one) for one in good):
+            self.differs(name, f"has no counterpart; {' or '.join(map(short, good))} has")
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or False."""
+        value = self.take(name, default)
+        return value if isinstance(value, bool) else self._bad(name, "True or False")
+
+    def word(self, name: str, default: str | None = None) -> str:
+        """A text; without a default it has to be there."""
+        value = self.take(name, default)
+        return value if isinstance(value, str) else self._bad(name, "a text")
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A finite number; without a default it has to be there."""
+        return self._number(name, self.take(name, default))
+
+    def whole(self, name: str, default: int | None = None, most: int = LARGEST) -> int:
+        """A whole number between -1 and ``most``; without a default it has to be there."""
+        value = self._number(name, self.take(name, default))
+        if value != int(value) or not -1 <= value <= most:
+            self._bad(name, f"a whole number up to {most}")
+        return int(value)
+
+    def numbers(self, name: str, default: Sequence[float] | None = None, count: int | None = None) -> tuple[float, ...]:
+        """Finite numbers, at most 64; ``count`` of them if given."""
+        values = self.take(name, default)
+        if not isinstance(values, list | tuple) or len(values) > 64 or (count is not None and len(values) != count):
+            return self._bad(name, f"a list of {'' if count is None else f'{count} '}numbers")
+        return tuple(self._number(name, value) for value in values)
+
+    def wholes(self, name: str, default: Sequence[int] | None = None, count: int | None = None) -> tuple[int, ...]:
+        """Whole numbers, at most 64; ``count`` of them if given."""
+        values = self.numbers(name, default, count)
+        if any(value != int(value) or abs(value) > LARGEST for value in values):
+            self._bad(name, "a list of whole numbers")
+        return tuple(int(value) for value in values)
+
+    def section(self, name: str, default: dict[str, Any] | None = None, training: bool = False) -> Section:
+        """A dict in this one; ``default`` where it is absent or None.
+
+        Raises:
+            ConfigError: it is absent and there is no default, or it is no dict.
+        """
+        values = self.take(name, default)
+        if values is None:
+            raise ConfigError(f"{self.path}.{name} is missing")
+        return Section(values, f"{self.path}.{name}" if self.path else name, self.notes, training or self.training)
+
+    def sections(self, name: str, training: bool = False) -> list[Section]:
+        """The dicts in a list; one dict counts as a list of one."""
+        values = self.take(name, [])
+        if isinstance(values, dict):
+            return [self.section(name, training=training)]
+        if not isinstance(values, list | tuple):
+            self._bad(name, "a list of dicts")
+        path = f"{self.path}.{name}" if self.path else name
+        training = training or self.training
+        return [Section(value, f"{path}.{index}", self.notes, training) for index, value in enumerate(values)]
+
+    def _number(self, name: str, value: Any) -> float:
+        good = not isinstance(value, bool) and isinstance(value, int | float)
+        if not good or not (-LARGEST_NUMBER < value < LARGEST_NUMBER):
+            self._bad(name, "a number")
+        return value
+
+    def _bad(self, name: str, wanted: str) -> Any:
+        value = self.values.get(name)
+        where = f"{self.path}.{name}" if self.path else name
+        if value is None:
+            raise ConfigError(f"{where} is missing")
+        raise ConfigError(f"{where} must be {wanted}, not {short(value)}")
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equality, with lists equal to tuples, and True different from 1."""
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+__all__ = ["LARGEST", "Section"]

@@ -1,0 +1,227 @@
+"""Faster R-CNN and Mask R-CNN from MMDetection's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+
+BOX_HEADS = {  # convolutions, fully connected layers
+    "Shared2FCBBoxHead": (0, 2),
+    "Shared4Conv1FCBBoxHead": (4, 1),
+    "ConvFCBBoxHead": (0, 0),
+}
+
+
+def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config, int]:
+    """Settings and number of classes of a ``FasterRCNN``."""
+    with model as given:
+        settings, classes = _two_stages(given, masks=False)
+        return FasterRCNN.Config(input=input, **settings), classes
+
+
+def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
+    """Settings and number of classes of a ``MaskRCNN``."""
+    with model as given:
+        settings, classes = _two_stages(given, masks=True)
+        return MaskRCNN.Config(input=input, **settings), classes
+
+
+def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
+    backbone, features = parts.resnet(model.section("backbone"))
+    neck, features = parts.fpn(model.section("neck"), features)
+    with (
+        model.section("train_cfg", {}, training=True) as train,
+        model.section("test_cfg") as test,
+        model.section("roi_head") as roi,
+    ):
+        settings: dict[str, Any] = {"backbone": backbone, "neck": neck}
+        settings["rpn"] = rpn(model.section("rpn_head"), features, train, test)
+        roi.kinds("StandardRoIHead")
+        roi.fixed("shared_head")
+        roi.ignore("init_cfg", "pretrained")  # where training began
+        head = roi.section("bbox_head")
+        with (
+            train.section("rcnn", {}, training=True) as learn,
+            test.section("rcnn") as find,
+        ):
+            pooled = extractor(roi.section("bbox_roi_extractor"), features)
+            settings["box_head"], classes = box_head(head, pooled, features, learn, find)
+            settings["roi_levels"] = pooled.levels
+            if masks:
+                if roi.has("mask_roi_extractor"):
+                    pooled_masks = extractor(roi.section("mask_roi_extractor"), features)
+                else:
+                    pooled_masks = pooled
+                if pooled_masks.levels != pooled.levels:
+                    roi.differs("mask_roi_extractor", "pools from other levels than that of the boxes")
+                settings["mask_head"] = mask_head(
+                    roi.section("mask_head"), pooled_masks, features, classes, learn, find
+                )
+            else:
+                # written beside a detector without masks, too
+                learn.ignore("mask_size")
+                find.ignore("mask_thr_binary")
+    return settings, classes
+
+
+def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
+    """``RPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
+    with head as given:
+        given.kinds("RPNHead")
+        parts.derived(given, "in_channels", features.channels[0])
+        given.fixed("num_convs", 1)
+        given.fixed("num_classes", 1)
+        given.ignore("init_cfg")  # where training began
+        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
+        learning.cross_entropy(given, sigmoid=True)
+        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+        settings: dict[str, Any] = {
+            "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
+            "anchors": parts.anchors(given.section("anchor_generator", default), features),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
+        }
+        with test.section("rpn") as found:
+            settings |= _proposals(found)
+        if train.has("rpn"):
+            with train.section("rpn") as learn:
+                settings["match"] = learning.match(learn, RPN.Config().match)
+                settings |= learning.sampler(learn, objects_too=False)
+                learning.anchors_of_image(learn)
+        with train.section("rpn_proposal", test.values["rpn"]) as found:
+            given_in_training = _proposals(found)
+            settings["train_candidates"] = given_in_training["candidates"]
+            settings["train_proposals"] = given_in_training["proposals"]
+            for name in ("nms", "min_size"):
+                if given_in_training[name] != settings[name]:
+                    found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
+        return RPN.Config.model_validate(settings)
+
+
+def _proposals(found: Section) -> dict[str, Any]:
+    """How many proposals come out, and how: of ``rpn`` in ``test_cfg``, or of ``rpn_proposal`` in ``train_cfg``."""
+    found.fixed("nms_across_levels", False)
+    count = found.whole("max_num" if found.has("max_num") else "max_per_img")
+    if found.has("max_per_img"):
+        parts.derived(found, "max_per_img", count)
+    if found.has("nms_post") and found.whole("nms_post") < count:
+        found.differs("nms_post", f"is less than the {count} proposals of an image; here it would not bind")
+    candidates = found.whole("nms_pre")
+    least = found.number("min_bbox_size", 0.0)
+    return {
+        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "proposals": count,
+        "nms": found.number("nms_thr") if found.has("nms_thr") else parts.nms(found),
+        "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in
+    }
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """How features of RoIs are pooled: bins per side, samples per bin, pyramid levels."""
+
+    size: int
+    sampling: int
+    levels: int
+
+
+def extractor(given: Section, features: Features) -> Pooled:
+    """``SingleRoIExtractor`` with ``RoIAlign``."""
+    with given:
+        given.kinds("SingleRoIExtractor")
+        parts.derived(given, "out_channels", features.channels[0])
+        strides = given.wholes("featmap_strides")
+        parts.derived(given, "featmap_strides", features.strides[: len(strides)])
+        given.fixed("finest_scale", 56)
+        given.ignore("init_cfg")  # it has no weights
+        with given.section("roi_layer") as layer:
+            layer.kinds("RoIAlign")
+            layer.fixed("aligned", True)
+            layer.fixed("pool_mode", "avg")
+            layer.ignore("use_torchvision")  # two programs for the same
+            return Pooled(layer.whole("output_size", most=64), layer.whole("sampling_ratio", 0, 64), len(strides))
+
+
+def box_head(
+    head: Section, pooled: Pooled, features: Features, train: Section, test: Section
+) -> tuple[BoxHead.Config, int]:
+    """A box head with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes."""
+    with head as given:
+        convs, fcs = BOX_HEADS[given.kinds(*BOX_HEADS)]
+        parts.derived(given, "in_channels", features.channels[0])
+        parts.derived(given, "roi_feat_size", pooled.size)
+        for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
+            given.fixed(name, 0)
+        for name in ("with_cls", "with_reg"):
+            given.fixed(name, True)
+        given.fixed("with_avg_pool", False)
+        given.fixed("conv_cfg")
+        for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
+            given.fixed(name, {"type": "Linear"})
+        given.fixed("predict_box_type", "hbox")
+        given.ignore("init_cfg")  # where training began
+        learning.cross_entropy(given, sigmoid=False)
+        classes = given.whole("num_classes", 80)
+        settings: dict[str, Any] = {
+            "size": pooled.size,
+            "sampling": pooled.sampling,
+            "convs": given.whole("num_shared_convs", convs, MOST_LAYERS),
+            "fcs": given.whole("num_shared_fcs", fcs, MOST_LAYERS),
+            "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
+            "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
+            "norm": parts.norm(given),
+            "class_agnostic": given.flag("reg_class_agnostic", False),
+            "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
+            "threshold": test.number("score_thr"),
+            "nms": parts.nms(test),
+            "detections": test.whole("max_per_img"),
+        }
+        if train.has("assigner"):
+            settings["match"] = learning.match(train, BoxHead.Config().match)
+            settings |= learning.sampler(train, objects_too=True)
+        train.fixed("pos_weight", -1)
+        train.ignore("debug")  # prints
+        return BoxHead.Config.model_validate(settings), classes
+
+
+def mask_head(
+    head: Section, pooled: Pooled, features: Features, classes: int, train: Section, test: Section
+) -> MaskHead.Config:
+    """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
+    with head as given:
+        given.kinds("FCNMaskHead")
+        parts.derived(given, "in_channels", features.channels[0])
+        parts.derived(given, "roi_feat_size", pooled.size)
+        parts.derived(given, "num_classes", classes)
+        given.fixed("conv_kernel_size", 3)
+        given.fixed("conv_cfg")
+        given.fixed("predictor_cfg", {"type": "Conv"})
+        given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
+        given.ignore("init_cfg")  # where training began
+        with given.section("loss_mask", {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
+            weight = loss.number("loss_weight", 1.0) if learning.known(loss, "CrossEntropyLoss") else 1.0
+            loss.fixed("use_mask", True)
+        if train.has("mask_size"):
+            parts.derived(train, "mask_size", 2 * pooled.size)
+        return MaskHead.Config(
+            size=pooled.size,
+            sampling=pooled.sampling,
+            convs=given.whole("num_convs", 4, MOST_LAYERS),
+            channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
+            norm=parts.norm(given),
+            class_agnostic=given.flag("class_agnostic", False),
+            weight=weight,
+            threshold=test.number("mask_thr_binary", 0.5),
+        )
+
+
+__all__ = ["box_head", "extractor", "faster_rcnn", "mask_head", "mask_rcnn", "rpn"]

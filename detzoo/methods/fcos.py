@@ -1,0 +1,201 @@
+"""FCOS: Fully Convolutional One-Stage Object Detection, arXiv:1904.01355, 2019.
+
+No anchors: every cell of a pyramid that lies in an object tells its class and its distances to the object's four sides,
+each level objects of its own range of sizes. A third output, the centerness, says how far from the middle of its object
+a cell is, and lets suppression prefer the boxes that were told from there.
+
+Departures from the paper: a score is the class score times the centerness, without the square root of the revised paper
+(arXiv:2006.09214), as the published numbers were measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import all_cells
+from detzoo.blocks.assign import pick
+from detzoo.blocks.dense import best_pairs
+from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
+from detzoo.blocks.points import around, cell_centres, per_cell, sides
+from detzoo.config import Config as BaseConfig
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.boxes import area, clip
+from detzoo.ops.focal import focal_loss
+from detzoo.ops.nms import select
+from detzoo.types import Detections, Images, Targets
+
+_CHUNK = 16  # object slots compared at once: bounds the memory of crowded images
+
+
+class FCOS(Detector):
+    """One-stage detection of boxes from points."""
+
+    class Head(BaseConfig):
+        """Settings of FCOS's head: its layers, what it learns from, and what it returns."""
+
+        convs: int = Field(default=4, ge=0)  # per tower
+        channels: int = Field(default=256, ge=1)
+        norm: Norm | None = "gn"
+        bias: bool = False  # a convolution that is followed by a norm has a bias too
+        in_strides: bool = False  # distances are ReLU(x) strides ("norm_on_bbox"); otherwise exp(x) pixels
+        centerness_on_reg: bool = False  # centerness is told by the regression tower; otherwise by the class tower
+        ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)  # pixels to the farthest side, where levels meet
+        radius: float | None = Field(default=None, gt=0)  # strides from an object's centre that learn it; None: all
+        alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
+        gamma: float = Field(default=2.0, ge=0)  # focusing exponent
+        box_loss: BoxLoss = BoxLoss(kind="iou")
+        candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
+        threshold: float = Field(default=0.05, ge=0, le=1)  # least class score of a detection
+        nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
+        detections: int = Field(default=100, ge=1)  # per image
+
+    class Config(DetectorConfig):
+        """Settings of `FCOS`."""
+
+        method: Literal["fcos"] = "fcos"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config(start=1, extra="on_output", relu_before_extra=True)
+        head: FCOS.Head = Field(default_factory=lambda: FCOS.Head())
+
+    def __init__(self, config: FCOS.Config, classes: Sequence[str]) -> None:
+        """Build from settings.
+
+        Raises:
+            ValueError: ``head.ranges`` are not one fewer than the pyramid has levels, or ``head.box_loss`` is one of
+                offsets.
+        """
+        super().__init__(config, classes)
+        head = self.head = config.head
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        if len(head.ranges) != len(self.neck.strides) - 1:
+            raise ValueError(f"{len(self.neck.strides)} levels meet at one fewer head.ranges, got {head.ranges}")
+        if not head.box_loss.on_boxes:
+            raise ValueError(f"head.box_loss.kind must compare boxes, as 'iou' does, got {head.box_loss.kind!r}")
+        self.cls_convs = self._tower(self.neck.channels[0])
+        self.reg_convs = self._tower(self.neck.channels[0])
+        width = head.channels if head.convs else self.neck.channels[0]
+        self.cls = Conv2d(width, len(self.classes), 3, padding=1)
+        self.reg = Conv2d(width, 4, 3, padding=1)
+        self.centerness = Conv2d(width, 1, 3, padding=1)
+        self.scales = nn.ParameterList(torch.ones(()) for _ in self.neck.strides)
+        for part in (self.cls_convs, self.reg_convs, self.cls, self.reg, self.centerness):
+            for layer in part.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.normal_(layer.weight, std=0.01)
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
+        # a prior of 1 %, as in RetinaNet
+        nn.init.constant_(self.cls.get_parameter("bias"), -math.log(99))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_cls`` (focal), ``loss_bbox`` (of each cell by its centerness) and ``loss_centerness``."""
+        logits, distances, centerness = self.heads(self.neck(self.backbone(images.pixels)))
+        sizes = [level.shape[-2:] for level in logits]
+        points = cell_centres(sizes, self.neck.strides, logits[0].device)
+        slot, positive = self._assign(points, sizes, targets)
+        labels = torch.where(positive, pick(targets.labels, slot), len(self.classes))
+        wanted = pick(targets.boxes, slot)
+        centred = self._centred(sides(points, wanted), positive)
+        count = mean_over_ranks(positive.sum(), floor=1.0)
+        boxes = around(points, all_cells(distances, 4))
+        flat = all_cells(logits, len(self.classes))
+        everywhere = torch.ones_like(centred)
+        head = self.head
+        return {
+            "loss_cls": focal_loss(flat, labels, everywhere, head.alpha, head.gamma) / count,
+            "loss_bbox": box_loss(boxes, wanted, centred, head.box_loss) / mean_over_ranks(centred.sum(), floor=1e-6),
+            "loss_centerness": binary_loss(all_cells(centerness, 1).squeeze(-1), centred, positive) / count,
+        }
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input."""
+        logits, distances, centerness = self.heads(self.neck(self.backbone(images.pixels)))
+        points = cell_centres([level.shape[-2:] for level in logits], self.neck.strides, logits[0].device)
+        head, classes = self.head, len(self.classes)
+        best = best_pairs(logits, classes, head.threshold, head.candidates)
+        boxes = clip(around(points[best.where], pick(all_cells(distances, 4), best.where)), images.sizes)
+        scores = best.scores * pick(all_cells(centerness, 1).squeeze(-1), best.where).float().sigmoid()
+        usable = best.used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        order, kept = select(boxes, scores, usable, head.nms, head.detections, best.labels, classes)
+        return Detections(
+            boxes=pick(boxes, order) * kept.unsqueeze(-1),
+            scores=scores.gather(1, order) * kept,
+            labels=best.labels.gather(1, order) * kept,
+            valid=kept,
+        )
+
+    def _tower(self, inputs: int) -> nn.Sequential:
+        head = self.head
+        return nn.Sequential(
+            *(
+                ConvNorm(head.channels if number else inputs, head.channels, 3, norm=head.norm, bias=head.bias)
+                for number in range(head.convs)
+            )
+        )
+
+    def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Class logits ``[N, C, H, W]``, distances to the sides ``[N, 4, H, W]`` in pixels (left, top, right, bottom)
+        and centerness logits ``[N, 1, H, W]`` of each level.
+        """
+        logits, distances, centerness = [], [], []
+        for feature, scale, stride in zip(features, self.scales, self.neck.strides, strict=True):
+            cls, reg = self.cls_convs(feature), self.reg_convs(feature)
+            logits.append(self.cls(cls))
+            centerness.append(self.centerness(reg if self.head.centerness_on_reg else cls))
+            told = (self.reg(reg) * scale).float()
+            distances.append(told.clamp(min=0) * stride if self.head.in_strides else told.exp())
+        return logits, distances, centerness
+
+    @torch.no_grad()
+    def _assign(self, points: Tensor, sizes: Sequence[Sequence[int]], targets: Targets) -> tuple[Tensor, Tensor]:
+        """The object slot ``[N, A]`` that each point learns, and bool ``[N, A]``: whether it learns one.
+
+        Of the objects that a point lies in, near enough to the centre and of its level's sizes, it learns the smallest
+        (sections 3.1 and 3.2; centre sampling: section 2.1 of arXiv:2006.09214).
+        """
+        low = per_cell((0.0, *self.head.ranges), sizes, points.device)
+        high = per_cell((*self.head.ranges, math.inf), sizes, points.device)
+        reach = None if self.head.radius is None else per_cell(self.neck.strides, sizes, points.device)
+        x, y = points.unbind(-1)
+        smallest = points.new_full((targets.boxes.shape[0], points.shape[0]), math.inf)
+        slot = torch.zeros_like(smallest, dtype=torch.int64)
+        for start in range(0, targets.boxes.shape[1], _CHUNK):
+            boxes = targets.boxes[:, start : start + _CHUNK, None]  # [N, g, 1, 4]
+            left, top, right, bottom = (x - boxes[..., 0], y - boxes[..., 1], boxes[..., 2] - x, boxes[..., 3] - y)
+            farthest = torch.maximum(torch.maximum(left, right), torch.maximum(top, bottom))
+            inside = torch.minimum(torch.minimum(left, right), torch.minimum(top, bottom)) > 0
+            if reach is not None and self.head.radius is not None:
+                off_centre = torch.maximum((left - right).abs(), (top - bottom).abs()) / 2
+                inside = inside & (off_centre < reach * self.head.radius)
+            learned = inside & (farthest >= low) & (farthest <= high)
+            learned = learned & targets.valid[:, start : start + _CHUNK, None]
+            size, where = torch.where(learned, area(boxes), math.inf).min(1)
+            better = size < smallest
+            smallest = torch.where(better, size, smallest)
+            slot = torch.where(better, where + start, slot)
+        return slot, smallest < math.inf
+
+    def _centred(self, distances: Tensor, positive: Tensor) -> Tensor:
+        """Centerness ``[N, A]`` in [0, 1] of points at ``distances [N, A, 4]`` to the sides, else 0 (equation 3)."""
+        near = torch.minimum(distances[..., :2], distances[..., 2:])
+        far = torch.maximum(distances[..., :2], distances[..., 2:])
+        ratio = torch.where(positive.unsqueeze(-1), near / far, 0.0)
+        return ratio.prod(-1).sqrt()
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
+        (r"^bbox_head\.(?:conv|fcos)_(cls|reg|centerness)\.", r"\1."),  # "fcos" before MMDetection 2
+        (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),
+    )

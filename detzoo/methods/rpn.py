@@ -1,0 +1,61 @@
+"""Region proposal network: the first half of Faster R-CNN, arXiv:1506.01497, 2015, as a detector of its own.
+
+A small network scores anchors of every level as object or not and refines the best of them. What it finds are
+proposals: boxes of one class, measured by how many objects they cover, and taken by methods such as Fast R-CNN.
+
+Departures from the paper: on a feature pyramid (arXiv:1612.03144); L1 rather than smooth L1 on box offsets, as the
+published weights were trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.build import AnyNeck, build_neck
+from detzoo.necks.fpn import FPN
+from detzoo.types import Detections, Images, Targets
+
+
+class RPNDetector(Detector):
+    """Boxes that may hold an object of any class. Its one class is called ``object``, whatever it is trained on."""
+
+    class Config(DetectorConfig):
+        """Settings of `RPNDetector`."""
+
+        method: Literal["rpn"] = "rpn"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: AnyNeck = FPN.Config()
+        rpn: RPN.Config = RPN.Config(candidates=2000)
+
+    finds_classes = False
+
+    def __init__(self, config: RPNDetector.Config, classes: Sequence[str]) -> None:
+        """Build; ``classes`` are those of the data, which make no difference."""
+        super().__init__(config, ("object",))
+        self.backbone = ResNet(config.backbone)
+        self.neck = build_neck(config.neck, self.backbone.channels, self.backbone.strides)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_rpn_cls, loss_rpn_bbox``; the labels of the targets are not looked at."""
+        raw = self.rpn(self.neck(self.backbone(images.pixels)))
+        return self.rpn.losses(raw, targets, images.sizes)
+
+    def detect(self, images: Images) -> Detections:
+        """Proposals in pixels of the network input, all with label 0."""
+        found = self.rpn.propose(self.rpn(self.neck(self.backbone(images.pixels))), images, training=False)
+        labels = torch.zeros_like(found.valid, dtype=torch.int64)
+        return Detections(boxes=found.boxes, scores=found.scores, labels=labels, valid=found.valid)
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^(?:rpn_head|bbox_head)\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+    )

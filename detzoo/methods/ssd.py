@@ -1,0 +1,171 @@
+"""SSD: Single Shot MultiBox Detector, arXiv:1512.02325, 2015.
+
+Feature maps of falling resolution each predict classes and offsets of a few default boxes per cell in one pass. Only
+the hardest background boxes are learned from, three for every positive.
+
+Departures from the paper, as the published weights were trained: the sizes of default boxes are whole pixels, and their
+offsets are divided by 0.1 and 0.2. A map that is smaller than the kernel on it is filled up with zeros, so that every
+input size works; an object that overlaps no default box at all is not learned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detzoo.backbones.vgg import VGG
+from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
+from detzoo.blocks.assign import MatchConfig, Matches, match, pick
+from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.config import Config as BaseConfig
+from detzoo.detector import Detector, DetectorConfig, Input
+from detzoo.necks.ssd import SSDNeck
+from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.nms import rank, select
+from detzoo.types import Detections, Images, Targets
+
+STDS = (0.1, 0.1, 0.2, 0.2)
+
+
+class SSD(Detector):
+    """One-stage detection of boxes from default boxes on several feature maps."""
+
+    class Head(BaseConfig):
+        """Settings of SSD's head: its default boxes, what it learns from, and what it returns."""
+
+        # pixels; a cell of map k has squares of size k and of the geometric mean of sizes k and k + 1 ...
+        sizes: tuple[float, ...] = (21, 45, 99, 153, 207, 261, 315)
+        # ... and boxes of the area of the first whose height / width is each of these ratios of map k, or its inverse
+        ratios: tuple[tuple[float, ...], ...] = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
+        steps: tuple[int, ...] | None = (8, 16, 32, 64, 100, 300)  # pixels between cells; None: the strides of the maps
+        match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, low_quality_ties=False)
+        hard: float = Field(default=3.0, ge=0)  # background boxes that are learned from for every positive of an image
+        box_loss: BoxLoss = BoxLoss(kind="smooth_l1")
+        candidates: int = Field(default=1000, ge=1)  # best (box, class) pairs per map that enter suppression
+        threshold: float = Field(default=0.02, ge=0, le=1)  # least score of a detection
+        nms: float = Field(default=0.45, ge=0, le=1)  # IoU, within a class
+        detections: int = Field(default=200, ge=1)  # per image
+
+        @model_validator(mode="after")
+        def _fits(self) -> SSD.Head:
+            lengths = len(self.sizes) - 1, len(self.ratios), len(self.steps or self.ratios)
+            if len(set(lengths)) > 1:
+                raise ValueError(
+                    "sizes need one entry more than there are maps, ratios and steps one per map; these are for "
+                    "{}, {} and {} maps".format(*lengths)
+                )
+            return self
+
+        def shapes(self) -> list[list[tuple[float, float]]]:
+            """Width and height of the default boxes of a cell, in pixels, for each map."""
+            maps = []
+            for small, large, ratios in zip(self.sizes[:-1], self.sizes[1:], self.ratios, strict=True):
+                between = math.sqrt(small * large)
+                shapes = [(small, small), (between, between)]
+                for ratio in ratios:
+                    long, short = small * math.sqrt(ratio), small / math.sqrt(ratio)
+                    shapes += [(long, short), (short, long)]
+                maps.append(shapes)
+            return maps
+
+    class Config(DetectorConfig):
+        """Settings of `SSD`."""
+
+        method: Literal["ssd"] = "ssd"
+        input: Input = Input(short=300, long=300, keep_ratio=False, multiple=1, std=(1.0, 1.0, 1.0))
+        backbone: VGG.Config = VGG.Config()
+        neck: SSDNeck.Config = SSDNeck.Config()
+        head: SSD.Head = Field(default_factory=lambda: SSD.Head())
+
+    def __init__(self, config: SSD.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        head = self.head = config.head
+        self.backbone = VGG(config.backbone)
+        self.neck = SSDNeck(config.neck, self.backbone.channels, self.backbone.strides)
+        if len(head.ratios) != len(self.neck.channels):
+            raise ValueError(f"head.ratios is for {len(head.ratios)} maps, but there are {len(self.neck.channels)}")
+        self.anchors = ShapedAnchors(head.shapes(), head.steps or self.neck.strides)
+        parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
+        outputs = len(self.classes) + 1  # background last
+        self.cls = nn.ModuleList(nn.Conv2d(width, boxes * outputs, 3, padding=1) for width, boxes in parts)
+        self.reg = nn.ModuleList(nn.Conv2d(width, boxes * 4, 3, padding=1) for width, boxes in parts)
+        for layer in (*self.cls, *self.reg):
+            nn.init.xavier_uniform_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_cls`` (softmax cross-entropy) and ``loss_bbox``; equations 1 to 3 of arXiv:1512.02325."""
+        logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
+        boxes = self.anchors([level.shape[-2:] for level in logits])
+        matches = match(boxes, None, targets, self.head.match)
+        count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
+        moves = all_cells(offsets, 4)
+        wanted = pick(targets.boxes, matches.slot)
+        if self.head.box_loss.on_boxes:
+            moves = decode(boxes, moves, STDS)
+        else:
+            wanted = encode(boxes, wanted, STDS)
+        return {
+            "loss_cls": self._class_loss(logits, matches, targets) / count,
+            "loss_bbox": box_loss(moves, wanted, matches.positive.float(), self.head.box_loss) / count,
+        }
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input."""
+        logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
+        default = self.anchors([level.shape[-2:] for level in logits])
+        best, index, labels, used = self._candidates(logits)
+        moves = pick(all_cells(offsets, 4), index)
+        boxes = clip(decode(default[index], moves, STDS), images.sizes)
+        usable = used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, labels, len(self.classes))
+        return Detections(
+            boxes=pick(boxes, order) * kept.unsqueeze(-1),
+            scores=best.gather(1, order) * kept,
+            labels=labels.gather(1, order) * kept,
+            valid=kept,
+        )
+
+    def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Class logits ``[N, b * (C + 1), H, W]`` and offsets ``[N, b * 4, H, W]`` of each map, b boxes per cell."""
+        logits = [layer(feature) for layer, feature in zip(self.cls, features, strict=True)]
+        return logits, [layer(feature) for layer, feature in zip(self.reg, features, strict=True)]
+
+    def _class_loss(self, logits: Sequence[Tensor], matches: Matches, targets: Targets) -> Tensor:
+        """Sum over positives and over the background boxes of each image that are classified worst (section 2.2)."""
+        background = len(self.classes)
+        labels = torch.where(matches.positive, pick(targets.labels, matches.slot), background)
+        flat = all_cells(logits, background + 1).float()
+        errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+        # the error of a background box is positive, so that zeros come last
+        worst = (errors * matches.negative).sort(dim=1, descending=True).values
+        most = matches.positive.sum(1, keepdim=True) * self.head.hard
+        taken = torch.arange(worst.shape[1], device=worst.device) < most
+        return (errors * matches.positive).sum() + (worst * taken).sum()
+
+    def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The best (box, class) pairs of each map: scores, default boxes, labels and slots in use, all ``[N, K]``."""
+        found, start = [], 0
+        classes = len(self.classes)
+        for level in logits:  # maps differ in size: one ranking each
+            scores = by_cell(level, classes + 1).float().softmax(-1)[..., :-1].flatten(1)
+            pair, used = rank(scores, scores > self.head.threshold, self.head.candidates)
+            found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
+            start += scores.shape[1] // classes
+        scores, boxes, labels, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
+        return scores, boxes, labels, used
+
+    published_names = (
+        (r"^backbone\.features\.", "backbone.features."),
+        (r"^neck\.", "neck."),
+        (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(?:0\.)?(weight|bias)$", r"\1.\2.\3"),
+        # weights from before MMDetection 2.14 have the neck's layers in the backbone, one after the other
+        (r"^backbone\.l2_norm\.", "neck.l2_norm."),
+        *((rf"^backbone\.extra\.{i}\.", f"neck.extra_layers.{i // 2}.{i % 2}.conv.") for i in range(10)),
+    )

@@ -1,0 +1,62 @@
+"""CornerNet on Hourglass-104 (arXiv:1808.01244), trained from nothing at three sizes of the whole batch.
+
+The published AP is that of each picture and its mirror image together ("mstest" in the names, in fact a flip test); a
+single pass gives less. Pictures keep their size.
+"""
+
+from __future__ import annotations
+
+from detzoo.methods.cornernet import CornerNet
+from detzoo.recipes.columns import COCO
+from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.settings import Schedule
+
+CORNER_DATA = COCO.replace(group_by_aspect=False)
+SCHEDULE_210E = Schedule(
+    epochs=210,
+    milestones=(180,),
+    optimizer="adam",
+    lr=5e-4,
+    weight_decay=0.0,
+    warmup_start=1 / 3,
+    clip_norm=35.0,
+)
+
+RECIPES = (
+    Recipe(
+        name="cornernet_hourglass104_mstest_10x5_210e_coco",
+        model=CornerNet.Config(),
+        data=CORNER_DATA,
+        schedule=SCHEDULE_210E.replace(batch=5, base_batch=50),
+        published=Published(box_ap=41.2, memory_gb=13.9, fps=4.2),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_10x5_210e_coco/cornernet_hourglass104_mstest_10x5_210e_coco_20200824_185720-5fefbf1c.pth",
+            sha256="5fefbf1c",
+        ),
+        config="cornernet/cornernet_hourglass104_10xb5-crop511-210e-mstest_coco.py",
+    ),
+    Recipe(
+        name="cornernet_hourglass104_mstest_8x6_210e_coco",
+        model=CornerNet.Config(),
+        data=CORNER_DATA,
+        schedule=SCHEDULE_210E.replace(batch=6, base_batch=48),
+        published=Published(box_ap=41.2, memory_gb=15.9, fps=4.2),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_8x6_210e_coco/cornernet_hourglass104_mstest_8x6_210e_coco_20200825_150618-79b44c30.pth",
+            sha256="79b44c30",
+        ),
+        config="cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py",
+    ),
+    Recipe(
+        name="cornernet_hourglass104_mstest_32x3_210e_coco",
+        model=CornerNet.Config(),
+        data=CORNER_DATA,
+        schedule=SCHEDULE_210E.replace(batch=3, base_batch=96),
+        published=Published(box_ap=40.4, memory_gb=9.5, fps=3.9),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_32x3_210e_coco/cornernet_hourglass104_mstest_32x3_210e_coco_20200819_203110-1efaea91.pth",
+            sha256="1efaea91",
+        ),
+        config="cornernet/cornernet_hourglass104_32xb3-210e-mstest_coco.py",
+    ),
+)

@@ -1,0 +1,55 @@
+"""SSD (arXiv:1512.02325) on VGG-16 for inputs of 300 and 512 pixels.
+
+The published training also varies colours, places pictures on a larger canvas and crops around objects.
+"""
+
+from __future__ import annotations
+
+from detzoo.detector import Input
+from detzoo.methods.ssd import SSD
+from detzoo.necks.ssd import SSDNeck
+from detzoo.recipes.columns import COCO
+from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.settings import Schedule
+
+SSD_DATA = COCO.replace(repeat=5, group_by_aspect=False)  # 24 epochs are 120 passes over the images
+SSD_SCHEDULE = Schedule(epochs=24, batch=8, lr=2e-3, base_batch=64, weight_decay=5e-4, milestones=(16, 22))
+
+SSD512 = SSD.Config(
+    input=Input(short=512, long=512, keep_ratio=False, multiple=1, std=(1.0, 1.0, 1.0)),
+    neck=SSDNeck.Config(
+        out_channels=(512, 256, 256, 256, 256), steps=(2, 2, 2, 2, 1), paddings=(1, 1, 1, 1, 1), last_kernel=4
+    ),
+    head=SSD.Head(
+        sizes=(20, 51, 133, 215, 296, 378, 460, 542),
+        ratios=((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+        steps=(8, 16, 32, 64, 128, 256, 512),
+    ),
+)
+
+RECIPES = (
+    Recipe(
+        name="ssd300_coco",
+        model=SSD.Config(),
+        data=SSD_DATA,
+        schedule=SSD_SCHEDULE,
+        published=Published(box_ap=25.6, memory_gb=10.2, fps=43.7),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd300_coco/ssd300_coco_20200307-a92d2092.pth",
+            sha256="a92d2092",
+        ),
+        config="ssd/ssd300_coco.py",
+    ),
+    Recipe(
+        name="ssd512_coco",
+        model=SSD512,
+        data=SSD_DATA,
+        schedule=SSD_SCHEDULE,
+        published=Published(box_ap=29.4, memory_gb=9.3, fps=30.7),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20200308-038c5591.pth",
+            sha256="038c5591",
+        ),
+        config="ssd/ssd512_coco.py",
+    ),
+)

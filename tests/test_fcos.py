@@ -1,0 +1,241 @@
+"""FCOS: which point learns which object, against loops; centerness; what the variants change."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+import detzoo
+from detzoo.blocks.points import around, cell_centres, per_cell, sides
+from detzoo.interop.renaming import rename
+from detzoo.methods.fcos import FCOS
+from detzoo.recipes.fcos import BIASES
+from detzoo.types import Targets
+from tests.tiny import CANVAS, images, targets, tiny
+
+STRIDES = (8, 16, 32, 64, 128)
+SIZES = [(math.ceil(CANVAS[0] / stride), math.ceil(CANVAS[1] / stride)) for stride in STRIDES]
+RANGES = (16.0, 32.0, 48.0, 64.0)
+
+
+def fcos(**head: Any) -> FCOS:
+    return cast(FCOS, tiny(FCOS, head={"ranges": RANGES, **head}))
+
+
+def slow_centres() -> list[tuple[float, float]]:
+    return [
+        ((column + 0.5) * stride, (row + 0.5) * stride)
+        for (height, width), stride in zip(SIZES, STRIDES, strict=True)
+        for row in range(height)
+        for column in range(width)
+    ]
+
+
+def slow_slots(boxes: list[list[float]], radius: float | None) -> list[int | None]:
+    """Per point the object that it learns, as the paper tells it."""
+    levels = [level for level, (height, width) in enumerate(SIZES) for _ in range(height * width)]
+    found: list[int | None] = []
+    for (x, y), level in zip(slow_centres(), levels, strict=True):
+        low, high = (0.0, *RANGES)[level], (*RANGES, math.inf)[level]
+        best, smallest = None, math.inf
+        for slot, (x1, y1, x2, y2) in enumerate(boxes):
+            told = (x - x1, y - y1, x2 - x, y2 - y)
+            if min(told) <= 0 or not low <= max(told) <= high:
+                continue
+            if radius is not None:
+                reach = radius * STRIDES[level]
+                if abs(x - (x1 + x2) / 2) >= reach or abs(y - (y1 + y2) / 2) >= reach:
+                    continue
+            if (x2 - x1) * (y2 - y1) < smallest:
+                best, smallest = slot, (x2 - x1) * (y2 - y1)
+        found.append(best)
+    return found
+
+
+SCENES = {
+    "none": [],
+    "one": [[10.0, 10.0, 70.0, 60.0]],
+    "touching": [[8.0, 8.0, 40.0, 40.0], [40.0, 8.0, 72.0, 40.0], [8.0, 40.0, 72.0, 72.0]],
+    "nested and alike": [[0.0, 0.0, 96.0, 96.0], [16.0, 16.0, 56.0, 56.0], [16.0, 16.0, 56.0, 56.0]],
+    "between the points": [[5.0, 5.0, 7.0, 7.0]],
+    "on the points": [[4.0, 4.0, 36.0, 36.0], [20.0, 20.0, 52.0, 52.0]],
+    "beyond the picture": [[-50.0, -50.0, 400.0, 300.0], [60.0, 60.0, 128.0, 96.0]],
+}
+
+
+@pytest.mark.parametrize("radius", [None, 1.5])
+@pytest.mark.parametrize("boxes", SCENES.values(), ids=SCENES.keys())
+def test_points_learn_the_smallest_fitting_object(boxes: list[list[float]], radius: float | None):
+    others = [[30.0, 20.0, 60.0, 90.0]]
+    packed = [{"boxes": torch.tensor(some).view(-1, 4), "labels": torch.zeros(len(some))} for some in (boxes, others)]
+    check(Targets.pack(packed), [boxes, others], radius)
+
+
+@pytest.mark.parametrize("radius", [None, 1.5])
+def test_more_objects_than_are_compared_at_once(radius: float | None):
+    crowd = targets(50, 3)
+    lists = [boxes[valid].tolist() for boxes, valid in zip(crowd.boxes, crowd.valid, strict=True)]
+    check(crowd, lists, radius)
+
+
+def check(packed: Targets, lists: list[list[list[float]]], radius: float | None) -> None:
+    points = cell_centres(SIZES, STRIDES, torch.device("cpu"))
+    slot, positive = fcos(radius=radius)._assign(points, SIZES, packed)
+    for image, boxes in enumerate(lists):
+        expected = slow_slots(boxes, radius)
+        assert positive[image].tolist() == [best is not None for best in expected]
+        assert slot[image].tolist() == [best or 0 for best in expected]
+
+
+def test_ignored_regions_teach_nothing():
+    box = torch.tensor([[10.0, 10.0, 70.0, 60.0]])
+    packed = Targets.pack([{"boxes": box, "labels": torch.zeros(1), "ignore": torch.ones(1)}])
+    points = cell_centres(SIZES, STRIDES, torch.device("cpu"))
+    assert not fcos()._assign(points, SIZES, packed)[1].any()
+
+
+def test_centres_are_by_level_row_and_column():
+    assert cell_centres(SIZES, STRIDES, torch.device("cpu")).tolist() == [list(point) for point in slow_centres()]
+    assert cell_centres([(1, 2)], [4], torch.device("cpu"), offset=0.0).tolist() == [[0.0, 0.0], [4.0, 0.0]]
+    assert per_cell((3.0, math.inf), [(1, 2), (1, 1)], torch.device("cpu")).tolist() == [3.0, 3.0, math.inf]
+
+
+def test_distances_tell_the_box():
+    points, boxes = torch.rand(7, 2) * 50, torch.rand(2, 7, 4) * 90
+    torch.testing.assert_close(around(points, sides(points, boxes)), boxes)
+    assert sides(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 1.0, 9.0, 6.0])).tolist() == [2.0, 3.0, 6.0, 2.0]
+
+
+def test_centerness_is_one_in_the_middle_and_falls_to_the_sides():
+    distances = torch.tensor(
+        [[[5.0, 2.0, 5.0, 2.0], [1.0, 4.0, 4.0, 4.0], [1.0, 1.0, 4.0, 9.0], [-3.0, 1.0, 0.0, 0.0]]]
+    )
+    positive = torch.tensor([[True, True, True, False]])
+    torch.testing.assert_close(fcos()._centred(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
+
+
+@pytest.mark.parametrize("radius", [None, 1.5])
+def test_losses_are_those_of_the_chosen_points(radius: float | None):
+    """The same sums over the positives alone, as a loop over points would take them."""
+    detector = fcos(radius=radius)
+    batch, objects = images(), targets(3, 2)
+    with torch.no_grad():
+        losses = detector(batch, objects)
+        _, distances, centerness = detector.heads(detector.neck(detector.backbone(batch.pixels)))
+    points = slow_centres()
+    box_sum, centre_sum, weight_sum, count = 0.0, 0.0, 0.0, 0
+    for image in range(2):
+        told = torch.cat([level[image].flatten(1).T for level in distances]).tolist()
+        centre = torch.cat([level[image].flatten() for level in centerness]).double().sigmoid().tolist()
+        boxes = objects.boxes[image][objects.valid[image]].tolist()
+        for index, slot in enumerate(slow_slots(boxes, radius)):
+            if slot is None:
+                continue
+            (x, y), (x1, y1, x2, y2) = points[index], boxes[slot]
+            sides_of = (x - x1, y - y1, x2 - x, y2 - y)
+            weight = math.sqrt(min(sides_of[::2]) / max(sides_of[::2]) * min(sides_of[1::2]) / max(sides_of[1::2]))
+            left, top, right, bottom = (min(a, b) for a, b in zip(told[index], sides_of, strict=True))
+            common = (left + right) * (top + bottom)
+            mine = (told[index][0] + told[index][2]) * (told[index][1] + told[index][3])
+            overlap = common / (mine + (x2 - x1) * (y2 - y1) - common)
+            box_sum -= weight * math.log(max(overlap, 1e-6))
+            centre_sum -= weight * math.log(centre[index]) + (1 - weight) * math.log(1 - centre[index])
+            weight_sum, count = weight_sum + weight, count + 1
+    assert float(losses["loss_bbox"]) == pytest.approx(box_sum / weight_sum, rel=1e-4)
+    assert float(losses["loss_centerness"]) == pytest.approx(centre_sum / count, rel=1e-4)
+    assert float(losses["loss_cls"]) > 0
+
+
+def test_distances_are_strides_through_a_relu():
+    detector, pixels = fcos(in_strides=True), images().pixels
+    with torch.no_grad():
+        detector.reg.get_parameter("bias").copy_(torch.tensor([1.0, -1.0, 2.0, 0.0]))
+        detector.reg.weight.zero_()
+        detector.scales[1].fill_(3.0)
+        distances = detector.heads(detector.neck(detector.backbone(pixels)))[1]
+    assert distances[0][0, :, 0, 0].tolist() == [8.0, 0.0, 16.0, 0.0]
+    assert distances[1][0, :, 0, 0].tolist() == [48.0, 0.0, 96.0, 0.0]
+
+
+@pytest.mark.parametrize("on_reg", [False, True])
+def test_centerness_is_told_by_either_tower(on_reg: bool):
+    detector = fcos(centerness_on_reg=on_reg).train()
+    detector.heads(detector.neck(detector.backbone(images().pixels)))[2][0].sum().backward()
+    told_by, other = (detector.reg_convs, detector.cls_convs) if on_reg else (detector.cls_convs, detector.reg_convs)
+    assert all(parameter.grad is not None for parameter in told_by.parameters())
+    assert all(parameter.grad is None for parameter in other.parameters())
+
+
+def test_a_score_is_class_times_centerness():
+    detector = fcos(threshold=0.0).eval()
+    with torch.no_grad():
+        detector.centerness.weight.zero_()
+        detector.centerness.get_parameter("bias").fill_(20.0)
+        certain = detector.detect(images())
+        detector.centerness.get_parameter("bias").zero_()
+        halved = detector.detect(images())
+    torch.testing.assert_close(halved.scores * 2, certain.scores)
+    assert bool((halved.labels == certain.labels).all())
+
+
+def test_a_bias_beside_the_norm():
+    def biases(detector: FCOS) -> set[str]:
+        return {name for name, _ in detector.named_parameters() if re.match(r"(cls|reg)_convs.*conv\.bias", name)}
+
+    assert biases(fcos()) == set()
+    assert biases(fcos(bias=True)) == {"cls_convs.0.conv.bias", "reg_convs.0.conv.bias"}
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"5 levels meet at one fewer head\.ranges"):
+        tiny(FCOS, head={"ranges": (64.0,)})
+    with pytest.raises(ValueError, match=r"head\.box_loss\.kind must compare boxes.*'l1'"):
+        tiny(FCOS, head={"box_loss": {"kind": "l1"}})
+
+
+@pytest.mark.parametrize(
+    ("published", "ours"),
+    [
+        ("bbox_head.conv_cls.weight", "cls.weight"),
+        ("bbox_head.fcos_reg.bias", "reg.bias"),
+        ("bbox_head.conv_centerness.bias", "centerness.bias"),
+        ("bbox_head.reg_convs.2.gn.weight", "reg_convs.2.gn.weight"),
+        ("bbox_head.scales.4.scale", "scales.4"),
+    ],
+)
+def test_published_names(published: str, ours: str):
+    assert rename(published, FCOS.published_names) == ours
+
+
+def test_biases_learn_faster_and_do_not_decay():
+    with torch.device("meta"):
+        detector = detzoo.build("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco")
+    kinds: dict[tuple[float, float | None], set[str]] = {}
+    for name, _ in detector.trainable():
+        rule = next((group for group in BIASES if re.search(group.pattern, name)), None)
+        kinds.setdefault((rule.lr_scale, rule.weight_decay) if rule else (1.0, None), set()).add(name)
+    plain, norms, biases = kinds[1.0, None], kinds[1.0, 0.0], kinds[2.0, 0.0]
+    assert {"cls_convs.3.gn.bias", "backbone.layer2.0.downsample.1.bias", "backbone.layer4.2.bn3.bias"} <= norms
+    assert {"cls.bias", "centerness.bias", "neck.fpn_convs.3.conv.bias"} <= biases
+    assert {"cls.weight", "cls_convs.0.gn.weight", "scales.0"} <= plain
+    assert not [name for name in plain if name.endswith("bias")]
+
+
+def largest_gradient(detector: FCOS) -> Tensor:
+    return torch.stack([p.grad.abs().max() for p in detector.parameters() if p.grad is not None]).max()
+
+
+@pytest.mark.parametrize("kind", ["iou", "giou", "diou", "ciou"])
+def test_objects_larger_than_the_picture_can_be_learned(kind: str):
+    detector = fcos(box_loss={"kind": kind}).train()
+    box = torch.tensor([[-300.0, -200.0, 700.0, 900.0]])
+    packed = Targets.pack([{"boxes": box, "labels": torch.zeros(1)}, {"boxes": box, "labels": torch.ones(1)}])
+    losses = detector(images(), packed)
+    torch.stack(list(losses.values())).sum().backward()
+    assert bool(torch.isfinite(largest_gradient(detector)))
+    assert bool(losses["loss_bbox"] > 0)

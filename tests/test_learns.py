@@ -1,0 +1,102 @@
+"""Each method trains: from random weights, on generated shapes, through the loader and the loop that a user has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import detzoo
+from detzoo.detector import Detector
+from detzoo.recipes.recipe import METHODS, Recipe
+from detzoo.recipes.settings import Data, Schedule, Split
+from detzoo.train.checkpoint import read_state
+from detzoo.train.log import read_log
+from detzoo.train.loop import Trained, train
+from tests.tiny import METHOD_IDS, detect, images, tiny
+from tests.train_fakes import quick
+
+# two pictures to know by heart: whether targets and gradients fit together shows in seconds
+TWO = Data(kind="shapes", train=(Split(count=2),), masks=True, flip=0.0, workers=0)
+STEPS = 30
+SCHEDULE = Schedule(
+    epochs=1, batch=2, optimizer="adamw", lr=3e-4, base_batch=2, decay="constant", warmup_steps=0, evaluate_every=0
+)
+# the rate at which a method halves its loss in so few steps, where that is not the one above
+RATES: dict[str, float] = {}
+
+__all__ = ["quick"]
+pytestmark = pytest.mark.usefixtures("quick")
+every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
+
+
+def run(method: type[Detector], out: Path, steps: int, resume: bool = False, stop: int = 0, **data: Any) -> Trained:
+    """Train a small detector for some steps; ``stop``: interrupt it after this many."""
+    small = tiny(
+        method,
+        backbone={"norm": "gn", "frozen_stages": -1},
+        input={"resize": True, "short": 96, "long": 128, "multiple": 32, "less": 0},
+    )
+    recipe = Recipe(
+        name="learns",
+        model=small.config,  # pyright: ignore[reportArgumentType] # it is one of the union
+        data=TWO.replace(repeat=steps, **data),
+        schedule=SCHEDULE.replace(lr=RATES.get(method.__name__, SCHEDULE.lr)),
+    )
+
+    def interrupt(record: Mapping[str, Any]) -> None:
+        if record["event"] == "train" and record["update"] == stop:
+            raise KeyboardInterrupt
+
+    return train(recipe, out=out, device="cpu", resume=resume, callbacks=[interrupt], progress=False)
+
+
+def totals(done: Trained) -> list[float]:
+    """The total loss of every step."""
+    return [record["losses"]["loss"] for record in read_log(done.log) if record["event"] == "train"]
+
+
+@every_method
+def test_the_loss_halves_and_the_file_holds_what_was_learned(method: type[Detector], tmp_path: Path) -> None:
+    done = run(method, tmp_path, STEPS)
+    history = totals(done)
+    assert len(history) == STEPS
+    assert sum(history[-3:]) / 3 < history[0] / 2, [round(value, 2) for value in history]
+    loaded = detzoo.load(done.last).eval()
+    assert loaded.config == done.detector.config
+    with torch.no_grad():
+        before, after = (detect(detector, images()) for detector in (done.detector, loaded))
+    for name in ("boxes", "scores", "labels", "valid"):
+        assert torch.equal(getattr(before, name), getattr(after, name)), name
+
+
+@every_method
+def test_nothing_to_find_is_no_trouble(method: type[Detector], tmp_path: Path) -> None:
+    done = run(method, tmp_path, 3, min_box=1000.0, keep_empty=True)
+    assert len(totals(done)) == 3
+    assert all(bool(value.isfinite().all()) for value in done.detector.state_dict().values())
+
+
+@every_method
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(method: type[Detector], tmp_path: Path) -> None:
+    whole = run(method, tmp_path / "whole", 4)
+    with pytest.raises(KeyboardInterrupt):
+        run(method, tmp_path / "halves", 4, stop=2)
+    halves = run(method, tmp_path / "halves", 4, resume=True)
+    assert totals(whole) == totals(halves)
+    one, two = (dict(leaves("", read_state(done.out / "last.state"))) for done in (whole, halves))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert torch.equal(value, two[name]) if isinstance(value, torch.Tensor) else value == two[name], name
+
+
+def leaves(prefix: str, value: Any) -> Any:
+    """Every value inside nested mappings, with its path."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(f"{prefix}/{key}", inner)
+    else:
+        yield prefix, value

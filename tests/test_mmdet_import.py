@@ -1,0 +1,384 @@
+"""MMDetection's configs and weights become our models: equal to the zoo's, or refused by the setting's name."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import detzoo
+from detzoo import cli
+from detzoo.config import ConfigError, override
+from detzoo.detector import Detector
+from detzoo.interop.mmdet.configs import read_file
+from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
+from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
+from detzoo.recipes.recipe import Recipe
+from tests.mmdet_configs import rows
+from tests.mmdet_files import MODELS, write_all
+from tests.tiny import images
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("configs")
+    write_all(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("file", "recipe"), [(file, recipe) for file, _, recipe in MODELS])
+def test_both_spellings_give_the_zoo_s_recipe(configs: Path, file: str, recipe: str) -> None:
+    imported = read_config(configs / file)
+    wanted = detzoo.find(recipe)
+    assert imported.recipe.model == wanted.model
+    assert imported.recipe.data == wanted.data.replace(classes=COCO_CLASSES)
+    assert imported.recipe.schedule == wanted.schedule
+    assert imported.notes == ()
+
+
+def test_every_method_that_can_be_imported_is_tested() -> None:
+    kinds = {type(detzoo.find(recipe).model) for _, _, recipe in MODELS}
+    assert len(kinds) == len(METHODS)
+
+
+def changed(configs: Path, file: str = "faster.py", **changes: Any) -> dict[str, Any]:
+    """A config with settings changed: ``{"a.b.c": value}``, where a missing one is made and `GONE` takes one out."""
+    values = read_file(configs / file)
+    for path, value in changes.items():
+        *parents, leaf = path.split("__")
+        here: Any = values
+        for part in parents:
+            here = here[int(part)] if part.isdigit() else here.setdefault(part, {})
+        if value is GONE:
+            del here[leaf]
+        else:
+            here[int(leaf) if leaf.isdigit() else leaf] = value
+    return values
+
+
+GONE = object()
+
+SETTINGS = [
+    # (file, change, our settings)
+    ("faster.py", {"model__backbone__depth": 101}, ["model.backbone.depth=101"]),
+    ("faster.py", {"model__backbone__style": "caffe"}, ['model.backbone.style="caffe"']),
+    ("faster.py", {"model__backbone__norm_cfg__requires_grad": False}, ["model.backbone.norm_frozen=true"]),
+    ("faster.py", {"model__backbone__frozen_stages": GONE}, ["model.backbone.frozen_stages=-1"]),
+    ("faster.py", {"model__backbone__with_cp": True}, ["model.backbone.checkpointing=true"]),
+    (
+        "faster.py",
+        {"model__backbone__type": "ResNetV1d"},
+        ['model.backbone.stem="deep"', "model.backbone.avg_down=true"],
+    ),
+    (
+        "faster.py",
+        {"model__backbone__type": "mmdet.ResNeXt", "model__backbone__groups": 32},
+        ["model.backbone.groups=32", "model.backbone.base_width=4"],
+    ),
+    (
+        "faster.py",
+        {"model__data_preprocessor__bgr_to_rgb": False, "model__data_preprocessor__pad_size_divisor": GONE},
+        ['model.input.order="bgr"', "model.input.multiple=1"],
+    ),
+    (
+        "faster.py",
+        {"model__roi_head__bbox_head__loss_bbox__type": "SmoothL1Loss"},
+        ["model.box_head.box_loss.kind=smooth_l1"],
+    ),
+    (
+        "faster.py",
+        {
+            "model__roi_head__bbox_head__loss_bbox": {"type": "GIoULoss", "loss_weight": 10.0},
+            "model__roi_head__bbox_head__reg_decoded_bbox": True,
+        },
+        ["model.box_head.box_loss.kind=giou", "model.box_head.box_loss.weight=10"],
+    ),
+    ("faster.py", {"model__roi_head__bbox_head__loss_bbox": GONE}, ["model.box_head.box_loss.kind=smooth_l1"]),
+    ("faster.py", {"model__rpn_head__anchor_generator__scales": [4, 8]}, ["model.rpn.anchors.scales=[4,8]"]),
+    (
+        "faster.py",
+        {
+            "model__roi_head__bbox_head__type": "Shared4Conv1FCBBoxHead",
+            "model__roi_head__bbox_head__norm_cfg": {"type": "GN", "num_groups": 32},
+        },
+        ["model.box_head.convs=4", "model.box_head.fcs=1", 'model.box_head.norm="gn"'],
+    ),
+    ("faster.py", {"model__test_cfg__rcnn__max_per_img": 300}, ["model.box_head.detections=300"]),
+    ("faster.py", {"model__test_cfg__rpn__nms_pre": 0}, ["model.rpn.candidates=1000000"]),
+    ("mask.py", {"model__roi_head__mask_head__class_agnostic": True}, ["model.mask_head.class_agnostic=true"]),
+    ("retina.py", {"model__bbox_head__loss_cls__gamma": 1.5}, ["model.head.gamma=1.5"]),
+    ("retina.py", {"model__neck__add_extra_convs": "on_output"}, ['model.neck.extra="on_output"']),
+    ("retina_2.py", {"model__neck__extra_convs_on_inputs": False}, ['model.neck.extra="on_output"']),
+    (
+        "faster_2.py",
+        {"data__test__pipeline__1__img_scale": [[1000, 600]]},
+        ["model.input.short=600", "model.input.long=1000"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "changes", "ours"), SETTINGS, ids=[next(iter(change)) for _, change, _ in SETTINGS])
+def test_settings_are_taken_over(configs: Path, file: str, changes: dict[str, Any], ours: list[str]) -> None:
+    recipe = {name: recipe for name, _, recipe in MODELS}[file]
+    imported = read_config(changed(configs, file, **changes)).recipe
+    assert imported.model == override(detzoo.find(recipe), ours).model
+
+
+REFUSED = [
+    ({"model__backbone__foo": 1}, r"model\.backbone\.foo=1 is not known"),
+    (
+        {"model__roi_head__bbox_head__foo": {"type": "Bar"}},
+        r"model\.roi_head\.bbox_head\.foo=dict\(type='Bar', \.\.\.\) is not known",
+    ),
+    (
+        {"model__backbone__type": "mmpretrain.ConvNeXt"},
+        r"model\.backbone\.type='mmpretrain\.ConvNeXt' is not known here",
+    ),
+    ({"model__backbone__dcn": {"type": "DCN"}}, r"model\.backbone\.dcn=dict\(type='DCN', \.\.\.\) has no counterpart"),
+    ({"model__backbone__depth": 77}, "does not fit .*depth"),
+    ({"model__backbone__depth": "deep"}, r"model\.backbone\.depth must be a number"),
+    ({"model__backbone__out_indices": [0, 9]}, "out_stages must lie in 1 to 4"),
+    ({"model__backbone__norm_cfg": {"type": "LN2d"}}, r"norm_cfg\.type='LN2d' is not known"),
+    ({"model__backbone__norm_cfg": {"type": "BN", "eps": 0.001}}, r"norm_cfg\.eps=0.001 has no counterpart; 1e-05 has"),
+    (
+        {"model__neck__in_channels": [1, 2, 3, 4]},
+        r"model\.neck\.in_channels=\[1, 2, 3, 4\] does not fit the parts before",
+    ),
+    ({"model__neck__num_outs": 2}, r"model\.neck does not fit: levels is 2"),
+    ({"model__neck__out_channels": -1}, "does not fit .*out_channels"),
+    ({"model__neck": GONE}, r"model\.neck is missing"),
+    ({"model__rpn_head__anchor_generator__strides": [4, 8, 16, 32, 128]}, r"anchor_generator\.strides=.*does not fit"),
+    ({"model__rpn_head__anchor_generator__center_offset": 0.5}, "center_offset=0.5 has no counterpart; 0 has"),
+    ({"model__rpn_head__anchor_generator__type": "LegacyAnchorGenerator"}, "'LegacyAnchorGenerator' is not known"),
+    (
+        {"model__rpn_head__bbox_coder__target_stds": [0.5] * 4},
+        r"model\.rpn_head\.bbox_coder=dict\(.*has no counterpart",
+    ),
+    ({"model__rpn_head__loss_cls__use_sigmoid": False}, "use_sigmoid=False has no counterpart; True has"),
+    ({"model__rpn_head__num_convs": 2}, r"model\.rpn_head\.num_convs=2 has no counterpart"),
+    ({"model__roi_head__bbox_roi_extractor__roi_layer__type": "RoIPool"}, "roi_layer.type='RoIPool' is not known"),
+    ({"model__roi_head__bbox_roi_extractor__finest_scale": 112}, "finest_scale=112 has no counterpart"),
+    ({"model__roi_head__shared_head": {"type": "ResLayer"}}, "shared_head"),
+    ({"model__roi_head__bbox_head__num_classes": 0}, "the model has 0 classes"),
+    ({"model__roi_head__bbox_head__loss_cls__type": "SeesawLoss"}, "loss_cls.type='SeesawLoss' is not known"),
+    ({"model__test_cfg__rcnn__nms__type": "soft_something"}, "nms.type='soft_something' is not known"),
+    ({"model__test_cfg__rcnn__nms__class_agnostic": True}, "class_agnostic=True has no counterpart; False has"),
+    ({"model__test_cfg__rcnn__score_thr": GONE}, r"model\.test_cfg\.rcnn\.score_thr is missing"),
+    ({"model__test_cfg__rcnn__score_thr": 7}, "does not fit .*threshold"),
+    ({"model__data_preprocessor": GONE}, "nothing says how pixels are normalized"),
+    ({"model__data_preprocessor__pad_value": 114}, "pad_value=114 has no counterpart"),
+    ({"model__type": "FasterRCN"}, "did you mean 'FasterRCNN'"),
+    ({"model__type": 3}, "model has no type"),
+    ({"model": GONE}, "there is no model in it"),
+    ({"model": [1]}, "model must be a dict"),
+    ({"model__rpn_head__anchor_scales": [8]}, "MMDetection 1.x"),
+    ({"test_dataloader__dataset__pipeline__1": {"type": "CenterCrop"}}, r"pipeline\.1\.type='CenterCrop' is a step"),
+    ({"model__roi_head__bbox_head__num_classes": 60000}, "parameters; up to|classes"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED, ids=[next(iter(change)) for change, _ in REFUSED])
+def test_what_changes_results_and_has_no_counterpart_is_refused(
+    configs: Path, changes: dict[str, Any], message: str
+) -> None:
+    values = changed(configs, **changes)
+    if "60000" in str(changes):
+        values["model"]["roi_head"]["bbox_head"]["fc_out_channels"] = 60000
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(values)
+    assert str(caught.value).startswith("the config: ")
+
+
+NOTED = [
+    (
+        {"model__train_cfg__rpn__assigner": {"type": "ATSSAssigner", "topk": 9}},
+        "model.train_cfg.rpn.assigner.type='ATSSAssigner'",
+    ),
+    ({"model__train_cfg__rcnn__sampler": {"type": "MySampler"}}, "sampler.type='MySampler' has no counterpart"),
+    ({"model__train_cfg__rpn__allowed_border": 0}, "allowed_border=0 has no counterpart; -1 has"),
+    ({"model__rpn_head__loss_bbox": {"type": "MyLoss"}}, "loss_bbox.type='MyLoss' has no counterpart"),
+    ({"model__rpn_head__loss_cls__loss_weight": 2.0}, "loss_weight=2.0 has no counterpart"),
+    ({"train_dataloader__dataset__pipeline__2": {"type": "Mosaic"}}, "'Mosaic'"),
+    ({"optim_wrapper__optimizer__type": "Lion"}, "optimizer.type='Lion'"),
+    ({"optim_wrapper__optimizer__lr": "fast"}, "optim_wrapper.optimizer.lr must be a number"),
+    ({"param_scheduler__1": {"type": "PolyLR"}}, "param_scheduler.1.type='PolyLR' has no counterpart"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), NOTED, ids=[next(iter(change)) for change, _ in NOTED])
+def test_what_only_training_uses_is_noted(configs: Path, changes: dict[str, Any], message: str) -> None:
+    imported = read_config(changed(configs, **changes))
+    assert any(message in note for note in imported.notes), imported.notes
+    assert imported.recipe.model.model_copy(update={"rpn": None}) == detzoo.find(
+        "faster_rcnn_r50_fpn_1x_coco"
+    ).model.model_copy(update={"rpn": None})
+
+
+def small(configs: Path, **changes: Any) -> dict[str, Any]:
+    """A Faster R-CNN that is built in a moment."""
+    sizes = {
+        "model__backbone__depth": 18,
+        "model__neck__in_channels": [64, 128, 256, 512],
+        "model__neck__out_channels": 16,
+        "model__rpn_head__in_channels": 16,
+        "model__rpn_head__feat_channels": 16,
+        "model__roi_head__bbox_roi_extractor__out_channels": 16,
+        "model__roi_head__bbox_head__in_channels": 16,
+        "model__roi_head__bbox_head__fc_out_channels": 16,
+        "model__roi_head__bbox_head__num_classes": 3,
+        "train_dataloader__dataset__metainfo": {"classes": ("cat", "dog", "owl")},
+    }
+    return changed(configs, **{**sizes, **changes})
+
+
+def published(detector: Detector) -> dict[str, Tensor]:
+    """Its weights under MMDetection's names."""
+    names = {"rpn.": "rpn_head.rpn_", "box_head.": "roi_head.bbox_head."}
+    state = {}
+    for name, value in detector.state_dict().items():
+        prefix = next((one for one in names if name.startswith(one)), "")
+        state[names.get(prefix, "") + name.removeprefix(prefix)] = value
+    return state
+
+
+def test_weights_from_a_dict_and_back_from_a_file(configs: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = detzoo.from_mmdet(small(configs))
+    assert source.training
+    detector = detzoo.from_mmdet(small(configs), published(source))
+    assert not detector.training
+    assert detector.classes == ("cat", "dog", "owl")
+    assert isinstance(detector.recipe, Recipe)
+    again = detzoo.load(detector.save(tmp_path / "model.safetensors"))
+    assert again.recipe == detector.recipe
+    with torch.no_grad():
+        found = [one.eval().detect(images()).boxes for one in (source, detector, again)]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def config_text(values: Mapping[str, Any]) -> str:
+    """A merged config as MMDetection writes it into a checkpoint."""
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_checkpoint_that_carries_its_config(configs: Path, tmp_path: Path, version: int) -> None:
+    values = small(configs)
+    source = detzoo.from_mmdet(values)
+    meta: dict[str, Any] = {
+        "epoch": 12,
+        "CLASSES": ("a", "b", "c"),
+        "mmdet_version": "2.25.0",
+        "config": config_text(values),
+    }
+    if version == 3:
+        meta = {
+            "epoch": 12,
+            "dataset_meta": {"classes": ("a", "b", "c"), "palette": [(1, 2, 3)]},
+            "cfg": config_text(values),
+        }
+    path = tmp_path / "epoch_12.pth"
+    torch.save({"meta": meta, "state_dict": published(source), "optimizer": {"state": {}}}, path)
+    detector = detzoo.from_mmdet(path)
+    assert detector.classes == ("a", "b", "c")
+    assert all(
+        torch.equal(a, b) for a, b in zip(detector.state_dict().values(), source.state_dict().values(), strict=True)
+    )
+    assert detzoo.from_mmdet(path, classes=["x", "y", "z"]).classes == ("x", "y", "z")
+    (tmp_path / "config.py").write_text(config_text(values))
+    assert detzoo.from_mmdet(tmp_path / "config.py", path).classes == ("a", "b", "c")
+
+
+def test_where_class_names_come_from(configs: Path) -> None:
+    def classes(**changes: Any) -> tuple[str, ...]:
+        return read_config(changed(configs, **changes)).recipe.data.classes or ()
+
+    head = "model__roi_head__bbox_head__num_classes"
+    assert classes() == COCO_CLASSES
+    assert classes(**{head: 20, "train_dataloader__dataset__type": "VOCDataset"}) == VOC_CLASSES
+    assert classes(**{head: 1}) == ("object",)
+    assert classes(**{head: 2}) == ("class 0", "class 1")
+    assert classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "q"]}}) == ("p", "q")
+    assert classes(**{head: 1, "train_dataloader__dataset__metainfo": {"CLASSES": "cat"}}) == ("cat",)
+    old = changed(configs, "faster_2.py", **{head: 2, "data__train__classes": ("r", "s")})
+    assert read_config(old).recipe.data.classes == ("r", "s")
+    with pytest.raises(
+        ConfigError, match=r"has 80 classes, but train_dataloader\.dataset\.classes names 1; pass classes="
+    ):
+        classes(**{"train_dataloader__dataset__metainfo": {"classes": ["p"]}})
+    with pytest.raises(ConfigError, match="names 'p' more than once"):
+        classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "p"]}})
+
+
+def test_weights_that_do_not_fit(configs: Path, tmp_path: Path) -> None:
+    values = small(configs)
+    state = published(detzoo.from_mmdet(values))
+    first, *_ = state
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": {name: value for name, value in state.items() if name != first}}, path)
+    with pytest.raises(CheckpointError, match=r"(?s)weights\.pth: these weights do not fit FasterRCNN:.*1 missing"):
+        detzoo.from_mmdet(values, path)
+    torch.save({"state_dict": state, "meta": {"mmdet_version": "1.2.0+abc"}}, path)
+    with pytest.raises(CheckpointError, match=r"was made by MMDetection 1\.2\.0"):
+        detzoo.from_mmdet(values, path)
+    with pytest.raises(ConfigError, match=r"weights\.pth does not carry its config; pass the config file"):
+        detzoo.from_mmdet(path)
+    torch.save({"epoch": 1}, path)
+    with pytest.raises(CheckpointError, match=r"weights\.pth: this file holds no state dict"):
+        detzoo.from_mmdet(values, path)
+
+
+def test_files_that_are_no_configs(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no config file at"):
+        detzoo.from_mmdet(tmp_path / "gone.py")
+    (tmp_path / "a.txt").write_text("x = 1")
+    with pytest.raises(ConfigError, match=r"a\.txt is neither a config"):
+        detzoo.from_mmdet(tmp_path / "a.txt")
+    (tmp_path / "a.py").write_text("x = 1\ny = open('b')")
+    with pytest.raises(ConfigError, match=r"a\.py:2: the call 'open\(\.\.\.\)'"):
+        detzoo.from_mmdet(tmp_path / "a.py")
+
+
+def test_training_that_differs_is_a_warning(configs: Path) -> None:
+    values = small(configs, model__train_cfg__rcnn__sampler={"type": "MySampler"})
+    with pytest.warns(Differs, match=r"training would differ .*train_cfg\.rcnn\.sampler\.type='MySampler'"):
+        detzoo.from_mmdet(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detzoo.from_mmdet(small(configs))
+
+
+def test_the_command(configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = small(configs)
+    torch.save({"state_dict": published(detzoo.from_mmdet(values)), "meta": {}}, tmp_path / "old.pth")
+    (tmp_path / "config.py").write_text(config_text(values))
+    out = tmp_path / "new.safetensors"
+    words = ["convert", str(tmp_path / "old.pth"), "--config", str(tmp_path / "config.py"), "--out", str(out)]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == f"weights: {out}\nFasterRCNN, 3 classes: cat, dog, owl\n"
+    assert detzoo.load(out).classes == ("cat", "dog", "owl")
+    assert cli.main([*words, "--classes", "x, y,z"]) == 0
+    assert detzoo.load(out).classes == ("x", "y", "z")
+    assert cli.main([*words, "--classes", "x,y"]) == 2
+    assert "names 2; pass classes" in capsys.readouterr().err
+    assert cli.main(["convert", str(tmp_path / "old.pth"), "--out", str(out)]) == 2
+    assert "does not carry its config" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("DETZOO_MMDET_CONFIGS" not in os.environ, reason="names MMDetection's folder configs")
+def test_every_published_config() -> None:
+    """Imported with the model of the zoo's recipe, or refused with a reason; never another error."""
+    found = list(rows(Path(os.environ["DETZOO_MMDET_CONFIGS"])))
+    assert Counter(row.result for row in found)["imported"] > 80
+    different = [f"{row.config}: {row.model}" for row in found if row.model not in ("", "same")]
+    assert not different
+    assert all(row.reason for row in found if row.result == "refused")

@@ -191,6 +191,24 @@ def test_a_bias_beside_the_norm():
     assert biases(fcos(bias=True)) == {"cls_convs.0.conv.bias", "reg_convs.0.conv.bias"}
 
 
+def test_the_last_convolution_of_each_tower_may_be_deformed():
+    """A fresh one is not yet, as published weights name it, and it learns where to look."""
+    detector = fcos(convs=2, bias=True, deform={"version": 2}).train()
+    shifts = {name for name, _ in detector.named_parameters() if "conv_offset" in name}
+    towers = ("cls_convs", "reg_convs")
+    assert shifts == {f"{tower}.1.conv.conv_offset.{part}" for tower in towers for part in ("weight", "bias")}
+    assert rename("bbox_head.cls_convs.3.conv.conv_offset.bias", FCOS.published_names) == (
+        "cls_convs.3.conv.conv_offset.bias"
+    )
+    assert not any(detector.get_parameter(name).any() for name in shifts)
+    losses = detector(images(), targets(3, 1))
+    torch.stack(list(losses.values())).sum().backward()
+    for name in shifts:
+        gradient = detector.get_parameter(name).grad
+        assert gradient is not None
+        assert bool(gradient.any())
+
+
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"5 levels meet at one fewer head\.ranges"):
         tiny(FCOS, head={"ranges": (64.0,)})

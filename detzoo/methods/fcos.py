@@ -22,7 +22,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
 from detzoo.blocks.dense import best_pairs
-from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
+from detzoo.blocks.layers import Conv2d, ConvNorm, Deform, DeformConv, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.config import Config as BaseConfig
@@ -46,6 +46,7 @@ class FCOS(Detector):
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = "gn"
         bias: bool = False  # a convolution that is followed by a norm has a bias too
+        deform: Deform | None = None  # of the last convolution of each tower; None: an ordinary one
         in_strides: bool = False  # distances are ReLU(x) strides ("norm_on_bbox"); otherwise exp(x) pixels
         centerness_on_reg: bool = False  # centerness is told by the regression tower; otherwise by the class tower
         ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)  # pixels to the farthest side, where levels meet
@@ -90,10 +91,13 @@ class FCOS(Detector):
         self.scales = nn.ParameterList(torch.ones(()) for _ in self.neck.strides)
         for part in (self.cls_convs, self.reg_convs, self.cls, self.reg, self.centerness):
             for layer in part.modules():
-                if isinstance(layer, nn.Conv2d):
+                if isinstance(layer, nn.Conv2d | DeformConv):
                     nn.init.normal_(layer.weight, std=0.01)
                     if layer.bias is not None:
                         nn.init.zeros_(layer.bias)
+            for layer in part.modules():
+                if isinstance(layer, DeformConv):
+                    layer.start_undeformed()
         # a prior of 1 %, as in RetinaNet
         nn.init.constant_(self.cls.get_parameter("bias"), -math.log(99))
 
@@ -138,7 +142,14 @@ class FCOS(Detector):
         head = self.head
         return nn.Sequential(
             *(
-                ConvNorm(head.channels if number else inputs, head.channels, 3, norm=head.norm, bias=head.bias)
+                ConvNorm(
+                    head.channels if number else inputs,
+                    head.channels,
+                    3,
+                    norm=head.norm,
+                    bias=head.bias,
+                    deform=head.deform if number == head.convs - 1 else None,
+                )
                 for number in range(head.convs)
             )
         )

@@ -81,8 +81,14 @@ CASES = {
     "faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco"),
+    "faster-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"),
     "mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "mask-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
     "cascade-mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-mask-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case(
+        "cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"
+    ),
     "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco", PROPOSALS_ONLY),
     "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco", PROPOSALS_ONLY),
     "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco", PROPOSALS_ONLY),

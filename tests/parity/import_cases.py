@@ -32,7 +32,11 @@ def _add_tied_proposals(name: str) -> None:
     if isinstance(model, TwoStage):
         model.load_published(standin.weights(golden.shapes, golden.gain))
         if _scores_tie(model, golden):
-            found = recovered_proposals(model, golden)
+            try:
+                found = recovered_proposals(model, golden)
+            except RuntimeError as error:  # such a case is compared without; it differs before its proposals
+                print(f"{name}: {error}")
+                return
             add(name, {f"proposals.{index}": one for index, one in enumerate(found)})
 
 

@@ -19,7 +19,7 @@ from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data, shapes_data
 from detzoo.detector import Input
 from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize, Shift, Step
-from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, SHIFT_AUGMENT, SSD_AUGMENT, YOLO_AUGMENT
+from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.settings import Data
 from detzoo.types import Targets
 from tests.data_files import thing, write_coco
@@ -34,7 +34,7 @@ PIPELINES: dict[str, tuple[Step, ...]] = {
     "yolo": YOLO_AUGMENT,
     "detr": DETR_AUGMENT,
     "cornernet": CORNERNET_AUGMENT,
-    "shift": SHIFT_AUGMENT,
+    "yolof": (Resize(), Flip(), Shift()),
 }
 GEOMETRY: dict[str, tuple[Step, ...]] = {
     "resize": (Resize(sizes=((50, 200), (200, 300))),),

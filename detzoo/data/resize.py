@@ -71,7 +71,7 @@ def resize_pixels(image: NDArray[np.uint8], height: int, width: int) -> NDArray[
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     """uint8 ``(3, H, W)``, contiguous and a copy, of an array ``(H, W, 3)``."""
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    return torch.from_numpy(np.stack([image[..., channel] for channel in range(3)]))  # faster than a transposed copy
 
 
 def resize(

@@ -7,7 +7,7 @@ from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
-from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize, Shift
+from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
@@ -76,9 +76,6 @@ NO_NORM_DECAY = (ParamGroup(of="norm", weight_decay=0.0),)
 SSD_AUGMENT = (Expand(), IoUCrop(), Resize(), Flip(), Distort())
 YOLO_AUGMENT = (Expand(ratio=(1.0, 2.0)), IoUCrop(min_ious=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9)), Resize(), Flip(), Distort())
 CORNERNET_AUGMENT = (Distort(), CenterCropPad(), Resize(sizes=((511, 511),), keep_ratio=False), Flip())
-CENTERNET_AUGMENT = (Distort(), CenterCropPad(size=(512, 512)), Resize(sizes=((512, 512),)), Flip())
-SHIFT_AUGMENT = (Resize(), Flip(), Shift())  # YOLOF
-CROP_640_AUGMENT = (Resize(sizes=((640, 640),), jitter=(0.8, 1.2)), Crop(size=(640, 640)), Flip())  # NAS-FPN, FPG
 
 DETR_SIZES = (
     (480, 1333),

@@ -281,18 +281,267 @@ model = dict(
     + _DATA_2 % {"masks": "", "lr": "0.01"}
 )
 
+RPN_3 = """
+_base_ = 'faster.py'
+model = dict(
+    type='RPN', train_cfg=dict(rcnn=None, rpn_proposal=None),
+    test_cfg=dict(rpn=dict(nms_pre=2000), rcnn=None))
+del _base_.model.roi_head
+val_evaluator = dict(type='CocoMetric', metric='proposal_fast')
+"""
+
+FAST_RCNN_3 = """
+_base_ = 'faster.py'
+model = dict(type='FastRCNN')
+del _base_.model.rpn_head
+del _base_.model.train_cfg.rpn
+del _base_.model.train_cfg.rpn_proposal
+del _base_.model.test_cfg.rpn
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadProposals', num_max_proposals=2000),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='ProposalBroadcaster',
+        transforms=[dict(type='Resize', scale=(1333, 800), keep_ratio=True), dict(type='RandomFlip', prob=0.5)]),
+    dict(type='PackDetInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadProposals', num_max_proposals=None),
+    dict(type='ProposalBroadcaster', transforms=[dict(type='Resize', scale=(1333, 800), keep_ratio=True)]),
+    dict(type='PackDetInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+FASTER_RCNN_C4_3 = """
+_base_ = 'faster.py'
+norm_cfg = dict(type='BN', requires_grad=False)
+model = dict(
+    data_preprocessor=dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(
+        num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, ), norm_cfg=norm_cfg, style='caffe'),
+    rpn_head=dict(
+        in_channels=1024, feat_channels=1024, anchor_generator=dict(scales=[2, 4, 8, 16, 32], strides=[16])),
+    roi_head=dict(
+        shared_head=dict(
+            type='ResLayer', depth=50, stage=3, stride=2, dilation=1, style='caffe', norm_cfg=norm_cfg,
+            norm_eval=True, init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet50_caffe')),
+        bbox_roi_extractor=dict(
+            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0), out_channels=1024,
+            featmap_strides=[16]),
+        bbox_head=dict(
+            _delete_=True, type='BBoxHead', with_avg_pool=True, roi_feat_size=7, in_channels=2048, num_classes=80,
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4, target_stds=[0.1, 0.1, 0.2, 0.2]),
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            loss_bbox=dict(type='L1Loss', loss_weight=1.0))),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=12000, max_per_img=2000)),
+    test_cfg=dict(rpn=dict(nms_pre=6000)))
+del _base_.model.neck
+"""
+
+OHEM_3 = """
+_base_ = 'faster.py'
+model = dict(train_cfg=dict(rcnn=dict(sampler=dict(type='OHEMSampler'))))
+"""
+
+SOFT_NMS_3 = """
+_base_ = 'faster.py'
+model = dict(test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms', iou_threshold=0.5))))
+"""
+
+FCOS_3 = """
+_base_ = 'retina.py'
+model = dict(
+    type='FCOS',
+    data_preprocessor=dict(mean=[102.9801, 115.9465, 122.7717], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(norm_cfg=dict(type='BN', requires_grad=False), style='caffe'),
+    neck=dict(add_extra_convs='on_output', relu_before_extra_convs=True),
+    bbox_head=dict(
+        _delete_=True, type='FCOSHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        strides=[8, 16, 32, 64, 128],
+        regress_ranges=((-1, 64), (64, 128), (128, 256), (256, 512), (512, 1e8)),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+        loss_bbox=dict(type='IoULoss', loss_weight=1.0),
+        loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)),
+    train_cfg=None)
+optim_wrapper = dict(paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.), clip_grad=dict(max_norm=35, norm_type=2))
+param_scheduler = [
+    dict(type='ConstantLR', factor=1.0 / 3, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1)]
+"""
+
+_SSD_HEAD = """
+        type='SSDHead', in_channels=(512, 1024, 512, 256, 256, 256), num_classes=80,
+        anchor_generator=dict(
+            type='SSDAnchorGenerator', scale_major=False, input_size=300, basesize_ratio_range=(0.15, 0.9),
+            strides=[8, 16, 32, 64, 100, 300], ratios=[[2], [2, 3], [2, 3], [2, 3], [2], [2]]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])"""
+_SSD_CFG = """
+    train_cfg=dict(
+        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0., ignore_iof_thr=-1,
+                      gt_max_assign_all=False),
+        smoothl1_beta=1., allowed_border=-1, pos_weight=-1, neg_pos_ratio=3, debug=False),
+    test_cfg=dict(
+        nms_pre=1000, nms=dict(type='nms', iou_threshold=0.45), min_bbox_size=0, score_thr=0.02, max_per_img=200)"""
+
+SSD_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    _delete_=True, type='SingleStageDetector',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[1, 1, 1], bgr_to_rgb=True,
+        pad_size_divisor=1),
+    backbone=dict(
+        type='SSDVGG', depth=16, with_last_pool=False, ceil_mode=True, out_indices=(3, 4),
+        out_feature_indices=(22, 34), init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')),
+    neck=dict(
+        type='SSDNeck', in_channels=(512, 1024), out_channels=(512, 1024, 512, 256, 256, 256),
+        level_strides=(2, 2, 1, 1), level_paddings=(1, 1, 0, 0), l2_norm_scale=20),
+    bbox_head=dict({_SSD_HEAD}),{_SSD_CFG})
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+# before 2.14 the backbone had the extra layers
+SSD_2 = f"""
+model = dict(
+    type='SingleStageDetector', pretrained='open-mmlab://vgg16_caffe',
+    backbone=dict(
+        type='SSDVGG', input_size=300, depth=16, with_last_pool=False, ceil_mode=True, out_indices=(3, 4),
+        out_feature_indices=(22, 34), l2_norm_scale=20),
+    neck=None,
+    bbox_head=dict({_SSD_HEAD}),{_SSD_CFG})
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='MultiScaleFlipAug', img_scale=(300, 300), flip=False,
+        transforms=[
+            dict(type='Resize', keep_ratio=False),
+            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[1, 1, 1], to_rgb=True),
+            dict(type='ImageToTensor', keys=['img']),
+            dict(type='Collect', keys=['img'])])]
+data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""
+
+YOLOV3_3 = """
+_base_ = 'faster.py'
+data_preprocessor = dict(
+    type='DetDataPreprocessor', mean=[0, 0, 0], std=[255., 255., 255.], bgr_to_rgb=True, pad_size_divisor=32)
+model = dict(
+    _delete_=True, type='YOLOV3', data_preprocessor=data_preprocessor,
+    backbone=dict(type='Darknet', depth=53, out_indices=(3, 4, 5), init_cfg=dict(type='Pretrained', checkpoint='x')),
+    neck=dict(type='YOLOV3Neck', num_scales=3, in_channels=[1024, 512, 256], out_channels=[512, 256, 128]),
+    bbox_head=dict(
+        type='YOLOV3Head', num_classes=80, in_channels=[512, 256, 128], out_channels=[1024, 512, 256],
+        anchor_generator=dict(
+            type='YOLOAnchorGenerator',
+            base_sizes=[[(116, 90), (156, 198), (373, 326)],
+                        [(30, 61), (62, 45), (59, 119)],
+                        [(10, 13), (16, 30), (33, 23)]],
+            strides=[32, 16, 8]),
+        bbox_coder=dict(type='YOLOBBoxCoder'),
+        featmap_strides=[32, 16, 8],
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_conf=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_xy=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=2.0, reduction='sum'),
+        loss_wh=dict(type='MSELoss', loss_weight=2.0, reduction='sum')),
+    train_cfg=dict(assigner=dict(type='GridAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0)),
+    test_cfg=dict(
+        nms_pre=1000, min_bbox_size=0, score_thr=0.05, conf_thr=0.005, nms=dict(type='nms', iou_threshold=0.45),
+        max_per_img=100))
+test_pipeline = [
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(608, 608), keep_ratio=True), dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+_CORNER_MODEL = """
+    backbone=dict(
+        type='HourglassNet', downsample_times=5, num_stacks=2, stage_channels=[256, 256, 384, 384, 384, 512],
+        stage_blocks=[2, 2, 2, 2, 2, 4], norm_cfg=dict(type='BN', requires_grad=True)),
+    neck=None,
+    bbox_head=dict(
+        type='CornerHead', num_classes=80, in_channels=256, num_feat_levels=2, corner_emb_channels=1,
+        loss_heatmap=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1),
+        loss_embedding=dict(type='AssociativeEmbeddingLoss', pull_weight=0.10, push_weight=0.10),
+        loss_offset=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1)),
+    train_cfg=None,
+    test_cfg=dict(
+        corner_topk=100, local_maximum_kernel=3, distance_threshold=0.5, score_thr=0.05, max_per_img=100,
+        nms=dict(type='soft_nms', iou_threshold=0.5, method='gaussian'))"""
+_CORNER_PAD = """
+        type='RandomCenterCropPad', crop_size=None, ratios=None, border=None, test_mode=True,
+        test_pad_mode=['logical_or', 127], mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True"""
+
+CORNERNET_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    _delete_=True, type='CornerNet',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),{
+    _CORNER_MODEL
+})
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict({_CORNER_PAD}),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=0.0005),
+    clip_grad=dict(max_norm=35, norm_type=2))
+"""
+
+CORNERNET_2 = f"""
+model = dict(
+    type='CornerNet',{_CORNER_MODEL})
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(
+        type='MultiScaleFlipAug', scale_factor=1.0, flip=True,
+        transforms=[
+            dict(type='Resize'),
+            dict({_CORNER_PAD}),
+            dict(type='RandomFlip'),
+            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+            dict(type='ImageToTensor', keys=['img']),
+            dict(type='Collect', keys=['img'])])]
+data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""
+
 # (name of the file, its text, the recipe of the same model)
 MODELS = (
     ("faster.py", FASTER_RCNN_3, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask.py", MASK_RCNN_3, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina.py", RETINANET_3, "retinanet_r50_fpn_1x_coco"),
+    ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
+    ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
+    ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
+    ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
+    ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),
+)
+# of these only the model is compared
+OTHERS = (
+    ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
+    ("ssd.py", SSD_3, "ssd300_coco"),
+    ("ssd_2.py", SSD_2, "ssd300_coco"),
+    ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
+    ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
+    ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),
 )
 
 
 def write_all(folder: Path) -> None:
     """Every config, beside those that it inherits from."""
-    for name, text, _ in MODELS:
+    for name, text, _ in (*MODELS, *OTHERS):
         (folder / name).write_text(text)

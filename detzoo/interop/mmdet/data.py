@@ -86,6 +86,7 @@ def _described(config: Section, leaf: Section) -> dict[str, Any]:
         given.ignore("min_size")  # leaves out pictures smaller than 32 pixels, of which the data sets have none
     if old:
         settings["keep_empty"] = not leaf.flag("filter_empty_gt", True)
+        settings["min_box"] = leaf.number("min_size", 1.0)
     return settings
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
@@ -26,6 +29,11 @@ BGR_STD = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12,
 def caffe(backbone: ResNet.Config) -> ResNet.Config:
     """The backbone in caffe style: stride in the first 1x1, normalization layers not trained. Its input is `BGR`."""
     return backbone.replace(style="caffe", norm_frozen=True)
+
+
+def dcn(backbone: ResNet.Config, version: Literal[1, 2] = 1, groups: int = 1) -> ResNet.Config:
+    """The backbone with deformable convolution in C3 to C5."""
+    return backbone.replace(deform=Deform(version=version, groups=groups))
 
 
 # the published Mask R-CNNs give every object its best proposal, if its IoU is 0.5 or more
@@ -61,6 +69,7 @@ def multi_scale_repeated(data: Data) -> Data:
 
 # lr is that of two-stage methods at 8 x 2 images
 SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_20E = Schedule(epochs=20, milestones=(16, 19), lr=0.02)
 SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
 SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)
 SCHEDULE_3X_REPEATED = Schedule(epochs=12, milestones=(9, 11), lr=0.02)  # for `multi_scale_repeated`

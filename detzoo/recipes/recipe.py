@@ -8,6 +8,8 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -21,7 +23,9 @@ from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    CornerNet.Config
+    CascadeMaskRCNN.Config
+    | CascadeRCNN.Config
+    | CornerNet.Config
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
@@ -34,6 +38,8 @@ Model = Annotated[
 ]
 
 METHODS: tuple[type[Detector], ...] = (
+    CascadeMaskRCNN,
+    CascadeRCNN,
     CornerNet,
     FastRCNN,
     FasterRCNN,

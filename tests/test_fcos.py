@@ -14,7 +14,7 @@ import detzoo
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.interop.renaming import rename
 from detzoo.methods.fcos import FCOS
-from detzoo.recipes.fcos import BIASES
+from detzoo.train.optimizer import make_optimizer
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
 
@@ -230,18 +230,28 @@ def test_published_names(published: str, ours: str):
     assert rename(published, FCOS.published_names) == ours
 
 
-def test_biases_learn_faster_and_do_not_decay():
+def grouped(recipe: str) -> dict[tuple[float, float], set[str]]:
+    """Names of what learns at which scale of the rate, with which decay."""
     with torch.device("meta"):
-        detector = detzoo.build("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco")
-    kinds: dict[tuple[float, float | None], set[str]] = {}
-    for name, _ in detector.trainable():
-        rule = next((group for group in BIASES if re.search(group.pattern, name)), None)
-        kinds.setdefault((rule.lr_scale, rule.weight_decay) if rule else (1.0, None), set()).add(name)
-    plain, norms, biases = kinds[1.0, None], kinds[1.0, 0.0], kinds[2.0, 0.0]
+        detector = detzoo.build(recipe)
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    groups = make_optimizer(detector, detzoo.find(recipe).schedule, 0.01)[0].param_groups
+    return {(group["lr_scale"], group["weight_decay"]): {names[one] for one in group["params"]} for group in groups}
+
+
+def test_biases_learn_faster_and_do_not_decay():
+    kinds = grouped("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco")
+    plain, norms, biases = kinds[1.0, 1e-4], kinds[1.0, 0.0], kinds[2.0, 0.0]
     assert {"cls_convs.3.gn.bias", "backbone.layer2.0.downsample.1.bias", "backbone.layer4.2.bn3.bias"} <= norms
     assert {"cls.bias", "centerness.bias", "neck.fpn_convs.3.conv.bias"} <= biases
     assert {"cls.weight", "cls_convs.0.gn.weight", "scales.0"} <= plain
     assert not [name for name in plain if name.endswith("bias")]
+
+
+def test_shifts_have_no_such_biases():
+    kinds = grouped("fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco")
+    assert {"cls_convs.3.conv.conv_offset.bias", "backbone.layer4.2.conv2.conv_offset.bias"} <= kinds[1.0, 1e-4]
+    assert "cls_convs.3.conv.bias" in kinds[2.0, 0.0]
 
 
 def largest_gradient(detector: FCOS) -> Tensor:

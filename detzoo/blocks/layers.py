@@ -11,12 +11,31 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.config import Config as BaseConfig
+from detzoo.ops.batch_norm import batch_norm
 from detzoo.ops.deform_conv import deform_conv
 
 # "bn": batch normalization (arXiv:1502.03167); "gn": group normalization (arXiv:1803.08494)
 Norm: TypeAlias = Literal["bn", "gn"]
 
 GROUPS = 32  # of group normalization
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """``torch.nn.BatchNorm2d``, but precise on processors where features are channels-last; see `batch_norm`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
+        if not (rows and self.training and self.affine and self.track_running_stats):
+            return super().forward(input)
+        y, mean, variance = batch_norm(input, self.weight, self.bias, self.eps)
+        running_mean, running_var = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
+        seen = cast(Tensor, self.num_batches_tracked).add_(1)
+        count = input.numel() // input.shape[1]
+        rate = 1 / seen if self.momentum is None else self.momentum
+        running_mean.lerp_(mean, rate)
+        running_var.lerp_(variance * (count / max(count - 1, 1)), rate)
+        return y
 
 
 def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
@@ -27,7 +46,7 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
         channels: features to normalize; "gn" needs a multiple of 32.
         frozen: scale and offset take no gradient.
     """
-    norm = nn.BatchNorm2d(channels) if kind == "bn" else nn.GroupNorm(GROUPS, channels)
+    norm = BatchNorm2d(channels) if kind == "bn" else nn.GroupNorm(GROUPS, channels)
     if frozen:
         norm.requires_grad_(False)
     return norm

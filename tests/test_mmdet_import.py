@@ -139,7 +139,7 @@ SETTINGS = [
         ['model.backbone.deform={"version": 2, "groups": 4}', "model.backbone.deform_stages=[3, 4]"],
     ),
     ("faster.py", {"model__backbone__dcn": {"type": "DCN"}}, []),  # in no stage
-    ("cascade.py", {"model__roi_head__stage_loss_weights": [1, 1, 1]}, ["model.stages.2.weight=1"]),
+    ("cascade.py", {"model__test_cfg__rcnn__score_thr": 0.1}, ["model.box_head.threshold=0.1"]),
     (
         "fcos.py",
         {

@@ -10,6 +10,7 @@ from detzoo.blocks.layers import Deform
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
+from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
@@ -74,4 +75,38 @@ SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)
 SCHEDULE_3X_REPEATED = Schedule(epochs=12, milestones=(9, 11), lr=0.02)  # for `multi_scale_repeated`
 
 # weight decay spares scales and offsets of normalization layers
-NO_NORM_DECAY = (ParamGroup(pattern=r"(^|\.)(bn|gn)\d?\.|downsample\.1\.", weight_decay=0.0),)
+NO_NORM_DECAY = (ParamGroup(of="norm", weight_decay=0.0),)
+
+# What is done to training pictures beyond a resize and a flip, as `Data.augment`. Where a `Resize` has no sizes of its
+# own they are those of the model's input, or `Data.sizes`.
+#
+# The published models were distorted in float32; here colours are rounded to grey levels again. Where a crop is to hold
+# an object and does not, another is drawn, where the published training took another picture.
+SSD_AUGMENT = (Expand(), IoUCrop(), Resize(), Flip(), Distort())
+YOLO_AUGMENT = (Expand(ratio=(1.0, 2.0)), IoUCrop(min_ious=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9)), Resize(), Flip(), Distort())
+CORNERNET_AUGMENT = (Distort(), CenterCropPad(), Resize(sizes=((511, 511),), keep_ratio=False), Flip())
+
+DETR_SIZES = (
+    (480, 1333),
+    (512, 1333),
+    (544, 1333),
+    (576, 1333),
+    (608, 1333),
+    (640, 1333),
+    (672, 1333),
+    (704, 1333),
+    (736, 1333),
+    (768, 1333),
+    (800, 1333),
+)
+
+
+def crop_first(long: int) -> Choice:
+    """A resize; or, as often, a crop of the picture at a short edge of 400 to 600 pixels, and then the resize."""
+    smaller = Resize(sizes=((400, long), (500, long), (600, long)))
+    crop = Crop(size=(384, 600), mode="pixels_range", allow_empty=True)
+    return Choice(options=((Resize(),), (smaller, crop, Resize())))
+
+
+DETR_AUGMENT = (Flip(), crop_first(1333))  # also of Sparse R-CNN
+DEFORMABLE_DETR_AUGMENT = (Flip(), crop_first(4200))

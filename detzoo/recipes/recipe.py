@@ -69,6 +69,15 @@ class Weights(Config):
     sha256: str | None = None  # leading hex digits of the file's SHA-256; None: the publisher gave none
 
 
+class Init(Weights):
+    """Weights that training starts from: a backbone's from image classification, or a whole detector's.
+
+    Their names, behind one of ``prefixes``, are those of published weights.
+    """
+
+    prefixes: tuple[str, ...] = ("backbone.",)  # a tensor goes wherever its name is known; ("",): a whole detector
+
+
 class Recipe(Config):
     """A model, the data and schedule that it was trained with, and what came out."""
 
@@ -76,6 +85,7 @@ class Recipe(Config):
     model: Model
     data: Data = Data()
     schedule: Schedule = Schedule()
+    init: Init | None = None  # what training starts from; None: random weights
     published: Published | None = None
     weights: Weights | None = None
     config: str | None = None  # path of the original framework's config file

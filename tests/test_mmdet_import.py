@@ -20,6 +20,7 @@ from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
+from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_configs import Row, rows
 from tests.mmdet_files import MODELS, OTHERS, write_all
@@ -184,6 +185,74 @@ def test_settings_are_taken_over(configs: Path, file: str, changes: dict[str, An
     recipe = {name: recipe for name, _, recipe in (*MODELS, *OTHERS)}[file]
     imported = read_config(changed(configs, file, **changes)).recipe
     assert imported.model == override(detzoo.find(recipe), ours).model
+
+
+CROP = {"type": "RandomCrop", "crop_type": "absolute_range", "crop_size": (384, 600), "allow_negative_crop": True}
+OBJECTS = {"type": "LoadAnnotations", "with_bbox": True}
+COLOURS = {"type": "PhotoMetricDistortion", "hue_delta": 18}
+YOLO_IOUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CORNER_RATIOS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
+
+
+def resize(*sizes: tuple[int, int]) -> dict[str, Any]:
+    return {"type": "RandomChoiceResize", "scales": list(sizes), "keep_ratio": True}
+
+
+PIPELINES = {
+    "ssd": (
+        [
+            *({"type": "Expand", "ratio_range": (1, 4)}, {"type": "MinIoURandomCrop", "min_crop_size": 0.3}),
+            *(
+                {"type": "Resize", "scale": (1333, 800), "keep_ratio": True},
+                {"type": "RandomFlip", "prob": 0.5},
+                COLOURS,
+            ),
+        ],
+        SSD_AUGMENT,
+    ),
+    "yolo": (
+        [
+            *({"type": "Expand", "ratio_range": (1, 2)}, {"type": "MinIoURandomCrop", "min_ious": YOLO_IOUS}),
+            {"type": "RandomResize", "scale": [(320, 320), (608, 608)], "keep_ratio": True},
+            *({"type": "RandomFlip", "prob": 0.5}, COLOURS),
+        ],
+        YOLO_AUGMENT,
+    ),
+    "corner": (
+        [
+            COLOURS,
+            {"type": "RandomCenterCropPad", "crop_size": (511, 511), "ratios": CORNER_RATIOS, "test_mode": False},
+            *({"type": "Resize", "scale": (511, 511), "keep_ratio": False}, {"type": "RandomFlip", "prob": 0.5}),
+        ],
+        CORNERNET_AUGMENT,
+    ),
+    "detr": (
+        [
+            {"type": "RandomFlip", "prob": 0.5},
+            {
+                "type": "RandomChoice",
+                "transforms": [
+                    [resize(*DETR_SIZES)],
+                    [resize((400, 1333), (500, 1333), (600, 1333)), CROP, resize(*DETR_SIZES)],
+                ],
+            },
+        ],
+        DETR_AUGMENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["3", "2"])
+@pytest.mark.parametrize("name", PIPELINES)
+def test_what_varies_training_pictures_is_taken_over(configs: Path, name: str, old: bool) -> None:
+    steps, augment = PIPELINES[name]
+    values = changed(
+        configs,
+        train_dataloader__dataset__pipeline=[{"type": "LoadImageFromFile"}, OBJECTS, *steps, {"type": "PackDetInputs"}],
+    )
+    imported = read_config(respelled(values) if old else values)
+    assert imported.recipe.data.augment == augment
+    assert imported.notes == ()
 
 
 REFUSED = [

@@ -1,4 +1,4 @@
-"""Seconds and memory of prediction and of a training step on the CPU, beside torchvision's.
+"""Seconds and memory of prediction and of a training step on the CPU, beside another library's.
 
     python -m benchmarks.cpu
 
@@ -31,37 +31,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
-from benchmarks.peers import (
-    METHODS,
-    load,
-    make_objects,
-    make_pair,
-    make_pictures,
-    make_proposed_objects,
-    our_images,
-    our_model,
-    our_targets,
-    their_model,
-    their_targets,
-)
+from benchmarks.peer_torchvision import TWO_STAGES, Torchvision, make_proposed_objects
+from benchmarks.peers import METHODS, PEERS, make_pair, our_side, their_side
+from benchmarks.scenes import Item, make_objects, make_pictures
+from benchmarks.sides import Side
 
 MODES = ("predict", "train")
-WHO = ("detzoo", "torchvision")
+OURS, THEIRS = "detzoo", "peer"
+WHO = (OURS, THEIRS)
+LIBRARIES = ("torch", "torchvision", "transformers")
+# (height, width) that a method is made for, where it is not 800 x 1333
+SIZES = {"ssd": (300, 300)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=METHODS, action="append", help="default: all")
+    parser.add_argument("--method", choices=list(PEERS), action="append", help="default: all that have a peer")
     parser.add_argument("--mode", choices=MODES, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
-    parser.add_argument("--size", type=int, nargs=2, default=(800, 1333), metavar=("H", "W"), help="pixels")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="pixels; default: the method's own")
     parser.add_argument("--batch", type=int, default=1, help="pictures")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("results/cpu.csv"))
@@ -70,18 +66,18 @@ def main() -> None:
     parser.add_argument("--alone", nargs=2, metavar=("WHO", "MATERIAL"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    size = (args.size[0], args.size[1])
     if args.alone:
         who, material = args.alone
+        size = (args.size[0], args.size[1])
         print(json.dumps(_grow(who, args.method[0], args.mode[0], size, Path(material))))
         return
-    for method in args.method or METHODS:
+    for method in args.method or PEERS:
+        size = tuple(args.size) if args.size else SIZES.get(method, (800, 1333))
         for mode in args.mode or MODES:
             row = {"method": method, "mode": mode, "batch": args.batch, "height": size[0], "width": size[1]}
-            proposed = args.objects == "proposed" and mode == "train" and method != "retinanet"
+            proposed = args.objects == "proposed" and mode == "train" and method in TWO_STAGES
             row |= _compare(method, mode, size, args.batch, args.rounds, proposed, memory=not args.no_memory)
-            row |= {"threads": args.threads, "torch": torch.__version__, "torchvision": torchvision.__version__}
-            row |= {"cpu": _cpu_name()}
+            row |= {"threads": args.threads} | _versions() | {"cpu": _cpu_name()}
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             _merge(args.out, row)
 
@@ -90,10 +86,15 @@ def _compare(
     method: str, mode: str, size: tuple[int, int], batch: int, rounds: int, proposed: bool, memory: bool
 ) -> dict[str, Any]:
     pair = make_pair(method, size)
+    assert pair.theirs is not None
     pictures = make_pictures(batch, size)
-    items = make_proposed_objects(pair.theirs, pictures) if proposed else make_objects(batch, size)
-    runs = {"detzoo": _work(pair.ours, "detzoo", method, mode, pictures, items)}
-    runs["torchvision"] = _work(pair.theirs, "torchvision", method, mode, pictures, items)
+    if proposed:
+        assert isinstance(pair.theirs, Torchvision)
+        items = make_proposed_objects(pair.theirs, pictures)
+    else:
+        items = make_objects(batch, size, len(pair.ours.model.classes))
+    row: dict[str, Any] = {"peer": pair.theirs.who, "rounds": rounds}
+    runs = {OURS: _work(pair.ours, mode, pictures, items), THEIRS: _work(pair.theirs, mode, pictures, items)}
     found = {who: run() for who, run in runs.items()}  # also warms up
     wall: dict[str, list[float]] = {who: [] for who in WHO}
     busy: dict[str, list[float]] = {who: [] for who in WHO}
@@ -104,7 +105,6 @@ def _compare(
             runs[who]()
             wall[who].append(time.perf_counter() - begun)
             busy[who].append(time.process_time() - begun_busy)
-    row: dict[str, Any] = {"rounds": rounds}
     for who in WHO:
         row[f"{who}_median_s"] = round(statistics.median(wall[who]), 3)
         row[f"{who}_min_s"] = round(min(wall[who]), 3)
@@ -114,77 +114,40 @@ def _compare(
     if memory:
         with tempfile.TemporaryDirectory() as folder:
             material = Path(folder) / "material.pt"
-            torch.save((pair.theirs.state_dict(), pictures, items), material)
+            torch.save((pair.theirs.model.state_dict(), pictures, items), material)
             del pair, runs
             gc.collect()
             grown = {who: _measure_alone(who, method, mode, size, material) for who in WHO}
         row |= {f"{who}_peak_mb": round(grown[who]) for who in WHO}
-        row["memory_ratio"] = round(grown["detzoo"] / grown["torchvision"], 3)
+        row["memory_ratio"] = round(grown[OURS] / grown[THEIRS], 3)
     return row
 
 
 def _ratio(seconds: dict[str, list[float]]) -> float:
-    pairs = zip(seconds["detzoo"], seconds["torchvision"], strict=True)
+    pairs = zip(seconds[OURS], seconds[THEIRS], strict=True)
     return round(statistics.median(ours / theirs for ours, theirs in pairs), 3)
 
 
-def _work(
-    model: Any, who: str, method: str, mode: str, pictures: Tensor, items: list[dict[str, Tensor]]
-) -> Callable[[], dict[str, int]]:
+def _work(side: Side, mode: str, pictures: Tensor, items: list[Item]) -> Callable[[], dict[str, int]]:
     """A function that does the work once, and says how much of it there was."""
     if mode == "predict":
-        model.eval()
-        run = _our_prediction if who == "detzoo" else _their_prediction
-        return torch.no_grad()(lambda: {"detections": run(model, pictures)})
-    model.train()
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        predict = side.predict(pictures)
+        return lambda: {"detections": predict()}
+    losses = side.learn(pictures, items)
+    parameters = [parameter for parameter in side.model.parameters() if parameter.requires_grad]
     # so small a rate that the work stays the same
     optimizer = torch.optim.SGD(parameters, lr=1e-8, momentum=0.9, weight_decay=1e-4)
-    losses = _our_losses(model, method, pictures, items) if who == "detzoo" else None
-    losses = losses or _their_losses(model, method, pictures, items)
     rois: list[int] = []
-    if method == "mask_rcnn":
-        head = model.mask_head.convs[0] if who == "detzoo" else model.roi_heads.mask_head
-        head.register_forward_pre_hook(lambda _, inputs: rois.append(len(inputs[0])))
+    if (layer := side.mask_layer()) is not None:
+        layer.register_forward_pre_hook(lambda _, inputs: rois.append(len(inputs[0])))
 
     def step() -> dict[str, int]:
-        torch.stack(losses()).sum().backward()
+        losses().backward()
         optimizer.step()
         optimizer.zero_grad()
         return {"mask_rois": rois[-1]} if rois else {}
 
     return step
-
-
-def _our_prediction(model: Any, pictures: Tensor) -> int:
-    found = model.detect(our_images(model, pictures))
-    results = [found[index] for index in range(len(found))]
-    for result in results:
-        assert model.config.method != "mask_rcnn" or result.masks is not None
-    return sum(len(result) for result in results)
-
-
-def _their_prediction(model: Any, pictures: Tensor) -> int:
-    return sum(len(result["boxes"]) for result in model([picture.float() / 255 for picture in pictures]))
-
-
-def _our_losses(
-    model: Any, method: str, pictures: Tensor, items: list[dict[str, Tensor]]
-) -> Callable[[], list[Tensor]]:
-    targets = our_targets(method, items)
-
-    def losses() -> list[Tensor]:
-        named = model(our_images(model, pictures), targets)
-        return [value for name, value in named.items() if "loss" in name]
-
-    return losses
-
-
-def _their_losses(
-    model: Any, method: str, pictures: Tensor, items: list[dict[str, Tensor]]
-) -> Callable[[], list[Tensor]]:
-    wanted = their_targets(method, items)
-    return lambda: list(model([picture.float() / 255 for picture in pictures], wanted).values())
 
 
 def _measure_alone(who: str, method: str, mode: str, size: tuple[int, int], material: Path) -> float:
@@ -198,14 +161,13 @@ def _measure_alone(who: str, method: str, mode: str, size: tuple[int, int], mate
 def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Path) -> float:
     """Growth of this process's peak resident size while the work is done twice, in MB."""
     state, pictures, items = torch.load(material, weights_only=True)
-    if who == "detzoo":
-        model: Any = our_model(method)
-        load(model, method, state)
+    if who == OURS:
+        side: Side = our_side(method, state)
     else:
-        model = their_model(method, size)
-        model.load_state_dict(state)
+        side = their_side(method, size)
+        side.model.load_state_dict(state)
     del state
-    run = _work(model, who, method, mode, pictures, items)
+    run = _work(side, mode, pictures, items)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     before = pages * os.sysconf("SC_PAGE_SIZE")
@@ -214,6 +176,10 @@ def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Pat
     # not getrusage's ru_maxrss: a child inherits that from the process that started it
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return (int(status["VmHWM"].split()[0]) * 1024 - before) / 2**20
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in LIBRARIES if find_spec(name)}
 
 
 def _cpu_name() -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 from detzoo.config import Config
 from detzoo.detector import Detector
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -22,6 +23,7 @@ from detzoo.recipes.settings import Data, Schedule
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
     CornerNet.Config
+    | DETR.Config
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
@@ -35,6 +37,7 @@ Model = Annotated[
 
 METHODS: tuple[type[Detector], ...] = (
     CornerNet,
+    DETR,
     FastRCNN,
     FasterRCNN,
     FCOS,

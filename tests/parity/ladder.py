@@ -22,6 +22,7 @@ from tests.parity.detections import (
     tied_detections,
 )
 from tests.parity.golden import Golden, thin
+from tests.parity.matching import take_recorded_matching
 from tests.parity.raw import raw_outputs
 
 BOUNDS = {
@@ -34,6 +35,8 @@ BOUNDS = {
     # share without a counterpart of its class within 0.05 px + 1e-4 of the box and 1e-4 of the score; or as proposals
     "detections": 0.01,
     "masks": 1e-3,  # share of the pixels of either mask that differ
+    # cost of a recorded matching, relative excess over the least, where it is another than ours (see `matching`)
+    "matching": 1e-6,
     "losses": 1e-4,  # relative
     # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
     # ReLU stands at zero may fall either way
@@ -67,6 +70,8 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     yield from _evaluation(model, golden, images)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
+    if "matching" in golden.arrays:
+        yield Rung("matching", take_recorded_matching(model, golden, images, targets))
     losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
     yield _worst("losses", _relative({k: float(v.detach()) for k, v in losses.items()}, golden.losses))
     model.zero_grad(set_to_none=True)

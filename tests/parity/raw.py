@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from detzoo.blocks.rpn import Proposals
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -24,6 +25,7 @@ from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.golden import Golden, thin, thin_index
 from tests.parity.raw_cornernet import corner_outputs
+from tests.parity.raw_detr import detr_outputs
 from tests.parity.raw_fcos import raw_fcos
 from tests.parity.ties import TIE
 
@@ -47,6 +49,8 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
         return corner_outputs(model, features)
     if isinstance(model, YOLOv3):
         return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
+    if isinstance(model, DETR):
+        return detr_outputs(model, images, features)
     if isinstance(model, (FasterRCNN, MaskRCNN)):
         return _two_stage(model, images, features, golden)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")

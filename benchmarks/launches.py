@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.counting import Counts, count
@@ -52,7 +53,7 @@ def measure(pair: Pair, side: Side, mode: str, batch: int, size: tuple[int, int]
     """Counts of one side of a pair in one mode (``detect`` or ``train``) at one batch size."""
     images = pair.ours.images(make_pictures(batch, size))
     if mode == "detect":
-        run = side.detect(images)
+        run: Callable[[], object] = side.detect(images)
     else:
         losses = side.losses(images, make_objects(batch, size, len(pair.ours.model.classes)))
 

@@ -20,7 +20,6 @@ it is after some training. ``--objects random`` puts them anywhere; torchvision 
 from __future__ import annotations
 
 import argparse
-import csv
 import gc
 import json
 import os
@@ -40,21 +39,20 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_torchvision import TWO_STAGES, Torchvision, make_proposed_objects
-from benchmarks.peers import METHODS, PEERS, make_pair, our_side, their_side
+from benchmarks.peers import METHODS, PEERS, SIZES, alone, make_pair, our_side, their_side
 from benchmarks.scenes import Item, make_objects, make_pictures
 from benchmarks.sides import Side
+from benchmarks.table import merge
 
 MODES = ("predict", "train")
 OURS, THEIRS = "detzoo", "peer"
 WHO = (OURS, THEIRS)
 LIBRARIES = ("torch", "torchvision", "transformers")
-# (height, width) that a method is made for, where it is not 800 x 1333
-SIZES = {"ssd": (300, 300)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=list(PEERS), action="append", help="default: all that have a peer")
+    parser.add_argument("--method", choices=METHODS, action="append", help="default: all")
     parser.add_argument("--mode", choices=MODES, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="pixels; default: the method's own")
@@ -71,7 +69,7 @@ def main() -> None:
         size = (args.size[0], args.size[1])
         print(json.dumps(_grow(who, args.method[0], args.mode[0], size, Path(material))))
         return
-    for method in args.method or PEERS:
+    for method in args.method or METHODS:
         size = tuple(args.size) if args.size else SIZES.get(method, (800, 1333))
         for mode in args.mode or MODES:
             row = {"method": method, "mode": mode, "batch": args.batch, "height": size[0], "width": size[1]}
@@ -79,47 +77,51 @@ def main() -> None:
             row |= _compare(method, mode, size, args.batch, args.rounds, proposed, memory=not args.no_memory)
             row |= {"threads": args.threads} | _versions() | {"cpu": _cpu_name()}
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            _merge(args.out, row)
+            merge(args.out, [row], ("method", "mode"), {"method": METHODS, "mode": MODES})
 
 
 def _compare(
     method: str, mode: str, size: tuple[int, int], batch: int, rounds: int, proposed: bool, memory: bool
 ) -> dict[str, Any]:
     pair = make_pair(method, size)
-    assert pair.theirs is not None
+    sides: dict[str, Side] = dict(zip(WHO, pair.sides, strict=False))
     pictures = make_pictures(batch, size)
     if proposed:
         assert isinstance(pair.theirs, Torchvision)
         items = make_proposed_objects(pair.theirs, pictures)
     else:
         items = make_objects(batch, size, len(pair.ours.model.classes))
-    row: dict[str, Any] = {"peer": pair.theirs.who, "rounds": rounds}
-    runs = {OURS: _work(pair.ours, mode, pictures, items), THEIRS: _work(pair.theirs, mode, pictures, items)}
+    row: dict[str, Any] = {"peer": pair.theirs.who if pair.theirs else "", "rounds": rounds}
+    runs = {who: _work(side, mode, pictures, items) for who, side in sides.items()}
     found = {who: run() for who, run in runs.items()}  # also warms up
-    wall: dict[str, list[float]] = {who: [] for who in WHO}
-    busy: dict[str, list[float]] = {who: [] for who in WHO}
+    wall: dict[str, list[float]] = {who: [] for who in runs}
+    busy: dict[str, list[float]] = {who: [] for who in runs}
     for turn in range(rounds):
-        for who in WHO if turn % 2 == 0 else WHO[::-1]:
+        for who in list(runs)[:: 1 if turn % 2 == 0 else -1]:
             gc.collect()
             begun, begun_busy = time.perf_counter(), time.process_time()
             runs[who]()
             wall[who].append(time.perf_counter() - begun)
             busy[who].append(time.process_time() - begun_busy)
-    for who in WHO:
+    for who in runs:
         row[f"{who}_median_s"] = round(statistics.median(wall[who]), 3)
         row[f"{who}_min_s"] = round(min(wall[who]), 3)
-    row["time_ratio"] = _ratio(wall)
-    row["cpu_time_ratio"] = _ratio(busy)
-    row |= {f"{who}_{key}": value for who in WHO for key, value in found[who].items()}
+    if THEIRS in runs:
+        row["time_ratio"] = _ratio(wall)
+        row["cpu_time_ratio"] = _ratio(busy)
+    row |= {f"{who}_{key}": value for who in runs for key, value in found[who].items()}
     if memory:
         with tempfile.TemporaryDirectory() as folder:
             material = Path(folder) / "material.pt"
-            torch.save((pair.theirs.model.state_dict(), pictures, items), material)
-            del pair, runs
+            given = pair.theirs or pair.ours
+            torch.save((given.model.state_dict(), pictures, items), material)
+            measured = list(runs)
+            del pair, given, sides, runs
             gc.collect()
-            grown = {who: _measure_alone(who, method, mode, size, material) for who in WHO}
-        row |= {f"{who}_peak_mb": round(grown[who]) for who in WHO}
-        row["memory_ratio"] = round(grown[OURS] / grown[THEIRS], 3)
+            grown = {who: _measure_alone(who, method, mode, size, material) for who in measured}
+        row |= {f"{who}_peak_mb": round(grown[who]) for who in measured}
+        if THEIRS in grown:
+            row["memory_ratio"] = round(grown[OURS] / grown[THEIRS], 3)
     return row
 
 
@@ -161,8 +163,11 @@ def _measure_alone(who: str, method: str, mode: str, size: tuple[int, int], mate
 def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Path) -> float:
     """Growth of this process's peak resident size while the work is done twice, in MB."""
     state, pictures, items = torch.load(material, weights_only=True)
-    if who == OURS:
-        side: Side = our_side(method, state)
+    if method not in PEERS:
+        side: Side = alone(method)
+        side.model.load_state_dict(state)
+    elif who == OURS:
+        side = our_side(method, state)
     else:
         side = their_side(method, size)
         side.model.load_state_dict(state)
@@ -185,22 +190,6 @@ def _versions() -> dict[str, str]:
 def _cpu_name() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _merge(path: Path, row: dict[str, Any]) -> None:
-    """Write ``row`` in place of the one of the same method and mode."""
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [old for old in csv.DictReader(file) if (old["method"], old["mode"]) != (row["method"], row["mode"])]
-    rows.append(row)
-    rows.sort(key=lambda each: (METHODS.index(each["method"]), MODES.index(each["mode"])))
-    columns = list(dict.fromkeys(column for each in rows for column in each))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -4,63 +4,59 @@
 
 writes ``results/launches.csv``: from the network's input to the detections of the batch, still on the device, and from
 the network's input to the gradients. Preparing the input and the optimizer's step are left out on both sides. Methods
-that no other library has appear with ours only.
+that no other library has appear with ours only. Rows of methods that are not asked for stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.counting import Counts, count
-from benchmarks.peers import METHODS, Pair, make_pair
+from benchmarks.peers import METHODS, SIZES, Pair, make_pair
 from benchmarks.scenes import make_objects, make_pictures
 from benchmarks.sides import Side
+from benchmarks.table import merge
 
 BATCHES = (1, 4)
 MODES = ("detect", "train")
+WHO = ("detzoo", "torchvision", "transformers")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--method", choices=METHODS, action="append", help="default: all")
-    parser.add_argument("--size", type=int, nargs=2, default=(256, 320), metavar=("H", "W"), help="pixels")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="pixels; default: 256 320")
     parser.add_argument("--depth", type=int, default=50, choices=(18, 34, 50, 101, 152), help="of the ResNet")
     parser.add_argument("--out", type=Path, default=Path("results/launches.csv"))
     parser.add_argument("--show", action="store_true", help="print the operators too")
     args = parser.parse_args()
     rows = []
     for method in args.method or METHODS:
-        pair = make_pair(method, tuple(args.size), args.depth)
+        size = tuple(args.size) if args.size else SIZES.get(method, (256, 320))
+        pair = make_pair(method, size, args.depth)
         for side in pair.sides:
             for mode in MODES:
                 for batch in BATCHES:
-                    counts = measure(pair, side, mode, batch, tuple(args.size))
+                    counts = measure(pair, side, mode, batch, size)
                     rows.append(_row(method, side.who, mode, batch, counts))
                     print(*rows[-1].values())
                     if args.show:
                         print("  launches", counts.launches.most_common(), "\n  syncs", dict(counts.syncs))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    merge(args.out, rows, ("method", "who", "mode", "batch"), {"method": METHODS, "who": WHO, "mode": MODES})
 
 
 def measure(pair: Pair, side: Side, mode: str, batch: int, size: tuple[int, int]) -> Counts:
     """Counts of one side of a pair in one mode (``detect`` or ``train``) at one batch size."""
     images = pair.ours.images(make_pictures(batch, size))
-    if mode == "detect":
-        run: Callable[[], object] = side.detect(images)
-    else:
-        losses = side.losses(images, make_objects(batch, size, len(pair.ours.model.classes)))
+    losses = side.losses(images, make_objects(batch, size, len(pair.ours.model.classes)))
 
-        def run() -> None:
-            losses().backward()
-            side.model.zero_grad()
+    def learn() -> None:
+        losses().backward()
+        side.model.zero_grad()
 
+    # either prepares the model: the one that is used comes last
+    run = learn if mode == "train" else side.detect(images)
     run()  # what happens once only is not counted
     return count(run)
 

@@ -93,21 +93,12 @@ class Transformers(Side):
 def theirs(method: str, size: tuple[int, int], depth: int = 50, proposals: int = 1000, rois: int = 512) -> Transformers:
     """transformers', with random weights; arguments as `benchmarks.peers.make_pair`, the last two without use."""
     widths = [64, 128, 256, 512] if depth < 50 else [256, 512, 1024, 2048]
-    backbone = ResNetConfig(
-        depths=list(BLOCKS[depth]),
-        hidden_sizes=widths,
-        layer_type="basic" if depth < 50 else "bottleneck",
-        out_features=["stage4"],
-    )
-    config = DetrConfig(
-        backbone_config=backbone,
-        num_labels=CLASSES,
-        auxiliary_loss=True,
-        dropout=0.1,
-        attention_dropout=0.1,
-        activation_dropout=0.1,
-    )
-    model = DetrForObjectDetection(config)
+    # some of these are not declared as parameters, but taken as keywords
+    body: dict[str, Any] = {"depths": list(BLOCKS[depth]), "hidden_sizes": widths, "out_features": ["stage4"]}
+    body["layer_type"] = "basic" if depth < 50 else "bottleneck"
+    settings: dict[str, Any] = {"num_labels": CLASSES, "auxiliary_loss": True}
+    settings |= dict.fromkeys(("dropout", "attention_dropout", "activation_dropout"), 0.1)
+    model = DetrForObjectDetection(DetrConfig(backbone_config=ResNetConfig(**body), **settings))
     # transformers means to freeze as much, but misses the names and freezes the whole backbone
     for name, parameter in model.named_parameters():
         if re.search(r"\.encoder\.stages\.[123]\.", name):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.scenes import Item, make_proposals, pad
+from detzoo.blocks.roi_heads import MaskHead
 from detzoo.detector import Detector
 from detzoo.types import Detections, Images, Targets
 
@@ -108,8 +109,8 @@ class Ours(Side):
         return lambda: _total(self.model(images, targets))
 
     def mask_layer(self) -> nn.Module | None:
-        head: Any = getattr(self.model, "mask_head", None)
-        return None if head is None else head.convs[0]
+        heads = (part for part in self.model.modules() if isinstance(part, MaskHead))
+        return next((head.convs[0] for head in heads), None)
 
 
 def _size(pixels: Tensor) -> tuple[int, int]:

@@ -117,6 +117,12 @@ class Detector(nn.Module):
 
         load_renamed(self, weights, self.published_names)
 
+    def own_name(self, published: str) -> str:
+        """What a parameter of a published state dict is called here, whether there is one or not."""
+        from detzoo.interop.renaming import rename
+
+        return rename(published, self.published_names)
+
     def predict(self, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False) -> Any:
         """Detect in pictures: the one call for using a trained detector.
 

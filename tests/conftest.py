@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -27,3 +31,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         items[:] = [item for item in items if not item.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.fixture
+def framework(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """Classes as mmengine pickles them."""
+    made = types.SimpleNamespace()
+    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer", "mmengine.config.config"):
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self._log_history = np.array([1.0, 2.0])
+            self._statistics_methods = {"min": HistoryBuffer.smallest}
+
+        def smallest(self) -> float:
+            return 0.0
+
+    class ConfigDict(dict):
+        def __reduce_ex__(self, _: Any) -> Any:
+            return (ConfigDict, (dict(self),), None, None, None)
+
+    for kind, home in ((HistoryBuffer, "mmengine.logging.history_buffer"), (ConfigDict, "mmengine.config.config")):
+        kind.__module__, kind.__qualname__ = home, kind.__name__
+        setattr(sys.modules[home], kind.__name__, kind)
+        setattr(made, kind.__name__, kind)
+    HistoryBuffer.smallest.__module__ = HistoryBuffer.__module__
+    HistoryBuffer.smallest.__qualname__ = "HistoryBuffer.smallest"
+    return made

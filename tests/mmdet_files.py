@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.mmdet_one_stage_files import CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+
 # version 3: everything in one file
 FASTER_RCNN_3 = """
 # a comment
@@ -281,18 +283,102 @@ model = dict(
     + _DATA_2 % {"masks": "", "lr": "0.01"}
 )
 
+RPN_3 = """
+_base_ = 'faster.py'
+model = dict(
+    type='RPN', train_cfg=dict(rcnn=None, rpn_proposal=None),
+    test_cfg=dict(rpn=dict(nms_pre=2000), rcnn=None))
+del _base_.model.roi_head
+val_evaluator = dict(type='CocoMetric', metric='proposal_fast')
+"""
+
+FAST_RCNN_3 = """
+_base_ = 'faster.py'
+model = dict(type='FastRCNN')
+del _base_.model.rpn_head
+del _base_.model.train_cfg.rpn
+del _base_.model.train_cfg.rpn_proposal
+del _base_.model.test_cfg.rpn
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadProposals', num_max_proposals=2000),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='ProposalBroadcaster',
+        transforms=[dict(type='Resize', scale=(1333, 800), keep_ratio=True), dict(type='RandomFlip', prob=0.5)]),
+    dict(type='PackDetInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadProposals', num_max_proposals=None),
+    dict(type='ProposalBroadcaster', transforms=[dict(type='Resize', scale=(1333, 800), keep_ratio=True)]),
+    dict(type='PackDetInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+FASTER_RCNN_C4_3 = """
+_base_ = 'faster.py'
+norm_cfg = dict(type='BN', requires_grad=False)
+model = dict(
+    data_preprocessor=dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(
+        num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, ), norm_cfg=norm_cfg, style='caffe'),
+    rpn_head=dict(
+        in_channels=1024, feat_channels=1024, anchor_generator=dict(scales=[2, 4, 8, 16, 32], strides=[16])),
+    roi_head=dict(
+        shared_head=dict(
+            type='ResLayer', depth=50, stage=3, stride=2, dilation=1, style='caffe', norm_cfg=norm_cfg,
+            norm_eval=True, init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet50_caffe')),
+        bbox_roi_extractor=dict(
+            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0), out_channels=1024,
+            featmap_strides=[16]),
+        bbox_head=dict(
+            _delete_=True, type='BBoxHead', with_avg_pool=True, roi_feat_size=7, in_channels=2048, num_classes=80,
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4, target_stds=[0.1, 0.1, 0.2, 0.2]),
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            loss_bbox=dict(type='L1Loss', loss_weight=1.0))),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=12000, max_per_img=2000)),
+    test_cfg=dict(rpn=dict(nms_pre=6000)))
+del _base_.model.neck
+"""
+
+OHEM_3 = """
+_base_ = 'faster.py'
+model = dict(train_cfg=dict(rcnn=dict(sampler=dict(type='OHEMSampler'))))
+"""
+
+SOFT_NMS_3 = """
+_base_ = 'faster.py'
+model = dict(test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms', iou_threshold=0.5))))
+"""
+
 # (name of the file, its text, the recipe of the same model)
 MODELS = (
     ("faster.py", FASTER_RCNN_3, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask.py", MASK_RCNN_3, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina.py", RETINANET_3, "retinanet_r50_fpn_1x_coco"),
+    ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
+    ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
+    ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
+    ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
+    ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),
+)
+# of these only the model is compared
+OTHERS = (
+    ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
+    ("ssd.py", SSD_3, "ssd300_coco"),
+    ("ssd_2.py", SSD_2, "ssd300_coco"),
+    ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
+    ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
+    ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),
 )
 
 
 def write_all(folder: Path) -> None:
     """Every config, beside those that it inherits from."""
-    for name, text, _ in MODELS:
+    for name, text, _ in (*MODELS, *OTHERS):
         (folder / name).write_text(text)

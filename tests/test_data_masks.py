@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detzoo.data import masks
 from detzoo.data.annotations import NO_MASK, POLYGONS, RLE, Annotations, Columns, arrange
-from detzoo.data.masks import FARTHEST, decode, decode_polygons, encode_polygons, nearest, resized, rle
+from detzoo.data.masks import FARTHEST, decode, decode_polygons, encode_polygons, nearest, rle
 from detzoo.data.problems import DataError
 
 # pycocotools has not been built for NumPy 2's __array__ yet
@@ -119,14 +120,28 @@ def test_resized_masks_equal_opencv_on_the_whole_bitmap(flip: bool) -> None:
     objects = [[rng.uniform(5, 35, 10).tolist()] for _ in range(6)]
     annotations = polygon_store(objects, 40, 50)
     for after in ((40, 50), (64, 80), (25, 31), (90, 40)):
-        ours = resized(annotations, range(6), (40, 50), after, flip)
+        rows, columns = (nearest(old, new) for old, new in zip((40, 50), after, strict=True))
+        ours = masks.drawn(annotations, range(6), (40, 50), rows, columns[::-1] if flip else columns)
         for row, polygons in enumerate(objects):
             whole = drawn(polygons, 40, 50).astype(np.uint8)
             expected = cv2.resize(whole, after[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
             assert np.array_equal(ours[row], expected[:, ::-1] if flip else expected)
 
 
-def test_resized_of_nothing() -> None:
+def test_masks_of_a_window_that_reaches_out_of_the_picture() -> None:
+    bitmap = np.random.default_rng(0).random((13, 9)) > 0.5
+    runs = oracle.encode(np.asfortranarray(bitmap.astype(np.uint8)))
+    annotations = store([RLE], [np.frombuffer(runs["counts"], np.uint8)], 13, 9)  # type: ignore[arg-type]
+    rows, columns = np.array([-1, -1, *range(13), -1]), np.array([*range(8, 2, -1), -1])
+    expected = np.zeros((16, 7), dtype=bool)
+    expected[2:15, :6] = bitmap[:, 8:2:-1]
+    assert np.array_equal(masks.drawn(annotations, [0], (13, 9), rows, columns)[0], expected)
+    nowhere = np.full(4, -1)
+    assert not masks.drawn(annotations, [0], (13, 9), nowhere, columns).any()
+
+
+def test_masks_of_nothing() -> None:
     annotations = store([NO_MASK], [np.zeros(0, np.uint8)], 4, 4)
-    assert resized(annotations, [], (4, 4), (8, 8)).shape == (0, 8, 8)
-    assert not resized(annotations, [0], (4, 4), (8, 8)).any()
+    places = nearest(4, 8)
+    assert masks.drawn(annotations, [], (4, 4), places, places).shape == (0, 8, 8)
+    assert not masks.drawn(annotations, [0], (4, 4), places, places).any()

@@ -14,7 +14,7 @@ import detzoo
 from detzoo import cli
 from detzoo.config import override
 from detzoo.data.shapes import picture
-from tests.parity.ladder import BOUNDS
+from tests.parity.rungs import BOUNDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]

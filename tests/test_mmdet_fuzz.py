@@ -23,6 +23,7 @@ from detzoo.interop.mmdet.importer import read_config
 from detzoo.pickles.files import read
 from detzoo.pickles.machine import CheckpointError
 from tests.mmdet_files import FASTER_RCNN_2, FASTER_RCNN_3, RETINANET_2
+from tests.mmdet_one_stage_files import CORNERNET_2, SSD_2
 
 # what a hostile text or pickle would run: it leaves a file behind
 CANARY = "detzoo_canary"
@@ -87,11 +88,20 @@ def mutated_text(text: str, chance: random.Random) -> str:
     return text
 
 
-@pytest.mark.parametrize("text", [FASTER_RCNN_3, FASTER_RCNN_2, RETINANET_2], ids=["faster", "faster 2", "retina 2"])
+TEXTS = {
+    "faster": FASTER_RCNN_3,
+    "faster 2": FASTER_RCNN_2,
+    "retina 2": RETINANET_2,
+    "ssd 2": SSD_2,
+    "corner 2": CORNERNET_2,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_mutated_configs(place: Path, text: str) -> None:
     chance = random.Random(7)
     refused = imported = 0
-    until = time.monotonic() + 12
+    until = time.monotonic() + 8
     while time.monotonic() < until and refused + imported < 400:
         mutant = mutated_text(text, chance)
         start = time.monotonic()

@@ -12,8 +12,10 @@ from tests.parity import standin
 from tests.parity.__main__ import main
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, load, thin
-from tests.parity.ladder import BOUNDS, Rung, climb
+from tests.parity.ladder import climb
+from tests.parity.rungs import BOUNDS, Rung
 from tests.parity.ties import Candidates, Outcome, violations
+from tests.parity.training import beyond_rounding
 
 # of the generator for "backbone.conv1.weight"
 FIRST_WORDS = (0.7991473078727722, 0.6442287564277649, 0.014991581439971924)
@@ -53,6 +55,20 @@ def test_weights_that_do_not_fit_end_the_climb() -> None:
 
 def test_every_case_has_its_recording_and_every_recording_its_case() -> None:
     assert {path.stem for path in GOLDEN.glob("*.npz")} == set(CASES)
+
+
+def test_rounding_excuses_gradients_only_up_to_its_own_size() -> None:
+    fine = beyond_rounding(
+        {"backbone": 5e-4, "grad.backbone.stem": 0.01}, {"backbone": 0.0, "grad.backbone.stem": 0.02}
+    )
+    assert fine.passed
+    wrong = beyond_rounding(
+        {"backbone": 2e-3, "grad.backbone.stem": 0.01}, {"backbone": 1e-3, "grad.backbone.stem": 0.02}
+    )
+    assert not wrong.passed
+    assert (wrong.where, wrong.difference, wrong.rounding) == ("backbone", 2e-3, 1e-3)
+    assert not beyond_rounding({"neck": math.nan}, {"neck": 1.0}).passed
+    assert not beyond_rounding({"neck": 0.5}, {}).passed
 
 
 def test_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

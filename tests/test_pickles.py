@@ -6,7 +6,6 @@ import collections
 import io
 import pickle
 import struct
-import sys
 import types
 import zipfile
 from pathlib import Path
@@ -121,35 +120,6 @@ def test_the_file_stays_as_it_is(tmp_path: Path) -> None:
     before = path.read_bytes()
     read(path)["w"].zero_()
     assert path.read_bytes() == before
-
-
-@pytest.fixture
-def framework(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
-    """Classes as mmengine pickles them."""
-    made = types.SimpleNamespace()
-    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer", "mmengine.config.config"):
-        module = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-
-    class HistoryBuffer:
-        def __init__(self) -> None:
-            self._log_history = np.array([1.0, 2.0])
-            self._statistics_methods = {"min": HistoryBuffer.smallest}
-
-        def smallest(self) -> float:
-            return 0.0
-
-    class ConfigDict(dict):
-        def __reduce_ex__(self, _: Any) -> Any:
-            return (ConfigDict, (dict(self),), None, None, None)
-
-    for kind, home in ((HistoryBuffer, "mmengine.logging.history_buffer"), (ConfigDict, "mmengine.config.config")):
-        kind.__module__, kind.__qualname__ = home, kind.__name__
-        setattr(sys.modules[home], kind.__name__, kind)
-        setattr(made, kind.__name__, kind)
-    HistoryBuffer.smallest.__module__ = HistoryBuffer.__module__
-    HistoryBuffer.smallest.__qualname__ = "HistoryBuffer.smallest"
-    return made
 
 
 @FORMS

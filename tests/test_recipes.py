@@ -13,9 +13,9 @@ import detzoo
 from detzoo.config import from_json, to_json
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
-from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Split
+from detzoo.train.optimizer import make_optimizer
 
 RECIPES = [recipe for table in zoo.TABLES for recipe in table]
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.name for recipe in RECIPES])
@@ -72,7 +72,7 @@ def test_published_numbers_and_weights_are_plausible(recipe: Recipe):
 
 @every_recipe
 def test_masks_are_read_where_they_are_learned(recipe: Recipe):
-    assert recipe.data.masks == (recipe.model.method == "mask_rcnn")
+    assert recipe.data.masks == ("mask_head" in type(recipe.model).model_fields)
 
 
 @pytest.mark.parametrize("recipe", DISTINCT, ids=[recipe.name for recipe in DISTINCT])
@@ -109,13 +109,17 @@ def test_a_row_reads_like_the_published_config():
 
 
 def test_norms_are_spared_weight_decay():
-    with torch.device("meta"):
-        detector = detzoo.build("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco")
+    recipe = detzoo.find("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco")
+    detector = detzoo.build(recipe)
     norms = {
         f"{name}.{leaf}"
         for name, module in detector.named_modules()
         if isinstance(module, torch.nn.GroupNorm)
         for leaf in ("weight", "bias")
     }
-    spared = {name for name, _ in detector.named_parameters() if re.search(NO_NORM_DECAY[0].pattern, name)}
-    assert spared == norms
+    optimizer, unused = make_optimizer(detector, recipe.schedule, recipe.schedule.lr)
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    groups = {group["weight_decay"]: {names[one] for one in group["params"]} for group in optimizer.param_groups}
+    assert set(groups) == {0.0, recipe.schedule.weight_decay}
+    assert groups[0.0] == norms
+    assert unused == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from torch import nn
-from torch.optim import SGD, AdamW
+from torch.optim import SGD, Adam, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, PolynomialLR
 
 from detzoo.atomic import write_atomically
 from detzoo.blocks.losses import alone, mean_over_ranks
+from detzoo.config import ConfigError
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.ema import Ema
@@ -77,6 +80,36 @@ def test_an_optimizer_needs_something_to_do() -> None:
         make_optimizer(TinyDetector(), Schedule(groups=(ParamGroup(pattern="("),)), 0.1)
 
 
+def test_groups_of_normalization_layers_and_of_biases() -> None:
+    detector = TinyDetector()
+    schedule = Schedule(
+        optimizer="adam",
+        weight_decay=0.1,
+        groups=(
+            ParamGroup(pattern=r"^conv\.", of="bias", lr_scale=3.0),
+            ParamGroup(of="norm", weight_decay=0.0),
+            ParamGroup(of="bias", lr_scale=2.0, weight_decay=0.0),
+            ParamGroup(pattern="head", of="norm"),
+        ),
+    )
+    optimizer, unused = make_optimizer(detector, schedule, 0.5)
+    assert isinstance(optimizer, Adam)
+    assert not isinstance(optimizer, AdamW)
+    assert unused == ["head of=norm"]
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    found = {
+        names[p]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+    }
+    assert found == {
+        "conv.weight": (0.5, 0.1),
+        "conv.bias": (1.5, 0.1),
+        "norm.weight": (0.5, 0.0),
+        "norm.bias": (0.5, 0.0),  # a bias, but of a normalization layer
+        "head.weight": (0.5, 0.1),
+        "head.bias": (1.0, 0.0),
+    }
+
+
 def test_optimizer_memory_survives_other_groups_and_keeps_the_new_settings() -> None:
     detector = TinyDetector(norm=False)
     optimizer, _ = make_optimizer(detector, Schedule(), 0.1)
@@ -109,6 +142,45 @@ def test_a_constant_warm_up_stays_at_its_first_rate() -> None:
     assert lr_factor(schedule, 1.0, 8, 8) == pytest.approx(0.1)
 
 
+def test_poly_falls_with_its_power() -> None:
+    schedule = Schedule(epochs=10, decay="poly", power=2.0, final_lr=0.1, warmup_steps=0)
+    found = [lr_factor(schedule, epoch, int(epoch * 10), 10) for epoch in (0, 2.5, 5, 10)]
+    assert found == pytest.approx([1, 0.1 + 0.9 * 0.75**2, 0.1 + 0.9 * 0.25, 0.1])
+
+
+def test_decay_may_begin_before_or_after_the_end_of_the_warm_up() -> None:
+    schedule = Schedule(epochs=10, decay="poly", warmup_steps=20, warmup_start=0.5, decay_start=0.0)
+    assert lr_factor(schedule, 1, 10, 10) == pytest.approx(0.75 * 0.9)
+    assert lr_factor(schedule, 5, 50, 10) == pytest.approx(0.5)
+    late = schedule.replace(decay_start=5.0)
+    assert [lr_factor(late, epoch, epoch * 10, 10) for epoch in (2, 5, 6, 10)] == pytest.approx([1, 1, 0.8, 0])
+    with pytest.raises(ConfigError, match="decay_start is 10, but there are 10 epochs"):
+        schedule.replace(decay_start=10.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [
+        (
+            Schedule(epochs=7, decay="cosine", final_lr=0.3),
+            lambda optimizer: CosineAnnealingLR(optimizer, T_max=7, eta_min=0.06),
+        ),
+        (Schedule(epochs=7, decay="poly", power=0.9), lambda optimizer: PolynomialLR(optimizer, 7, power=0.9)),
+    ],
+)
+def test_by_epoch_rates_are_those_of_torch(schedule: Schedule, theirs: Callable[[SGD], LRScheduler]) -> None:
+    schedule = schedule.replace(decay_by="epoch", decay_start=0.0, warmup_steps=0)
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
+    scheduler = theirs(optimizer)
+    for epoch in range(7):
+        expected = optimizer.param_groups[0]["lr"]
+        for step in range(4):
+            found = 0.2 * lr_factor(schedule, epoch + step / 4, epoch * 4 + step, 4)
+            assert found == pytest.approx(expected, rel=1e-6)
+        optimizer.step()
+        scheduler.step()
+
+
 def test_cosine_goes_from_the_end_of_the_warm_up_to_the_end_of_the_run() -> None:
     schedule = Schedule(epochs=11, decay="cosine", final_lr=0.2, warmup_steps=10)
     found = [lr_factor(schedule, epoch, epoch * 10, 10) for epoch in (1, 6, 11)]
@@ -116,7 +188,10 @@ def test_cosine_goes_from_the_end_of_the_warm_up_to_the_end_of_the_run() -> None
 
 
 @given(
-    decay=st.sampled_from(["step", "cosine", "constant"]),
+    decay=st.sampled_from(["step", "cosine", "poly", "constant"]),
+    by=st.sampled_from(["update", "epoch"]),
+    kind=st.sampled_from(["linear", "constant"]),
+    power=st.floats(0.1, 4),
     epochs=st.integers(1, 20),
     per_epoch=st.integers(1, 50),
     warmup=st.integers(0, 200),
@@ -124,10 +199,27 @@ def test_cosine_goes_from_the_end_of_the_warm_up_to_the_end_of_the_run() -> None
     final=st.floats(0, 1),
 )
 def test_the_rate_never_leaves_zero_to_one(
-    decay: str, epochs: int, per_epoch: int, warmup: int, start: float, final: float
+    decay: str,
+    by: str,
+    kind: str,
+    power: float,
+    epochs: int,
+    per_epoch: int,
+    warmup: int,
+    start: float,
+    final: float,
 ) -> None:
     schedule = Schedule.model_validate(
-        {"decay": decay, "epochs": epochs, "warmup_steps": warmup, "warmup_start": start, "final_lr": final}
+        {
+            "decay": decay,
+            "decay_by": by,
+            "power": power,
+            "epochs": epochs,
+            "warmup": kind,
+            "warmup_steps": warmup,
+            "warmup_start": start,
+            "final_lr": final,
+        }
     )
     for update in range(0, epochs * per_epoch, max(per_epoch // 2, 1)):
         assert -1e-9 <= lr_factor(schedule, update / per_epoch, update, per_epoch) <= 1 + 1e-9

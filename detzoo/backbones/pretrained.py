@@ -15,6 +15,8 @@ from detzoo.pickles.files import read, state_dict
 def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
     """Load classification weights in torchvision's naming; the classifier ``fc.*`` is left out, all else must fit.
 
+    The offsets of deformable convolutions, which no classification network has, stay as they are.
+
     Args:
         backbone: where the weights go.
         weights: a ``.safetensors`` file, a ``.pth`` file, or a state dict.
@@ -28,8 +30,9 @@ def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]
     state = state.get("state_dict", state)
     # a plain dict has no version marks, so that batch norm accepts weights without `num_batches_tracked`
     kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    offsets = {key: value for key, value in backbone.state_dict().items() if ".conv_offset." in key}
     try:
-        backbone.load_state_dict(kept)
+        backbone.load_state_dict({**offsets, **kept})
     except RuntimeError as error:
         raise ValueError(f"{name} does not fit {type(backbone).__name__}: {error}") from None
 

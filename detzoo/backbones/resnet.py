@@ -1,7 +1,8 @@
 """ResNet and ResNeXt.
 
 Deep Residual Learning for Image Recognition, arXiv:1512.03385, 2015; Aggregated Residual Transformations,
-arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018.
+arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018; deformable
+convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
+from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -48,6 +49,8 @@ class ResNet(nn.Module):
         strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
         dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
         out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
+        deform: Deform | None = None  # of every spatial convolution of `deform_stages`; None: ordinary ones
+        deform_stages: tuple[int, ...] = (2, 3, 4)
         norm: Norm = "bn"
         norm_eval: bool = True  # batch normalization keeps its statistics in training
         norm_frozen: bool = False  # scales and offsets of normalization take no gradient
@@ -68,6 +71,8 @@ class ResNet(nn.Module):
                 raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
             if self.frozen_stages > stages:
                 raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+            if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
+                raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
             if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
                 raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
             return self
@@ -82,7 +87,7 @@ class ResNet(nn.Module):
             self.stem = _deep_stem(config)
         channels, stride, all_channels, all_strides = 64, 4, [], []
         for stage in range(1, len(config.strides) + 1):
-            layer = build_stage(config, stage, channels)
+            layer = build_stage(config, stage, channels, _conv3x3_of(config, stage))
             self.add_module(f"layer{stage}", layer)
             channels = 64 * 2 ** (stage - 1) * (1 if config.depth < 50 else 4)
             stride *= config.strides[stage - 1]
@@ -142,16 +147,31 @@ class ResNet(nn.Module):
 def initialize(network: nn.Module, zero_init: bool) -> None:
     """Convolutions as in arXiv:1502.01852, norms at one; the last norm of each block at zero if asked."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | DeformConv):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if zero_init and isinstance(module, _Block):
             last = module.norm(2 if isinstance(module, BasicBlock) else 3)
             nn.init.zeros_(last.get_parameter("weight"))
+    for module in network.modules():
+        if isinstance(module, DeformConv):
+            module.start_undeformed()
 
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
     """A 3x3 convolution without bias that keeps the size at stride 1."""
     return Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
+
+
+def _conv3x3_of(config: ResNet.Config, stage: int) -> Conv3x3:
+    """What makes the spatial convolutions of a stage."""
+    deform = config.deform
+    if deform is None or stage not in config.deform_stages:
+        return plain_conv3x3
+
+    def deform_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
+        return DeformConv(deform, inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups)
+
+    return deform_conv3x3
 
 
 class _Block(nn.Module):

@@ -5,14 +5,37 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.batch_norm import batch_norm
+from detzoo.ops.deform_conv import deform_conv
 
 # "bn": batch normalization (arXiv:1502.03167); "gn": group normalization (arXiv:1803.08494)
 Norm: TypeAlias = Literal["bn", "gn"]
 
 GROUPS = 32  # of group normalization
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """``torch.nn.BatchNorm2d``, but precise on processors where features are channels-last; see `batch_norm`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
+        if not (rows and self.training and self.affine and self.track_running_stats):
+            return super().forward(input)
+        y, mean, variance = batch_norm(input, self.weight, self.bias, self.eps)
+        running_mean, running_var = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
+        seen = cast(Tensor, self.num_batches_tracked).add_(1)
+        count = input.numel() // input.shape[1]
+        rate = 1 / seen if self.momentum is None else self.momentum
+        running_mean.lerp_(mean, rate)
+        running_var.lerp_(variance * (count / max(count - 1, 1)), rate)
+        return y
 
 
 def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
@@ -23,7 +46,7 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
         channels: features to normalize; "gn" needs a multiple of 32.
         frozen: scale and offset take no gradient.
     """
-    norm = nn.BatchNorm2d(channels) if kind == "bn" else nn.GroupNorm(GROUPS, channels)
+    norm = BatchNorm2d(channels) if kind == "bn" else nn.GroupNorm(GROUPS, channels)
     if frozen:
         norm.requires_grad_(False)
     return norm
@@ -86,6 +109,70 @@ class Conv2d(nn.Conv2d):
         return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
+class Deform(BaseConfig):
+    """How a convolution is deformed."""
+
+    version: Literal[1, 2] = 1  # 1: by shifts (arXiv:1703.06211); 2: what is read is scaled, too (arXiv:1811.11168)
+    groups: int = Field(default=1, ge=1)  # of channels, each with shifts of its own
+
+
+class DeformConv(nn.Module):
+    """A square convolution whose shifts, and in version 2 scales, an ordinary convolution finds in the same input.
+
+    Parameters are ``weight``, ``bias`` (if asked) and ``conv_offset.*``, as published weights name them. The latter
+    start at zero: a fresh layer is the ordinary convolution, in version 2 halved.
+    """
+
+    def __init__(
+        self,
+        config: Deform,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        *,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        """Build for ``inputs`` and ``outputs`` channels."""
+        super().__init__()
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.shifts = 2 * config.groups * kernel**2  # of `conv_offset`'s outputs; the others are scales
+        # an ordinary convolution knows how to make and fill these two
+        plain = nn.Conv2d(inputs, outputs, kernel, groups=groups, bias=bias)
+        self.weight, self.bias = plain.weight, plain.bias
+        numbers = (1 + config.version) * config.groups * kernel**2
+        self.conv_offset = Conv2d(inputs, numbers, kernel, stride, padding, dilation)
+        self.start_undeformed()
+
+    def start_undeformed(self) -> None:
+        """Set every shift to zero and every scale to one half."""
+        nn.init.zeros_(self.conv_offset.weight)
+        nn.init.zeros_(self.conv_offset.get_parameter("bias"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
+        return self.convolve(x, self.weight, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """`forward` with another ``weight [outputs, inputs / groups, k, k]`` and ``bias [outputs]``."""
+        found = self.conv_offset(x)
+        # version 1 has no scales
+        mask = found[:, self.shifts :].sigmoid() if found.shape[1] > self.shifts else None
+        return deform_conv(
+            x,
+            found[:, : self.shifts],
+            weight,
+            bias,
+            mask,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
+
+
 def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False, slope: float = 0.0) -> Tensor:
     """``norm(conv(x))``, then ReLU in place if asked; ``[N, C, H, W]`` to ``[N, C', H', W']``.
 
@@ -96,10 +183,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
-    # a deformable convolution is one of another kind
-    plain = type(conv) in (nn.Conv2d, Conv2d)
-    if isinstance(conv, nn.Conv2d) and plain and isinstance(norm, _BatchNorm) and _is_linear(norm):
-        x = _folded(x, conv, norm)
+    known = type(conv) in (nn.Conv2d, Conv2d, DeformConv)
+    if known and isinstance(norm, _BatchNorm) and _is_linear(norm):
+        x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
     else:
         x = conv(x)
         if norm is not None:
@@ -114,13 +200,15 @@ def _is_linear(norm: _BatchNorm) -> bool:
     return not norm.training and norm.track_running_stats and norm.affine
 
 
-def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
+def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
     mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias.addcmul(mean, scale, value=-1)
     if conv.bias is not None:
         shift = shift.addcmul(conv.bias, scale)
     weight = conv.weight * scale[:, None, None, None]
+    if isinstance(conv, DeformConv):
+        return conv.convolve(x, weight, shift)
     padding = cast("tuple[int, ...]", conv.padding)
     return conv2d(x, weight, shift, conv.stride, padding, conv.dilation, conv.groups)
 
@@ -128,9 +216,9 @@ def _folded(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm) -> Tensor:
 class ConvNorm(nn.Module):
     """Convolution, optional normalization, optional ReLU.
 
-    Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``) and ``bn.*`` or ``gn.*``, as
-    published weights name them. Padding keeps the size at stride 1, unless it is given. ``slope`` is that of a leaky
-    ReLU below zero.
+    Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``), ``conv.conv_offset.*`` (with
+    ``deform``) and ``bn.*`` or ``gn.*``, as published weights name them. Padding keeps the size at stride 1, unless it
+    is given. ``slope`` is that of a leaky ReLU below zero.
     """
 
     def __init__(
@@ -147,12 +235,17 @@ class ConvNorm(nn.Module):
         relu: bool = True,
         slope: float = 0.0,
         bias: bool = False,
+        deform: Deform | None = None,
     ) -> None:
         super().__init__()
+        bias = bias or norm is None
         padding = dilation * (kernel // 2) if padding is None else padding
-        self.conv = Conv2d(
-            inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias or norm is None
-        )
+        if deform is None:
+            self.conv = Conv2d(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias)
+        else:
+            self.conv = DeformConv(
+                deform, inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias
+            )
         self.norm_name = norm
         if norm is not None:
             self.add_module(norm, build_norm(norm, outputs))

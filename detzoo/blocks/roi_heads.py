@@ -30,6 +30,7 @@ class RoISamples(NamedTuple):
         positive: bool ``[N, S]``.
         slot: int64 ``[N, S]``, object slot that a positive learns from.
         labels: int64 ``[N, S]``, its class; 0 where not positive.
+        proposed: bool ``[N, S]``, whether the box is a proposal rather than an object itself.
     """
 
     boxes: Tensor
@@ -37,6 +38,7 @@ class RoISamples(NamedTuple):
     positive: Tensor
     slot: Tensor
     labels: Tensor
+    proposed: Tensor
 
 
 # the loss of RoIs [N, R, 4] for labels [N, R], of which negatives are no objects: [N, R]
@@ -65,7 +67,12 @@ def sample_rois(
     drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives, key)
     index = pick(index, drawn) * drawn_positive
     labels = pick(targets.labels, index) * drawn_positive
-    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels)
+    proposed = chosen & (drawn >= targets.valid.shape[1])
+    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels, proposed)
+
+
+# class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], as `BoxHead.forward` gives them
+RawBoxes = tuple[Tensor, Tensor]
 
 
 class SoftNMS(BaseConfig):
@@ -132,7 +139,7 @@ class BoxHead(nn.Module):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, atlas: Atlas, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, atlas: Atlas, boxes: Tensor) -> RawBoxes:
         """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``."""
         return self.score(self.pool(atlas, boxes), boxes)
 
@@ -142,7 +149,7 @@ class BoxHead(nn.Module):
         x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
         return x if self.stage is None else self.stage(x)
 
-    def score(self, x: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, x: Tensor, boxes: Tensor) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
         for conv in self.shared_convs:
             x = conv(x)
@@ -168,8 +175,13 @@ class BoxHead(nn.Module):
 
         ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
         """
+        pooled = self.pool(atlas, samples.boxes) if pooled is None else pooled
+        return self.compare(self.score(pooled, samples.boxes), samples, targets)
+
+    def compare(self, raw: RawBoxes, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
+        """`losses` of what `forward` gave for the samples' boxes."""
         config = self.config
-        logits, offsets = self.score(self.pool(atlas, samples.boxes) if pooled is None else pooled, samples.boxes)
+        logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
@@ -187,8 +199,12 @@ class BoxHead(nn.Module):
 
     def detect(self, atlas: Atlas, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
         """The best detections of each image from its proposals ``boxes [N, P, 4]``, ``valid [N, P]``."""
+        return self.best(self(atlas, boxes), boxes, valid, images)
+
+    def best(self, raw: RawBoxes, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
+        """`detect` from what `forward` gave for ``boxes [N, P, 4]``, ``valid [N, P]``."""
         config = self.config
-        logits, offsets = self(atlas, boxes)
+        logits, offsets = raw
         scores = logits.float().softmax(-1)[..., :-1]
         usable = (scores > config.threshold) & valid.unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), config.candidates)
@@ -208,6 +224,18 @@ class BoxHead(nn.Module):
             labels=labels.gather(1, order) * kept,
             valid=kept,
         )
+
+    @torch.no_grad()
+    def refine(self, raw: RawBoxes, boxes: Tensor, images: Images, samples: RoISamples | None = None) -> Tensor:
+        """Boxes ``[N, R, 4]`` moved by what `forward` gave for them, as RoIs of a next stage.
+
+        Each moves as its object's class asks, where it is a positive among ``samples``, or else as its best class does.
+        """
+        logits, offsets = raw
+        labels = logits[..., :-1].argmax(-1)
+        if samples is not None:
+            labels = torch.where(samples.positive, samples.labels, labels)
+        return clip(decode(boxes, self._of_class(offsets, labels), self.config.stds), images.sizes)
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""

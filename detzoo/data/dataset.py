@@ -1,4 +1,4 @@
-"""Images with their objects, one at a time: decoded, resized, flipped, still uint8."""
+"""Images with their objects, one at a time: decoded, resized or varied, still uint8."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch.utils import data as torch_data
 
 from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
+from detzoo.data.augment import View, augment, to_input, whole
 from detzoo.data.images import read_image
 from detzoo.data.problems import DataError, log
 from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
-from detzoo.data.resize import fit_size, resize_to
+from detzoo.data.resize import to_tensor
 from detzoo.detector import Input
 from detzoo.recipes.settings import Data
 
@@ -121,33 +122,23 @@ class Dataset(torch_data.Dataset[Sample]):
             FileNotFoundError, ImageError: its file is gone or cannot be read.
         """
         image = int(self.indices[index])
-        (short, long), flip = self._vary(rng)
+        span = self.annotations.rows(image)
+        rows = np.arange(span.start, span.stop)[self.delivered[span]]
         picture, path = self._read(image)
-        before = picture.shape[0], picture.shape[1]
-        varied = self.augment and self.data.sizes
-        resized = varied or self.input.resize
-        after = fit_size(*before, short, long, self.input.keep_ratio) if resized else before
-        pixels = resize_to(picture, *after)
+        given = None if self.proposals is None else self.proposals.of(image)
+        view = whole(picture, self.annotations.boxes[rows], self.ignored[rows], given)
+        if self.augment:
+            view = augment(view, self.data.augment, self.data, self.input, rng)
+        else:
+            view = to_input(view, self.input)
+        size = picture.shape[0], picture.shape[1]
         return Sample(
-            pixels=pixels.flip(2) if flip else pixels,
-            target=self._target(image, before, after, flip),
+            pixels=to_tensor(view.pixels),
+            target=self._target(view, rows[view.objects], size),
             id=self.annotations.image_id(image),
             path=path,
-            original_size=before,
+            original_size=size,
         )
-
-    def _vary(self, rng: np.random.Generator) -> tuple[tuple[int, int], bool]:
-        """Short and long edge to resize to, and whether to flip."""
-        sizes = self.data.sizes
-        if not self.augment or not sizes:
-            size = (self.input.short, self.input.long)
-        elif self.data.size_mode == "choice":
-            size = sizes[int(rng.integers(len(sizes)))]
-        else:
-            edges = zip(sizes[0], sizes[-1], strict=True)
-            short, long = (int(rng.integers(min(edge), max(edge) + 1)) for edge in edges)
-            size = (short, long)
-        return size, self.augment and bool(rng.random() < self.data.flip)
 
     def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
         name = self.annotations.files[image]
@@ -157,28 +148,19 @@ class Dataset(torch_data.Dataset[Sample]):
         path = Path(self.data.root) / name
         return read_image(path, (height, width)), str(path)
 
-    def _target(self, image: int, before: tuple[int, int], after: tuple[int, int], flip: bool) -> dict[str, Tensor]:
-        span = self.annotations.rows(image)
-        rows = np.arange(span.start, span.stop)[self.delivered[span]]
+    def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Tensor]:
+        """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""
         target = {
-            "boxes": _moved(self.annotations.boxes[rows], before, after, flip),
+            "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
             "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
             "ignore": torch.from_numpy(self.ignored[rows]),
         }
         if self.data.masks:
-            drawn = masks.resized(self.annotations, rows.tolist(), before, after, flip)
+            drawn = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
             target["masks"] = torch.from_numpy(drawn)
         if self.proposals is not None:
-            target["proposals"] = _moved(self.proposals.of(image), before, after, flip)
+            target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
         return target
-
-
-def _moved(boxes: NDArray[np.float32], before: tuple[int, int], after: tuple[int, int], flip: bool) -> Tensor:
-    """Boxes ``[M, 4]`` of a picture of size ``before`` where they are after resizing to ``after`` and a flip."""
-    moved = boxes * np.array([after[1] / before[1], after[0] / before[0]] * 2)
-    if flip:
-        moved[:, [0, 2]] = after[1] - moved[:, [2, 0]]
-    return torch.from_numpy(moved.clip(0, [after[1], after[0]] * 2).astype(np.float32))
 
 
 def open_dataset(
@@ -190,8 +172,8 @@ def open_dataset(
         data: the settings, for example from `detzoo.data.source.as_data`.
         split: ``train`` or ``val``.
         input: the detector's input settings.
-        augment: flip and vary the size, and leave out tiny objects and images without objects, as the settings say.
-            Without it every image and object is delivered as it is.
+        augment: vary the images by ``data.augment``, and leave out tiny objects and images without objects, as the
+            settings say. Without it every image and object is delivered as it is.
         strict: as in `detzoo.data.read.read_split`.
         proposals: deliver proposals too; see `detzoo.data.proposals`.
 

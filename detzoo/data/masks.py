@@ -130,38 +130,42 @@ def decode(annotations: Annotations, row: int, height: int, width: int) -> NDArr
         raise DataError(f"mask of object {annotations.ids[row]}: {error}") from None
 
 
-def resized(
-    annotations: Annotations, rows: Sequence[int], before: tuple[int, int], after: tuple[int, int], flip: bool = False
+def drawn(
+    annotations: Annotations,
+    objects: Sequence[int],
+    size: tuple[int, int],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Masks of several objects of one image at another size, for training.
+    """Masks of several objects of one image as training sees it: stretched, cut, moved, flipped.
 
     Each mask is drawn at the size of the file and its nearest pixels are taken, as OpenCV's INTER_NEAREST and as the
     published models were trained; only the part within the object's bounds is touched.
 
     Args:
         annotations: the store.
-        rows: the objects.
-        before: height and width of the image file.
-        after: height and width of the result.
-        flip: mirror left to right.
+        objects: their rows in the store.
+        size: height and width of the image file.
+        rows: int64 ``(h,)``, the row of the file that each row of the result shows; -1: none. Rising or falling
+            wherever it is not -1.
+        columns: int64 ``(w,)``, likewise.
 
     Returns:
-        bool ``(len(rows), *after)``.
+        bool ``(len(objects), h, w)``.
 
     Raises:
         DataError: run lengths do not fit the image.
     """
-    out = np.zeros((len(rows), *after), dtype=bool)
-    ys, xs = (nearest(old, new) for old, new in zip(before, after, strict=True))
-    for number, row in enumerate(rows):
-        bitmap = decode(annotations, row, *before)
+    out = np.zeros((len(objects), len(rows), len(columns)), dtype=bool)
+    for number, row in enumerate(objects):
+        bitmap = decode(annotations, row, *size)
         high: NDArray[np.bool_] = np.any(bitmap, axis=1)
         wide: NDArray[np.bool_] = np.any(bitmap, axis=0)
         if not high.any():
             continue
-        y, x = (_span(marks, places) for marks, places in ((high, ys), (wide, xs)))
-        out[number, y, x] = bitmap[np.ix_(ys[y], xs[x])]
-    return np.ascontiguousarray(out[:, :, ::-1]) if flip else out
+        y, x = (_span(marks, places) for marks, places in ((high, rows), (wide, columns)))
+        out[number, y, x] = bitmap[np.ix_(rows[y], columns[x])]
+    return out
 
 
 def nearest(old: int, new: int) -> NDArray[np.int64]:
@@ -172,4 +176,6 @@ def nearest(old: int, new: int) -> NDArray[np.int64]:
 def _span(marks: NDArray[np.bool_], places: NDArray[np.int64]) -> slice:
     """The slice of ``places`` that lies between the first and the last mark."""
     first, last = int(marks.argmax()), len(marks) - 1 - int(marks[::-1].argmax())
-    return slice(int(np.searchsorted(places, first)), int(np.searchsorted(places, last, side="right")))
+    within = (places >= first) & (places <= last)
+    start = int(within.argmax())
+    return slice(start, start + int(within.sum()))

@@ -30,6 +30,17 @@ def fit_size(height: int, width: int, short: int, long: int, keep_ratio: bool = 
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
+def fit_input(height: int, width: int, input: Input) -> tuple[int, int]:
+    """Height and width, in pixels, at which a detector takes an image of this size.
+
+    Raises:
+        ValueError: the image has no pixels.
+    """
+    if not input.resize:
+        return height, width
+    return fit_size(height, width, input.short, input.long, input.keep_ratio)
+
+
 def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
     """Height and width of the smallest canvas that images of ``sizes [N, 2]`` fit on, in pixels.
 
@@ -40,7 +51,7 @@ def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
     return height, width
 
 
-def resize_to(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
+def resize_pixels(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Bilinear resizing with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level.
 
     Args:
@@ -48,12 +59,19 @@ def resize_to(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
         height, width: of the result, pixels.
 
     Returns:
-        uint8 ``(3, height, width)``, contiguous.
+        uint8 ``(height, width, 3)``; ``image`` itself if it has that size.
     """
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # channels last in memory, where resizing is fastest
-    if (height, width) != image.shape[:2]:
-        pixels = functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
-    return pixels[0].contiguous()
+    if (height, width) == image.shape[:2]:
+        return image
+    # channels last in memory, where resizing is fastest
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    pixels = functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
+    return pixels[0].permute(1, 2, 0).numpy()
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """uint8 ``(3, H, W)``, contiguous and a copy, of an array ``(H, W, 3)``."""
+    return torch.from_numpy(np.stack([image[..., channel] for channel in range(3)]))  # faster than a transposed copy
 
 
 def resize(
@@ -74,11 +92,11 @@ def resize(
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}")
-    before = height, width = image.shape[0], image.shape[1]
-    if not isinstance(target, Input):
+    before = image.shape[0], image.shape[1]
+    if isinstance(target, Input):
+        height, width = fit_input(*before, target)
+    else:
         height, width = fit_size(*before, *target, keep_ratio)
-    elif target.resize:
-        height, width = fit_size(*before, target.short, target.long, target.keep_ratio)
-    if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither
+    if not image.flags.writeable:  # torch does not take it
         image = image.copy()
-    return resize_to(image, height, width), (width / before[1], height / before[0])
+    return to_tensor(resize_pixels(image, height, width)), (width / before[1], height / before[0])

@@ -77,7 +77,8 @@ class SSDNeck(nn.Module):
         outputs = [self.l2_norm(features[0]), *features[1:]]
         for layer in self.extra_layers:
             reduce, last = cast("list[ConvNorm]", list(layer.children()))
-            kernel, padding = last.conv.kernel_size[0], cast("tuple[int, ...]", last.conv.padding)[0]
+            conv = cast(nn.Conv2d, last.conv)
+            kernel, padding = conv.kernel_size[0], cast("tuple[int, ...]", conv.padding)[0]
             outputs.append(last(_at_least(reduce(outputs[-1]), kernel - 2 * padding)))
         return outputs
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
+from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
@@ -25,6 +29,11 @@ BGR_STD = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12,
 def caffe(backbone: ResNet.Config) -> ResNet.Config:
     """The backbone in caffe style: stride in the first 1x1, normalization layers not trained. Its input is `BGR`."""
     return backbone.replace(style="caffe", norm_frozen=True)
+
+
+def dcn(backbone: ResNet.Config, version: Literal[1, 2] = 1, groups: int = 1) -> ResNet.Config:
+    """The backbone with deformable convolution in C3 to C5."""
+    return backbone.replace(deform=Deform(version=version, groups=groups))
 
 
 # the published Mask R-CNNs give every object its best proposal, if its IoU is 0.5 or more
@@ -60,9 +69,44 @@ def multi_scale_repeated(data: Data) -> Data:
 
 # lr is that of two-stage methods at 8 x 2 images
 SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_20E = Schedule(epochs=20, milestones=(16, 19), lr=0.02)
 SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
 SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)
 SCHEDULE_3X_REPEATED = Schedule(epochs=12, milestones=(9, 11), lr=0.02)  # for `multi_scale_repeated`
 
 # weight decay spares scales and offsets of normalization layers
-NO_NORM_DECAY = (ParamGroup(pattern=r"(^|\.)(bn|gn)\d?\.|downsample\.1\.", weight_decay=0.0),)
+NO_NORM_DECAY = (ParamGroup(of="norm", weight_decay=0.0),)
+
+# What is done to training pictures beyond a resize and a flip, as `Data.augment`. Where a `Resize` has no sizes of its
+# own they are those of the model's input, or `Data.sizes`.
+#
+# The published models were distorted in float32; here colours are rounded to grey levels again. Where a crop is to hold
+# an object and does not, another is drawn, where the published training took another picture.
+SSD_AUGMENT = (Expand(), IoUCrop(), Resize(), Flip(), Distort())
+YOLO_AUGMENT = (Expand(ratio=(1.0, 2.0)), IoUCrop(min_ious=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9)), Resize(), Flip(), Distort())
+CORNERNET_AUGMENT = (Distort(), CenterCropPad(), Resize(sizes=((511, 511),), keep_ratio=False), Flip())
+
+DETR_SIZES = (
+    (480, 1333),
+    (512, 1333),
+    (544, 1333),
+    (576, 1333),
+    (608, 1333),
+    (640, 1333),
+    (672, 1333),
+    (704, 1333),
+    (736, 1333),
+    (768, 1333),
+    (800, 1333),
+)
+
+
+def crop_first(long: int) -> Choice:
+    """A resize; or, as often, a crop of the picture at a short edge of 400 to 600 pixels, and then the resize."""
+    smaller = Resize(sizes=((400, long), (500, long), (600, long)))
+    crop = Crop(size=(384, 600), mode="pixels_range", allow_empty=True)
+    return Choice(options=((Resize(),), (smaller, crop, Resize())))
+
+
+DETR_AUGMENT = (Flip(), crop_first(1333))  # also of Sparse R-CNN
+DEFORMABLE_DETR_AUGMENT = (Flip(), crop_first(4200))

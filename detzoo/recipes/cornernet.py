@@ -7,11 +7,11 @@ single pass gives less. Pictures keep their size.
 from __future__ import annotations
 
 from detzoo.methods.cornernet import CornerNet
-from detzoo.recipes.columns import COCO
+from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import Schedule
 
-CORNER_DATA = COCO.replace(group_by_aspect=False)
+CORNER_DATA = COCO.replace(augment=CORNERNET_AUGMENT, group_by_aspect=False)
 SCHEDULE_210E = Schedule(
     epochs=210,
     milestones=(180,),

@@ -28,6 +28,10 @@ class DownloadError(RuntimeError):
     """A file that could not be fetched, or is not the published one; the message names the address and the mend."""
 
 
+class Unreachable(DownloadError):
+    """There is no way to the file from here: no network, no such host, or the host refuses."""
+
+
 def cache_dir() -> Path:
     """Where fetched files are kept: the folder that ``DETZOO_CACHE`` names, else ``~/.cache/detzoo``."""
     return Path(os.environ.get("DETZOO_CACHE") or Path.home() / ".cache" / "detzoo").expanduser()
@@ -58,7 +62,8 @@ def fetch(url: str, sha256: str | None = None) -> Path:
         sha256: leading hex digits of the file's SHA-256; None: unknown, nothing is checked.
 
     Raises:
-        DownloadError: no connection, no such file, a broken transfer, a web page in place of a file, or another hash.
+        Unreachable: no connection, or no such file there; a `DownloadError`.
+        DownloadError: a broken transfer, a web page in place of a file, or another hash.
         OSError: the file cannot be written.
     """
     path = cached_path(url)
@@ -93,10 +98,10 @@ def _open(url: str, path: Path) -> HTTPResponse:
         return urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
-        raise DownloadError(f"{url} cannot be fetched: {error.code} {error.reason}") from None
+        raise Unreachable(f"{url} cannot be fetched: {error.code} {error.reason}. {_by_hand(path)}") from None
     except (URLError, HTTPException, OSError) as error:
         reason = error.reason if isinstance(error, URLError) else error
-        raise DownloadError(f"cannot reach {parts.hostname} ({reason}). {_by_hand(path)}") from None
+        raise Unreachable(f"cannot reach {parts.hostname} ({reason}). {_by_hand(path)}") from None
 
 
 def _by_hand(path: Path) -> str:

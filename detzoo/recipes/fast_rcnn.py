@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.recipes.columns import BGR, COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X, caffe
+from detzoo.recipes.initial import INIT_R50, INIT_R50_CAFFE, INIT_R101, INIT_R101_CAFFE
 from detzoo.recipes.recipe import Recipe
 
 COCO_PROPOSALS = COCO.replace(
@@ -21,6 +22,7 @@ RECIPES = (
         model=FastRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50_CAFFE,
         config="fast_rcnn/fast-rcnn_r50-caffe_fpn_1x_coco.py",
     ),
     Recipe(
@@ -28,6 +30,7 @@ RECIPES = (
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py",
     ),
     Recipe(
@@ -35,6 +38,7 @@ RECIPES = (
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_2X,
+        init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_2x_coco.py",
     ),
     Recipe(
@@ -42,6 +46,7 @@ RECIPES = (
         model=FastRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101_CAFFE,
         config="fast_rcnn/fast-rcnn_r101-caffe_fpn_1x_coco.py",
     ),
     Recipe(
@@ -49,6 +54,7 @@ RECIPES = (
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         config="fast_rcnn/fast-rcnn_r101_fpn_1x_coco.py",
     ),
     Recipe(
@@ -56,6 +62,7 @@ RECIPES = (
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_2X,
+        init=INIT_R101,
         config="fast_rcnn/fast-rcnn_r101_fpn_2x_coco.py",
     ),
 )

@@ -6,6 +6,7 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.methods.fcos import FCOS
 from detzoo.recipes.columns import BGR, COCO, R50, R101, RGB, SCHEDULE_1X, SCHEDULE_2X, X101_64X4D, caffe
+from detzoo.recipes.initial import INIT_R50_CAFFE, INIT_R50_DETECTRON, INIT_R101_DETECTRON, INIT_X101_64X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import ParamGroup
 
@@ -13,8 +14,8 @@ BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0
 
 # biases take twice the learning rate, but for those of normalization layers; no bias decays
 BIASES = (
-    ParamGroup(pattern=r"(^|\.)(bn|gn)\d?\.bias$|downsample\.1\.bias$", weight_decay=0.0),
-    ParamGroup(pattern=r"\.bias$", lr_scale=2.0, weight_decay=0.0),
+    ParamGroup(pattern=r"\.bias$", of="norm", weight_decay=0.0),
+    ParamGroup(of="bias", lr_scale=2.0, weight_decay=0.0),
 )
 FCOS_1X = SCHEDULE_1X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
 FCOS_2X = SCHEDULE_2X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
@@ -36,6 +37,7 @@ RECIPES = (
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R50)),
         data=COCO,
         schedule=FCOS_1X,
+        init=INIT_R50_DETECTRON,
         published=Published(box_ap=36.6, memory_gb=3.6, fps=22.7),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_1x_coco/fcos_r50_caffe_fpn_gn-head_1x_coco-821213aa.pth",
@@ -48,6 +50,7 @@ RECIPES = (
         model=FCOS.Config(input=BGR, backbone=caffe(R50), head=CENTER_HEAD),
         data=COCO,
         schedule=FCOS_CENTER_1X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.7, memory_gb=3.7),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco-0a0d75a8.pth",
@@ -60,6 +63,7 @@ RECIPES = (
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R101)),
         data=COCO,
         schedule=FCOS_1X,
+        init=INIT_R101_DETECTRON,
         published=Published(box_ap=39.1, memory_gb=5.5, fps=17.3),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_1x_coco/fcos_r101_caffe_fpn_gn-head_1x_coco-0e37b982.pth",
@@ -72,6 +76,7 @@ RECIPES = (
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R50)),
         data=TWO_SIZES,
         schedule=FCOS_2X,
+        init=INIT_R50_DETECTRON,
         published=Published(box_ap=38.5, memory_gb=2.6, fps=22.9),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco-d92ceeea.pth",
@@ -84,6 +89,7 @@ RECIPES = (
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R101)),
         data=TWO_SIZES,
         schedule=FCOS_2X,
+        init=INIT_R101_DETECTRON,
         published=Published(box_ap=40.8, memory_gb=5.5, fps=17.3),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco-511424d6.pth",
@@ -96,6 +102,7 @@ RECIPES = (
         model=FCOS.Config(input=RGB, backbone=X101_64X4D),
         data=TWO_SIZES,
         schedule=FCOS_2X,
+        init=INIT_X101_64X4D,
         published=Published(box_ap=42.6, memory_gb=10.0, fps=9.7),
         weights=Weights(
             url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco-ede514a8.pth",

@@ -18,6 +18,7 @@ from detzoo.recipes.columns import (
     SCHEDULE_3X,
     gn,
 )
+from detzoo.recipes.initial import INIT_R50_GN, INIT_R50_GN_CONTRIB, INIT_R101_GN
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
 
@@ -34,6 +35,7 @@ RECIPES = (
         model=mask_rcnn_gn(R50),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
+        init=INIT_R50_GN,
         published=Published(box_ap=40.2, mask_ap=36.4, memory_gb=7.1, fps=11.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_2x_coco/mask_rcnn_r50_fpn_gn-all_2x_coco_20200206-8eee02a6.pth",
@@ -46,6 +48,7 @@ RECIPES = (
         model=mask_rcnn_gn(R50),
         data=COCO_MASKS,
         schedule=SCHEDULE_3X,
+        init=INIT_R50_GN,
         published=Published(box_ap=40.5, mask_ap=36.7, memory_gb=7.1),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_3x_coco/mask_rcnn_r50_fpn_gn-all_3x_coco_20200214-8b23b1e5.pth",
@@ -58,6 +61,7 @@ RECIPES = (
         model=mask_rcnn_gn(R101),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
+        init=INIT_R101_GN,
         published=Published(box_ap=41.9, mask_ap=37.6, memory_gb=9.9, fps=9.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r101_fpn_gn-all_2x_coco/mask_rcnn_r101_fpn_gn-all_2x_coco_20200205-d96b1b50.pth",
@@ -70,6 +74,7 @@ RECIPES = (
         model=mask_rcnn_gn(R101),
         data=COCO_MASKS,
         schedule=SCHEDULE_3X,
+        init=INIT_R101_GN,
         published=Published(box_ap=42.1, mask_ap=38.0, memory_gb=9.9),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r101_fpn_gn-all_3x_coco/mask_rcnn_r101_fpn_gn-all_3x_coco_20200513_181609-0df864f4.pth",
@@ -82,6 +87,7 @@ RECIPES = (
         model=mask_rcnn_gn(R50, RGB),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
+        init=INIT_R50_GN_CONTRIB,
         published=Published(box_ap=40.0, mask_ap=36.1, memory_gb=7.1, fps=10.9),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_contrib_2x_coco/mask_rcnn_r50_fpn_gn-all_contrib_2x_coco_20200207-20d3e849.pth",
@@ -94,6 +100,7 @@ RECIPES = (
         model=mask_rcnn_gn(R50, RGB),
         data=COCO_MASKS,
         schedule=SCHEDULE_3X,
+        init=INIT_R50_GN_CONTRIB,
         published=Published(box_ap=40.1, mask_ap=36.2, memory_gb=7.1),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_contrib_3x_coco/mask_rcnn_r50_fpn_gn-all_contrib_3x_coco_20200225-542aefbc.pth",

@@ -9,6 +9,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.columns import BGR, COCO, COCO_MASKS, R50, SCHEDULE_1X, SCHEDULE_3X, caffe, multi_scale
+from detzoo.recipes.initial import INIT_R50_CAFFE
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
 C4 = caffe(R50).replace(strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(3,))
@@ -37,6 +38,8 @@ MASK_C4 = MaskRCNN.Config(
     roi_levels=1,
     roi_stage=True,
 )
+# the stage on every RoI starts from the same file as those before it
+INIT_C4 = INIT_R50_CAFFE.replace(prefixes=("backbone.", "roi_head.shared_head."))
 
 RECIPES = (
     Recipe(
@@ -44,6 +47,7 @@ RECIPES = (
         model=FASTER_C4,
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_C4,
         published=Published(box_ap=35.6),
         weights=Weights(
             url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_c4_1x_coco/faster_rcnn_r50_caffe_c4_1x_coco_20220316_150152-3f885b85.pth",
@@ -56,6 +60,7 @@ RECIPES = (
         model=FASTER_C4,
         data=multi_scale(COCO),
         schedule=SCHEDULE_1X,
+        init=INIT_C4,
         published=Published(box_ap=35.9),
         weights=Weights(
             url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_c4_mstrain_1x_coco/faster_rcnn_r50_caffe_c4_mstrain_1x_coco_20220316_150527-db276fed.pth",
@@ -68,6 +73,7 @@ RECIPES = (
         model=FASTER_DC5,
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=37.2),
         weights=Weights(
             url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_1x_coco/faster_rcnn_r50_caffe_dc5_1x_coco_20201030_151909-531f0f43.pth",
@@ -80,6 +86,7 @@ RECIPES = (
         model=FASTER_DC5,
         data=multi_scale(COCO),
         schedule=SCHEDULE_1X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=37.4),
         weights=Weights(
             url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_mstrain_1x_coco/faster_rcnn_r50_caffe_dc5_mstrain_1x_coco_20201028_233851-b33d21b9.pth",
@@ -92,6 +99,7 @@ RECIPES = (
         model=FASTER_DC5,
         data=multi_scale(COCO),
         schedule=SCHEDULE_3X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.7),
         weights=Weights(
             url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_mstrain_3x_coco/faster_rcnn_r50_caffe_dc5_mstrain_3x_coco_20201028_002107-34a53b2c.pth",
@@ -104,6 +112,7 @@ RECIPES = (
         model=MASK_C4,
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_C4,
         config="mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py",
     ),
 )

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -22,7 +24,9 @@ from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    CornerNet.Config
+    CascadeMaskRCNN.Config
+    | CascadeRCNN.Config
+    | CornerNet.Config
     | DETR.Config
     | FastRCNN.Config
     | FasterRCNN.Config
@@ -36,6 +40,8 @@ Model = Annotated[
 ]
 
 METHODS: tuple[type[Detector], ...] = (
+    CascadeMaskRCNN,
+    CascadeRCNN,
     CornerNet,
     DETR,
     FastRCNN,
@@ -66,6 +72,15 @@ class Weights(Config):
     sha256: str | None = None  # leading hex digits of the file's SHA-256; None: the publisher gave none
 
 
+class Init(Weights):
+    """Weights that training starts from: a backbone's from image classification, or a whole detector's.
+
+    Their names, behind one of ``prefixes``, are those of published weights.
+    """
+
+    prefixes: tuple[str, ...] = ("backbone.",)  # a tensor goes wherever its name is known; ("",): a whole detector
+
+
 class Recipe(Config):
     """A model, the data and schedule that it was trained with, and what came out."""
 
@@ -73,6 +88,7 @@ class Recipe(Config):
     model: Model
     data: Data = Data()
     schedule: Schedule = Schedule()
+    init: Init | None = None  # what training starts from; None: random weights
     published: Published | None = None
     weights: Weights | None = None
     config: str | None = None  # path of the original framework's config file

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from detzoo.config import Config
+from detzoo.recipes.augment import Flip, Resize, Step, plain_steps
 
 
 class Split(Config):
@@ -35,16 +36,25 @@ class Data(Config):
     sizes: tuple[tuple[int, int], ...] = ()  # training (short, long) pixels; empty: as the model's input
     size_mode: Literal["choice", "range"] = "choice"  # one of `sizes`, or short edge uniform between the first and last
     flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
+    augment: tuple[Step, ...] = (Resize(), Flip())  # what is done to a training picture, in this order
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
     # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
     metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 
+    @model_validator(mode="after")
+    def _sizes_are_used(self) -> Data:
+        if self.sizes and not any(isinstance(step, Resize) and not step.sizes for step in plain_steps(self.augment)):
+            raise ValueError("sizes are not used: no `resize` step of augment is without sizes of its own")
+        return self
+
 
 class ParamGroup(Config):
-    """Optimizer settings for the parameters whose name matches; the first match wins."""
+    """Optimizer settings for some parameters; the first group that a parameter belongs to wins."""
 
-    pattern: str  # regular expression searched in the parameter's name
+    pattern: str = ""  # regular expression searched in the parameter's name; empty: any name
+    # which of those: all; scales and offsets of normalization layers; or offsets ("bias") of all other layers
+    of: Literal["all", "norm", "bias"] = "all"
     lr_scale: float = Field(default=1.0, ge=0)
     weight_decay: float | None = None  # None: as the optimizer's
 
@@ -62,10 +72,13 @@ class Schedule(Config):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)  # adam: added to the gradient; adamw: apart from it
     groups: tuple[ParamGroup, ...] = ()
-    decay: Literal["step", "cosine", "constant"] = "step"
+    decay: Literal["step", "cosine", "poly", "constant"] = "step"
+    decay_by: Literal["update", "epoch"] = "update"  # epoch: the rate stays the same within an epoch
+    decay_start: float | None = Field(default=None, ge=0)  # epoch at which cosine and poly begin; None: after warm-up
     milestones: tuple[int, ...] = (8, 11)  # epochs after which a step schedule multiplies by gamma
     gamma: float = Field(default=0.1, gt=0)
-    final_lr: float = Field(default=0.0, ge=0, le=1)  # cosine: fraction of lr at the end
+    power: float = Field(default=1.0, gt=0)  # poly: 1 falls evenly, more falls sooner
+    final_lr: float = Field(default=0.0, ge=0, le=1)  # cosine, poly: fraction of lr at the end
     warmup: Literal["linear", "constant"] = "linear"  # lr rises from its first value, or stays there
     warmup_steps: int = Field(default=500, ge=0)  # updates before lr has its full value
     warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
@@ -80,4 +93,6 @@ class Schedule(Config):
     def _milestones_rise(self) -> Schedule:
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must rise, got {self.milestones}")
+        if self.decay_start is not None and self.decay_start >= self.epochs:
+            raise ValueError(f"decay_start is {self.decay_start:g}, but there are {self.epochs} epochs")
         return self

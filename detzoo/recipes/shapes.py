@@ -11,6 +11,8 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -77,6 +79,33 @@ RECIPES = (
             neck=FPN.Config(out_channels=64, levels=3),
             rpn=FEW_PROPOSALS,
             box_head=BOXES,
+            mask_head=MaskHead.Config(convs=2, channels=64),
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="cascade_rcnn_r18_fpn_shapes",
+        model=CascadeRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(class_agnostic=True),
+            roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="cascade_mask_rcnn_r18_fpn_shapes",
+        model=CascadeMaskRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=FPN.Config(out_channels=64, levels=3),
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(class_agnostic=True),
             mask_head=MaskHead.Config(convs=2, channels=64),
             roi_levels=3,
         ),

@@ -1,18 +1,17 @@
-"""SSD (arXiv:1512.02325) on VGG-16 for inputs of 300 and 512 pixels.
-
-The published training also varies colours, places pictures on a larger canvas and crops around objects.
-"""
+"""SSD (arXiv:1512.02325) on VGG-16 for inputs of 300 and 512 pixels."""
 
 from __future__ import annotations
 
 from detzoo.detector import Input
 from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
-from detzoo.recipes.columns import COCO
+from detzoo.recipes.columns import COCO, SSD_AUGMENT
+from detzoo.recipes.initial import INIT_VGG16
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import Schedule
 
-SSD_DATA = COCO.replace(repeat=5, group_by_aspect=False)  # 24 epochs are 120 passes over the images
+# 24 epochs are 120 passes over the images
+SSD_DATA = COCO.replace(augment=SSD_AUGMENT, repeat=5, group_by_aspect=False)
 SSD_SCHEDULE = Schedule(epochs=24, batch=8, lr=2e-3, base_batch=64, weight_decay=5e-4, milestones=(16, 22))
 
 SSD512 = SSD.Config(
@@ -33,6 +32,7 @@ RECIPES = (
         model=SSD.Config(),
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
+        init=INIT_VGG16,
         published=Published(box_ap=25.6, memory_gb=10.2, fps=43.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd300_coco/ssd300_coco_20200307-a92d2092.pth",
@@ -45,6 +45,7 @@ RECIPES = (
         model=SSD512,
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
+        init=INIT_VGG16,
         published=Published(box_ap=29.4, memory_gb=9.3, fps=30.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20200308-038c5591.pth",

@@ -1,14 +1,14 @@
 """YOLOv3 (arXiv:1804.02767) on Darknet-53, for inputs of 320, 416 and 608 pixels.
 
-The published training also varies colours, places pictures on a larger canvas and crops around objects. Boxes were
-evaluated as they came, some of them reaching out of their image.
+Published boxes were evaluated as they came, some of them reaching out of their image.
 """
 
 from __future__ import annotations
 
 from detzoo.detector import Input
 from detzoo.methods.yolov3 import YOLOv3
-from detzoo.recipes.columns import COCO
+from detzoo.recipes.columns import COCO, YOLO_AUGMENT
+from detzoo.recipes.initial import INIT_DARKNET53
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import Schedule
 
@@ -17,7 +17,7 @@ D53 = YOLOv3.Config(input=UNIT.replace(short=608, long=608), head=YOLOv3.Head(cl
 D53_416 = D53.replace(input=UNIT.replace(short=416, long=416))
 D53_320 = D53.replace(input=UNIT.replace(short=320, long=320))
 
-YOLO_DATA = COCO.replace(workers=4)
+YOLO_DATA = COCO.replace(augment=YOLO_AUGMENT, workers=4)
 YOLO_SCHEDULE = Schedule(
     epochs=273,
     batch=8,
@@ -37,6 +37,7 @@ RECIPES = (
         model=D53_320,
         data=YOLO_DATA,
         schedule=YOLO_SCHEDULE,
+        init=INIT_DARKNET53,
         published=Published(box_ap=27.9, memory_gb=2.7, fps=63.9),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_320_273e_coco/yolov3_d53_320_273e_coco-421362b6.pth",
@@ -49,6 +50,7 @@ RECIPES = (
         model=D53_416,
         data=YOLO_DATA.replace(sizes=((320, 320), (416, 416)), size_mode="range"),
         schedule=YOLO_SCHEDULE,
+        init=INIT_DARKNET53,
         published=Published(box_ap=30.9, memory_gb=3.8, fps=61.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_mstrain-416_273e_coco/yolov3_d53_mstrain-416_273e_coco-2b60fcd9.pth",
@@ -61,6 +63,7 @@ RECIPES = (
         model=D53,
         data=YOLO_DATA.replace(sizes=((320, 320), (608, 608)), size_mode="range"),
         schedule=YOLO_SCHEDULE,
+        init=INIT_DARKNET53,
         published=Published(box_ap=33.4, memory_gb=7.1, fps=48.1),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_mstrain-608_273e_coco/yolov3_d53_mstrain-608_273e_coco-139f5633.pth",

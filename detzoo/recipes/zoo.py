@@ -15,8 +15,10 @@ from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
+    cascade_rcnn,
     cityscapes,
     cornernet,
+    dcn,
     deepfashion,
     detr,
     fast_rcnn,
@@ -43,6 +45,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
     mask_rcnn.RECIPES,
     retinanet.RECIPES,
+    cascade_rcnn.RECIPES,
+    dcn.RECIPES,
     fcos.RECIPES,
     rpn.RECIPES,
     fast_rcnn.RECIPES,

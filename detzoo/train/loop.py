@@ -21,8 +21,9 @@ from detzoo.data.source import as_data
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.run import evaluate
+from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import CheckpointError, read
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.recipe import Init, Recipe, method_of
 from detzoo.recipes.settings import Data
 from detzoo.recipes.zoo import build, find, load
 from detzoo.train.allocator import keep_freed_memory
@@ -30,7 +31,7 @@ from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
-from detzoo.train.heads import load_matching
+from detzoo.train.heads import load_init, load_matching
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
@@ -91,7 +92,9 @@ def train(
             ...) stays as the recipe has it, unless said here.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. Tensors of another shape,
-            as the head for another number of classes, are not taken, and named.
+            as the head for another number of classes, are not taken, and named. None: the recipe's ``init``, usually a
+            backbone trained on ImageNet, which is fetched into the cache; where that cannot be had, this is said and
+            training starts from random weights, as it does with ``init=null`` among the overrides.
         resume: go on with the run in ``out`` exactly where it stopped; ``schedule.epochs`` may have grown.
         device: None: CUDA, else MPS, else CPU.
         overrides: ``a.b.c=value`` settings, applied last.
@@ -106,6 +109,8 @@ def train(
         FileExistsError: ``out`` holds a run already and ``resume`` is not set.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
+        DownloadError: what came as ``init`` is not the published file.
+        ValueError: ``init`` does not fit the model.
         NonFiniteLoss: a loss became NaN or infinite; the message names it, the step and the images.
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
@@ -134,6 +139,8 @@ def train(
                 f"the training data does not fill one batch of {recipe.schedule.batch} images on every device"
             )
         detector = _detector(recipe, dataset.classes, None if resume else weights, display).to(ranks.device)
+        if recipe.init is not None and weights is None and not resume:
+            _start_from(detector, recipe.init, ranks, display)
         state, lr = _state(detector, recipe, ranks, display)
         for remark in warnings(recipe.schedule, -(-len(loader) // recipe.schedule.accumulate)):
             display.say(remark)
@@ -217,6 +224,24 @@ def _detector(
     for line in load_matching(detector, tensors, detector.classes, source.classes if source is not None else None):
         display.say(line)
     return detector
+
+
+def _start_from(detector: Detector, init: Init, ranks: Ranks, display: Display) -> None:
+    """The recipe's initial weights on every rank, or a loud word that there are none."""
+    if ranks.first:
+        try:
+            lines = load_init(detector, init)
+        except Unreachable as error:
+            lines = [
+                f"WARNING: {error}",
+                f"WARNING: training starts from random weights instead of {init.url}; expect far less of it. "
+                "init=null says that this is meant",
+            ]
+            if any(not parameter.requires_grad for parameter in detector.parameters()):
+                lines.append("WARNING: some of them are frozen; model.backbone.frozen_stages=-1 trains all stages")
+        for line in lines:
+            display.say(line)
+    ranks.share_weights(detector)
 
 
 def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -> tuple[State, float]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from detzoo.recipes.settings import Schedule
+from detzoo.recipes.settings import ParamGroup, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ def learning_rate(schedule: Schedule, ranks: int) -> LearningRate:
 
 
 def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[Optimizer, list[str]]:
-    """An optimizer over every trainable parameter; each follows the first of ``schedule.groups`` that matches its name.
+    """An optimizer over every trainable parameter; each follows the first of ``schedule.groups`` it belongs to.
 
     Each optimizer group carries ``lr_scale``, by which the scheduled rate is multiplied.
 
     Returns:
-        The optimizer, and the patterns that matched no parameter at all.
+        The optimizer, and the patterns of groups that no parameter at all belongs to.
 
     Raises:
         ValueError: nothing is trainable, or a pattern is no regular expression.
@@ -60,17 +61,16 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
         except re.error as error:
             raise ValueError(f"schedule.groups.{index}.pattern {group.pattern!r}: {error}") from None
     grouped: dict[tuple[float, float], list[nn.Parameter]] = {}
-    unused = {group.pattern for group in schedule.groups}
+    unused = {_described(group) for group in schedule.groups}
+    norms = _of_norms(detector)
     for name, parameter in detector.named_parameters():
-        unused -= {pattern.pattern for pattern, _ in rules if pattern.search(name)}
+        kind = "norm" if name in norms else "bias" if name.rpartition(".")[2] == "bias" else "other"
+        groups = [group for pattern, group in rules if group.of in ("all", kind) and pattern.search(name)]
+        unused.difference_update(map(_described, groups))
         if not parameter.requires_grad:
             continue
-        scale, decay = 1.0, schedule.weight_decay
-        for pattern, group in rules:
-            if pattern.search(name):
-                scale = group.lr_scale
-                decay = schedule.weight_decay if group.weight_decay is None else group.weight_decay
-                break
+        scale, decay = (groups[0].lr_scale, groups[0].weight_decay) if groups else (1.0, None)
+        decay = schedule.weight_decay if decay is None else decay
         grouped.setdefault((scale, decay), []).append(parameter)
     if not grouped:
         raise ValueError("the detector has no trainable parameter: every part of it is frozen")
@@ -82,6 +82,20 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
         return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
     kind = Adam if schedule.optimizer == "adam" else AdamW
     return kind(groups, lr=lr, fused=True), sorted(unused)
+
+
+def _of_norms(detector: nn.Module) -> set[str]:
+    """Names of the scales and offsets of normalization layers."""
+    return {
+        f"{name}.{leaf}" if name else leaf
+        for name, module in detector.named_modules()
+        if isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm))
+        for leaf, _ in module.named_parameters(recurse=False)
+    }
+
+
+def _described(group: ParamGroup) -> str:
+    return group.pattern if group.of == "all" else f"{group.pattern} of={group.of}".lstrip()
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:

@@ -14,13 +14,14 @@ def lr_factor(schedule: Schedule, epoch: float, update: int, updates_per_epoch: 
         schedule: the settings.
         epoch: epochs done before this update, with its fraction (2.5: half of the third epoch is done).
         update: updates done before this one.
-        updates_per_epoch: to place the end of the warm-up, which is counted in updates, on the cosine.
+        updates_per_epoch: to place the end of the warm-up, which is counted in updates, among the epochs.
 
     Returns:
-        warm-up times decay. Warm-up rises linearly from ``warmup_start`` to 1 over ``warmup_steps`` updates, or is
-        ``warmup_start`` for all of them (arXiv 1706.02677, 2.2). Decay is 1, or ``gamma`` per milestone passed, or a
-        half cosine from 1 at the end of the warm-up to ``final_lr`` at the end of the run (SGDR without restarts,
-        arXiv 1608.03983, equation 5).
+        warm-up times decay. Warm-up rises linearly from ``warmup_start`` to 1 over ``warmup_steps`` updates
+        (arXiv 1706.02677, 2.2), or is ``warmup_start`` for as long. Decay is 1, or ``gamma`` per milestone passed, or
+        falls from 1 to ``final_lr`` at the end of the run: over half a cosine (SGDR without restarts, arXiv
+        1608.03983, equation 5) or as the ``power`` of what is left (poly, arXiv 1606.00915, section 4.1.1). That fall
+        begins at ``decay_start``, else where the warm-up ends. With ``decay_by="epoch"`` whole epochs count.
     """
     warmup = 1.0
     if update < schedule.warmup_steps:
@@ -30,9 +31,11 @@ def lr_factor(schedule: Schedule, epoch: float, update: int, updates_per_epoch: 
         return warmup
     if schedule.decay == "step":
         return warmup * schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
-    first = schedule.warmup_steps / updates_per_epoch
-    done = min(max((epoch - first) / max(schedule.epochs - first, 1e-9), 0.0), 1.0)
-    return warmup * (schedule.final_lr + (1 - schedule.final_lr) * (1 + math.cos(math.pi * done)) / 2)
+    first = schedule.warmup_steps / updates_per_epoch if schedule.decay_start is None else schedule.decay_start
+    place = math.floor(epoch) if schedule.decay_by == "epoch" else epoch
+    done = min(max((place - first) / max(schedule.epochs - first, 1e-9), 0.0), 1.0)
+    left = (1 + math.cos(math.pi * done)) / 2 if schedule.decay == "cosine" else (1 - done) ** schedule.power
+    return warmup * (schedule.final_lr + (1 - schedule.final_lr) * left)
 
 
 def warnings(schedule: Schedule, updates_per_epoch: int) -> list[str]:

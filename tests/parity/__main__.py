@@ -11,7 +11,8 @@ from pathlib import Path
 from detzoo.atomic import write_atomically
 from tests.parity.cases import CASES
 from tests.parity.golden import load
-from tests.parity.ladder import BOUNDS, Rung, climb
+from tests.parity.ladder import climb
+from tests.parity.rungs import BOUNDS, Rung
 
 REPORT = Path(__file__).parents[2] / "results" / "parity.csv"
 
@@ -31,6 +32,8 @@ def run(name: str) -> dict[str, str]:
     if failure:
         print(f"      first difference: {failure}")
     values = {key: f"{rungs[key].difference:.2e}" if key in rungs else "" for key in BOUNDS}
+    rounding = max((rung.rounding for rung in rungs.values()), default=0.0)
+    values["rounding"] = f"{rounding:.2e}" if rounding else ""
     return {"case": name, **values, "passed": "no" if failure else "yes", "first_difference": failure.split("\n")[0]}
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from detzoo.blocks.rpn import Proposals, RawRPN
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
-from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
@@ -20,7 +20,15 @@ from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.golden import KEPT, Golden
-from tests.parity.ties import Outcome, detection_candidates, group_of, proposal_candidates, violations
+from tests.parity.ties import (
+    Outcome,
+    TwoStage,
+    detection_candidates,
+    group_of,
+    last_box_head,
+    proposal_candidates,
+    violations,
+)
 
 Pairs = dict[int, np.ndarray]
 
@@ -61,7 +69,7 @@ def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
 
 def take_recorded_proposals(model: Detector, golden: Golden, images: Images, features: Sequence[Tensor]) -> float:
     """Make the model propose the recorded boxes from now on; returns the `violations` they have."""
-    assert isinstance(model, (FasterRCNN, MaskRCNN))
+    assert isinstance(model, TwoStage)
     recorded = [torch.from_numpy(golden.arrays[f"proposals.{image}"]) for image in range(len(golden.sizes))]
     config = model.rpn.config
     candidates = proposal_candidates(model.rpn, model.rpn(features), images)
@@ -90,8 +98,8 @@ def tied_detections(
     if isinstance(model, RetinaNet):
         proposals, settings = None, model.head
     else:
-        assert isinstance(model, (FasterRCNN, MaskRCNN))
-        proposals, settings = model.rpn.propose(model.rpn(features), images, False), model.box_head.config
+        assert isinstance(model, TwoStage)
+        proposals, settings = model.rpn.propose(model.rpn(features), images, False), last_box_head(model).config
     worst = 0.0
     for image, candidates in enumerate(detection_candidates(model, images, list(features), proposals)):
         one = found[image]
@@ -140,7 +148,7 @@ def mask_differences(
 
 
 def _masks_of_recorded(model: Detector, golden: Golden, features: Sequence[Tensor], image: int) -> Tensor | None:
-    assert isinstance(model, MaskRCNN)
+    assert isinstance(model, MaskRCNN | CascadeMaskRCNN)
     levels = [level[image : image + 1] for level in features[: model.roi_levels]]
     atlas = build_atlas(levels, model.neck.strides[: model.roi_levels])
     boxes, scores, labels = (part[None] for part in _recorded(golden, image))

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from detzoo.methods.detr import DETR
-from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.methods.mask_rcnn import MaskRCNN
 from tests.parity import standin
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, Golden, add, convert, load
 from tests.parity.matching import recovered_matching
 from tests.parity.recover import recovered_proposals
+from tests.parity.ties import TwoStage
 
 
 def main(arguments: list[str]) -> None:
@@ -33,7 +32,7 @@ def main(arguments: list[str]) -> None:
 
 def _add_tied_proposals(name: str) -> None:
     model, golden = CASES[name].build().eval(), load(name)
-    if isinstance(model, (FasterRCNN, MaskRCNN)):
+    if isinstance(model, TwoStage):
         model.load_published(standin.weights(golden.shapes, golden.gain))
         if _scores_tie(model, golden):
             found = recovered_proposals(model, golden)
@@ -41,7 +40,7 @@ def _add_tied_proposals(name: str) -> None:
 
 
 @torch.no_grad()
-def _scores_tie(model: FasterRCNN | MaskRCNN, golden: Golden) -> bool:
+def _scores_tie(model: TwoStage, golden: Golden) -> bool:
     """Whether proposals of one image score exactly alike."""
     images = standin.images(golden.canvas, golden.sizes)
     found = model.rpn.propose(model.rpn(model.neck(model.backbone(images.pixels))), images, training=False)

@@ -1,82 +1,106 @@
-"""The original's choice among proposals of equal score, found again by taking its steps in its order.
+"""The original's choice among proposals of equal score, found again from what followed from it.
 
-Needed once, when a case is imported: the recorded values follow from that choice but do not include it. The order of
-equal scores is that of PyTorch's unstable sort, so this works on a processor like the recorder's (AVX-512); what it
-finds is stored with the case, and `ties` checks on every run that it is a possible outcome.
+Needed once, when a case is imported: where scores tie, the order is that of an unstable sort and changes with the
+processor, and the recording does not include it. But it holds a few outputs of the second stage for every proposal, in
+order. So every anchor that might have been chosen goes through the second stage, and the one that gives the recorded
+numbers is the one that was. It is stored with the case, and `ties` checks on every run that it is a possible outcome.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torchvision.ops import nms
+from torch import Tensor
 
-from detzoo.blocks.rpn import RPN
-from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.ops.boxes import clip, decode
+from detzoo.blocks.rpn import Proposals
+from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Images
 from tests.parity import standin
-from tests.parity.golden import Golden, thin
+from tests.parity.golden import Golden, thin_index
+from tests.parity.ties import TIE, Candidates, Cascade, TwoStage, final_raw, proposal_candidates
+
+NEAR = 2e-3  # how far a recorded number may be from that of its proposal, as a share of the largest
+CHUNK = 512  # RoIs at once
 
 
 @torch.no_grad()
-def recovered_proposals(model: FasterRCNN | MaskRCNN, golden: Golden) -> list[np.ndarray]:
+def recovered_proposals(model: TwoStage, golden: Golden) -> list[np.ndarray]:
     """Of each image ``[P, 6]``: box, score and level.
 
-    Per level the best are taken by one sort of all scores; then all levels are suppressed together, levels kept apart
-    by shifting their boxes.
-
     Raises:
-        RuntimeError: this machine does not give the recorded features bit for bit.
+        RuntimeError: no candidate gives what was recorded for some proposal.
     """
     images = standin.images(golden.canvas, golden.sizes)
-    logits, offsets = model.rpn(_exact_features(model, golden, images))
-    anchors = model.rpn.anchors([level.shape[-2:] for level in logits])
-    return [
-        _one_image(
-            model.rpn,
-            [level[index].permute(1, 2, 0).reshape(-1).sigmoid() for level in logits],
-            torch.cat([level[index].permute(1, 2, 0).reshape(-1, 4) for level in offsets]),
-            anchors,
-            images.sizes[index : index + 1],
-        )
-        for index in range(len(images.pixels))
-    ]
+    features = model.neck(model.backbone(images.pixels))
+    raw = model.rpn(features)
+    candidates = [_possible(some, model.rpn.config.candidates) for some in proposal_candidates(model.rpn, raw, images)]
+    rows = [_second_stage(model, features, images, index, some) for index, some in enumerate(candidates)]
+    if isinstance(model, Cascade):
+        gaps = [_gaps(golden, [f"raw.0.{part}.{index}" for part in range(2)], some) for index, some in enumerate(rows)]
+    else:
+        both = [_gaps(golden, ["raw.0.0", "raw.0.1"], some) for some in rows]
+        first = _count_of_first(*(some.min(1) for some in both))
+        gaps = [both[0][:first], both[1][first:]]
+    return [_chosen(some, which) for some, which in zip(candidates, gaps, strict=True)]
 
 
-def _exact_features(model: FasterRCNN | MaskRCNN, golden: Golden, images: Images) -> list[Tensor]:
-    """What heads look at, as it was recorded: rows first, normalization after convolution, one thread or two."""
-    model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue] (torch's stubs lack this overload)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.track_running_stats = False  # keeps it from being folded; in evaluation it computes the same
-    recorded = "neck" if golden.levels("neck") else "backbone"
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        features = model.neck(model.backbone(images.pixels))
-        if all(np.array_equal(thin(level), golden.arrays[f"{recorded}.{i}"]) for i, level in enumerate(features)):
-            return features
-    raise RuntimeError("the recorded features do not come out bit for bit here; import on a machine with AVX-512")
+def _possible(candidates: Candidates, limit: int) -> Candidates:
+    """Those that may have entered suppression: with a tie, more than ``limit`` of a level."""
+    keep = torch.zeros_like(candidates.certain)
+    for level in candidates.groups.unique():
+        here = candidates.groups == level
+        scores = candidates.scores[here]
+        keep[here] = scores >= scores.topk(min(limit, len(scores))).values[-1] - TIE
+    return Candidates(*(part[keep] for part in candidates))
 
 
-def _one_image(rpn: RPN, levels: list[Tensor], moves: Tensor, anchors: Tensor, size: Tensor) -> np.ndarray:
-    chosen, start = [], 0
-    for scores in levels:
-        order = torch.arange(len(scores))
-        if len(scores) > rpn.config.candidates:  # smaller levels are not sorted at all
-            order = scores.sort(descending=True).indices[: rpn.config.candidates]
-        chosen.append(order + start)
-        start += len(scores)
-    index = torch.cat(chosen)
-    scores = torch.cat(levels)[index]
-    level = torch.cat([torch.full((len(order),), number) for number, order in enumerate(chosen)])
-    boxes = clip(decode(anchors[index], moves[index], (1.0, 1.0, 1.0, 1.0))[None], size)[0]
-    some = (boxes[:, 2:] - boxes[:, :2] > rpn.config.min_size).all(1)
-    boxes, scores, level = boxes[some], scores[some], level[some]
-    apart = boxes + (level * (boxes.max() + 1))[:, None]
-    order = scores.sort(descending=True).indices
-    falling = torch.arange(len(order), 0, -1, dtype=torch.float32)
-    kept = order[nms(apart[order], falling, rpn.config.nms)][: rpn.config.proposals]
-    return torch.cat([boxes[kept], scores[kept, None], level[kept, None]], 1).numpy()
+def _second_stage(
+    model: TwoStage, features: Sequence[Tensor], images: Images, index: int, candidates: Candidates
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class logits ``[M, C + 1]`` and offsets ``[M, 4 or 4 C]`` of all candidates of image ``index``."""
+    one = slice(index, index + 1)
+    levels = [level[one] for level in features[: model.roi_levels]]
+    atlas = build_atlas(levels, model.neck.strides[: model.roi_levels])
+    image = Images(images.pixels[one], images.sizes[one])
+    parts = []
+    for boxes, scores in zip(candidates.boxes.split(CHUNK), candidates.scores.split(CHUNK), strict=True):
+        proposals = Proposals(boxes[None], scores[None], torch.ones_like(scores[None], dtype=torch.bool))
+        (logits, offsets), _ = final_raw(model, atlas, proposals, image)
+        parts.append((logits[0].numpy(), offsets[0].flatten(1).numpy()))
+    logits, offsets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return logits, offsets
+
+
+def _gaps(golden: Golden, names: Sequence[str], rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """``[P, M]``: how far the recorded numbers of each proposal are from those of each candidate, at most."""
+    count = golden.stats[names[0]]["shape"][0]
+    gaps = np.zeros((count, len(rows[0])))
+    for name, ours in zip(names, rows, strict=True):
+        recorded, largest = golden.arrays[name], golden.stats[name]["absmax"]
+        place, column = np.divmod(thin_index(count * ours.shape[1]), ours.shape[1])
+        for position in range(count):
+            here = place == position
+            difference = np.abs(ours[:, column[here]] - recorded[here]) / largest
+            gaps[position] = np.maximum(gaps[position], difference.max(1, initial=0))
+    return gaps
+
+
+def _count_of_first(first: np.ndarray, second: np.ndarray) -> int:
+    """Where the proposals of the second image begin, from how well each fits either image."""
+    costs = [first[:place].sum() + second[place:].sum() for place in range(len(first) + 1)]
+    return int(np.argmin(costs))
+
+
+def _chosen(candidates: Candidates, gaps: np.ndarray) -> np.ndarray:
+    best = gaps.argmin(1)
+    worst = gaps[np.arange(len(best)), best]
+    if (worst > NEAR).any():
+        raise RuntimeError(f"proposal {worst.argmax()} of {len(best)} is like no candidate: {worst.max():.3g}")
+    # candidates with the very same box give the same numbers: the score tells which one it was, as they fall
+    same = gaps <= worst[:, None] + 1e-5
+    scores = candidates.scores.numpy()
+    index = np.array([np.flatnonzero(row)[scores[row].argmax()] for row in same])
+    parts = (candidates.boxes, candidates.scores[:, None], candidates.groups[:, None])
+    return torch.cat([part.float() for part in parts], 1)[torch.from_numpy(index)].numpy()

@@ -13,14 +13,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detzoo.blocks.cascade import refined
+from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN, Proposals, RawRPN
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.ops.boxes import clip, decode, pairwise_iou
-from detzoo.ops.roi_align import build_atlas
+from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
+
+Cascade = CascadeRCNN | CascadeMaskRCNN
+TwoStage = FasterRCNN | MaskRCNN | Cascade
 
 TIE = 1e-5  # scores that differ by less may come in either order
 IOU = 1e-3  # overlaps this close to the threshold may count either way
@@ -108,14 +115,26 @@ def detection_candidates(
     """Every (anchor or proposal, class) pair that scores above the threshold, grouped by class."""
     if isinstance(model, RetinaNet):
         return _dense_candidates(model, images, features)
-    assert isinstance(model, (FasterRCNN, MaskRCNN))
+    assert isinstance(model, TwoStage)
     assert proposals is not None
-    config = model.box_head.config
+    config = last_box_head(model).config
     atlas = build_atlas(features[: model.roi_levels], model.neck.strides[: model.roi_levels])
-    logits, offsets = model.box_head(atlas, proposals.boxes)
+    (logits, offsets), boxes = final_raw(model, atlas, proposals, images)
     scores = logits.softmax(-1)[..., :-1] * proposals.valid[..., None]
-    boxes = decode(proposals.boxes[:, :, None], offsets, config.stds)
+    boxes = decode(boxes[:, :, None], offsets, config.stds)
     return _pairs(boxes.expand(*scores.shape, 4), scores, images, config.threshold, scores > config.threshold)
+
+
+def last_box_head(model: TwoStage) -> BoxHead:
+    """The box head whose settings say how results are made."""
+    return model.box_heads[-1] if isinstance(model, Cascade) else model.box_head
+
+
+def final_raw(model: TwoStage, atlas: Atlas, proposals: Proposals, images: Images) -> tuple[RawBoxes, Tensor]:
+    """Class logits and offsets that results are made from, and the boxes ``[N, P, 4]`` that the offsets belong to."""
+    if isinstance(model, Cascade):
+        return refined(model.box_heads, atlas, proposals.boxes, images)
+    return model.box_head(atlas, proposals.boxes), proposals.boxes
 
 
 def _dense_candidates(model: RetinaNet, images: Images, features: list[Tensor]) -> list[Candidates]:

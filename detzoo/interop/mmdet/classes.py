@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,30 +19,33 @@ _OF_DATASETS = {
     "WIDERFaceDataset": ("face",),
 }
 _MEND = "pass classes=[...], in the order of the labels"
+MOST = 1 << 16  # classes
 _LONGEST = 200  # letters of a name
 
 
-def class_names(config: Section, count: int, meta: Any, given: Sequence[str] | None) -> tuple[str, ...]:
+def class_names(config: Section, count: int | None, meta: Any, given: Sequence[str] | None) -> tuple[str, ...]:
     """The names of ``count`` classes: as given, as the checkpoint's ``meta`` or the config says, or as they are usual.
+
+    None: the model tells none apart, and the names are only those of the data.
 
     Raises:
         ConfigError: ``count`` is none, or there are more or fewer names, or a name is there twice.
     """
-    if not 1 <= count <= 1 << 16:
+    if count is not None and not 1 <= count <= MOST:
         raise ConfigError(f"the model has {count} classes")
     for where, names in _said(config, meta, given):
-        if len(names) != count:
+        if count is not None and len(names) != count:
             raise ConfigError(f"the model has {count} classes, but {where} names {len(names)}; {_MEND}")
-        twice = sorted({name for name in names if names.count(name) > 1}) if count < 5000 else []
-        if twice:
-            raise ConfigError(f"{where} names {twice[0]!r} more than once; {_MEND}")
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise ConfigError(f"{where} names {name!r} more than once; {_MEND}")
         return names
     for names in (_OF_DATASETS.get(kind) for kind in _kinds(config)):
-        if names is not None and len(names) == count:
+        if names is not None and count in (None, len(names)):
             return names
     if count == len(COCO_CLASSES):
         return COCO_CLASSES
-    return ("object",) if count == 1 else tuple(f"class {index}" for index in range(count))
+    return ("object",) if count in (None, 1) else tuple(f"class {index}" for index in range(count))
 
 
 def _said(config: Section, meta: Any, given: Sequence[str] | None) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from detzoo.detector import Input
+from detzoo.interop.mmdet.inputs import PASSIVE
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.settings import Data, Split
 
 # data sets in COCO's format
 _COCO = ("CocoDataset", "CityscapesDataset", "DeepFashionDataset", "LVISDataset", "LVISV05Dataset", "LVISV1Dataset")
 _VOC = ("VOCDataset", "XMLDataset", "WIDERFaceDataset")
-_PASSIVE = ("LoadImageFromFile", "PackDetInputs", "DefaultFormatBundle", "Collect", "Normalize", "Pad")
 
 
 def read_data(config: Section, input: Input) -> Data:
@@ -38,6 +38,9 @@ def read_data(config: Section, input: Input) -> Data:
         return Data()
     if not train:
         return Data()
+    if train[0].has("proposal_file"):
+        reason = "is another format; name files that detzoo evaluate wrote in data.train, data.val"
+        train[0].noted("proposal_file", reason)
     settings |= _described(config, train[0])
     settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
     settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
@@ -83,6 +86,7 @@ def _described(config: Section, leaf: Section) -> dict[str, Any]:
         given.ignore("min_size")  # leaves out pictures smaller than 32 pixels, of which the data sets have none
     if old:
         settings["keep_empty"] = not leaf.flag("filter_empty_gt", True)
+        settings["min_box"] = leaf.number("min_size", 1.0)
     return settings
 
 
@@ -110,7 +114,7 @@ def _below(root: str, path: str) -> str:
 def _variation(owner: Section, input: Input) -> dict[str, Any]:
     """What the training pipeline varies: sizes and flips; and whether it reads masks."""
     settings: dict[str, Any] = {"flip": 0.0}
-    for step in owner.sections("pipeline"):
+    for step in _flat(owner.sections("pipeline")):
         kind = step.kind
         if kind == "LoadAnnotations":
             settings["masks"] = step.flag("with_mask", False)
@@ -118,12 +122,18 @@ def _variation(owner: Section, input: Input) -> dict[str, Any]:
             settings["flip"] = step.number("prob" if step.has("prob") else "flip_ratio", 0.5)
         elif kind in ("Resize", "RandomChoiceResize", "RandomResize"):
             settings |= _sizes(step, kind)
-        elif kind not in _PASSIVE:
+        elif kind not in (*PASSIVE, "Normalize", "Pad"):
             step.differs("type", "has no counterpart")
     same = (input.short, input.long)
     if settings.get("sizes") == (same,):
         settings["sizes"] = ()
     return settings
+
+
+def _flat(steps: list[Section]) -> Iterator[Section]:
+    """Steps, with those that are done to given proposals as well."""
+    for step in steps:
+        yield from _flat(step.sections("transforms")) if step.kind == "ProposalBroadcaster" else (step,)
 
 
 def _sizes(step: Section, kind: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, unknown
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import one_stage, two_stage
+from detzoo.interop.mmdet import cornernet, fcos, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -33,9 +33,15 @@ from detzoo.recipes.zoo import build
 Reader = Callable[[Section, Input], tuple[Model, int]]
 
 METHODS: dict[str, Reader] = {
+    "CornerNet": cornernet.cornernet,
+    "FastRCNN": two_stage.fast_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
+    "FCOS": fcos.fcos,
     "MaskRCNN": two_stage.mask_rcnn,
-    "RetinaNet": one_stage.retinanet,
+    "RetinaNet": retinanet.retinanet,
+    "RPN": two_stage.rpn_detector,
+    "SingleStageDetector": ssd.ssd,
+    "YOLOV3": yolov3.yolov3,
 }
 
 MOST_PARAMETERS = 4_000_000_000  # of a model that is built here
@@ -154,12 +160,15 @@ def _imported(stem: str, values: dict[str, Any], meta: Any, classes: Sequence[st
         raise ConfigError(f"model.type: {unknown(model.kind, METHODS, 'method that can be imported')}")
     try:
         settings, count = METHODS[model.kind](model, read_input(config, model))
-        names = class_names(config, count, meta, classes)
+        finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
+        names = class_names(config, count if finds_classes else None, meta, classes)
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem)[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(_told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))
     schedule = _tried(notes, Schedule(), lambda: read_schedule(config))
+    if not finds_classes:
+        data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
     _probe(recipe, names)
     return Imported(recipe, tuple(dict.fromkeys(notes)))

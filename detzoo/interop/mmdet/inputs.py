@@ -10,9 +10,9 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet.section import Section
 
 # of a pipeline: reading and packing, which change no pixel
-_PASSIVE = (
+PASSIVE = (
     *("LoadImageFromFile", "LoadImageFromWebcam", "LoadImageFromNDArray", "LoadAnnotations", "LoadProposals"),
-    *("PackDetInputs", "ImageToTensor", "DefaultFormatBundle", "Collect", "ToTensor", "Compose"),
+    *("PackDetInputs", "ImageToTensor", "DefaultFormatBundle", "Collect", "ToTensor", "ToDataContainer", "Compose"),
 )
 # one of a batch's pictures changes with these in training only
 _BATCH = ("batch_augments", "pad_mask", "mask_pad_value", "pad_seg", "seg_pad_value", "boxtype2tensor", "non_blocking")
@@ -26,22 +26,24 @@ def read_input(config: Section, model: Section) -> Input:
     Raises:
         ConfigError: nothing says how pixels are normalized, or a step of the pipeline has no counterpart.
     """
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"multiple": 1}
     if model.has("data_preprocessor"):
         with model.section("data_preprocessor") as given:
             settings |= _preprocessor(given)
-    resized = False
-    for step in _steps(config):
+    size: dict[str, Any] = {}
+    steps = list(_steps(config))
+    for step in steps:
         with step:
             kind = step.kind
             if kind == "Resize":
-                settings |= _resize(step)
-                resized = True
+                size = _resize(step)
+            elif kind == "RandomCenterCropPad":
+                settings |= _pad_around(step)
             elif kind == "Normalize":
                 settings |= _normalize(step)
             elif kind == "Pad":
                 settings |= _pad(step, "mean" in settings)
-            elif kind == "RandomFlip" or kind in _PASSIVE:
+            elif kind == "RandomFlip" or kind in PASSIVE:
                 step.ignore(*step.values)  # in tests a flip has probability 0; MultiScaleFlipAug is noted
             else:
                 step.differs("type", "is a step of the tests' pipeline that has no counterpart")
@@ -50,10 +52,12 @@ def read_input(config: Section, model: Section) -> Input:
             "nothing says how pixels are normalized: neither model.data_preprocessor nor a Normalize in the pipeline "
             "of the test data (data.test.pipeline)"
         )
-    if not resized:
+    if not steps:
         short, long = Input().short, Input().long
-        config.notes.append(f"no Resize in a pipeline of the tests: pictures are resized to {long} x {short} pixels")
-    return Input.model_validate(settings)
+        config.notes.append(f"there is no pipeline of the tests: pictures are resized to {long} x {short} pixels")
+    elif not size:
+        settings["resize"] = False
+    return Input.model_validate(settings | size)
 
 
 def _preprocessor(given: Section) -> dict[str, Any]:
@@ -74,7 +78,6 @@ def _normalize(step: Section) -> dict[str, Any]:
         "mean": step.numbers("mean", count=3),
         "std": step.numbers("std", count=3),
         "order": "rgb" if step.flag("to_rgb", True) else "bgr",
-        "multiple": 1,
     }
 
 
@@ -90,8 +93,11 @@ def _pad(step: Section, normalized: bool) -> dict[str, Any]:
 
 
 def _resize(step: Section) -> dict[str, Any]:
-    """Long and short edge; where the ratio is not kept, width and height."""
+    """Long and short edge; where the ratio is not kept, width and height. Nothing where the size stays."""
     old = step.has("img_scale")  # MMDetection 2, which keeps the ratio by default
+    if not old and not step.has("scale") and step.take("scale_factor", 1.0) == 1.0:
+        step.ignore(*step.values)
+        return {}
     scale = step.wholes("img_scale" if old else "scale", count=2)
     keep = step.flag("keep_ratio", old)
     for name in ("ratio_range", "scale_factor"):
@@ -104,9 +110,22 @@ def _resize(step: Section) -> dict[str, Any]:
     return {"long": scale[0], "short": scale[1], "keep_ratio": False}
 
 
+def _pad_around(step: Section) -> dict[str, Any]:
+    """Zeros all around, up to edges that the hourglass takes: the next that are one less than a multiple of 128."""
+    step.fixed("test_mode", True)
+    step.fixed("test_pad_mode", ("logical_or", 127))
+    step.fixed("test_pad_add_pix", 0)
+    step.ignore("crop_size", "ratios", "border")  # of training
+    step.ignore("mean", "std", "to_rgb", "bbox_clip_border")  # the colour of padding, zero when normalized; of boxes
+    return {"multiple": 128, "less": 1}
+
+
 def _steps(config: Section) -> Iterator[Section]:
     """The steps of the tests' pipeline, with those inside of a test-time augmentation."""
     for step in test_pipeline(config):
+        if step.kind == "ProposalBroadcaster":  # the same for given proposals
+            yield from step.sections("transforms")
+            continue
         if step.kind != "MultiScaleFlipAug":
             yield step
             continue
@@ -115,7 +134,7 @@ def _steps(config: Section) -> Iterator[Section]:
             if isinstance(scales, list) and scales and isinstance(scales[0], list | tuple):
                 scales = scales if len(scales) > 1 else scales[0]
             for inner in step.sections("transforms"):
-                if inner.kind == "Resize":
+                if inner.kind == "Resize" and scales is not None:
                     inner.values = {"img_scale": scales, **inner.values}
                 yield inner
             several = isinstance(scales, list) and any(isinstance(one, list | tuple) for one in scales)

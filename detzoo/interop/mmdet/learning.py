@@ -11,25 +11,31 @@ from detzoo.interop.mmdet.section import Section
 _BOX_LOSSES = {
     "L1Loss": "l1",
     "SmoothL1Loss": "smooth_l1",
+    "BalancedL1Loss": "balanced_l1",
     "IoULoss": "iou",
     "GIoULoss": "giou",
     "DIoULoss": "diou",
     "CIoULoss": "ciou",
     "BoundedIoULoss": "bounded_iou",
 }
-_BETA = {"SmoothL1Loss": 1.0, "BoundedIoULoss": 0.2}
+_BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
 
 
-def box_loss(head: Section, default: dict[str, Any]) -> BoxLoss:
-    """``loss_bbox`` of a head; ``default`` where it leaves it out."""
+def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None) -> BoxLoss:
+    """``loss_bbox`` of a head; ``default`` where it leaves it out.
+
+    ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
+    """
     with head.section("loss_bbox", default, training=True) as given:
-        decoded = head.flag("reg_decoded_bbox", False)
+        decoded = head.flag("reg_decoded_bbox", False) if decodes is None else decodes
         if not known(given, *_BOX_LOSSES):
             return BoxLoss()
         kind = given.kind
         settings: dict[str, Any] = {"kind": _BOX_LOSSES[kind], "weight": given.number("loss_weight", 1.0)}
         if kind in _BETA:
             settings["beta"] = given.number("beta", _BETA[kind])
+        if kind == "BalancedL1Loss":
+            settings |= {"alpha": given.number("alpha", 0.5), "gamma": given.number("gamma", 1.5)}
         if kind == "IoULoss":
             given.fixed("mode", "log")
             given.fixed("linear", False)
@@ -37,7 +43,8 @@ def box_loss(head: Section, default: dict[str, Any]) -> BoxLoss:
         given.ignore("eps")  # keeps divisions finite
         loss = BoxLoss.model_validate(settings)
         if decoded != loss.on_boxes:
-            head.notes.append(f"{head.path}.reg_decoded_bbox={decoded}: here {kind} itself says what it compares")
+            given.noted("type", f"compares {'boxes' if loss.on_boxes else 'offsets'} here")
+            return loss if decodes is None else BoxLoss(kind="iou")
         return loss
 
 
@@ -70,7 +77,6 @@ def match(owner: Section, default: MatchConfig) -> MatchConfig:
     with owner.section("assigner", training=True) as given:
         if not known(given, "MaxIoUAssigner"):
             return default
-        given.fixed("gt_max_assign_all", True)
         given.fixed("ignore_wrt_candidates", True)
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
             known(overlaps, "BboxOverlaps2D")
@@ -81,26 +87,64 @@ def match(owner: Section, default: MatchConfig) -> MatchConfig:
             positive=given.number("pos_iou_thr"),
             negative=given.number("neg_iou_thr"),
             low_quality=least if low_quality else None,
+            low_quality_ties=given.flag("gt_max_assign_all", True),
             ignore=given.number("ignore_iof_thr", -1.0),
         )
 
 
 def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
-    """``sampler`` of a training section, as settings ``samples`` and ``positives``."""
+    """``sampler`` of a training section, as settings ``samples``, ``positives`` and ``hard_examples``."""
     with owner.section("sampler", training=True) as given:
-        if not known(given, "RandomSampler"):
+        if not known(given, "RandomSampler", *(("OHEMSampler",) if objects_too else ())):
             return {}
+        settings: dict[str, Any] = {}
+        if given.kind == "OHEMSampler":
+            given.fixed("loss_key", "loss_cls")
+            settings["hard_examples"] = True
         given.fixed("neg_pos_ub", -1)
         if given.flag("add_gt_as_proposals", True) != objects_too:
             given.differs("add_gt_as_proposals", f"has no counterpart; {objects_too} has")
-        return {"samples": given.whole("num"), "positives": given.number("pos_fraction")}
+        return settings | {"samples": given.whole("num"), "positives": given.number("pos_fraction")}
 
 
-def anchors_of_image(owner: Section) -> None:
+def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
+    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``."""
+    with head.section(name, {"type": "FocalLoss"}) as given:
+        given.kinds("FocalLoss")
+        given.fixed("use_sigmoid", True)
+        given.training = True
+        given.fixed("loss_weight", 1.0)
+        given.fixed("reduction", "mean")
+        return {"alpha": given.number("alpha", 0.25), "gamma": given.number("gamma", 2.0)}
+
+
+def no_sampler(train: Section) -> None:
+    """``sampler`` where everything is learned from."""
+    if train.has("sampler"):
+        with train.section("sampler") as given:
+            known(given, "PseudoSampler")
+
+
+def border(train: Section) -> float | None:
+    """``allowed_border``: pixels that anchors may reach out of the image to learn; None: all learn."""
+    pixels = train.number("allowed_border", -1)
+    return None if pixels < 0 else pixels
+
+
+def weights_of_anchors(train: Section) -> None:
     """Settings of anchors' training that have one value here."""
-    owner.fixed("allowed_border", -1)
-    owner.fixed("pos_weight", -1)
-    owner.ignore("debug")  # prints
+    train.fixed("pos_weight", -1)
+    train.ignore("debug")  # prints
 
 
-__all__ = ["anchors_of_image", "box_loss", "cross_entropy", "known", "match", "sampler"]
+__all__ = [
+    "border",
+    "box_loss",
+    "cross_entropy",
+    "focal",
+    "known",
+    "match",
+    "no_sampler",
+    "sampler",
+    "weights_of_anchors",
+]

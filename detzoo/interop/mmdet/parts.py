@@ -11,9 +11,11 @@ import torch
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.layers import GROUPS, Norm
+from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.necks.fpn import FPN
+from detzoo.necks.no_neck import NoNeck
 
 MOST_CHANNELS = 1 << 16
 MOST_LAYERS = 64  # of one tower
@@ -43,6 +45,11 @@ def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None) ->
         return kind
 
 
+def norm_frozen(owner: Section) -> bool:
+    """Whether scales and offsets of the normalization in ``norm_cfg`` are not learned."""
+    return owner.has("norm_cfg") and owner.section("norm_cfg").take("requires_grad", True) is False
+
+
 def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
@@ -55,9 +62,6 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
         given.ignore("stage_with_dcn")  # without dcn
         given.ignore("pretrained", "init_cfg")  # where training began
         stages = given.whole("num_stages", 4, most=4)
-        frozen = False
-        if given.has("norm_cfg"):
-            frozen = given.section("norm_cfg").take("requires_grad", True) is False
         config = ResNet.Config.model_validate(
             {
                 "depth": given.whole("depth"),
@@ -71,7 +75,7 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
                 "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
                 "norm": norm(given, default="bn"),
                 "norm_eval": given.flag("norm_eval", True),
-                "norm_frozen": frozen,
+                "norm_frozen": norm_frozen(given),
                 "frozen_stages": given.whole("frozen_stages", -1),
                 "zero_init": given.flag("zero_init_residual", True),
                 "checkpointing": given.flag("with_cp", False),
@@ -114,6 +118,11 @@ def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
         except ValueError as error:
             raise ConfigError(f"{given.path} does not fit: {error}") from None
         return config, Features(made.channels, made.strides)
+
+
+def fpn_or_none(model: Section, features: Features) -> tuple[FPN.Config | NoNeck.Config, Features]:
+    """The neck of a model that may have none."""
+    return fpn(model.section("neck"), features) if model.has("neck") else (NoNeck.Config(), features)
 
 
 def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
@@ -177,8 +186,8 @@ def coder(owner: Section, stds: Sequence[float]) -> tuple[float, float, float, f
 
 
 def fixed_coder(owner: Section, stds: Sequence[float]) -> None:
-    """A ``bbox_coder`` whose standard deviations cannot be set here."""
-    if coder(owner, stds) != tuple(stds):
+    """A ``bbox_coder`` whose standard deviations cannot be set here; a head that leaves it out has 1 for all."""
+    if coder(owner, (1.0, 1.0, 1.0, 1.0)) != tuple(stds):
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 
@@ -187,10 +196,40 @@ def nms(owner: Section, name: str = "nms") -> float:
     with owner.section(name) as given:
         if given.has("type"):
             given.kinds("nms")
-        given.fixed("class_agnostic", False)
-        given.ignore("split_thr", "max_num")  # how many boxes are compared at once; a bound of proposals, see there
-        old = "iou_thr" if given.has("iou_thr") else "iou_threshold"
-        return given.number(old)
+        return _overlap(given)
+
+
+def nms_or_soft(owner: Section, name: str = "nms") -> tuple[float, SoftNMS | None]:
+    """The IoU of ``nms`` and, for ``soft_nms``, how scores fall."""
+    if owner.section(name).take("type") != "soft_nms":
+        return nms(owner, name), None
+    with owner.section(name) as given:
+        soft = SoftNMS.model_validate(
+            {
+                "method": given.word("method", "linear"),
+                "sigma": given.number("sigma", 0.5),
+                "min_score": given.number("min_score", 1e-3),
+            }
+        )
+        return _overlap(given, 0.3), soft
+
+
+def _overlap(given: Section, default: float | None = None) -> float:
+    given.fixed("class_agnostic", False)
+    given.ignore("split_thr", "max_num")  # how many boxes are compared at once; a bound of proposals, see there
+    return given.number("iou_thr" if given.has("iou_thr") else "iou_threshold", default)
+
+
+def dense_tests(test: Section) -> dict[str, float]:
+    """``test_cfg`` of a dense head: how many candidates, the least score, suppression, how many detections."""
+    test.fixed("min_bbox_size", 0, -1)  # -1 keeps boxes without any area, which no published model does
+    candidates = test.whole("nms_pre", -1)
+    return {
+        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "threshold": test.number("score_thr"),
+        "nms": nms(test),
+        "detections": test.whole("max_per_img"),
+    }
 
 
 __all__ = [
@@ -200,10 +239,14 @@ __all__ = [
     "anchor_defaults",
     "anchors",
     "coder",
+    "dense_tests",
     "derived",
     "fixed_coder",
     "fpn",
+    "fpn_or_none",
     "nms",
+    "nms_or_soft",
     "norm",
+    "norm_frozen",
     "resnet",
 ]

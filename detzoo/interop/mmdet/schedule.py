@@ -6,9 +6,11 @@ from typing import Any
 
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
+from detzoo.recipes.fcos import BIASES
 from detzoo.recipes.settings import ParamGroup, Schedule
 
-_OPTIMIZERS = {"SGD": "sgd", "AdamW": "adamw"}
+_OPTIMIZERS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
+_NO_DECAY = {"SGD": 0.0, "Adam": 0.0, "AdamW": 0.01}  # PyTorch's defaults
 
 
 def read_schedule(config: Section) -> Schedule:
@@ -70,6 +72,8 @@ def _two(config: Section) -> dict[str, Any]:
         settings["epochs"] = config.whole("total_epochs")
     else:
         config.notes.append("runner: counts steps; here a schedule counts epochs")
+    if isinstance(config.take("evaluation"), dict):
+        settings["evaluate_every"] = config.section("evaluation", training=True).whole("interval", 1)
     if isinstance(config.take("lr_config"), dict):
         with config.section("lr_config", training=True) as given:
             policy = given.word("policy", "step")
@@ -79,7 +83,8 @@ def _two(config: Section) -> dict[str, Any]:
                 settings |= {"decay": "cosine", "final_lr": given.number("min_lr_ratio", 0.0)}
             else:
                 given.differs("policy", "has no counterpart")
-            given.fixed("warmup", "linear")
+            given.fixed("warmup", "linear", "constant")
+            settings["warmup"] = "constant" if given.take("warmup") == "constant" else "linear"
             settings["warmup_steps"] = given.whole("warmup_iters", 0) if given.has("warmup") else 0
             settings["warmup_start"] = given.number("warmup_ratio", 0.1)
     return settings
@@ -89,7 +94,7 @@ def _optimizer(given: Section) -> dict[str, Any]:
     with given:
         kind = given.kinds(*_OPTIMIZERS)
         settings: dict[str, Any] = {"optimizer": _OPTIMIZERS[kind], "lr": given.number("lr")}
-        settings["weight_decay"] = given.number("weight_decay", 0.0 if kind == "SGD" else 0.01)
+        settings["weight_decay"] = given.number("weight_decay", _NO_DECAY[kind])
         settings["momentum"] = given.number("momentum", 0.0 if kind == "SGD" else 0.9)
         given.fixed("betas", (0.9, 0.999))
         if given.has("paramwise_cfg"):  # of MMDetection 2
@@ -101,14 +106,19 @@ def _groups(given: Section, settings: dict[str, Any]) -> tuple[ParamGroup, ...]:
     with given:
         groups: tuple[ParamGroup, ...] = ()
         decay = settings.get("weight_decay", 0.0)
-        for name in ("custom_keys",):
-            for key, values in given.take(name, {}).items() if isinstance(given.take(name), dict) else ():
-                with Section(values, f"{given.path}.{name}.{key}", given.notes, training=True) as one:
-                    scale, share = one.number("lr_mult", 1.0), one.number("decay_mult", 1.0)
-                    pattern = str(key).replace(".", r"\.")
-                    groups += (ParamGroup(pattern=pattern, lr_scale=scale, weight_decay=_less(decay, share)),)
+        custom = given.section("custom_keys", {})
+        for key in custom.values:
+            with custom.section(str(key)) as one:
+                scale, share = one.number("lr_mult", 1.0), one.number("decay_mult", 1.0)
+                pattern = str(key).replace(".", r"\.")
+                groups += (ParamGroup(pattern=pattern, lr_scale=scale, weight_decay=_less(decay, share)),)
         if given.number("norm_decay_mult", 1.0) == 0.0:
             groups += NO_NORM_DECAY
+        scale, share = given.number("bias_lr_mult", 1.0), given.number("bias_decay_mult", 1.0)
+        if (scale, share) != (1.0, 1.0):
+            of_norms, others = BIASES
+            groups += (of_norms.replace(weight_decay=_less(decay, share)),)
+            groups += (others.replace(lr_scale=scale, weight_decay=_less(decay, share)),)
         given.ignore("bypass_duplicate")  # no parameter is there twice
         return groups
 
@@ -132,6 +142,9 @@ def _decay(step: Section) -> dict[str, Any]:
         step.ignore("begin", "by_epoch", "convert_to_iter_based", "type")
         if kind == "LinearLR":
             return {"warmup_steps": step.whole("end"), "warmup_start": step.number("start_factor", 1 / 3)}
+        if kind == "ConstantLR":
+            start = step.number("factor", 1 / 3)
+            return {"warmup": "constant", "warmup_steps": step.whole("end"), "warmup_start": start}
         step.ignore("end")  # that of training
         if kind == "MultiStepLR":
             gamma = step.number("gamma", 0.1)

@@ -48,10 +48,17 @@ class Section:
         Raises:
             ConfigError: outside of training sections.
         """
-        text = f"{self.path}.{name}={short(self.values.get(name))} {why}"
         if not self.training:
-            raise ConfigError(text)
-        self.notes.append(text)
+            raise ConfigError(self._said(name, why))
+        self.noted(name, why)
+
+    def noted(self, name: str, why: str) -> None:
+        """Note that training with this setting would differ."""
+        self.notes.append(self._said(name, why))
+
+    def _said(self, name: str, why: str) -> str:
+        where = f"{self.path}.{name}" if self.path else name
+        return f"{where}={short(self.values.get(name))} {why}"
 
     @property
     def kind(self) -> str:
@@ -114,9 +121,10 @@ class Section:
 
     def whole(self, name: str, default: int | None = None, most: int = LARGEST) -> int:
         """A whole number between -1 and ``most``; without a default it has to be there."""
-        value = self._number(name, self.take(name, default))
+        wanted = f"a whole number up to {most}"
+        value = self._number(name, self.take(name, default), wanted)
         if value != int(value) or not -1 <= value <= most:
-            self._bad(name, f"a whole number up to {most}")
+            self._bad(name, wanted)
         return int(value)
 
     def numbers(self, name: str, default: Sequence[float] | None = None, count: int | None = None) -> tuple[float, ...]:
@@ -155,10 +163,10 @@ class Section:
         training = training or self.training
         return [Section(value, f"{path}.{index}", self.notes, training) for index, value in enumerate(values)]
 
-    def _number(self, name: str, value: Any) -> float:
+    def _number(self, name: str, value: Any, wanted: str = "a number") -> float:
         good = not isinstance(value, bool) and isinstance(value, int | float)
         if not good or not (-LARGEST_NUMBER < value < LARGEST_NUMBER):
-            self._bad(name, "a number")
+            self._bad(name, wanted)
         return value
 
     def _bad(self, name: str, wanted: str) -> Any:

@@ -1,24 +1,51 @@
-"""Faster R-CNN and Mask R-CNN from MMDetection's settings."""
+"""RPN, Fast, Faster and Mask R-CNN from MMDetection's settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.rpn import RPNDetector
 
 BOX_HEADS = {  # convolutions, fully connected layers
     "Shared2FCBBoxHead": (0, 2),
     "Shared4Conv1FCBBoxHead": (4, 1),
     "ConvFCBBoxHead": (0, 0),
+    "BBoxHead": (0, 0),
 }
+
+
+def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
+    """Settings of an ``RPN``, and 1: it knows one class."""
+    with model as given, given.section("train_cfg", {}, training=True) as train, given.section("test_cfg") as test:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn_or_none(given, features)
+        proposals = rpn(given.section("rpn_head"), features, train, test)
+        for stage in (train, test):
+            stage.ignore("rcnn")  # of a second stage, which there is none of
+        return RPNDetector.Config(input=input, backbone=backbone, neck=neck, rpn=proposals), 1
+
+
+def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
+    """Settings and number of classes of a ``FastRCNN``."""
+    with model as given:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn(given.section("neck"), features)
+        settings, classes = _second_stage(given, backbone, features, masks=False)
+        if settings.pop("roi_stage"):
+            given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
+        return FastRCNN.Config(input=input, backbone=backbone, neck=neck, **settings), classes
 
 
 def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config, int]:
@@ -37,40 +64,13 @@ def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
 
 def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
     backbone, features = parts.resnet(model.section("backbone"))
-    neck, features = parts.fpn(model.section("neck"), features)
-    with (
-        model.section("train_cfg", {}, training=True) as train,
-        model.section("test_cfg") as test,
-        model.section("roi_head") as roi,
-    ):
-        settings: dict[str, Any] = {"backbone": backbone, "neck": neck}
-        settings["rpn"] = rpn(model.section("rpn_head"), features, train, test)
-        roi.kinds("StandardRoIHead")
-        roi.fixed("shared_head")
-        roi.ignore("init_cfg", "pretrained")  # where training began
-        head = roi.section("bbox_head")
-        with (
-            train.section("rcnn", {}, training=True) as learn,
-            test.section("rcnn") as find,
-        ):
-            pooled = extractor(roi.section("bbox_roi_extractor"), features)
-            settings["box_head"], classes = box_head(head, pooled, features, learn, find)
-            settings["roi_levels"] = pooled.levels
-            if masks:
-                if roi.has("mask_roi_extractor"):
-                    pooled_masks = extractor(roi.section("mask_roi_extractor"), features)
-                else:
-                    pooled_masks = pooled
-                if pooled_masks.levels != pooled.levels:
-                    roi.differs("mask_roi_extractor", "pools from other levels than that of the boxes")
-                settings["mask_head"] = mask_head(
-                    roi.section("mask_head"), pooled_masks, features, classes, learn, find
-                )
-            else:
-                # written beside a detector without masks, too
-                learn.ignore("mask_size")
-                find.ignore("mask_thr_binary")
-    return settings, classes
+    neck, features = parts.fpn_or_none(model, features)
+    with model.section("train_cfg", {}, training=True) as train, model.section("test_cfg") as test:
+        proposals = rpn(model.section("rpn_head"), features, train, test)
+        train.ignore("rcnn")  # the second stage's
+        test.ignore("rcnn")
+    settings, classes = _second_stage(model, backbone, features, masks)
+    return {"backbone": backbone, "neck": neck, "rpn": proposals, **settings}, classes
 
 
 def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
@@ -95,13 +95,14 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
             with train.section("rpn") as learn:
                 settings["match"] = learning.match(learn, RPN.Config().match)
                 settings |= learning.sampler(learn, objects_too=False)
-                learning.anchors_of_image(learn)
+                settings["border"] = learning.border(learn)
+                learning.weights_of_anchors(learn)
         with train.section("rpn_proposal", test.values["rpn"]) as found:
-            given_in_training = _proposals(found)
-            settings["train_candidates"] = given_in_training["candidates"]
-            settings["train_proposals"] = given_in_training["proposals"]
+            in_training = _proposals(found)
+            settings["train_candidates"] = in_training["candidates"]
+            settings["train_proposals"] = in_training["proposals"]
             for name in ("nms", "min_size"):
-                if given_in_training[name] != settings[name]:
+                if in_training[name] != settings[name]:
                     found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
         return RPN.Config.model_validate(settings)
 
@@ -126,11 +127,42 @@ def _proposals(found: Section) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Pooled:
-    """How features of RoIs are pooled: bins per side, samples per bin, pyramid levels."""
+    """Features of RoIs: bins per side, samples per bin, pyramid levels; channels and bins that the heads are given."""
 
     size: int
     sampling: int
     levels: int
+    channels: int
+    bins: int
+
+
+def _second_stage(
+    model: Section, backbone: ResNet.Config, features: Features, masks: bool
+) -> tuple[dict[str, Any], int]:
+    with (
+        model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
+        model.section("test_cfg").section("rcnn") as test,
+        model.section("roi_head") as roi,
+    ):
+        roi.kinds("StandardRoIHead")
+        roi.ignore("init_cfg", "pretrained")  # where training began
+        stage = roi.has("shared_head")
+        pooled = extractor(roi.section("bbox_roi_extractor"), features)
+        if stage:
+            pooled = _through_stage(roi.section("shared_head"), backbone, pooled)
+        head, classes = box_head(roi.section("bbox_head"), pooled, train, test, stage)
+        settings: dict[str, Any] = {"box_head": head, "roi_levels": pooled.levels, "roi_stage": stage}
+        if masks:
+            of_masks = pooled
+            if roi.has("mask_roi_extractor"):
+                of_masks = extractor(roi.section("mask_roi_extractor"), features)
+                if of_masks.levels != pooled.levels or stage:
+                    roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
+            settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
+        # written beside a detector without masks, too
+        train.ignore("mask_size")
+        test.ignore("mask_thr_binary")
+        return settings, classes
 
 
 def extractor(given: Section, features: Features) -> Pooled:
@@ -147,22 +179,44 @@ def extractor(given: Section, features: Features) -> Pooled:
             layer.fixed("aligned", True)
             layer.fixed("pool_mode", "avg")
             layer.ignore("use_torchvision")  # two programs for the same
-            return Pooled(layer.whole("output_size", most=64), layer.whole("sampling_ratio", 0, 64), len(strides))
+            size, sampling = layer.whole("output_size", most=64), layer.whole("sampling_ratio", 0, 64)
+            return Pooled(size, sampling, len(strides), features.channels[0], size)
 
 
-def box_head(
-    head: Section, pooled: Pooled, features: Features, train: Section, test: Section
-) -> tuple[BoxHead.Config, int]:
+def _through_stage(given: Section, backbone: ResNet.Config, pooled: Pooled) -> Pooled:
+    """``ResLayer``, the backbone's last stage on every RoI; it has to be built like the backbone."""
+    with given:
+        given.kinds("ResLayer")
+        given.fixed("stage", 3)
+        given.fixed("stride", RoIStage.STRIDE)
+        given.fixed("dilation", 1)
+        given.fixed("depth", backbone.depth)
+        given.fixed("dcn")
+        given.ignore("init_cfg", "pretrained", "with_cp")  # where training began; memory
+        if given.word("style", "pytorch") != backbone.style:
+            given.differs("style", f"is not the backbone's, {backbone.style!r}")
+        if parts.norm(given, default="bn") != backbone.norm:
+            given.differs("norm_cfg", "is not the backbone's")
+        if parts.norm_frozen(given) != backbone.norm_frozen:
+            given.noted("norm_cfg", "is not the backbone's")
+        if given.flag("norm_eval", True) != backbone.norm_eval:
+            given.noted("norm_eval", "is not the backbone's")
+    width = 512 if backbone.depth < 50 else 2048
+    return Pooled(pooled.size, pooled.sampling, pooled.levels, width, -(-pooled.size // RoIStage.STRIDE))
+
+
+def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage: bool) -> tuple[BoxHead.Config, int]:
     """A box head with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes."""
     with head as given:
         convs, fcs = BOX_HEADS[given.kinds(*BOX_HEADS)]
-        parts.derived(given, "in_channels", features.channels[0])
-        parts.derived(given, "roi_feat_size", pooled.size)
+        parts.derived(given, "in_channels", pooled.channels)
+        parts.derived(given, "roi_feat_size", pooled.bins)
         for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
             given.fixed(name, 0)
         for name in ("with_cls", "with_reg"):
             given.fixed(name, True)
-        given.fixed("with_avg_pool", False)
+        if given.flag("with_avg_pool", False) != stage:
+            given.differs("with_avg_pool", f"has no counterpart; {stage} has")
         given.fixed("conv_cfg")
         for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
             given.fixed(name, {"type": "Linear"})
@@ -170,6 +224,7 @@ def box_head(
         given.ignore("init_cfg")  # where training began
         learning.cross_entropy(given, sigmoid=False)
         classes = given.whole("num_classes", 80)
+        overlap, soft = parts.nms_or_soft(test)
         settings: dict[str, Any] = {
             "size": pooled.size,
             "sampling": pooled.sampling,
@@ -182,38 +237,38 @@ def box_head(
             "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
             "threshold": test.number("score_thr"),
-            "nms": parts.nms(test),
+            "nms": overlap,
+            "soft_nms": soft,
             "detections": test.whole("max_per_img"),
         }
         if train.has("assigner"):
             settings["match"] = learning.match(train, BoxHead.Config().match)
             settings |= learning.sampler(train, objects_too=True)
-        train.fixed("pos_weight", -1)
-        train.ignore("debug")  # prints
+        learning.weights_of_anchors(train)
         return BoxHead.Config.model_validate(settings), classes
 
 
-def mask_head(
-    head: Section, pooled: Pooled, features: Features, classes: int, train: Section, test: Section
-) -> MaskHead.Config:
+def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test: Section) -> MaskHead.Config:
     """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
     with head as given:
         given.kinds("FCNMaskHead")
-        parts.derived(given, "in_channels", features.channels[0])
-        parts.derived(given, "roi_feat_size", pooled.size)
+        parts.derived(given, "in_channels", pooled.channels)
+        given.ignore("roi_feat_size")  # MMDetection does not use it
         parts.derived(given, "num_classes", classes)
         given.fixed("conv_kernel_size", 3)
         given.fixed("conv_cfg")
         given.fixed("predictor_cfg", {"type": "Conv"})
         given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
         given.ignore("init_cfg")  # where training began
+        weight = 1.0
         with given.section("loss_mask", {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
-            weight = loss.number("loss_weight", 1.0) if learning.known(loss, "CrossEntropyLoss") else 1.0
-            loss.fixed("use_mask", True)
+            if learning.known(loss, "CrossEntropyLoss"):
+                weight = loss.number("loss_weight", 1.0)
+                loss.fixed("use_mask", True)
         if train.has("mask_size"):
-            parts.derived(train, "mask_size", 2 * pooled.size)
+            parts.derived(train, "mask_size", 2 * pooled.bins)
         return MaskHead.Config(
-            size=pooled.size,
+            size=pooled.bins,
             sampling=pooled.sampling,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
@@ -224,4 +279,4 @@ def mask_head(
         )
 
 
-__all__ = ["box_head", "extractor", "faster_rcnn", "mask_head", "mask_rcnn", "rpn"]
+__all__ = ["box_head", "extractor", "fast_rcnn", "faster_rcnn", "mask_head", "mask_rcnn", "rpn", "rpn_detector"]

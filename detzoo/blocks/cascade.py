@@ -1,0 +1,60 @@
+"""Box heads in a row, each refining what the one before it found: Cascade R-CNN (arXiv:1712.00726), section 4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.roi_heads import BoxHead, RawBoxes
+from detzoo.blocks.rpn import RPN
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.roi_align import Atlas
+from detzoo.types import Images
+
+
+class Stage(BaseConfig):
+    """What one stage of a cascade does otherwise than the others."""
+
+    match: MatchConfig  # IoU that it learns from
+    stds: tuple[float, float, float, float]  # of box offsets
+    weight: float = Field(ge=0)  # of its losses
+
+
+# each stage asks for more overlap and moves boxes less
+STAGES = (
+    Stage(match=MatchConfig(positive=0.5, negative=0.5), stds=(0.1, 0.1, 0.2, 0.2), weight=1.0),
+    Stage(match=MatchConfig(positive=0.6, negative=0.6), stds=(0.05, 0.05, 0.1, 0.1), weight=0.5),
+    Stage(match=MatchConfig(positive=0.7, negative=0.7), stds=(0.033, 0.033, 0.067, 0.067), weight=0.25),
+)
+# what the published cascades do otherwise than Faster R-CNN
+CASCADE_RPN = RPN.Config(border=0.0, box_loss=BoxLoss(kind="smooth_l1", beta=1 / 9), train_proposals=2000)
+CASCADE_BOX_HEAD = BoxHead.Config(class_agnostic=True, box_loss=BoxLoss(kind="smooth_l1"))
+
+
+def box_heads(config: BoxHead.Config, stages: Sequence[Stage], channels: int, classes: int) -> Sequence[BoxHead]:
+    """One head per stage, as an ``nn.ModuleList``, for features of ``channels`` and a number of ``classes``."""
+    heads = [BoxHead(config.replace(match=one.match, stds=one.stds), channels, classes) for one in stages]
+    return cast("Sequence[BoxHead]", nn.ModuleList(heads))
+
+
+def refined(heads: Sequence[BoxHead], atlas: Atlas, boxes: Tensor, images: Images) -> tuple[RawBoxes, Tensor]:
+    """Send proposals ``[N, P, 4]`` through all stages.
+
+    Returns:
+        Class logits ``[N, P, C + 1]``, the mean of all stages, with the last stage's offsets ``[N, P, C or 1, 4]``; and
+        the boxes ``[N, P, 4]`` that these start from.
+    """
+    first, *others = heads
+    logits, offsets = first(atlas, boxes)
+    scores = [logits]
+    for head, before in zip(others, heads, strict=False):  # a stage needs the boxes of the one before
+        boxes = before.refine((scores[-1], offsets), boxes, images)
+        logits, offsets = head(atlas, boxes)
+        scores.append(logits)
+    return (torch.stack(scores).mean(0), offsets), boxes

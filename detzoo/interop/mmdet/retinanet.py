@@ -1,0 +1,49 @@
+"""RetinaNet from MMDetection's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.retinanet import STDS, RetinaNet
+
+
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet``."""
+    with model as given:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn(given.section("neck"), features)
+        with (
+            given.section("bbox_head") as head,
+            given.section("train_cfg", {}, training=True) as train,
+            given.section("test_cfg") as test,
+        ):
+            head.kinds("RetinaHead")
+            parts.derived(head, "in_channels", features.channels[0])
+            head.fixed("conv_cfg")
+            head.ignore("init_cfg")  # where training began
+            parts.fixed_coder(head, STDS)
+            default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
+            settings: dict[str, Any] = {
+                "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
+                "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
+                "norm": parts.norm(head),
+                "anchors": parts.anchors(head.section("anchor_generator", default), features),
+                "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}),
+                **learning.focal(head),
+                **parts.dense_tests(test),
+            }
+            if train.has("assigner"):
+                settings["match"] = learning.match(train, RetinaNet.Head().match)
+            learning.no_sampler(train)
+            train.fixed("allowed_border", -1)
+            learning.weights_of_anchors(train)
+            classes = head.whole("num_classes", 80)
+        made = RetinaNet.Head.model_validate(settings)
+        return RetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+__all__ = ["retinanet"]

@@ -1,0 +1,108 @@
+"""Cascade Mask R-CNN: Cascade R-CNN with instance masks, arXiv:1906.09756, 2019.
+
+Three box heads refine each other's boxes, trained with rising IoU thresholds (arXiv:1712.00726), and each stage has a
+mask head that learns from its RoIs. The three masks of a final box are averaged.
+
+Departures from the paper: those of Cascade R-CNN (`detzoo.methods.cascade_rcnn`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.roi_align import Atlas, build_atlas
+from detzoo.types import Detections, Images, Targets
+
+
+class CascadeMaskRCNN(Detector):
+    """Detection of boxes with instance masks in a first stage and three that refine."""
+
+    class Config(DetectorConfig):
+        """Settings of `CascadeMaskRCNN`."""
+
+        method: Literal["cascade_mask_rcnn"] = "cascade_mask_rcnn"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config()
+        rpn: RPN.Config = CASCADE_RPN
+        box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
+        mask_head: MaskHead.Config = MaskHead.Config()  # of every stage
+        stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
+        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+
+    def __init__(self, config: CascadeMaskRCNN.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        self.stages = config.stages
+        self.roi_levels = config.roi_levels
+        self.mask_threshold = config.mask_head.threshold
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
+        width, count = self.neck.channels[0], len(self.classes)
+        self.box_heads = box_heads(config.box_head, config.stages, width, count)
+        mask_heads = nn.ModuleList(MaskHead(config.mask_head, width, count) for _ in config.stages)
+        self.mask_heads = cast("Sequence[MaskHead]", mask_heads)
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox, s0.loss_mask``.
+
+        ``s0.acc`` is the accuracy of a stage in percent.
+
+        Raises:
+            ValueError: the targets have no masks.
+        """
+        features = self.neck(self.backbone(images.pixels))
+        raw = self.rpn(features)
+        losses = self.rpn.losses(raw, targets, images.sizes)
+        boxes, _, valid = self.rpn.propose(raw, images, training=True)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        for number, (stage, head, mask_head) in enumerate(
+            zip(self.stages, self.box_heads, self.mask_heads, strict=True)
+        ):
+            samples = head.sample(atlas, boxes, valid, targets)
+            found = head(atlas, samples.boxes)
+            positives = int(head.config.samples * head.config.positives)
+            some = head.compare(found, samples, targets) | mask_head.losses(atlas, samples, targets, positives)
+            for name, value in some.items():
+                losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
+            # a next stage learns from the same RoIs, moved; the objects themselves are put in again
+            boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
+        return losses
+
+    def detect(self, images: Images) -> Detections:
+        """Detections with mask crops, in pixels of the network input."""
+        features = self.neck(self.backbone(images.pixels))
+        proposals = self.rpn.propose(self.rpn(features), images, training=False)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        raw, boxes = refined(self.box_heads, atlas, proposals.boxes, images)
+        found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
+        height, width = images.pixels.shape[-2:]
+        return dataclasses.replace(
+            found,
+            crops=self.crops(atlas, found.boxes, found.labels),
+            canvas=(height, width),
+            mask_threshold=self.mask_threshold,
+        )
+
+    def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Mask probabilities ``[N, K, m, m]``, the stages' mean, inside boxes ``[N, K, 4]`` of classes ``labels``."""
+        return torch.stack([head.crops(atlas, boxes, labels) for head in self.mask_heads]).mean(0)
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.bbox_head\.", "box_heads."),
+        (r"^roi_head\.mask_head\.", "mask_heads."),
+    )

@@ -1,0 +1,85 @@
+"""Cascade R-CNN: Delving into High Quality Object Detection, arXiv:1712.00726, 2017.
+
+A box head learns best from proposals about as good as those it will see. So three heads stand in a row: each is trained
+with a higher IoU threshold than the one before, on the boxes that one refined, and the last one's boxes are the result.
+
+Departures from the paper, as the published weights were trained: box offsets are scaled by fixed numbers per stage, not
+by measured statistics; the losses of the stages are weighted 1, 0.5 and 0.25; a score is the softmax of the heads' mean
+logits, each for its own boxes (in the paper, the mean probability of the last boxes). At most
+``box_head.candidates`` (RoI, class) pairs per image enter the final suppression (the paper has no bound).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
+from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.rpn import RPN
+from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.fpn import FPN
+from detzoo.ops.roi_align import build_atlas
+from detzoo.types import Detections, Images, Targets
+
+
+class CascadeRCNN(Detector):
+    """Detection of boxes in a first stage and three that refine."""
+
+    class Config(DetectorConfig):
+        """Settings of `CascadeRCNN`."""
+
+        method: Literal["cascade_rcnn"] = "cascade_rcnn"
+        backbone: ResNet.Config = ResNet.Config()
+        neck: FPN.Config = FPN.Config()
+        rpn: RPN.Config = CASCADE_RPN
+        box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
+        stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
+        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+
+    def __init__(self, config: CascadeRCNN.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        self.stages = config.stages
+        self.roi_levels = config.roi_levels
+        self.backbone = ResNet(config.backbone)
+        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
+        self.box_heads = box_heads(config.box_head, config.stages, self.neck.channels[0], len(self.classes))
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox``.
+
+        ``s0.acc`` is the accuracy of a stage in percent.
+        """
+        features = self.neck(self.backbone(images.pixels))
+        raw = self.rpn(features)
+        losses = self.rpn.losses(raw, targets, images.sizes)
+        boxes, _, valid = self.rpn.propose(raw, images, training=True)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        for number, (stage, head) in enumerate(zip(self.stages, self.box_heads, strict=True)):
+            samples = head.sample(atlas, boxes, valid, targets)
+            found = head(atlas, samples.boxes)
+            for name, value in head.compare(found, samples, targets).items():
+                losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
+            # a next stage learns from the same RoIs, moved; the objects themselves are put in again
+            boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
+        return losses
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input."""
+        features = self.neck(self.backbone(images.pixels))
+        proposals = self.rpn.propose(self.rpn(features), images, training=False)
+        atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
+        raw, boxes = refined(self.box_heads, atlas, proposals.boxes, images)
+        return self.box_heads[-1].best(raw, boxes, proposals.valid, images)
+
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^neck\.(.*)$", r"neck.\1"),
+        (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.bbox_head\.", "box_heads."),
+    )

@@ -1,0 +1,171 @@
+"""Configs of MMDetection's one-stage models but RetinaNet, written for the tests.
+
+Those of version 3 stand on two files of `tests.mmdet_files`.
+"""
+
+from __future__ import annotations
+
+FCOS_3 = """
+_base_ = 'retina.py'
+model = dict(
+    type='FCOS',
+    data_preprocessor=dict(mean=[102.9801, 115.9465, 122.7717], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(norm_cfg=dict(type='BN', requires_grad=False), style='caffe'),
+    neck=dict(add_extra_convs='on_output', relu_before_extra_convs=True),
+    bbox_head=dict(
+        _delete_=True, type='FCOSHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        strides=[8, 16, 32, 64, 128],
+        regress_ranges=((-1, 64), (64, 128), (128, 256), (256, 512), (512, 1e8)),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+        loss_bbox=dict(type='IoULoss', loss_weight=1.0),
+        loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)),
+    train_cfg=None)
+optim_wrapper = dict(paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.), clip_grad=dict(max_norm=35, norm_type=2))
+param_scheduler = [
+    dict(type='ConstantLR', factor=1.0 / 3, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1)]
+"""
+
+_SSD_HEAD = """
+        type='SSDHead', in_channels=(512, 1024, 512, 256, 256, 256), num_classes=80,
+        anchor_generator=dict(
+            type='SSDAnchorGenerator', scale_major=False, input_size=300, basesize_ratio_range=(0.15, 0.9),
+            strides=[8, 16, 32, 64, 100, 300], ratios=[[2], [2, 3], [2, 3], [2, 3], [2], [2]]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])"""
+_SSD_CFG = """
+    train_cfg=dict(
+        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0., ignore_iof_thr=-1,
+                      gt_max_assign_all=False),
+        smoothl1_beta=1., allowed_border=-1, pos_weight=-1, neg_pos_ratio=3, debug=False),
+    test_cfg=dict(
+        nms_pre=1000, nms=dict(type='nms', iou_threshold=0.45), min_bbox_size=0, score_thr=0.02, max_per_img=200)"""
+
+SSD_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    _delete_=True, type='SingleStageDetector',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[1, 1, 1], bgr_to_rgb=True,
+        pad_size_divisor=1),
+    backbone=dict(
+        type='SSDVGG', depth=16, with_last_pool=False, ceil_mode=True, out_indices=(3, 4),
+        out_feature_indices=(22, 34), init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')),
+    neck=dict(
+        type='SSDNeck', in_channels=(512, 1024), out_channels=(512, 1024, 512, 256, 256, 256),
+        level_strides=(2, 2, 1, 1), level_paddings=(1, 1, 0, 0), l2_norm_scale=20),
+    bbox_head=dict({_SSD_HEAD}),{_SSD_CFG})
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+# before 2.14 the backbone had the extra layers
+SSD_2 = f"""
+model = dict(
+    type='SingleStageDetector', pretrained='open-mmlab://vgg16_caffe',
+    backbone=dict(
+        type='SSDVGG', input_size=300, depth=16, with_last_pool=False, ceil_mode=True, out_indices=(3, 4),
+        out_feature_indices=(22, 34), l2_norm_scale=20),
+    neck=None,
+    bbox_head=dict({_SSD_HEAD}),{_SSD_CFG})
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='MultiScaleFlipAug', img_scale=(300, 300), flip=False,
+        transforms=[
+            dict(type='Resize', keep_ratio=False),
+            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[1, 1, 1], to_rgb=True),
+            dict(type='ImageToTensor', keys=['img']),
+            dict(type='Collect', keys=['img'])])]
+data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""
+
+YOLOV3_3 = """
+_base_ = 'faster.py'
+data_preprocessor = dict(
+    type='DetDataPreprocessor', mean=[0, 0, 0], std=[255., 255., 255.], bgr_to_rgb=True, pad_size_divisor=32)
+model = dict(
+    _delete_=True, type='YOLOV3', data_preprocessor=data_preprocessor,
+    backbone=dict(type='Darknet', depth=53, out_indices=(3, 4, 5), init_cfg=dict(type='Pretrained', checkpoint='x')),
+    neck=dict(type='YOLOV3Neck', num_scales=3, in_channels=[1024, 512, 256], out_channels=[512, 256, 128]),
+    bbox_head=dict(
+        type='YOLOV3Head', num_classes=80, in_channels=[512, 256, 128], out_channels=[1024, 512, 256],
+        anchor_generator=dict(
+            type='YOLOAnchorGenerator',
+            base_sizes=[[(116, 90), (156, 198), (373, 326)],
+                        [(30, 61), (62, 45), (59, 119)],
+                        [(10, 13), (16, 30), (33, 23)]],
+            strides=[32, 16, 8]),
+        bbox_coder=dict(type='YOLOBBoxCoder'),
+        featmap_strides=[32, 16, 8],
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_conf=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_xy=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=2.0, reduction='sum'),
+        loss_wh=dict(type='MSELoss', loss_weight=2.0, reduction='sum')),
+    train_cfg=dict(assigner=dict(type='GridAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0)),
+    test_cfg=dict(
+        nms_pre=1000, min_bbox_size=0, score_thr=0.05, conf_thr=0.005, nms=dict(type='nms', iou_threshold=0.45),
+        max_per_img=100))
+test_pipeline = [
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(608, 608), keep_ratio=True), dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+_CORNER_MODEL = """
+    backbone=dict(
+        type='HourglassNet', downsample_times=5, num_stacks=2, stage_channels=[256, 256, 384, 384, 384, 512],
+        stage_blocks=[2, 2, 2, 2, 2, 4], norm_cfg=dict(type='BN', requires_grad=True)),
+    neck=None,
+    bbox_head=dict(
+        type='CornerHead', num_classes=80, in_channels=256, num_feat_levels=2, corner_emb_channels=1,
+        loss_heatmap=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1),
+        loss_embedding=dict(type='AssociativeEmbeddingLoss', pull_weight=0.10, push_weight=0.10),
+        loss_offset=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1)),
+    train_cfg=None,
+    test_cfg=dict(
+        corner_topk=100, local_maximum_kernel=3, distance_threshold=0.5, score_thr=0.05, max_per_img=100,
+        nms=dict(type='soft_nms', iou_threshold=0.5, method='gaussian'))"""
+_CORNER_PAD = """
+        type='RandomCenterCropPad', crop_size=None, ratios=None, border=None, test_mode=True,
+        test_pad_mode=['logical_or', 127], mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True"""
+
+CORNERNET_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    _delete_=True, type='CornerNet',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),{
+    _CORNER_MODEL
+})
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict({_CORNER_PAD}),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=0.0005),
+    clip_grad=dict(max_norm=35, norm_type=2))
+"""
+
+CORNERNET_2 = f"""
+model = dict(
+    type='CornerNet',{_CORNER_MODEL})
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(
+        type='MultiScaleFlipAug', scale_factor=1.0, flip=True,
+        transforms=[
+            dict(type='Resize'),
+            dict({_CORNER_PAD}),
+            dict(type='RandomFlip'),
+            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+            dict(type='ImageToTensor', keys=['img']),
+            dict(type='Collect', keys=['img'])])]
+data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""

@@ -1,0 +1,130 @@
+"""Checkpoints as MMDetection saves them, of every method: imported from the file alone, and converted."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import detzoo
+from detzoo import cli
+from detzoo.detector import Detector
+from detzoo.interop.mmdet.configs import read_file
+from detzoo.interop.mmdet.importer import METHODS
+from detzoo.interop.renaming import rename
+from tests.mmdet_files import write_all
+
+# a config of each method
+FILES = (
+    *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py"),
+    *("fcos.py", "ssd.py", "yolo.py", "corner.py"),
+)
+CLASSES = ("cat", "dog", "owl")
+
+# our names -> MMDetection's: the reverse of what a method's `published_names` say
+TWO_STAGE = (
+    (r"^rpn\.", "rpn_head.rpn_"),
+    (r"^box_head\.", "roi_head.bbox_head."),
+    (r"^mask_head\.", "roi_head.mask_head."),
+)
+PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
+    "RetinaNet": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),
+    "FCOS": (
+        (r"^(cls|reg|centerness)\.", r"bbox_head.conv_\1."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
+    "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
+    "CornerNet": (
+        (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
+        (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),
+    ),
+}
+
+# settings of the configs, and what makes the models small
+SMALLER: dict[tuple[str, Any], Any] = {
+    ("depth", 50): 18,
+    ("num_classes", 80): len(CLASSES),
+    ("in_channels", (256, 512, 1024, 2048)): (64, 128, 256, 512),
+    **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels")},
+    ("fc_out_channels", 1024): 32,
+    ("in_channels", (512, 256, 128)): (32, 32, 32),
+    ("out_channels", (512, 256, 128)): (32, 32, 32),
+    ("out_channels", (1024, 512, 256)): (64, 64, 64),
+    ("stage_channels", (256, 256, 384, 384, 384, 512)): (32, 32, 32),
+    ("stage_blocks", (2, 2, 2, 2, 2, 4)): (1, 1, 1),
+    ("downsample_times", 5): 2,
+}
+
+
+def small(values: Any) -> Any:
+    """A config with `SMALLER` settings."""
+    if isinstance(values, dict):
+        made = {}
+        for name, value in values.items():
+            key = (name, tuple(value) if isinstance(value, list | tuple) else value)
+            known = not isinstance(value, dict) and not any(isinstance(one, list | dict) for one in _items(value))
+            made[name] = SMALLER[key] if known and key in SMALLER else small(value)
+        if values.get("type") == "HourglassNet":
+            made["feat_channel"] = 32
+        return made
+    return [small(one) for one in values] if isinstance(values, list) else values
+
+
+def _items(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def published(detector: Detector) -> dict[str, Tensor]:
+    """Its weights under MMDetection's names."""
+    table = PUBLISHED.get(type(detector).__name__, TWO_STAGE)
+    return {rename(name, table): value for name, value in detector.state_dict().items()}
+
+
+def equal(a: Detector, b: Detector) -> bool:
+    """The same method, settings and weights."""
+    ours, theirs = a.state_dict(), b.state_dict()
+    return (
+        type(a) is type(b)
+        and a.config == b.config
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    )
+
+
+def test_each_method_has_a_checkpoint(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    assert {read_file(tmp_path / file)["model"]["type"] for file in FILES} == set(METHODS)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("file", FILES)
+def test_a_checkpoint_is_imported_and_converted(
+    tmp_path: Path, framework: types.SimpleNamespace, file: str, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_all(tmp_path)
+    values = small(read_file(tmp_path / file))
+    source = detzoo.from_mmdet(values)
+    text = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    meta: dict[str, Any] = {"epoch": 12, "iter": 100, "CLASSES": CLASSES, "mmdet_version": "2.28.2", "config": text}
+    content: dict[str, Any] = {"meta": meta, "state_dict": published(source)}
+    content["optimizer"] = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
+    if version == 3:
+        content["meta"] = {"epoch": 12, "dataset_meta": {"classes": CLASSES, "palette": [(1, 2, 3)]}, "cfg": text}
+        content["message_hub"] = {"log_scalars": {"train/loss": framework.HistoryBuffer()}, "resumed_keys": {}}
+        content["param_schedulers"] = [{"last_step": 3}]
+    path = tmp_path / "epoch_12.pth"
+    torch.save(content, path)
+    detector = detzoo.from_mmdet(path)
+    assert detector.classes == (CLASSES if detector.finds_classes else ("object",))
+    assert not detector.training
+    assert equal(detector, source)
+    out = tmp_path / "model.safetensors"
+    assert cli.main(["convert", str(path), "--out", str(out)]) == 0
+    assert f"classes: {', '.join(detector.classes)}\n" in capsys.readouterr().out
+    assert equal(detzoo.load(out), source)

@@ -24,6 +24,7 @@ PROPOSALS_ONLY = TWO_STAGE[:6]
 GIVEN_PROPOSALS = TWO_STAGE[6:]
 ONE_STAGE: tuple[str, ...] = ()
 LOW_SCORES = ("head.threshold=0.001",)
+NO_DROPOUT = ("encoder.dropout=0", "decoder.dropout=0")
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,5 @@ CASES = {
     # not in the published tables; the same model for one class
     "ssd300_8xb32-24e_widerface": Case("ssd300_coco", LOW_SCORES, classes=1),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco", ONE_STAGE),
+    "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco", NO_DROPOUT),
 }

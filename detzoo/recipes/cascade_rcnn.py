@@ -16,6 +16,14 @@ from detzoo.recipes.columns import (
     X101_64X4D,
     caffe,
 )
+from detzoo.recipes.initial import (
+    INIT_R50,
+    INIT_R50_CAFFE,
+    INIT_R101,
+    INIT_R101_CAFFE,
+    INIT_X101_32X4D,
+    INIT_X101_64X4D,
+)
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
 RECIPES = (
@@ -24,6 +32,7 @@ RECIPES = (
         model=CascadeRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=40.4, memory_gb=4.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_caffe_fpn_1x_coco/cascade_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.404_20200504_174853-b857be87.pth",
@@ -36,6 +45,7 @@ RECIPES = (
         model=CascadeRCNN.Config(),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=40.3, memory_gb=4.4, fps=16.1),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_fpn_1x_coco/cascade_rcnn_r50_fpn_1x_coco_20200316-3dc56deb.pth",
@@ -48,6 +58,7 @@ RECIPES = (
         model=CascadeRCNN.Config(),
         data=COCO,
         schedule=SCHEDULE_20E,
+        init=INIT_R50,
         published=Published(box_ap=41.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_fpn_20e_coco/cascade_rcnn_r50_fpn_20e_coco_bbox_mAP-0.41_20200504_175131-e9872a90.pth",
@@ -60,6 +71,7 @@ RECIPES = (
         model=CascadeRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R101_CAFFE,
         published=Published(box_ap=42.3, memory_gb=6.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_caffe_fpn_1x_coco/cascade_rcnn_r101_caffe_fpn_1x_coco_bbox_mAP-0.423_20200504_175649-cab8dbd5.pth",
@@ -72,6 +84,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=R101),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=42.0, memory_gb=6.4, fps=13.5),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_fpn_1x_coco/cascade_rcnn_r101_fpn_1x_coco_20200317-0b6a2fbf.pth",
@@ -84,6 +97,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=R101),
         data=COCO,
         schedule=SCHEDULE_20E,
+        init=INIT_R101,
         published=Published(box_ap=42.5),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_fpn_20e_coco/cascade_rcnn_r101_fpn_20e_coco_bbox_mAP-0.425_20200504_231812-5057dcc5.pth",
@@ -96,6 +110,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=X101_32X4D),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=43.7, memory_gb=7.6, fps=10.9),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_32x4d_fpn_1x_coco/cascade_rcnn_x101_32x4d_fpn_1x_coco_20200316-95c2deb6.pth",
@@ -108,6 +123,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=X101_32X4D),
         data=COCO,
         schedule=SCHEDULE_20E,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=43.7, memory_gb=7.6),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_32x4d_fpn_20e_coco/cascade_rcnn_x101_32x4d_fpn_20e_coco_20200906_134608-9ae0a720.pth",
@@ -120,6 +136,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=X101_64X4D),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_64X4D,
         published=Published(box_ap=44.7, memory_gb=10.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_64x4d_fpn_1x_coco/cascade_rcnn_x101_64x4d_fpn_1x_coco_20200515_075702-43ce6a30.pth",
@@ -132,6 +149,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=X101_64X4D),
         data=COCO,
         schedule=SCHEDULE_20E,
+        init=INIT_X101_64X4D,
         published=Published(box_ap=44.5, memory_gb=10.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_64x4d_fpn_20e_coco/cascade_rcnn_x101_64x4d_fpn_20e_coco_20200509_224357-051557b1.pth",
@@ -144,6 +162,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50_CAFFE,
         published=Published(box_ap=41.2, mask_ap=36.0, memory_gb=5.9),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_caffe_fpn_1x_coco/cascade_mask_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.412__segm_mAP-0.36_20200504_174659-5004b251.pth",
@@ -156,6 +175,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.2, mask_ap=35.9, memory_gb=6.0, fps=11.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_fpn_1x_coco/cascade_mask_rcnn_r50_fpn_1x_coco_20200203-9d4dcb24.pth",
@@ -168,6 +188,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(),
         data=COCO_MASKS,
         schedule=SCHEDULE_20E,
+        init=INIT_R50,
         published=Published(box_ap=41.9, mask_ap=36.5),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_fpn_20e_coco/cascade_mask_rcnn_r50_fpn_20e_coco_bbox_mAP-0.419__segm_mAP-0.365_20200504_174711-4af8e66e.pth",
@@ -180,6 +201,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101_CAFFE,
         published=Published(box_ap=43.2, mask_ap=37.6, memory_gb=7.8),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_caffe_fpn_1x_coco/cascade_mask_rcnn_r101_caffe_fpn_1x_coco_bbox_mAP-0.432__segm_mAP-0.376_20200504_174813-5c1e9599.pth",
@@ -192,6 +214,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=R101),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=42.9, mask_ap=37.3, memory_gb=7.9, fps=9.8),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_fpn_1x_coco/cascade_mask_rcnn_r101_fpn_1x_coco_20200203-befdf6ee.pth",
@@ -204,6 +227,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=R101),
         data=COCO_MASKS,
         schedule=SCHEDULE_20E,
+        init=INIT_R101,
         published=Published(box_ap=43.4, mask_ap=37.8),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_fpn_20e_coco/cascade_mask_rcnn_r101_fpn_20e_coco_bbox_mAP-0.434__segm_mAP-0.378_20200504_174836-005947da.pth",
@@ -216,6 +240,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_32X4D),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=44.3, mask_ap=38.3, memory_gb=9.2, fps=8.6),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x4d_fpn_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_1x_coco_20200201-0f411b1f.pth",
@@ -228,6 +253,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_32X4D),
         data=COCO_MASKS,
         schedule=SCHEDULE_20E,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=45.0, mask_ap=39.0, memory_gb=9.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x4d_fpn_20e_coco/cascade_mask_rcnn_x101_32x4d_fpn_20e_coco_20200528_083917-ed1f4751.pth",
@@ -240,6 +266,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_64X4D),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_64X4D,
         published=Published(box_ap=45.3, mask_ap=39.2, memory_gb=12.2, fps=6.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_1x_coco/cascade_mask_rcnn_x101_64x4d_fpn_1x_coco_20200203-9a2db89d.pth",
@@ -252,6 +279,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_64X4D),
         data=COCO_MASKS,
         schedule=SCHEDULE_20E,
+        init=INIT_X101_64X4D,
         published=Published(box_ap=45.6, mask_ap=39.5, memory_gb=12.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco_20200512_161033-bdb5126a.pth",

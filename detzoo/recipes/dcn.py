@@ -17,6 +17,7 @@ from detzoo.recipes.columns import (
     X101_32X4D,
     dcn,
 )
+from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
 
@@ -31,6 +32,7 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=dcn(R50)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.3, memory_gb=4.0, fps=17.8),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco/faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco_20200130-d68aed1e.pth",
@@ -43,6 +45,7 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=dcn(R50, version=2)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.4, memory_gb=4.1, fps=17.6),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco/faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco_20200130-d099253b.pth",
@@ -55,6 +58,7 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=dcn(R50, version=2, groups=4)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.5, memory_gb=4.2, fps=17.4),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco/faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco_20200130-01262257.pth",
@@ -67,6 +71,7 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=dcn(R101)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=42.7, memory_gb=6.0, fps=12.5),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r101_fpn_dconv_c3-c5_1x_coco/faster_rcnn_r101_fpn_dconv_c3-c5_1x_coco_20200203-1377f13d.pth",
@@ -79,6 +84,7 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=dcn(X101_32X4D)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=44.5, memory_gb=7.3, fps=10.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco/faster_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco_20200203-4f85c69c.pth",
@@ -91,6 +97,7 @@ RECIPES = (
         model=mask_rcnn(backbone=dcn(R50)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.8, mask_ap=37.4, memory_gb=4.5, fps=15.4),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco/mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco_20200203-4d9ad43b.pth",
@@ -103,6 +110,7 @@ RECIPES = (
         model=mask_rcnn(backbone=dcn(R50, version=2)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=41.5, mask_ap=37.1, memory_gb=4.5, fps=15.1),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r50_fpn_mdconv_c3-c5_1x_coco/mask_rcnn_r50_fpn_mdconv_c3-c5_1x_coco_20200203-ad97591f.pth",
@@ -115,6 +123,7 @@ RECIPES = (
         model=mask_rcnn(backbone=dcn(R101)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=43.5, mask_ap=38.9, memory_gb=6.5, fps=11.7),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco/mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco_20200216-a71f5bce.pth",
@@ -127,6 +136,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=dcn(R50)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=43.8, memory_gb=4.5, fps=14.6),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/cascade_rcnn_r50_fpn_dconv_c3-c5_1x_coco/cascade_rcnn_r50_fpn_dconv_c3-c5_1x_coco_20200130-2f1fca44.pth",
@@ -139,6 +149,7 @@ RECIPES = (
         model=CascadeRCNN.Config(backbone=dcn(R101)),
         data=COCO,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=45.0, memory_gb=6.4, fps=11.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/cascade_rcnn_r101_fpn_dconv_c3-c5_1x_coco/cascade_rcnn_r101_fpn_dconv_c3-c5_1x_coco_20200203-3b2f0594.pth",
@@ -151,6 +162,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=dcn(R50)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R50,
         published=Published(box_ap=44.4, mask_ap=38.6, memory_gb=6.0, fps=10.0),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco/cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco_20200202-42e767a2.pth",
@@ -163,6 +175,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=dcn(R101)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_R101,
         published=Published(box_ap=45.8, mask_ap=39.7, memory_gb=8.0, fps=8.6),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/cascade_mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco/cascade_mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco_20200204-df0c5f10.pth",
@@ -175,6 +188,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=dcn(X101_32X4D)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
+        init=INIT_X101_32X4D,
         published=Published(box_ap=47.3, mask_ap=41.1, memory_gb=9.2),
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/dcn/cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco-e75f90c8.pth",

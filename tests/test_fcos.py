@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 import detzoo
-from detzoo.blocks.points import around, cell_centres, per_cell, sides
+from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
 from detzoo.interop.renaming import rename
 from detzoo.methods.fcos import FCOS
 from detzoo.recipes.fcos import BIASES
+from detzoo.recipes.settings import Schedule
+from detzoo.train.optimizer import make_optimizer
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
 
@@ -116,7 +118,7 @@ def test_centerness_is_one_in_the_middle_and_falls_to_the_sides():
         [[[5.0, 2.0, 5.0, 2.0], [1.0, 4.0, 4.0, 4.0], [1.0, 1.0, 4.0, 9.0], [-3.0, 1.0, 0.0, 0.0]]]
     )
     positive = torch.tensor([[True, True, True, False]])
-    torch.testing.assert_close(fcos()._centred(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
+    torch.testing.assert_close(centerness(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
 
 
 @pytest.mark.parametrize("radius", [None, 1.5])
@@ -213,13 +215,16 @@ def test_published_names(published: str, ours: str):
 
 
 def test_biases_learn_faster_and_do_not_decay():
-    with torch.device("meta"):
-        detector = detzoo.build("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco")
-    kinds: dict[tuple[float, float | None], set[str]] = {}
-    for name, _ in detector.trainable():
-        rule = next((group for group in BIASES if re.search(group.pattern, name)), None)
-        kinds.setdefault((rule.lr_scale, rule.weight_decay) if rule else (1.0, None), set()).add(name)
-    plain, norms, biases = kinds[1.0, None], kinds[1.0, 0.0], kinds[2.0, 0.0]
+    detector = detzoo.build("fcos_r50_caffe_fpn_gn-head_1x_coco")
+    detector.requires_grad_(True)  # also what is frozen in the published model
+    optimizer, unused = make_optimizer(detector, Schedule(weight_decay=1e-4, groups=BIASES), 0.01)
+    assert unused == []
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    kinds = {
+        (group["lr_scale"], group["weight_decay"]): {names[one] for one in group["params"]}
+        for group in optimizer.param_groups
+    }
+    plain, norms, biases = kinds[1.0, 1e-4], kinds[1.0, 0.0], kinds[2.0, 0.0]
     assert {"cls_convs.3.gn.bias", "backbone.layer2.0.downsample.1.bias", "backbone.layer4.2.bn3.bias"} <= norms
     assert {"cls.bias", "centerness.bias", "neck.fpn_convs.3.conv.bias"} <= biases
     assert {"cls.weight", "cls_convs.0.gn.weight", "scales.0"} <= plain

@@ -132,6 +132,8 @@ def _step(given: Values) -> Values:
     if kind == "Resize" and "scale" in step:
         step["img_scale"] = step.pop("scale")
         step.setdefault("keep_ratio", False)
+    elif kind == "RandomChoice":
+        return {"type": "AutoAugment", "policies": [[_step(one) for one in option] for option in step["transforms"]]}
     elif kind in ("RandomResize", "RandomChoiceResize"):
         scales = step["scale" if kind == "RandomResize" else "scales"]
         mode = "range" if kind == "RandomResize" else "value"

@@ -20,7 +20,7 @@ from tests.mmdet_files import write_all
 
 # a config of each method
 FILES = (
-    *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py"),
+    *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("fcos.py", "ssd.py", "yolo.py", "corner.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -28,8 +28,8 @@ CLASSES = ("cat", "dog", "owl")
 # our names -> MMDetection's: the reverse of what a method's `published_names` say
 TWO_STAGE = (
     (r"^rpn\.", "rpn_head.rpn_"),
-    (r"^box_head\.", "roi_head.bbox_head."),
-    (r"^mask_head\.", "roi_head.mask_head."),
+    (r"^box_heads?\.", "roi_head.bbox_head."),
+    (r"^mask_heads?\.", "roi_head.mask_head."),
 )
 PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "RetinaNet": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),

@@ -20,6 +20,7 @@ from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
+from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_configs import Row, rows
 from tests.mmdet_files import MODELS, OTHERS, write_all
@@ -61,9 +62,8 @@ def test_the_spelling_of_version_2_gives_the_same_model(configs: Path, file: str
     assert old.data == new.data
 
 
-def test_every_method_that_can_be_imported_is_tested() -> None:
-    kinds = {type(detzoo.find(recipe).model) for _, _, recipe in (*MODELS, *OTHERS)}
-    assert len(kinds) == len(METHODS)
+def test_every_method_that_can_be_imported_is_tested(configs: Path) -> None:
+    assert {read_file(configs / file)["model"]["type"] for file, _, _ in (*MODELS, *OTHERS)} == set(METHODS)
 
 
 def changed(configs: Path, file: str = "faster.py", **changes: Any) -> dict[str, Any]:
@@ -131,6 +131,43 @@ SETTINGS = [
     ("faster.py", {"model__test_cfg__rcnn__max_per_img": 300}, ["model.box_head.detections=300"]),
     ("faster.py", {"model__test_cfg__rpn__nms_pre": 0}, ["model.rpn.candidates=1000000"]),
     ("faster.py", {"model__train_cfg__rpn__allowed_border": 0}, ["model.rpn.border=0"]),
+    (
+        "faster.py",
+        {
+            "model__backbone__dcn": {"type": "DCNv2", "deformable_groups": 4},
+            "model__backbone__stage_with_dcn": (False, False, True, True),
+        },
+        ['model.backbone.deform={"version": 2, "groups": 4}', "model.backbone.deform_stages=[3, 4]"],
+    ),
+    ("faster.py", {"model__backbone__dcn": {"type": "DCN"}}, []),  # in no stage
+    ("cascade.py", {"model__test_cfg__rcnn__score_thr": 0.1}, ["model.box_head.threshold=0.1"]),
+    (
+        "fcos.py",
+        {
+            "model__bbox_head__center_sampling": True,
+            "model__bbox_head__center_sample_radius": 2.5,
+            "model__bbox_head__norm_on_bbox": True,
+            "model__bbox_head__centerness_on_reg": True,
+            "model__bbox_head__loss_bbox__type": "GIoULoss",
+        },
+        [
+            *("model.head.radius=2.5", "model.head.in_strides=true", "model.head.centerness_on_reg=true"),
+            "model.head.box_loss.kind=giou",
+        ],
+    ),
+    (
+        "ssd.py",
+        {"model__bbox_head__anchor_generator__basesize_ratio_range": (0.2, 0.9), "model__train_cfg__neg_pos_ratio": 5},
+        ["model.head.sizes=[30, 60, 111, 162, 213, 264, 315]", "model.head.hard=5"],
+    ),
+    ("yolo.py", {"model__test_cfg__conf_thr": 0.1}, ["model.head.objectness=0.1"]),
+    ("yolo.py", {"model__bbox_head__loss_wh__loss_weight": 3.0}, ["model.head.size_weight=3"]),
+    ("corner.py", {"model__test_cfg__corner_topk": 50}, ["model.head.corners=50"]),
+    (
+        "corner.py",
+        {"model__backbone__num_stacks": 1, "model__bbox_head__num_feat_levels": 1},
+        ["model.backbone.stacks=1"],
+    ),
     ("mask.py", {"model__roi_head__mask_head__class_agnostic": True}, ["model.mask_head.class_agnostic=true"]),
     ("retina.py", {"model__bbox_head__loss_cls__gamma": 1.5}, ["model.head.gamma=1.5"]),
     ("retina.py", {"model__neck__add_extra_convs": "on_output"}, ['model.neck.extra="on_output"']),
@@ -145,9 +182,77 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("file", "changes", "ours"), SETTINGS, ids=[next(iter(change)) for _, change, _ in SETTINGS])
 def test_settings_are_taken_over(configs: Path, file: str, changes: dict[str, Any], ours: list[str]) -> None:
-    recipe = {name: recipe for name, _, recipe in MODELS}[file]
+    recipe = {name: recipe for name, _, recipe in (*MODELS, *OTHERS)}[file]
     imported = read_config(changed(configs, file, **changes)).recipe
     assert imported.model == override(detzoo.find(recipe), ours).model
+
+
+CROP = {"type": "RandomCrop", "crop_type": "absolute_range", "crop_size": (384, 600), "allow_negative_crop": True}
+OBJECTS = {"type": "LoadAnnotations", "with_bbox": True}
+COLOURS = {"type": "PhotoMetricDistortion", "hue_delta": 18}
+YOLO_IOUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CORNER_RATIOS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
+
+
+def resize(*sizes: tuple[int, int]) -> dict[str, Any]:
+    return {"type": "RandomChoiceResize", "scales": list(sizes), "keep_ratio": True}
+
+
+PIPELINES = {
+    "ssd": (
+        [
+            *({"type": "Expand", "ratio_range": (1, 4)}, {"type": "MinIoURandomCrop", "min_crop_size": 0.3}),
+            *(
+                {"type": "Resize", "scale": (1333, 800), "keep_ratio": True},
+                {"type": "RandomFlip", "prob": 0.5},
+                COLOURS,
+            ),
+        ],
+        SSD_AUGMENT,
+    ),
+    "yolo": (
+        [
+            *({"type": "Expand", "ratio_range": (1, 2)}, {"type": "MinIoURandomCrop", "min_ious": YOLO_IOUS}),
+            {"type": "RandomResize", "scale": [(320, 320), (608, 608)], "keep_ratio": True},
+            *({"type": "RandomFlip", "prob": 0.5}, COLOURS),
+        ],
+        YOLO_AUGMENT,
+    ),
+    "corner": (
+        [
+            COLOURS,
+            {"type": "RandomCenterCropPad", "crop_size": (511, 511), "ratios": CORNER_RATIOS, "test_mode": False},
+            *({"type": "Resize", "scale": (511, 511), "keep_ratio": False}, {"type": "RandomFlip", "prob": 0.5}),
+        ],
+        CORNERNET_AUGMENT,
+    ),
+    "detr": (
+        [
+            {"type": "RandomFlip", "prob": 0.5},
+            {
+                "type": "RandomChoice",
+                "transforms": [
+                    [resize(*DETR_SIZES)],
+                    [resize((400, 1333), (500, 1333), (600, 1333)), CROP, resize(*DETR_SIZES)],
+                ],
+            },
+        ],
+        DETR_AUGMENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["3", "2"])
+@pytest.mark.parametrize("name", PIPELINES)
+def test_what_varies_training_pictures_is_taken_over(configs: Path, name: str, old: bool) -> None:
+    steps, augment = PIPELINES[name]
+    values = changed(
+        configs,
+        train_dataloader__dataset__pipeline=[{"type": "LoadImageFromFile"}, OBJECTS, *steps, {"type": "PackDetInputs"}],
+    )
+    imported = read_config(respelled(values) if old else values)
+    assert imported.recipe.data.augment == augment
+    assert imported.notes == ()
 
 
 REFUSED = [
@@ -160,7 +265,14 @@ REFUSED = [
         {"model__backbone__type": "mmpretrain.ConvNeXt"},
         r"model\.backbone\.type='mmpretrain\.ConvNeXt' is not known here",
     ),
-    ({"model__backbone__dcn": {"type": "DCN"}}, r"model\.backbone\.dcn=dict\(type='DCN', \.\.\.\) has no counterpart"),
+    (
+        {"model__backbone__dcn": {"type": "DCNv9"}},
+        r"model\.backbone\.dcn\.type='DCNv9' is not known here; DCN and DCNv2",
+    ),
+    (
+        {"model__backbone__dcn": {"type": "DCN", "fallback_on_stride": True}},
+        r"model\.backbone\.dcn\.fallback_on_stride=True has no counterpart",
+    ),
     ({"model__backbone__depth": 77}, "does not fit .*depth"),
     ({"model__backbone__depth": "deep"}, r"model\.backbone\.depth must be a whole number"),
     ({"model__backbone__out_indices": [0, 9]}, "out_stages must lie in 1 to 4"),
@@ -213,6 +325,51 @@ def test_what_changes_results_and_has_no_counterpart_is_refused(
     with pytest.raises(ConfigError, match=message) as caught:
         read_config(values)
     assert str(caught.value).startswith("the config: ")
+
+
+REFUSED_OF_OTHERS = [
+    (
+        "cascade.py",
+        {"model__roi_head__bbox_head__1__fc_out_channels": 512},
+        "stages may differ in target_stds and assig",
+    ),
+    ("cascade.py", {"model__roi_head__num_stages": 2}, r"num_stages=2 does not fit the parts before it"),
+    (
+        "cascade.py",
+        {"model__roi_head__type": "HybridTaskCascadeRoIHead"},
+        "'HybridTaskCascadeRoIHead' is not known here",
+    ),
+    ("cascade_mask.py", {"model__roi_head__mask_head__conv_kernel_size": 5}, "conv_kernel_size=5 has no counterpart"),
+    ("fast.py", {"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head\.type='Shared' is not known"),
+    ("rpn.py", {"model__rpn_head__type": "GARPNHead"}, "'GARPNHead' is not known here; RPNHead is"),
+    (
+        "faster_c4.py",
+        {"model__roi_head__shared_head__depth": 101},
+        r"shared_head\.depth=101 has no counterpart; 50 has",
+    ),
+    ("retina.py", {"model__bbox_head__type": "RetinaSepBNHead"}, "'RetinaSepBNHead' is not known here"),
+    ("fcos.py", {"model__bbox_head__dcn_on_last_conv": True}, "dcn_on_last_conv=True has no counterpart"),
+    ("fcos.py", {"model__bbox_head__foo": 1}, r"model\.bbox_head\.foo=1 is not known"),
+    ("ssd.py", {"model__backbone__depth": 11}, r"model\.backbone\.depth=11 has no counterpart; 16 has"),
+    ("ssd.py", {"model__neck__use_depthwise": True}, "use_depthwise=True has no counterpart"),
+    (
+        "ssd.py",
+        {"model__bbox_head__anchor_generator__basesize_ratio_range": (0.3, 0.9)},
+        "input_size 300 with basesize_ratio_range from 0.3 is not known",
+    ),
+    ("yolo.py", {"model__backbone__type": "MobileNetV2"}, "'MobileNetV2' is not known here; Darknet is"),
+    ("yolo.py", {"model__bbox_head__anchor_generator__base_sizes": [1, 2, 3]}, "base_sizes=.* is no list of lists"),
+    ("corner.py", {"model__bbox_head__corner_emb_channels": 2}, "corner_emb_channels=2 has no counterpart; 1 has"),
+    ("corner.py", {"model__test_cfg__nms__method": "linear"}, "soft_nms with method='gaussian' has"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"), REFUSED_OF_OTHERS, ids=[next(iter(change)) for _, change, _ in REFUSED_OF_OTHERS]
+)
+def test_other_methods_refuse_by_name(configs: Path, file: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config(changed(configs, file, **changes))
 
 
 NOTED = [

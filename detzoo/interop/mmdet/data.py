@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet.inputs import PASSIVE
+from detzoo.interop.mmdet.augment import read_augment
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.settings import Data, Split
 
@@ -44,7 +44,7 @@ def read_data(config: Section, input: Input) -> Data:
     settings |= _described(config, train[0])
     settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
     settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
-    settings |= _variation(train[0] if train[0].has("pipeline") else loader, input)
+    settings |= read_augment(train[0] if train[0].has("pipeline") else loader, input)
     return Data.model_validate(settings)
 
 
@@ -109,51 +109,6 @@ def _below(root: str, path: str) -> str:
         return ""
     found = PurePosixPath(path)
     return str(found.relative_to(root) if found.is_relative_to(root) and root != "." else found)
-
-
-def _variation(owner: Section, input: Input) -> dict[str, Any]:
-    """What the training pipeline varies: sizes and flips; and whether it reads masks."""
-    settings: dict[str, Any] = {"flip": 0.0}
-    for step in _flat(owner.sections("pipeline")):
-        kind = step.kind
-        if kind == "LoadAnnotations":
-            settings["masks"] = step.flag("with_mask", False)
-        elif kind == "RandomFlip":
-            settings["flip"] = step.number("prob" if step.has("prob") else "flip_ratio", 0.5)
-        elif kind in ("Resize", "RandomChoiceResize", "RandomResize"):
-            settings |= _sizes(step, kind)
-        elif kind not in (*PASSIVE, "Normalize", "Pad"):
-            step.differs("type", "has no counterpart")
-    same = (input.short, input.long)
-    if settings.get("sizes") == (same,):
-        settings["sizes"] = ()
-    return settings
-
-
-def _flat(steps: list[Section]) -> Iterator[Section]:
-    """Steps, with those that are done to given proposals as well."""
-    for step in steps:
-        yield from _flat(step.sections("transforms")) if step.kind == "ProposalBroadcaster" else (step,)
-
-
-def _sizes(step: Section, kind: str) -> dict[str, Any]:
-    """Sizes as (short, long); without a kept ratio as (height, width)."""
-    old = step.has("img_scale")
-    name = "img_scale" if old else "scales" if step.has("scales") else "scale"
-    given = step.take(name, ())
-    if not isinstance(given, list | tuple) or not given:
-        step.differs(name, "is no size")
-        return {}
-    several = isinstance(given[0], list | tuple)
-    step.values = {**step.values, **{f"{name}.{index}": one for index, one in enumerate(given if several else [given])}}
-    sizes = [step.wholes(f"{name}.{index}", count=2) for index in range(len(given) if several else 1)]
-    keep = step.flag("keep_ratio", old or kind != "Resize")
-    ordered = tuple((min(one), max(one)) if keep else (one[1], one[0]) for one in sizes)
-    if step.has("ratio_range"):
-        step.differs("ratio_range", "has no counterpart")
-        return {}
-    by_range = kind == "RandomResize" or (kind == "Resize" and step.word("multiscale_mode", "range") == "range")
-    return {"sizes": ordered, "size_mode": "range" if by_range and len(ordered) == 2 else "choice"}
 
 
 __all__ = ["read_data"]

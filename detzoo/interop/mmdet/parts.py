@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
-from detzoo.blocks.layers import GROUPS, Norm
+from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import LARGEST, Section
@@ -57,9 +57,8 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        for name in ("conv_cfg", "dcn", "plugins"):
+        for name in ("conv_cfg", "plugins"):
             given.fixed(name)
-        given.ignore("stage_with_dcn")  # without dcn
         given.ignore("pretrained", "init_cfg")  # where training began
         stages = given.whole("num_stages", 4, most=4)
         config = ResNet.Config.model_validate(
@@ -79,11 +78,33 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
                 "frozen_stages": given.whole("frozen_stages", -1),
                 "zero_init": given.flag("zero_init_residual", True),
                 "checkpointing": given.flag("with_cp", False),
+                **_deformed(given),
             }
         )
         with torch.device("meta"):
             made = ResNet(config)
         return config, Features(made.channels, made.strides)
+
+
+def _deformed(backbone: Section) -> dict[str, Any]:
+    """``dcn`` in the stages of ``stage_with_dcn``, as settings ``deform`` and ``deform_stages``."""
+    which = backbone.take("stage_with_dcn", ())
+    if not isinstance(which, list | tuple) or not all(isinstance(one, bool) for one in which):
+        backbone.differs("stage_with_dcn", "is no list of True and False")
+    if not backbone.has("dcn"):
+        return {}
+    made = deform(backbone.section("dcn"))
+    stages = tuple(number for number, one in enumerate(which, 1) if one)
+    return {"deform": made, "deform_stages": stages} if stages else {}
+
+
+def deform(given: Section) -> Deform:
+    """``DCN`` and ``DCNv2``."""
+    with given:
+        version = 2 if given.kinds("DCN", "DCNv2") == "DCNv2" else 1
+        given.fixed("fallback_on_stride", False)
+        old = "deformable_groups" if given.has("deformable_groups") else "deform_groups"
+        return Deform.model_validate({"version": version, "groups": given.whole(old, 1, MOST_CHANNELS)})
 
 
 def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
@@ -239,6 +260,7 @@ __all__ = [
     "anchor_defaults",
     "anchors",
     "coder",
+    "deform",
     "dense_tests",
     "derived",
     "fixed_coder",

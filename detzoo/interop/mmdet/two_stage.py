@@ -63,14 +63,20 @@ def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
 
 
 def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
+    settings, features = first_stage(model)
+    more, classes = _second_stage(model, settings["backbone"], features, masks)
+    return {**settings, **more}, classes
+
+
+def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
+    """Settings ``backbone``, ``neck`` and ``rpn`` of a model of several stages, and what the neck returns."""
     backbone, features = parts.resnet(model.section("backbone"))
     neck, features = parts.fpn_or_none(model, features)
     with model.section("train_cfg", {}, training=True) as train, model.section("test_cfg") as test:
         proposals = rpn(model.section("rpn_head"), features, train, test)
         train.ignore("rcnn")  # the second stage's
         test.ignore("rcnn")
-    settings, classes = _second_stage(model, backbone, features, masks)
-    return {"backbone": backbone, "neck": neck, "rpn": proposals, **settings}, classes
+    return {"backbone": backbone, "neck": neck, "rpn": proposals}, features
 
 
 def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
@@ -279,4 +285,14 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
         )
 
 
-__all__ = ["box_head", "extractor", "fast_rcnn", "faster_rcnn", "mask_head", "mask_rcnn", "rpn", "rpn_detector"]
+__all__ = [
+    "box_head",
+    "extractor",
+    "fast_rcnn",
+    "faster_rcnn",
+    "first_stage",
+    "mask_head",
+    "mask_rcnn",
+    "rpn",
+    "rpn_detector",
+]

@@ -1,0 +1,189 @@
+"""What a training pipeline does to its pictures. What has no counterpart becomes a note."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet.inputs import PASSIVE
+from detzoo.interop.mmdet.section import Section
+from detzoo.recipes.augment import (
+    CenterCropPad,
+    Choice,
+    Crop,
+    Distort,
+    Expand,
+    Flip,
+    IoUCrop,
+    Resize,
+    Shift,
+    Simple,
+    Step,
+)
+
+_RESIZES = ("Resize", "RandomResize", "RandomChoiceResize")
+# sequences of which one is taken, and where they stand: of MMDetection 3 and 2
+_CHOICES = {"RandomChoice": "transforms", "AutoAugment": "policies"}
+_CROPS = {"absolute": "pixels", "absolute_range": "pixels_range", "relative": "part", "relative_range": "part_range"}
+
+
+def read_augment(owner: Section, input: Input) -> dict[str, Any]:
+    """``pipeline`` of the training data as settings of `Data`: ``augment``, ``sizes``, ``flip``, ``masks``.
+
+    The sizes of the last resize are those of the data, and a resize to them or to the model's input has none of its
+    own.
+
+    Raises:
+        ConfigError: a setting is malformed.
+    """
+    settings: dict[str, Any] = {"flip": 0.0, "masks": False}
+    steps = [one for step in _flat(owner.sections("pipeline")) for one in _step(step, settings)]
+    resizes = [one for one in _all(steps) if isinstance(one, Resize) and one.keep_ratio == input.keep_ratio]
+    main = resizes[-1] if resizes and resizes[-1].jitter is None else None
+    if main is not None and (main.sizes, main.mode) != (((input.short, input.long),), "choice"):
+        settings |= {"sizes": main.sizes, "size_mode": main.mode}
+    settings["augment"] = tuple(_shortened(step, main, input.keep_ratio) for step in steps)
+    return settings
+
+
+def _flat(steps: list[Section]) -> Iterator[Section]:
+    """Steps, with those that are done to given proposals as well."""
+    for step in steps:
+        yield from _flat(step.sections("transforms")) if step.kind == "ProposalBroadcaster" else (step,)
+
+
+def _all(steps: list[Step]) -> Iterator[Simple]:
+    for step in steps:
+        yield from (one for option in step.options for one in option) if isinstance(step, Choice) else (step,)
+
+
+def _shortened(step: Step, main: Resize | None, keep_ratio: bool) -> Step:
+    """The step, where resizes like ``main`` have no sizes of their own, and say only what the input does not."""
+    if isinstance(step, Choice):
+        options = (tuple(_shortened(one, main, keep_ratio) for one in option) for option in step.options)
+        return Choice.model_validate({"options": tuple(options)})
+    if not isinstance(step, Resize):
+        return step
+    return Resize() if step == main else step.replace(keep_ratio=None) if step.keep_ratio == keep_ratio else step
+
+
+def _step(step: Section, settings: dict[str, Any]) -> Iterator[Step]:
+    """Our step; none where it changes no picture or has no counterpart."""
+    kind = step.kind
+    if kind == "LoadAnnotations":
+        settings["masks"] = step.flag("with_mask", False)
+    elif kind == "RandomFlip":
+        settings["flip"] = step.number("prob" if step.has("prob") else "flip_ratio", 0.5)
+        yield Flip()
+    elif kind in _RESIZES:
+        yield from _resize(step, kind)
+    elif kind in _CHOICES:
+        options = [
+            tuple(one for inner in option for one in _step(inner, settings))
+            for option in _options(step, _CHOICES[kind])
+        ]
+        yield Choice.model_validate({"options": options})
+    elif kind in _STEPS:
+        with step:
+            yield _STEPS[kind](step)
+    elif kind not in (*PASSIVE, "Normalize", "Pad"):
+        step.differs("type", "has no counterpart")
+
+
+def _options(step: Section, name: str) -> Iterator[list[Section]]:
+    """The sequences of a choice."""
+    given = step.take(name, ())
+    for index, option in enumerate(given if isinstance(given, list | tuple) else ()):
+        yield Section({name: option}, f"{step.path}.{name}.{index}", step.notes, step.training).sections(name)
+    step.fixed("prob")
+
+
+def _resize(step: Section, kind: str) -> Iterator[Resize]:
+    """Sizes as (short, long); without a kept ratio as (height, width)."""
+    old = step.has("img_scale")
+    name = "img_scale" if old else "scales" if step.has("scales") else "scale"
+    given = step.take(name, ())
+    if not isinstance(given, list | tuple) or not given:
+        step.differs(name, "is no size")
+        return
+    several = isinstance(given[0], list | tuple)
+    step.values = {**step.values, **{f"{name}.{index}": one for index, one in enumerate(given if several else [given])}}
+    sizes = [step.wholes(f"{name}.{index}", count=2) for index in range(len(given) if several else 1)]
+    keep = step.flag("keep_ratio", old or kind != "Resize")
+    ordered = tuple((min(one), max(one)) if keep else (one[1], one[0]) for one in sizes)
+    by_range = kind == "RandomResize" or (kind == "Resize" and step.word("multiscale_mode", "range") == "range")
+    yield Resize.model_validate(
+        {
+            "sizes": ordered,
+            "mode": "range" if by_range and len(ordered) == 2 else "choice",
+            "keep_ratio": keep,
+            "jitter": step.numbers("ratio_range", count=2) if step.has("ratio_range") else None,
+        }
+    )
+
+
+def _distort(step: Section) -> Distort:
+    return Distort.model_validate(
+        {
+            "brightness": step.number("brightness_delta", 32),
+            "contrast": step.numbers("contrast_range", (0.5, 1.5), count=2),
+            "saturation": step.numbers("saturation_range", (0.5, 1.5), count=2),
+            "hue": step.number("hue_delta", 18),
+        }
+    )
+
+
+def _expand(step: Section) -> Expand:
+    step.ignore("mean", "to_rgb", "seg_ignore_label")  # the canvas has the input's mean colour
+    ratio = step.numbers("ratio_range", (1, 4), count=2)
+    return Expand.model_validate({"ratio": ratio, "probability": step.number("prob", 0.5)})
+
+
+def _iou_crop(step: Section) -> IoUCrop:
+    step.fixed("bbox_clip_border", True)
+    ious = step.numbers("min_ious", (0.1, 0.3, 0.5, 0.7, 0.9))
+    return IoUCrop(min_ious=ious, min_edge=step.number("min_crop_size", 0.3))
+
+
+def _crop(step: Section) -> Crop:
+    step.fixed("bbox_clip_border", True)
+    step.fixed("recompute_bbox", False)
+    kind = step.word("crop_type", "absolute")
+    if kind not in _CROPS:
+        step.differs("crop_type", f"has no counterpart; {' and '.join(_CROPS)} have")
+    size = step.numbers("crop_size", count=2)
+    settings = {"size": size, "mode": _CROPS.get(kind, "pixels")}
+    return Crop.model_validate({**settings, "allow_empty": step.flag("allow_negative_crop", False)})
+
+
+def _center_crop_pad(step: Section) -> CenterCropPad:
+    step.fixed("test_mode", False)
+    step.fixed("bbox_clip_border", True)
+    step.ignore("test_pad_mode", "test_pad_add_pix")  # of tests
+    step.ignore("mean", "std", "to_rgb")  # padding has the input's mean colour
+    return CenterCropPad.model_validate(
+        {
+            "size": step.wholes("crop_size", count=2),
+            "ratios": step.numbers("ratios", (0.9, 1.0, 1.1)),
+            "border": step.whole("border", 128),
+        }
+    )
+
+
+def _shift(step: Section) -> Shift:
+    chance = step.number("prob" if step.has("prob") else "shift_ratio", 0.5)
+    least = step.number("filter_thr_px", 1)
+    return Shift(most=step.whole("max_shift_px", 32), probability=chance, min_box=least)
+
+
+_STEPS: dict[str, Callable[[Section], Simple]] = {
+    "PhotoMetricDistortion": _distort,
+    "Expand": _expand,
+    "MinIoURandomCrop": _iou_crop,
+    "RandomCrop": _crop,
+    "RandomCenterCropPad": _center_crop_pad,
+    "RandomShift": _shift,
+}
+
+__all__ = ["read_augment"]

@@ -1,0 +1,97 @@
+"""Cascade R-CNN and Cascade Mask R-CNN from MMDetection's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.blocks.cascade import Stage
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.detector import Input
+from detzoo.interop.mmdet import parts, two_stage
+from detzoo.interop.mmdet.parts import Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
+
+MOST_STAGES = 16
+
+
+def cascade_rcnn(model: Section, input: Input) -> tuple[CascadeRCNN.Config | CascadeMaskRCNN.Config, int]:
+    """Settings and number of classes of a ``CascadeRCNN``; with masks where it has a mask head."""
+    with model as given:
+        given.section("neck")  # it has to have one
+        settings, features = two_stage.first_stage(given)
+        more, classes = _stages(given, features)
+        kind = CascadeMaskRCNN.Config if "mask_head" in more else CascadeRCNN.Config
+        return kind.model_validate({"input": input, **settings, **more}), classes
+
+
+def _stages(model: Section, features: Features) -> tuple[dict[str, Any], int]:
+    with model.section("test_cfg").section("rcnn") as test, model.section("roi_head") as roi:
+        roi.kinds("CascadeRoIHead")
+        roi.fixed("shared_head")
+        roi.ignore("init_cfg", "pretrained")  # where training began
+        weights = roi.numbers("stage_loss_weights")
+        if not 1 <= len(weights) <= MOST_STAGES:
+            roi.differs("stage_loss_weights", f"is not one number for each of up to {MOST_STAGES} stages")
+        parts.derived(roi, "num_stages", len(weights))
+        count = len(weights)
+        learning = _each(model.section("train_cfg", {}, training=True), "rcnn", count, {})
+        pooled = two_stage.extractor(_alike(roi, "bbox_roi_extractor", count), features)
+        stages, heads, seen = [], [], []
+        for weight, head, train in zip(weights, _each(roi, "bbox_head", count), learning, strict=True):
+            made, classes = two_stage.box_head(head, pooled, train, test, stage=False)
+            stages.append(Stage(match=made.match, stds=made.stds, weight=weight))
+            heads.append(made.replace(match=BoxHead.Config().match, stds=BoxHead.Config().stds))
+            seen.append(classes)
+        if any(head != heads[0] for head in heads) or len(set(seen)) > 1:
+            roi.differs("bbox_head", "has no counterpart: stages may differ in target_stds and assigner only")
+        settings: dict[str, Any] = {"box_head": heads[0], "stages": stages, "roi_levels": pooled.levels}
+        if roi.has("mask_head"):
+            settings["mask_head"] = _masks(roi, pooled, features, seen[0], learning, test)
+        # written beside a detector without masks, too
+        test.ignore("mask_thr_binary")
+        for train in learning:
+            with train:
+                train.ignore("mask_size")
+        return settings, seen[0]
+
+
+def _masks(
+    roi: Section, pooled: two_stage.Pooled, features: Features, classes: int, learning: list[Section], test: Section
+) -> MaskHead.Config:
+    """The mask head of every stage."""
+    if roi.has("mask_roi_extractor"):
+        of_masks = two_stage.extractor(_alike(roi, "mask_roi_extractor", len(learning)), features)
+        if of_masks.levels != pooled.levels:
+            roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
+        pooled = of_masks
+    heads = [
+        two_stage.mask_head(head, pooled, classes, train, test)
+        for head, train in zip(_each(roi, "mask_head", len(learning)), learning, strict=True)
+    ]
+    if any(head != heads[0] for head in heads):
+        roi.differs("mask_head", "has no counterpart: those of all stages have to be alike")
+    return heads[0]
+
+
+def _each(owner: Section, name: str, count: int, default: dict[str, Any] | None = None) -> list[Section]:
+    """The section of each stage; one that is no list is that of all."""
+    if isinstance(owner.take(name), list | tuple):
+        found = owner.sections(name)
+        if len(found) != count:
+            owner.differs(name, f"is not one for each of {count} stages")
+            found = [Section(default or {}, f"{owner.path}.{name}", owner.notes, owner.training)] * count
+        return found
+    return [owner.section(name, default) for _ in range(count)]
+
+
+def _alike(owner: Section, name: str, count: int) -> Section:
+    """The section that all stages share."""
+    found = _each(owner, name, count)
+    if any(one.values != found[0].values for one in found):
+        owner.differs(name, "has no counterpart: those of all stages have to be alike")
+    return found[0]
+
+
+__all__ = ["cascade_rcnn"]

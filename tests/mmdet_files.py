@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_one_stage_files import CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -411,6 +411,7 @@ MODELS = (
     ("retina.py", RETINANET_3, "retinanet_r50_fpn_1x_coco"),
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
+    ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 import detzoo
-from detzoo.blocks.points import around, cell_centres, per_cell, sides
+from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
 from detzoo.interop.renaming import rename
 from detzoo.methods.fcos import FCOS
+from detzoo.recipes.fcos import BIASES
+from detzoo.recipes.settings import Schedule
 from detzoo.train.optimizer import make_optimizer
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
@@ -116,7 +118,7 @@ def test_centerness_is_one_in_the_middle_and_falls_to_the_sides():
         [[[5.0, 2.0, 5.0, 2.0], [1.0, 4.0, 4.0, 4.0], [1.0, 1.0, 4.0, 9.0], [-3.0, 1.0, 0.0, 0.0]]]
     )
     positive = torch.tensor([[True, True, True, False]])
-    torch.testing.assert_close(fcos()._centred(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
+    torch.testing.assert_close(centerness(distances, positive), torch.tensor([[1.0, 0.5, 1 / 6, 0.0]]))
 
 
 @pytest.mark.parametrize("radius", [None, 1.5])
@@ -230,17 +232,19 @@ def test_published_names(published: str, ours: str):
     assert rename(published, FCOS.published_names) == ours
 
 
-def grouped(recipe: str) -> dict[tuple[float, float], set[str]]:
+def grouped(detector: FCOS, schedule: Schedule) -> dict[tuple[float, float], set[str]]:
     """Names of what learns at which scale of the rate, with which decay."""
-    with torch.device("meta"):
-        detector = detzoo.build(recipe)
+    detector.requires_grad_(True)  # also what is frozen in the published model
     names = {parameter: name for name, parameter in detector.named_parameters()}
-    groups = make_optimizer(detector, detzoo.find(recipe).schedule, 0.01)[0].param_groups
+    optimizer, unused = make_optimizer(detector, schedule, 0.01)
+    assert unused == []
+    groups = optimizer.param_groups
     return {(group["lr_scale"], group["weight_decay"]): {names[one] for one in group["params"]} for group in groups}
 
 
 def test_biases_learn_faster_and_do_not_decay():
-    kinds = grouped("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco")
+    detector = cast(FCOS, detzoo.build("fcos_r50_caffe_fpn_gn-head_1x_coco"))
+    kinds = grouped(detector, Schedule(weight_decay=1e-4, groups=BIASES))
     plain, norms, biases = kinds[1.0, 1e-4], kinds[1.0, 0.0], kinds[2.0, 0.0]
     assert {"cls_convs.3.gn.bias", "backbone.layer2.0.downsample.1.bias", "backbone.layer4.2.bn3.bias"} <= norms
     assert {"cls.bias", "centerness.bias", "neck.fpn_convs.3.conv.bias"} <= biases
@@ -249,7 +253,8 @@ def test_biases_learn_faster_and_do_not_decay():
 
 
 def test_shifts_have_no_such_biases():
-    kinds = grouped("fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco")
+    name = "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco"
+    kinds = grouped(cast(FCOS, detzoo.build(name)), detzoo.find(name).schedule)
     assert {"cls_convs.3.conv.conv_offset.bias", "backbone.layer4.2.conv2.conv_offset.bias"} <= kinds[1.0, 1e-4]
     assert "cls_convs.3.conv.bias" in kinds[2.0, 0.0]
 

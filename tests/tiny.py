@@ -28,13 +28,14 @@ SMALL: dict[str, Any] = {
 
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
+    "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
     "cornernet": {
         "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
         "head": {"pooled": 32, "corners": 20, "pairs": 50},
     },
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
-    "fcos": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
+    "fcos": {"head": {"channels": 64}},  # as atss
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},

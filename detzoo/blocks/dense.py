@@ -1,4 +1,4 @@
-"""What heads share that predict at every cell of a pyramid: the best of their predictions."""
+"""What heads share that predict at every cell of a pyramid: the best of their predictions, and what is left of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
-from detzoo.ops.nms import rank
+from detzoo.blocks.assign import pick
+from detzoo.ops.nms import rank, select
+from detzoo.types import Detections
 
 
 class Best(NamedTuple):
@@ -44,3 +46,36 @@ def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float, limit: 
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes
     return Best(*(torch.cat(part, 1) for part in zip(*found, strict=True)))
+
+
+def survivors(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    used: Tensor,
+    classes: int,
+    nms: float,
+    detections: int,
+    shown: Tensor | None = None,
+) -> Detections:
+    """Detections after suppression within each class; a box without width or height is none.
+
+    Args:
+        boxes: ``[N, K, 4]`` xyxy pixels.
+        scores: ``[N, K]``.
+        labels: int64 ``[N, K]``.
+        used: bool ``[N, K]``, slots that hold a box.
+        classes: their number.
+        nms: IoU above which the box of the lower score is suppressed.
+        detections: slots of the result.
+        shown: ``[N, K, 4]``, what is returned in place of ``boxes``, if that differs.
+    """
+    shown = boxes if shown is None else shown
+    used = used & (shown[..., 2:] > shown[..., :2]).all(-1)
+    order, kept = select(boxes, scores, used, nms, detections, labels, classes)
+    return Detections(
+        boxes=pick(shown, order) * kept.unsqueeze(-1),
+        scores=scores.gather(1, order) * kept,
+        labels=labels.gather(1, order) * kept,
+        valid=kept,
+    )

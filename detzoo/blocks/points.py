@@ -1,4 +1,4 @@
-"""Points: the centre of every cell of every feature level, and boxes told by their distances from them."""
+"""Points: the centre of every cell of every feature level, boxes told by their distances from them, and centerness."""
 
 from __future__ import annotations
 
@@ -50,3 +50,13 @@ def sides(points: Tensor, boxes: Tensor) -> Tensor:
 def around(points: Tensor, distances: Tensor) -> Tensor:
     """Inverse of `sides`: boxes ``[..., 4]`` xyxy from ``points [..., 2]`` and ``distances [..., 4]``, broadcast."""
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], -1)
+
+
+def centerness(distances: Tensor, positive: Tensor) -> Tensor:
+    """Centerness ``[...]`` in [0, 1] of points at ``distances [..., 4]`` to the sides of a box that they lie in: 1 in
+    its middle, 0 at its sides and where ``positive [...]`` is not set. FCOS, equation 3.
+    """
+    near = torch.minimum(distances[..., :2], distances[..., 2:])
+    far = torch.maximum(distances[..., :2], distances[..., 2:])
+    ratio = torch.where(positive.unsqueeze(-1), near / far, 0.0)
+    return ratio.prod(-1).sqrt()

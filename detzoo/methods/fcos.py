@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
-from detzoo.blocks.dense import best_pairs
-from detzoo.blocks.layers import Conv2d, ConvNorm, Deform, DeformConv, Norm
+from detzoo.blocks.dense import best_pairs, survivors
+from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
-from detzoo.blocks.points import around, cell_centres, per_cell, sides
+from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
+from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import area, clip
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.nms import select
 from detzoo.types import Detections, Images, Targets
 
 _CHUNK = 16  # object slots compared at once: bounds the memory of crowded images
@@ -82,34 +82,26 @@ class FCOS(Detector):
             raise ValueError(f"{len(self.neck.strides)} levels meet at one fewer head.ranges, got {head.ranges}")
         if not head.box_loss.on_boxes:
             raise ValueError(f"head.box_loss.kind must compare boxes, as 'iou' does, got {head.box_loss.kind!r}")
-        self.cls_convs = self._tower(self.neck.channels[0])
-        self.reg_convs = self._tower(self.neck.channels[0])
-        width = head.channels if head.convs else self.neck.channels[0]
+        width = self.neck.channels[0]
+        self.cls_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
+        self.reg_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
+        width = head.channels if head.convs else width
         self.cls = Conv2d(width, len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, 4, 3, padding=1)
         self.centerness = Conv2d(width, 1, 3, padding=1)
         self.scales = nn.ParameterList(torch.ones(()) for _ in self.neck.strides)
-        for part in (self.cls_convs, self.reg_convs, self.cls, self.reg, self.centerness):
-            for layer in part.modules():
-                if isinstance(layer, nn.Conv2d | DeformConv):
-                    nn.init.normal_(layer.weight, std=0.01)
-                    if layer.bias is not None:
-                        nn.init.zeros_(layer.bias)
-            for layer in part.modules():
-                if isinstance(layer, DeformConv):
-                    layer.start_undeformed()
-        # a prior of 1 %, as in RetinaNet
-        nn.init.constant_(self.cls.get_parameter("bias"), -math.log(99))
+        start_small(self.cls_convs, self.reg_convs, self.cls, self.reg, self.centerness)
+        nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls`` (focal), ``loss_bbox`` (of each cell by its centerness) and ``loss_centerness``."""
-        logits, distances, centerness = self.heads(self.neck(self.backbone(images.pixels)))
+        logits, distances, central = self.heads(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in logits]
         points = cell_centres(sizes, self.neck.strides, logits[0].device)
         slot, positive = self._assign(points, sizes, targets)
         labels = torch.where(positive, pick(targets.labels, slot), len(self.classes))
         wanted = pick(targets.boxes, slot)
-        centred = self._centred(sides(points, wanted), positive)
+        centred = centerness(sides(points, wanted), positive)
         count = mean_over_ranks(positive.sum(), floor=1.0)
         boxes = around(points, all_cells(distances, 4))
         flat = all_cells(logits, len(self.classes))
@@ -118,54 +110,31 @@ class FCOS(Detector):
         return {
             "loss_cls": focal_loss(flat, labels, everywhere, head.alpha, head.gamma) / count,
             "loss_bbox": box_loss(boxes, wanted, centred, head.box_loss) / mean_over_ranks(centred.sum(), floor=1e-6),
-            "loss_centerness": binary_loss(all_cells(centerness, 1).squeeze(-1), centred, positive) / count,
+            "loss_centerness": binary_loss(all_cells(central, 1).squeeze(-1), centred, positive) / count,
         }
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
-        logits, distances, centerness = self.heads(self.neck(self.backbone(images.pixels)))
+        logits, distances, central = self.heads(self.neck(self.backbone(images.pixels)))
         points = cell_centres([level.shape[-2:] for level in logits], self.neck.strides, logits[0].device)
         head, classes = self.head, len(self.classes)
         best = best_pairs(logits, classes, head.threshold, head.candidates)
         boxes = clip(around(points[best.where], pick(all_cells(distances, 4), best.where)), images.sizes)
-        scores = best.scores * pick(all_cells(centerness, 1).squeeze(-1), best.where).float().sigmoid()
-        usable = best.used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        order, kept = select(boxes, scores, usable, head.nms, head.detections, best.labels, classes)
-        return Detections(
-            boxes=pick(boxes, order) * kept.unsqueeze(-1),
-            scores=scores.gather(1, order) * kept,
-            labels=best.labels.gather(1, order) * kept,
-            valid=kept,
-        )
-
-    def _tower(self, inputs: int) -> nn.Sequential:
-        head = self.head
-        return nn.Sequential(
-            *(
-                ConvNorm(
-                    head.channels if number else inputs,
-                    head.channels,
-                    3,
-                    norm=head.norm,
-                    bias=head.bias,
-                    deform=head.deform if number == head.convs - 1 else None,
-                )
-                for number in range(head.convs)
-            )
-        )
+        scores = best.scores * pick(all_cells(central, 1).squeeze(-1), best.where).float().sigmoid()
+        return survivors(boxes, scores, best.labels, best.used, classes, head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Class logits ``[N, C, H, W]``, distances to the sides ``[N, 4, H, W]`` in pixels (left, top, right, bottom)
         and centerness logits ``[N, 1, H, W]`` of each level.
         """
-        logits, distances, centerness = [], [], []
+        logits, distances, central = [], [], []
         for feature, scale, stride in zip(features, self.scales, self.neck.strides, strict=True):
             cls, reg = self.cls_convs(feature), self.reg_convs(feature)
             logits.append(self.cls(cls))
-            centerness.append(self.centerness(reg if self.head.centerness_on_reg else cls))
+            central.append(self.centerness(reg if self.head.centerness_on_reg else cls))
             told = (self.reg(reg) * scale).float()
             distances.append(told.clamp(min=0) * stride if self.head.in_strides else told.exp())
-        return logits, distances, centerness
+        return logits, distances, central
 
     @torch.no_grad()
     def _assign(self, points: Tensor, sizes: Sequence[Sequence[int]], targets: Targets) -> tuple[Tensor, Tensor]:
@@ -195,13 +164,6 @@ class FCOS(Detector):
             smallest = torch.where(better, size, smallest)
             slot = torch.where(better, where + start, slot)
         return slot, smallest < math.inf
-
-    def _centred(self, distances: Tensor, positive: Tensor) -> Tensor:
-        """Centerness ``[N, A]`` in [0, 1] of points at ``distances [N, A, 4]`` to the sides, else 0 (equation 3)."""
-        near = torch.minimum(distances[..., :2], distances[..., 2:])
-        far = torch.maximum(distances[..., :2], distances[..., 2:])
-        ratio = torch.where(positive.unsqueeze(-1), near / far, 0.0)
-        return ratio.prod(-1).sqrt()
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),

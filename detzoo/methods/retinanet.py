@@ -9,7 +9,6 @@ batch with at least one per image, as the published weights were trained.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,15 +19,15 @@ from torch import Tensor, nn
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
-from detzoo.blocks.dense import best_pairs
-from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
+from detzoo.blocks.dense import best_pairs, survivors
+from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.nms import select
 from detzoo.types import Detections, Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
@@ -67,19 +66,14 @@ class RetinaNet(Detector):
         self.backbone = ResNet(config.backbone)
         self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
-        widths = [self.neck.channels[0]] + [head.channels] * head.convs
-        self.cls_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
-        self.reg_convs = nn.Sequential(*(ConvNorm(width, head.channels, 3, norm=head.norm) for width in widths[:-1]))
-        self.cls = Conv2d(widths[-1], self.anchors.per_cell * len(self.classes), 3, padding=1)
-        self.reg = Conv2d(widths[-1], self.anchors.per_cell * 4, 3, padding=1)
-        for part in (self.cls_convs, self.reg_convs, self.cls, self.reg):
-            for layer in part.modules():
-                if isinstance(layer, nn.Conv2d):
-                    nn.init.normal_(layer.weight, std=0.01)
-                    if layer.bias is not None:
-                        nn.init.zeros_(layer.bias)
-        # a prior of 1 % keeps the first steps stable (section 4.1)
-        nn.init.constant_(self.cls.get_parameter("bias"), -math.log(99))
+        width = self.neck.channels[0]
+        self.cls_convs = tower(width, head.channels, head.convs, head.norm)
+        self.reg_convs = tower(width, head.channels, head.convs, head.norm)
+        width = head.channels if head.convs else width
+        self.cls = Conv2d(width, self.anchors.per_cell * len(self.classes), 3, padding=1)
+        self.reg = Conv2d(width, self.anchors.per_cell * 4, 3, padding=1)
+        start_small(self.cls_convs, self.reg_convs, self.cls, self.reg)
+        nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls`` (focal) and ``loss_bbox``."""
@@ -108,16 +102,8 @@ class RetinaNet(Detector):
         best = best_pairs(logits, len(self.classes), self.head.threshold, self.head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
         boxes = clip(decode(anchors[best.where], moves, STDS), images.sizes)
-        usable = best.used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        order, kept = select(
-            boxes, best.scores, usable, self.head.nms, self.head.detections, best.labels, len(self.classes)
-        )
-        return Detections(
-            boxes=pick(boxes, order) * kept.unsqueeze(-1),
-            scores=best.scores.gather(1, order) * kept,
-            labels=best.labels.gather(1, order) * kept,
-            valid=kept,
-        )
+        head = self.head
+        return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""

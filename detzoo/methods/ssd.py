@@ -22,12 +22,13 @@ from torch.nn import functional as F
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
+from detzoo.blocks.dense import survivors
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.ssd import SSDNeck
 from detzoo.ops.boxes import clip, decode, encode
-from detzoo.ops.nms import rank, select
+from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)
@@ -123,14 +124,8 @@ class SSD(Detector):
         best, index, labels, used = self._candidates(logits)
         moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(default[index], moves, STDS), images.sizes)
-        usable = used & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        order, kept = select(boxes, best, usable, self.head.nms, self.head.detections, labels, len(self.classes))
-        return Detections(
-            boxes=pick(boxes, order) * kept.unsqueeze(-1),
-            scores=best.gather(1, order) * kept,
-            labels=labels.gather(1, order) * kept,
-            valid=kept,
-        )
+        head = self.head
+        return survivors(boxes, best, labels, used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, b * (C + 1), H, W]`` and offsets ``[N, b * 4, H, W]`` of each map, b boxes per cell."""

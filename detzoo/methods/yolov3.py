@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from detzoo.backbones.darknet import SLOPE, Darknet
 from detzoo.blocks.anchors import ShapedAnchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
+from detzoo.blocks.dense import survivors
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import binary_loss
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.yolo import YOLONeck
 from detzoo.ops.boxes import clip
-from detzoo.ops.nms import rank, select
+from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
 EPS = 1e-6  # a wanted place within a cell stays this far from its borders, where its logit would be infinite
@@ -130,14 +131,7 @@ class YOLOv3(Detector):
         best = scores.flatten(1).gather(1, pair) * objectness.gather(1, prior)
         boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(flat[..., :4], prior))
         shown = clip(boxes, images.sizes) if head.clip else boxes
-        used = used & (shown[..., 2:] > shown[..., :2]).all(-1)
-        order, kept = select(boxes, best, used, head.nms, head.detections, labels, classes)
-        return Detections(
-            boxes=pick(shown, order) * kept.unsqueeze(-1),
-            scores=best.gather(1, order) * kept,
-            labels=labels.gather(1, order) * kept,
-            valid=kept,
-        )
+        return survivors(boxes, best, labels, used, classes, head.nms, head.detections, shown)
 
     def maps(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Raw outputs ``[N, p * (5 + C), H, W]`` of each map, p priors per cell: x, y, w, h, object, classes."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
+from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
@@ -24,7 +25,8 @@ from detzoo.recipes.settings import Data, Schedule
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
-    CascadeMaskRCNN.Config
+    ATSS.Config
+    | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
     | DETR.Config
@@ -40,6 +42,7 @@ Model = Annotated[
 ]
 
 METHODS: tuple[type[Detector], ...] = (
+    ATSS,
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,

@@ -15,6 +15,7 @@ from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
+    atss,
     cascade_rcnn,
     cityscapes,
     cornernet,
@@ -48,6 +49,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cascade_rcnn.RECIPES,
     dcn.RECIPES,
     fcos.RECIPES,
+    atss.RECIPES,
     rpn.RECIPES,
     fast_rcnn.RECIPES,
     no_pyramid.RECIPES,

@@ -45,6 +45,7 @@ class Case:
 CORNERS = ("head.distance=100",)
 
 CASES = {
+    "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco", ONE_STAGE),
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
         "cornernet_hourglass104_mstest_10x5_210e_coco", CORNERS, classes=2
     ),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from detzoo.methods.atss import ATSS
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -38,7 +39,7 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
     Raises:
         TypeError: nothing is known of this method's outputs.
     """
-    if isinstance(model, (RetinaNet, RPNDetector, SSD)):
+    if isinstance(model, (ATSS, RetinaNet, RPNDetector, SSD)):
         parts = model.rpn(features) if isinstance(model, RPNDetector) else model.heads(features)
         return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
     if isinstance(model, FCOS):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, unknown
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import cascade, cornernet, fcos, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import atss, cascade, cornernet, fcos, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -33,6 +33,7 @@ from detzoo.recipes.zoo import build
 Reader = Callable[[Section, Input], tuple[Model, int]]
 
 METHODS: dict[str, Reader] = {
+    "ATSS": atss.atss,
     "CascadeRCNN": cascade.cascade_rcnn,
     "CornerNet": cornernet.cornernet,
     "FastRCNN": two_stage.fast_rcnn,

@@ -1,0 +1,63 @@
+"""ATSS from MMDetection's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.atss import ATSS, STDS
+
+
+def atss(model: Section, input: Input) -> tuple[ATSS.Config, int]:
+    """Settings and number of classes of an ``ATSS``."""
+    with model as given:
+        backbone, features = parts.resnet(given.section("backbone"))
+        neck, features = parts.fpn(given.section("neck"), features)
+        with (
+            given.section("bbox_head") as head,
+            given.section("train_cfg", {}, training=True) as train,
+            given.section("test_cfg") as test,
+        ):
+            head.kinds("ATSSHead")
+            parts.derived(head, "in_channels", features.channels[0])
+            head.fixed("conv_cfg")
+            head.fixed("pred_kernel_size", 3)
+            head.fixed("reg_decoded_bbox", True)
+            head.ignore("init_cfg")  # where training began
+            parts.fixed_coder(head, STDS)
+            learning.cross_entropy(head, sigmoid=True, name="loss_centerness")
+            default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+            settings: dict[str, Any] = {
+                "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
+                "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
+                "norm": parts.norm(head, default="gn"),
+                "anchors": parts.anchors(head.section("anchor_generator", default), features),
+                "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
+                **learning.focal(head),
+                **parts.dense_tests(test),
+            }
+            if train.has("assigner"):
+                settings |= _assigner(train)
+            learning.no_sampler(train)
+            train.fixed("allowed_border", -1)
+            learning.weights_of_anchors(train)
+            classes = head.whole("num_classes")
+        made = ATSS.Head.model_validate(settings)
+        return ATSS.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+def _assigner(train: Section) -> dict[str, int]:
+    with train.section("assigner", training=True) as given:
+        if not learning.known(given, "ATSSAssigner"):
+            return {}
+        given.fixed("alpha")  # of a cost that DDOD adds
+        given.fixed("ignore_iof_thr", -1)
+        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
+            learning.known(overlaps, "BboxOverlaps2D")
+        return {"nearest": given.whole("topk")}
+
+
+__all__ = ["atss"]

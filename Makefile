@@ -30,7 +30,7 @@ check: $(READY) ## exactly what continuous integration runs
 parity: $(READY) ## compare every method with the recorded numbers of the original; writes results/parity.csv
 	$(BIN)/python -m tests.parity
 
-bench: $(READY) ## count launches, time every method beside torchvision's, compile and export; writes results/
+bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
 	$(BIN)/python -m benchmarks.export

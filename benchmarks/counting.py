@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # neither a kernel nor a wait: allocation and metadata
 _FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "_unsafe_view"}
-# results whose shape or value the host must know; torchvision's operators carry no tags
-_WAITING = {"torchvision::nms"}
+# the host must know the result's shape or does the work itself; operators of libraries carry no tags
+_WAITING = {"torchvision::nms", "detzoo::hungarian"}
 # methods that copy to the host: on the CPU they call no operator at all
 _TO_HOST = {"tolist", "numpy", "cpu", "__array__"}
 

@@ -12,7 +12,6 @@ captured; which code a backend makes of the operators is not the method's busine
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.table import merge
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Images
@@ -121,11 +121,8 @@ def main() -> None:
             table += rows(method, args.backend)
     for row in table:
         print(*row.values())
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    names = [method.__name__ for method in METHODS]
+    merge(args.out, table, ("method", "mode", "batch"), {"method": names})
 
 
 if __name__ == "__main__":

@@ -193,6 +193,24 @@ def test_a_bias_beside_the_norm():
     assert biases(fcos(bias=True)) == {"cls_convs.0.conv.bias", "reg_convs.0.conv.bias"}
 
 
+def test_the_last_convolution_of_each_tower_may_be_deformed():
+    """A fresh one is not yet, as published weights name it, and it learns where to look."""
+    detector = fcos(convs=2, bias=True, deform={"version": 2}).train()
+    shifts = {name for name, _ in detector.named_parameters() if "conv_offset" in name}
+    towers = ("cls_convs", "reg_convs")
+    assert shifts == {f"{tower}.1.conv.conv_offset.{part}" for tower in towers for part in ("weight", "bias")}
+    assert rename("bbox_head.cls_convs.3.conv.conv_offset.bias", FCOS.published_names) == (
+        "cls_convs.3.conv.conv_offset.bias"
+    )
+    assert not any(detector.get_parameter(name).any() for name in shifts)
+    losses = detector(images(), targets(3, 1))
+    torch.stack(list(losses.values())).sum().backward()
+    for name in shifts:
+        gradient = detector.get_parameter(name).grad
+        assert gradient is not None
+        assert bool(gradient.any())
+
+
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"5 levels meet at one fewer head\.ranges"):
         tiny(FCOS, head={"ranges": (64.0,)})
@@ -214,21 +232,31 @@ def test_published_names(published: str, ours: str):
     assert rename(published, FCOS.published_names) == ours
 
 
-def test_biases_learn_faster_and_do_not_decay():
-    detector = detzoo.build("fcos_r50_caffe_fpn_gn-head_1x_coco")
+def grouped(detector: FCOS, schedule: Schedule) -> dict[tuple[float, float], set[str]]:
+    """Names of what learns at which scale of the rate, with which decay."""
     detector.requires_grad_(True)  # also what is frozen in the published model
-    optimizer, unused = make_optimizer(detector, Schedule(weight_decay=1e-4, groups=BIASES), 0.01)
-    assert unused == []
     names = {parameter: name for name, parameter in detector.named_parameters()}
-    kinds = {
-        (group["lr_scale"], group["weight_decay"]): {names[one] for one in group["params"]}
-        for group in optimizer.param_groups
-    }
+    optimizer, unused = make_optimizer(detector, schedule, 0.01)
+    assert unused == []
+    groups = optimizer.param_groups
+    return {(group["lr_scale"], group["weight_decay"]): {names[one] for one in group["params"]} for group in groups}
+
+
+def test_biases_learn_faster_and_do_not_decay():
+    detector = cast(FCOS, detzoo.build("fcos_r50_caffe_fpn_gn-head_1x_coco"))
+    kinds = grouped(detector, Schedule(weight_decay=1e-4, groups=BIASES))
     plain, norms, biases = kinds[1.0, 1e-4], kinds[1.0, 0.0], kinds[2.0, 0.0]
     assert {"cls_convs.3.gn.bias", "backbone.layer2.0.downsample.1.bias", "backbone.layer4.2.bn3.bias"} <= norms
     assert {"cls.bias", "centerness.bias", "neck.fpn_convs.3.conv.bias"} <= biases
     assert {"cls.weight", "cls_convs.0.gn.weight", "scales.0"} <= plain
     assert not [name for name in plain if name.endswith("bias")]
+
+
+def test_shifts_have_no_such_biases():
+    name = "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco"
+    kinds = grouped(cast(FCOS, detzoo.build(name)), detzoo.find(name).schedule)
+    assert {"cls_convs.3.conv.conv_offset.bias", "backbone.layer4.2.conv2.conv_offset.bias"} <= kinds[1.0, 1e-4]
+    assert "cls_convs.3.conv.bias" in kinds[2.0, 0.0]
 
 
 def largest_gradient(detector: FCOS) -> Tensor:

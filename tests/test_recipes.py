@@ -42,6 +42,7 @@ PARAMETERS = {
     "rpn_r101_fpn_1x_coco": 46_438_479,
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
+    "detr_r50_8x2_150e_coco": 41_575_061,
 }
 
 

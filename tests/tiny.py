@@ -21,6 +21,8 @@ SMALL: dict[str, Any] = {
     "rpn": {"channels": 32, "train_candidates": 50, "train_proposals": 40, "candidates": 50, "proposals": 40},
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
+    "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
+    "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
@@ -31,6 +33,8 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
         "head": {"pooled": 32, "corners": 20, "pairs": 50},
     },
+    # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
+    "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.config import Config
-from detzoo.ops.boxes import area, intersection, iou
+from detzoo.ops.boxes import area, giou, intersection, iou
 
 
 class BoxLoss(Config):
@@ -61,7 +61,7 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
     elif kind == "iou":
         loss = -iou(predicted, wanted).clamp(min=1e-6).log()
     elif kind == "giou":
-        loss = 1 - _giou(predicted, wanted)
+        loss = 1 - giou(predicted, wanted)
     else:
         loss = 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
     return (loss * weights).sum() * config.weight
@@ -78,15 +78,6 @@ def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:
     curve = config.alpha / b * (b * inside + 1) * (b * inside / config.beta).log1p() - config.alpha * inside
     line = config.gamma * gap + (config.gamma / b - config.alpha * config.beta)
     return torch.where(gap < config.beta, curve, line)
-
-
-def _giou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
-    """Generalized IoU, algorithm 1 of arXiv:1902.09630."""
-    common = intersection(a, b)
-    union = (area(a) + area(b) - common).clamp(min=eps)
-    low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
-    hull = (high - low).clamp(min=0).prod(-1).clamp(min=eps)
-    return common / union - (hull - union) / hull
 
 
 def _distance_iou(a: Tensor, b: Tensor, aspect: bool, eps: float = 1e-7) -> Tensor:

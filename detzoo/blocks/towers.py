@@ -6,12 +6,14 @@ import math
 
 from torch import nn
 
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Deform, DeformConv, Norm
 
 PRIOR = -math.log(99)  # logit of 1 %: classes that start there keep the first steps stable (arXiv:1708.02002, 4.1)
 
 
-def tower(inputs: int, channels: int, convs: int, norm: Norm | None, *, bias: bool = False) -> nn.Sequential:
+def tower(
+    inputs: int, channels: int, convs: int, norm: Norm | None, *, bias: bool = False, deform: Deform | None = None
+) -> nn.Sequential:
     """``convs`` 3 x 3 convolutions of ``channels`` with ReLU: ``[N, inputs, H, W]`` to ``[N, channels, H, W]``.
 
     Args:
@@ -20,16 +22,29 @@ def tower(inputs: int, channels: int, convs: int, norm: Norm | None, *, bias: bo
         convs: their number; without any the result is the input.
         norm: after each.
         bias: beside a norm too.
+        deform: makes the last one deformable.
     """
     widths = [inputs] + [channels] * convs
-    return nn.Sequential(*(ConvNorm(width, channels, 3, norm=norm, bias=bias) for width in widths[:-1]))
+    kinds = [None] * (convs - 1) + [deform]
+    return nn.Sequential(
+        *(
+            ConvNorm(width, channels, 3, norm=norm, bias=bias, deform=kind)
+            for width, kind in zip(widths[:-1], kinds[:convs], strict=True)
+        )
+    )
 
 
 def start_small(*parts: nn.Module) -> None:
-    """Draw the convolutions' weights around zero, with a standard deviation of 0.01, and set their biases to zero."""
+    """Draw the convolutions' weights around zero, with a standard deviation of 0.01, and set their biases to zero.
+
+    Deformable ones start undeformed.
+    """
     for part in parts:
         for layer in part.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d | DeformConv):
                 nn.init.normal_(layer.weight, std=0.01)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        for layer in part.modules():
+            if isinstance(layer, DeformConv):
+                layer.start_undeformed()

@@ -22,7 +22,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
 from detzoo.blocks.dense import best_pairs, survivors
-from detzoo.blocks.layers import Conv2d, Norm
+from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
@@ -46,6 +46,7 @@ class FCOS(Detector):
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = "gn"
         bias: bool = False  # a convolution that is followed by a norm has a bias too
+        deform: Deform | None = None  # of the last convolution of each tower; None: an ordinary one
         in_strides: bool = False  # distances are ReLU(x) strides ("norm_on_bbox"); otherwise exp(x) pixels
         centerness_on_reg: bool = False  # centerness is told by the regression tower; otherwise by the class tower
         ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)  # pixels to the farthest side, where levels meet
@@ -82,8 +83,8 @@ class FCOS(Detector):
         if not head.box_loss.on_boxes:
             raise ValueError(f"head.box_loss.kind must compare boxes, as 'iou' does, got {head.box_loss.kind!r}")
         width = self.neck.channels[0]
-        self.cls_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias)
-        self.reg_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias)
+        self.cls_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
+        self.reg_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
         width = head.channels if head.convs else width
         self.cls = Conv2d(width, len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, 4, 3, padding=1)

@@ -30,6 +30,18 @@ def iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
     return common / (area(a) + area(b) - common).clamp(min=eps)
 
 
+def giou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
+    """Generalized IoU of boxes ``[..., 4]`` and ``[..., 4]``, broadcast; algorithm 1 of arXiv:1902.09630.
+
+    Union and hull are at least ``eps``. Between -1 (far apart) and 1 (equal).
+    """
+    common = intersection(a, b)
+    union = (area(a) + area(b) - common).clamp(min=eps)
+    low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
+    hull = (high - low).clamp(min=0).prod(-1).clamp(min=eps)
+    return common / union - (hull - union) / hull
+
+
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """IoU of every box of ``a [..., A, 4]`` with every one of ``b [..., B, 4]``: ``[..., A, B]``."""
     return iou(a[..., :, None, :], b[..., None, :, :])
@@ -44,6 +56,18 @@ def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
     """Boxes ``[N, K, 4]`` cut off at the borders of images of ``sizes [N, 2]`` (height, width)."""
     limit = sizes.to(boxes.dtype).flip(1).repeat(1, 2).unsqueeze(1)
     return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def to_centres(boxes: Tensor) -> Tensor:
+    """Centre and size ``x, y, w, h`` of boxes ``[..., 4]``."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(low + high) / 2, high - low], -1)
+
+
+def from_centres(boxes: Tensor) -> Tensor:
+    """Boxes ``[..., 4]`` from centre and size ``x, y, w, h``."""
+    middle, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([middle - half, middle + half], -1)
 
 
 def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, float]) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.methods.fcos import FCOS
-from detzoo.recipes.columns import BGR, COCO, R50, R101, RGB, SCHEDULE_1X, SCHEDULE_2X, X101_64X4D, caffe
+from detzoo.recipes.columns import BGR, COCO, R50, R101, RGB, SCHEDULE_1X, SCHEDULE_2X, X101_64X4D, caffe, dcn
 from detzoo.recipes.initial import INIT_R50_CAFFE, INIT_R50_DETECTRON, INIT_R101_DETECTRON, INIT_X101_64X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import ParamGroup
@@ -20,6 +21,8 @@ BIASES = (
 FCOS_1X = SCHEDULE_1X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
 FCOS_2X = SCHEDULE_2X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
 FCOS_CENTER_1X = FCOS_1X.replace(warmup="linear", clip_norm=None)
+# biases of shifts are not among those
+FCOS_DCN_1X = FCOS_CENTER_1X.replace(groups=(ParamGroup(pattern=r"\.conv_offset\.bias$"), *BIASES))
 TWO_SIZES = COCO.replace(sizes=((640, 1333), (800, 1333)))
 
 CENTER_HEAD = FCOS.Head(
@@ -57,6 +60,21 @@ RECIPES = (
             sha256="0a0d75a8",
         ),
         config="fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    ),
+    Recipe(
+        name="fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco",
+        model=FCOS.Config(
+            input=BGR, backbone=caffe(dcn(R50, version=2)), head=CENTER_HEAD.replace(deform=Deform(version=2))
+        ),
+        data=COCO,
+        schedule=FCOS_DCN_1X,
+        init=INIT_R50_CAFFE,
+        published=Published(box_ap=42.3, memory_gb=3.8),
+        weights=Weights(
+            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco-ae4d8b3d.pth",
+            sha256="ae4d8b3d",
+        ),
+        config="fcos/fcos_r50-dcn-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     ),
     Recipe(
         name="fcos_r101_caffe_fpn_gn-head_1x_coco",

@@ -12,6 +12,7 @@ from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -28,6 +29,7 @@ Model = Annotated[
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
+    | DETR.Config
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
@@ -44,6 +46,7 @@ METHODS: tuple[type[Detector], ...] = (
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,
+    DETR,
     FastRCNN,
     FasterRCNN,
     FCOS,

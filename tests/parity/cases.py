@@ -24,6 +24,7 @@ PROPOSALS_ONLY = TWO_STAGE[:6]
 GIVEN_PROPOSALS = TWO_STAGE[6:]
 ONE_STAGE: tuple[str, ...] = ()
 LOW_SCORES = ("head.threshold=0.001",)
+NO_DROPOUT = ("encoder.dropout=0", "decoder.dropout=0")
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,14 @@ CASES = {
     "faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco"),
+    "faster-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"),
     "mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "mask-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-rcnn_r101-dconv-c3-c5_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_dconv_c3-c5_1x_coco"),
     "cascade-mask-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    "cascade-mask-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case(
+        "cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"
+    ),
     "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco", PROPOSALS_ONLY),
     "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco", PROPOSALS_ONLY),
     "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco", PROPOSALS_ONLY),
@@ -104,4 +111,5 @@ CASES = {
     # not in the published tables; the same model for one class
     "ssd300_8xb32-24e_widerface": Case("ssd300_coco", LOW_SCORES, classes=1),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco", ONE_STAGE),
+    "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco", NO_DROPOUT),
 }

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from detzoo.methods.detr import DETR
 from tests.parity import standin
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, Golden, add, convert, load
+from tests.parity.matching import recovered_matching
 from tests.parity.recover import recovered_proposals
 from tests.parity.ties import TwoStage
 
@@ -23,6 +25,7 @@ def main(arguments: list[str]) -> None:
     for name in names:
         convert(Path(arguments[0]), name)
         _add_tied_proposals(name)
+        _add_tied_matching(name)
     size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in names)
     print(f"{len(names)} cases, {size / 1000:.0f} kB in {GOLDEN}")
 
@@ -32,7 +35,11 @@ def _add_tied_proposals(name: str) -> None:
     if isinstance(model, TwoStage):
         model.load_published(standin.weights(golden.shapes, golden.gain))
         if _scores_tie(model, golden):
-            found = recovered_proposals(model, golden)
+            try:
+                found = recovered_proposals(model, golden)
+            except RuntimeError as error:  # such a case is compared without; it differs before its proposals
+                print(f"{name}: {error}")
+                return
             add(name, {f"proposals.{index}": one for index, one in enumerate(found)})
 
 
@@ -43,6 +50,15 @@ def _scores_tie(model: TwoStage, golden: Golden) -> bool:
     found = model.rpn.propose(model.rpn(model.neck(model.backbone(images.pixels))), images, training=False)
     used = [scores[valid].numpy() for scores, valid in zip(found.scores, found.valid, strict=True)]
     return any(len(np.unique(one)) < len(one) for one in used)
+
+
+def _add_tied_matching(name: str) -> None:
+    model, golden = CASES[name].build(), load(name)
+    if isinstance(model, DETR):
+        model.load_published(standin.weights(golden.shapes, golden.gain))
+        found = recovered_matching(model, golden)
+        if found is not None:
+            add(name, {"matching": found.astype(np.int8)})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.parity.detections import (
     tied_detections,
 )
 from tests.parity.golden import Golden, thin
+from tests.parity.matching import take_recorded_matching
 from tests.parity.raw import raw_outputs
 from tests.parity.rungs import Rung, worst
 from tests.parity.training import climb_training
@@ -38,6 +39,8 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     yield from _evaluation(model, golden, images)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
+    if "matching" in golden.arrays:
+        yield Rung("matching", take_recorded_matching(model, golden, images, targets))
     yield from climb_training(model, golden, images, targets)
 
 

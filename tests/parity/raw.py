@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -24,6 +25,7 @@ from tests.parity import standin
 from tests.parity.golden import Golden, thin
 from tests.parity.raw_cascade import cascade_outputs
 from tests.parity.raw_cornernet import corner_outputs
+from tests.parity.raw_detr import detr_outputs
 from tests.parity.raw_fcos import raw_fcos
 from tests.parity.rois import mask_logits, tied_order
 from tests.parity.ties import Cascade
@@ -48,6 +50,8 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
         return corner_outputs(model, features)
     if isinstance(model, YOLOv3):
         return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
+    if isinstance(model, DETR):
+        return detr_outputs(model, images, features)
     if isinstance(model, Cascade):
         return cascade_outputs(model, images, features, golden)
     if isinstance(model, (FasterRCNN, MaskRCNN)):

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.blocks.rpn import Proposals
+from detzoo.blocks.rpn import RPN, Proposals, RawRPN
+from detzoo.ops.boxes import pairwise_iou
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Images
 from tests.parity import standin
@@ -35,7 +36,8 @@ def recovered_proposals(model: TwoStage, golden: Golden) -> list[np.ndarray]:
     images = standin.images(golden.canvas, golden.sizes)
     features = model.neck(model.backbone(images.pixels))
     raw = model.rpn(features)
-    candidates = [_possible(some, model.rpn.config.candidates) for some in proposal_candidates(model.rpn, raw, images)]
+    every = proposal_candidates(model.rpn, raw, images)
+    candidates = [_possible(some, least) for some, least in zip(every, _least(model.rpn, raw), strict=True)]
     rows = [_second_stage(model, features, images, index, some) for index, some in enumerate(candidates)]
     if isinstance(model, Cascade):
         gaps = [_gaps(golden, [f"raw.0.{part}.{index}" for part in range(2)], some) for index, some in enumerate(rows)]
@@ -43,16 +45,19 @@ def recovered_proposals(model: TwoStage, golden: Golden) -> list[np.ndarray]:
         both = [_gaps(golden, ["raw.0.0", "raw.0.1"], some) for some in rows]
         first = _count_of_first(*(some.min(1) for some in both))
         gaps = [both[0][:first], both[1][first:]]
-    return [_chosen(some, which) for some, which in zip(candidates, gaps, strict=True)]
+    return [_chosen(some, which, model.rpn.config.nms) for some, which in zip(candidates, gaps, strict=True)]
 
 
-def _possible(candidates: Candidates, limit: int) -> Candidates:
-    """Those that may have entered suppression: with a tie, more than ``limit`` of a level."""
-    keep = torch.zeros_like(candidates.certain)
-    for level in candidates.groups.unique():
-        here = candidates.groups == level
-        scores = candidates.scores[here]
-        keep[here] = scores >= scores.topk(min(limit, len(scores))).values[-1] - TIE
+def _least(rpn: RPN, raw: RawRPN) -> Tensor:
+    """``[N, L]``: the least score of each image and level that enters suppression."""
+    scores = [level.flatten(1).sigmoid() for level in raw[0]]
+    limits = [min(rpn.config.candidates, level.shape[1]) for level in scores]
+    return torch.stack([level.topk(limit).values[:, -1] for level, limit in zip(scores, limits, strict=True)], 1)
+
+
+def _possible(candidates: Candidates, least: Tensor) -> Candidates:
+    """Those that may have entered suppression, which with a tie are many."""
+    keep = candidates.scores >= least[candidates.groups] - TIE
     return Candidates(*(part[keep] for part in candidates))
 
 
@@ -93,14 +98,25 @@ def _count_of_first(first: np.ndarray, second: np.ndarray) -> int:
     return int(np.argmin(costs))
 
 
-def _chosen(candidates: Candidates, gaps: np.ndarray) -> np.ndarray:
-    best = gaps.argmin(1)
-    worst = gaps[np.arange(len(best)), best]
-    if (worst > NEAR).any():
-        raise RuntimeError(f"proposal {worst.argmax()} of {len(best)} is like no candidate: {worst.max():.3g}")
-    # candidates with the very same box give the same numbers: the score tells which one it was, as they fall
-    same = gaps <= worst[:, None] + 1e-5
-    scores = candidates.scores.numpy()
-    index = np.array([np.flatnonzero(row)[scores[row].argmax()] for row in same])
+def _chosen(candidates: Candidates, gaps: np.ndarray, threshold: float) -> np.ndarray:
+    """The candidate of each place, in the order of the places, which is that of falling scores.
+
+    Candidates of several levels with one box give the same numbers. Of those that no earlier choice suppresses, the
+    best score comes first, and where it ties, one that is certain to enter suppression: it has to be kept.
+    """
+    nearest = gaps.min(1)
+    if (nearest > NEAR).any():
+        raise RuntimeError(f"proposal {nearest.argmax()} of {len(gaps)} is like no candidate: {nearest.max():.3g}")
+    free = torch.ones(len(candidates.boxes), dtype=torch.bool)
+    chosen = []
+    for row, least in zip(gaps, nearest, strict=True):
+        like = torch.from_numpy(row <= least + 1e-5)
+        like = like & free if (like & free).any() else like
+        tied = like & (candidates.scores >= candidates.scores[like].max() - TIE)
+        rank = candidates.scores.double() + 1.0 * candidates.certain
+        best = int(rank.masked_fill(~tied, -1.0).argmax())
+        overlap = pairwise_iou(candidates.boxes[best : best + 1], candidates.boxes)[0]
+        free &= (overlap <= threshold) | (candidates.groups != candidates.groups[best])
+        chosen.append(best)
     parts = (candidates.boxes, candidates.scores[:, None], candidates.groups[:, None])
-    return torch.cat([part.float() for part in parts], 1)[torch.from_numpy(index)].numpy()
+    return torch.cat([part.float() for part in parts], 1)[chosen].numpy()

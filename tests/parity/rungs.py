@@ -16,6 +16,8 @@ BOUNDS = {
     # share without a counterpart of its class within 0.05 px + 1e-4 of the box and 1e-4 of the score; or as proposals
     "detections": 0.01,
     "masks": 1e-3,  # share of the pixels of either mask that differ
+    # cost of a recorded matching, relative excess over the least, where it is another than ours (see `matching`)
+    "matching": 1e-6,
     "losses": 1e-4,  # relative
     # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
     # ReLU stands at zero may fall either way

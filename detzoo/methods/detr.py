@@ -1,0 +1,175 @@
+"""DETR: End-to-End Object Detection with Transformers, arXiv:2005.12872, 2020.
+
+A transformer lets the cells of one coarse feature map look at each other, and then a fixed set of learned queries look
+at them; every query says one object or none. Each object teaches the one query that the best one-to-one matching gives
+it, so there are neither anchors nor suppression.
+
+Departures from the paper: none but that a batch without objects divides its losses by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.assign import pick
+from detzoo.blocks.losses import mean_over_ranks
+from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, sine_positions
+from detzoo.config import Config as BaseConfig
+from detzoo.detector import Detector, DetectorConfig, Input
+from detzoo.necks.channel_mapper import ChannelMapper
+from detzoo.ops.boxes import clip, from_centres, giou, to_centres
+from detzoo.ops.hungarian import hungarian
+from detzoo.types import Detections, Images, Targets
+
+
+class DETR(Detector):
+    """Detection as set prediction: no anchors, no suppression."""
+
+    class Weights(BaseConfig):
+        """Weights of the three terms of a matching cost, or of the losses (equations 1 and 2)."""
+
+        cls: float = Field(default=1.0, ge=0)  # probability of the class; as a loss, its cross-entropy
+        box: float = Field(default=5.0, ge=0)  # L1 of centre and size, as parts of the image's size
+        iou: float = Field(default=2.0, ge=0)  # generalized IoU
+
+    class Config(DetectorConfig):
+        """Settings of `DETR`."""
+
+        method: Literal["detr"] = "detr"
+        input: Input = Input(multiple=1)
+        backbone: ResNet.Config = ResNet.Config(out_stages=(4,), norm_frozen=True)
+        neck: ChannelMapper.Config = ChannelMapper.Config()  # its channels are the transformer's width
+        encoder: TransformerConfig = TransformerConfig()
+        decoder: TransformerConfig = TransformerConfig()
+        queries: int = Field(default=100, ge=1)  # most objects that are found in an image
+        costs: DETR.Weights = Field(default_factory=lambda: DETR.Weights())
+        losses: DETR.Weights = Field(default_factory=lambda: DETR.Weights())
+        background: float = Field(default=0.1, gt=0)  # weight of a query without object in the cross-entropy
+        detections: int = Field(default=100, ge=1)  # best queries that are returned per image
+
+    def __init__(self, config: DETR.Config, classes: Sequence[str]) -> None:
+        super().__init__(config, classes)
+        self.settings = config
+        self.backbone = ResNet(config.backbone)
+        self.neck = ChannelMapper(config.neck, self.backbone.channels[-1:], self.backbone.strides[-1:])
+        width = self.neck.channels[0]
+        self.encoder = Encoder(config.encoder, width)
+        self.decoder = Decoder(config.decoder, width)
+        self.queries = nn.Embedding(config.queries, width)
+        self.cls = nn.Linear(width, len(self.classes) + 1)  # background last
+        self.reg_ffn = FeedForward(width, width, dropout=0.0)
+        self.reg = nn.Linear(width, 4)
+
+    def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
+        """Losses ``loss_cls, loss_bbox, loss_iou`` of the last decoder layer and ``d0.loss_cls``, ... of the others."""
+        logits, boxes = self.heads(self.states(self.neck(self.backbone(images.pixels)), images))
+        slots = self.match(self.costs(logits, boxes, images, targets), targets)
+        matched = slots >= 0
+        flat = slots.clamp(min=0).flatten(1)
+        labels = torch.where(matched, pick(targets.labels, flat).view_as(slots), len(self.classes))
+        wanted = pick(targets.boxes, flat).view_as(boxes)
+        shares = torch.where(matched, 1.0, self.settings.background)
+        scale = self._scale(images)[:, None]
+        entropy = F.cross_entropy(logits.flatten(0, 2), labels.flatten(), reduction="none").view_as(shares)
+        apart = (boxes - to_centres(wanted) / scale).abs().sum(-1)
+        unlike = 1 - giou(from_centres(boxes) * scale, wanted)
+        # every layer has as many matches: one count does for all
+        count, share = mean_over_ranks(torch.stack([matched[:, -1].sum(), shares[:, -1].sum()]), floor=1.0)
+        weights = self.settings.losses
+        terms = {
+            "loss_cls": weights.cls * (entropy * shares).sum((0, 2)) / share,
+            "loss_bbox": weights.box * (apart * matched).sum((0, 2)) / count,
+            "loss_iou": weights.iou * (unlike * matched).sum((0, 2)) / count,
+        }
+        layers = [f"d{index}." for index in range(len(self.decoder.layers) - 1)] + [""]
+        return {layer + name: term[index] for index, layer in enumerate(layers) for name, term in terms.items()}
+
+    def detect(self, images: Images) -> Detections:
+        """Detections in pixels of the network input: the best queries, each with its likeliest class."""
+        states = self.states(self.neck(self.backbone(images.pixels)), images, last_only=True)
+        logits, boxes = self.heads(states[:, 0])
+        scores, labels = logits.softmax(-1)[..., :-1].max(-1)
+        best, query = scores.topk(min(self.settings.detections, scores.shape[1]), dim=1)
+        return Detections(
+            boxes=clip(from_centres(pick(boxes, query)) * self._scale(images), images.sizes),
+            scores=best,
+            labels=labels.gather(1, query),
+            valid=torch.ones_like(query, dtype=torch.bool),
+        )
+
+    def states(self, features: Sequence[Tensor], images: Images, last_only: bool = False) -> Tensor:
+        """What the queries know after each decoder layer, ``[N, L, Q, C]``, from the neck's one map.
+
+        With ``last_only`` after the last one, ``[N, 1, Q, C]``.
+        """
+        feature = features[-1]
+        rows = _cells(images.sizes[:, :1], images.pixels.shape[2], feature.shape[2])
+        columns = _cells(images.sizes[:, 1:], images.pixels.shape[3], feature.shape[3])
+        seen = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1)
+        positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2)
+        # copied once: every layer's products are faster on cells that lie one after the other
+        cells = feature.flatten(2).transpose(1, 2).contiguous()
+        memory = self.encoder(cells, positions, seen)
+        queries = self.queries.weight.expand(feature.shape[0], -1, -1)
+        return self.decoder(queries, memory, positions, seen, last_only)
+
+    def heads(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 class logits ``[..., C + 1]`` and boxes ``[..., 4]`` of queries ``[..., width]``.
+
+        Boxes are centre and size, ``x, y, w, h``, as parts of the image's size.
+        """
+        return self.cls(states).float(), self.reg(F.relu(self.reg_ffn(states))).float().sigmoid()
+
+    def _scale(self, images: Images) -> Tensor:
+        """Pixels of each part of a box: width, height, width, height, ``[N, 1, 4]``."""
+        return images.sizes.float().flip(1).repeat(1, 2).unsqueeze(1)
+
+    @torch.no_grad()
+    def costs(self, logits: Tensor, boxes: Tensor, images: Images, targets: Targets) -> Tensor:
+        """What it costs to give a query of a layer an object, ``[N, L, Q, G]`` (equation 1); of `heads`' results."""
+        layers, queries = logits.shape[1:3]
+        scale, objects = self._scale(images), targets.boxes
+        classes = targets.labels[:, None, None].expand(-1, layers, queries, -1)
+        likely = logits.softmax(-1).gather(-1, classes)
+        apart = (boxes.unsqueeze(3) - (to_centres(objects) / scale)[:, None, None]).abs().sum(-1)
+        alike = giou((from_centres(boxes) * scale[:, None]).unsqueeze(3), objects[:, None, None])
+        weights = self.settings.costs
+        return weights.box * apart - weights.cls * likely - weights.iou * alike
+
+    def match(self, costs: Tensor, targets: Targets) -> Tensor:
+        """Object slot ``[N, L, Q]`` of each query, -1 for none: in every layer the matching of least cost."""
+        valid = targets.valid.unsqueeze(1).expand(-1, costs.shape[1], -1)
+        return hungarian(costs.flatten(0, 1), valid.flatten(0, 1)).view(costs.shape[:3])
+
+    # three layouts: MMDetection 3; MMDetection 2 from 2.9 on, where all is in the head; before, with shorter names
+    published_names = (
+        (r"^backbone\.(.*)$", r"backbone.\1"),
+        (r"^bbox_head\.input_proj\.", "neck.convs.0.conv."),
+        (r"^(?:bbox_head\.)?query_embedding\.", "queries."),
+        (r"^bbox_head\.fc_(cls|reg)\.", r"\1."),
+        (r"^bbox_head\.reg_ffn\.", "reg_ffn."),
+        (r"^(?:bbox_head\.transformer\.)?(\w+\.layers\.\d+)\.(?:self_attn|attentions\.0)\.attn\.", r"\1.self_attn."),
+        (
+            r"^(?:bbox_head\.transformer\.)?(\w+\.layers\.\d+)\.(?:cross_attn|attentions\.1|multihead_attn)\.attn\.",
+            r"\1.cross_attn.",
+        ),
+        (r"^(?:bbox_head\.transformer\.)?(\w+\.layers\.\d+)\.ffns?\.(?:0\.)?layers\.", r"\1.ffn.layers."),
+        (r"^bbox_head\.transformer\.decoder\.(?:post_)?norm\.", "decoder.post_norm."),
+        (r"^bbox_head\.transformer\.", ""),
+    )
+
+
+def _cells(sizes: Tensor, pixels: int, cells: int) -> Tensor:
+    """Bool ``[N, cells]``: rows (or columns) of a feature map that belong to images of ``sizes [N, 1]`` pixels.
+
+    A cell belongs to an image if the pixel at its start does.
+    """
+    inside = torch.arange(pixels, device=sizes.device) < sizes
+    return F.interpolate(inside.float().unsqueeze(1), size=cells).squeeze(1) > 0

@@ -1,14 +1,13 @@
-"""``python -m tests.parity [PATTERN ...]``: every case, or those that match; all of them write results/parity.csv."""
+"""``python -m tests.parity [PATTERN ...]``: every case, or those that match, into their rows of results/parity.csv."""
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import sys
 import time
 from pathlib import Path
 
-from detzoo.atomic import write_atomically
+from benchmarks.table import merge
 from tests.parity.cases import CASES
 from tests.parity.golden import load
 from tests.parity.ladder import climb
@@ -45,15 +44,8 @@ def main(patterns: list[str]) -> int:
     rows = [run(name) for name in names]
     passed = sum(row["passed"] == "yes" for row in rows)
     print(f"{passed} of {len(rows)} cases pass")
-    if not patterns:
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-
-        print(f"report: {write_atomically(REPORT, write)}")
+    merge(REPORT, rows, ("case",), {"case": list(CASES)})
+    print(f"report: {REPORT}")
     return 0 if passed == len(rows) else 1
 
 

@@ -1,4 +1,4 @@
-"""ATSS: which anchor learns which object, against loops; the losses of those; launches."""
+"""ATSS: which anchor learns which object, against loops; the losses of those."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import detzoo
-from benchmarks.counting import count
 from detzoo.config import ConfigError
 from detzoo.interop.renaming import rename
 from detzoo.methods.atss import ATSS, INSIDE
@@ -143,31 +142,6 @@ def test_a_score_is_class_times_centerness():
         detector.centerness.get_parameter("bias").zero_()
         halved = detector.detect(images())
     torch.testing.assert_close(halved.scores * 2, certain.scores)
-
-
-@pytest.mark.parametrize("learns", [False, True], ids=["detect", "losses"])
-def test_launches_do_not_grow_with_the_batch_and_nothing_waits(learns: bool):
-    detector = atss().train(learns)
-
-    def run(number: int) -> Any:
-        batch = images(number)
-        objects = targets(*[3] * number)
-        detector.zero_grad()
-
-        def work() -> None:
-            if learns:
-                torch.stack(list(detector(batch, objects).values())).sum().backward()
-            else:
-                with torch.no_grad():
-                    detector.detect(batch)
-
-        return count(work)
-
-    # not a single image: a map of one cell is laid out alike with channels first and last, which saves copies
-    few, many = run(2), run(5)
-    assert few.launches == many.launches
-    assert not few.syncs
-    assert not many.syncs
 
 
 @pytest.mark.parametrize(

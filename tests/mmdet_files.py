@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.mmdet_detr_files import DETR_2, DETR_3
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
 
 # version 3: everything in one file
@@ -412,6 +413,7 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
@@ -424,6 +426,7 @@ MODELS = (
 # of these only the model is compared
 OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
+    ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),

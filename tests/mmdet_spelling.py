@@ -30,6 +30,8 @@ def respelled(values: Values, beside: bool = False) -> Values:
         },
         *([{"type": "Pad", "size_divisor": size}] if size > 1 else []),
     ]
+    if model["type"] == "DETR":
+        _detr(model)
     made: Values = {"model": model, "data": _data(values, finish), **_schedule(values)}
     first = made["data"].get("train", {})
     while inner := next((first[name] for name in _INNER if name in first), None):
@@ -41,6 +43,35 @@ def respelled(values: Values, beside: bool = False) -> Values:
         pretrained = model.get("backbone", {}).pop("init_cfg", None)
         model["pretrained"] = pretrained["checkpoint"] if pretrained else None
     return made
+
+
+def _detr(model: Values) -> None:
+    """The transformer and the convolution before it in the head, and each cost by its name."""
+    head = model["bbox_head"]
+    del head["embed_dims"]
+    head["in_channels"] = model.pop("neck")["in_channels"][0]
+    head["num_query"] = model.pop("num_queries")
+    head["positional_encoding"] = {"type": "SinePositionalEncoding", **model.pop("positional_encoding")}
+    head["transformer"] = {"type": "Transformer"}
+    for part in ("encoder", "decoder"):
+        given = model.pop(part)
+        layer = given.pop("layer_cfg")
+        names = [name for name in ("self_attn", "cross_attn") if f"{name}_cfg" in layer]
+        attentions = [{"type": "MultiheadAttention", **layer[f"{name}_cfg"]} for name in names]
+        for attention in attentions:
+            del attention["batch_first"]
+        inner = {
+            "type": "BaseTransformerLayer",
+            "attn_cfgs": attentions,
+            "ffn_cfgs": {"type": "FFN", **layer["ffn_cfg"]},
+            "operation_order": [*(step for name in names for step in (name, "norm")), "ffn", "norm"],
+        }
+        kind = f"DetrTransformer{part.title()}"
+        head["transformer"][part] = {"type": kind, "transformerlayers": inner, **given}
+    if model.get("train_cfg"):
+        assigner = model["train_cfg"]["assigner"]
+        names = {"ClassificationCost": "cls_cost", "BBoxL1Cost": "reg_cost", "IoUCost": "iou_cost"}
+        assigner |= {names[cost["type"]]: cost for cost in assigner.pop("match_costs")}
 
 
 def _oldest(given: Any) -> Any:

@@ -21,7 +21,7 @@ from tests.mmdet_files import write_all
 # a config of each method
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
-    *("fcos.py", "ssd.py", "yolo.py", "corner.py"),
+    *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -31,12 +31,34 @@ TWO_STAGE = (
     (r"^box_heads?\.", "roi_head.bbox_head."),
     (r"^mask_heads?\.", "roi_head.mask_head."),
 )
+# of a method, or of a file whose version has other names
 PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "RetinaNet": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),
     "FCOS": (
         (r"^(cls|reg|centerness)\.", r"bbox_head.conv_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "ATSS": (
+        (r"^(cls|reg|centerness)\.", r"bbox_head.atss_\1."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "DETR": (
+        (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
+        (r"^reg_ffn\.", "bbox_head.reg_ffn."),
+        (r"^queries\.", "query_embedding."),
+        (r"\.(self_attn|cross_attn)\.", r".\1.attn."),
+    ),
+    "detr_2.py": (
+        (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
+        (r"^reg_ffn\.", "bbox_head.reg_ffn."),
+        (r"^queries\.", "bbox_head.query_embedding."),
+        (r"^neck\.convs\.0\.conv\.", "bbox_head.input_proj."),
+        (r"^(\w+\.layers\.\d+)\.self_attn\.", r"bbox_head.transformer.\1.attentions.0.attn."),
+        (r"^(\w+\.layers\.\d+)\.cross_attn\.", r"bbox_head.transformer.\1.attentions.1.attn."),
+        (r"^(\w+\.layers\.\d+)\.ffn\.", r"bbox_head.transformer.\1.ffns.0."),
+        (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
     ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
     "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
@@ -51,8 +73,12 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("depth", 50): 18,
     ("num_classes", 80): len(CLASSES),
     ("in_channels", (256, 512, 1024, 2048)): (64, 128, 256, 512),
-    **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels")},
+    **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels", "embed_dims")},
     ("fc_out_channels", 1024): 32,
+    ("in_channels", 2048): 512,
+    ("in_channels", (2048,)): (512,),
+    ("num_feats", 128): 16,
+    ("num_layers", 6): 2,
     ("in_channels", (512, 256, 128)): (32, 32, 32),
     ("out_channels", (512, 256, 128)): (32, 32, 32),
     ("out_channels", (1024, 512, 256)): (64, 64, 64),
@@ -80,9 +106,9 @@ def _items(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else ()
 
 
-def published(detector: Detector) -> dict[str, Tensor]:
+def published(detector: Detector, file: str) -> dict[str, Tensor]:
     """Its weights under MMDetection's names."""
-    table = PUBLISHED.get(type(detector).__name__, TWO_STAGE)
+    table = PUBLISHED.get(file, PUBLISHED.get(type(detector).__name__, TWO_STAGE))
     return {rename(name, table): value for name, value in detector.state_dict().items()}
 
 
@@ -112,7 +138,7 @@ def test_a_checkpoint_is_imported_and_converted(
     source = detzoo.from_mmdet(values)
     text = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     meta: dict[str, Any] = {"epoch": 12, "iter": 100, "CLASSES": CLASSES, "mmdet_version": "2.28.2", "config": text}
-    content: dict[str, Any] = {"meta": meta, "state_dict": published(source)}
+    content: dict[str, Any] = {"meta": meta, "state_dict": published(source, file)}
     content["optimizer"] = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
     if version == 3:
         content["meta"] = {"epoch": 12, "dataset_meta": {"classes": CLASSES, "palette": [(1, 2, 3)]}, "cfg": text}

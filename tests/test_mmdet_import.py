@@ -155,6 +155,32 @@ SETTINGS = [
             "model.head.box_loss.kind=giou",
         ],
     ),
+    ("fcos.py", {"model__bbox_head__dcn_on_last_conv": True}, ['model.head.deform={"version": 2, "groups": 1}']),
+    (
+        "detr.py",
+        {
+            "model__num_queries": 50,
+            "model__encoder__num_layers": 3,
+            "model__decoder__layer_cfg__ffn_cfg__feedforward_channels": 512,
+            "model__bbox_head__loss_cls__bg_cls_weight": 0.2,
+            "model__train_cfg__assigner__match_costs__0__weight": 2.0,
+            "model__test_cfg": GONE,
+        },
+        [
+            *("model.queries=50", "model.detections=50", "model.encoder.layers=3", "model.decoder.hidden=512"),
+            *("model.background=0.2", "model.costs.cls=2"),
+        ],
+    ),
+    (
+        "detr_2.py",
+        {
+            "model__bbox_head__num_query": 300,
+            "model__bbox_head__transformer__decoder__num_layers": 1,
+            "model__bbox_head__loss_iou__loss_weight": 4.0,
+            "model__train_cfg__assigner__reg_cost": GONE,
+        },
+        ["model.queries=300", "model.decoder.layers=1", "model.losses.iou=4", "model.costs.box=1"],
+    ),
     (
         "ssd.py",
         {"model__bbox_head__anchor_generator__basesize_ratio_range": (0.2, 0.9), "model__train_cfg__neg_pos_ratio": 5},
@@ -348,8 +374,34 @@ REFUSED_OF_OTHERS = [
         r"shared_head\.depth=101 has no counterpart; 50 has",
     ),
     ("retina.py", {"model__bbox_head__type": "RetinaSepBNHead"}, "'RetinaSepBNHead' is not known here"),
-    ("fcos.py", {"model__bbox_head__dcn_on_last_conv": True}, "dcn_on_last_conv=True has no counterpart"),
     ("fcos.py", {"model__bbox_head__foo": 1}, r"model\.bbox_head\.foo=1 is not known"),
+    ("detr.py", {"model__neck__act_cfg": GONE}, r"model\.neck\.act_cfg=None has no counterpart \(left out it is ReLU"),
+    (
+        "detr.py",
+        {"model__backbone__out_indices": (2, 3)},
+        r"backbone\.out_indices=\[2, 3\] has no counterpart; one map",
+    ),
+    ("detr.py", {"model__positional_encoding__normalize": GONE}, r"positional_encoding\.normalize=None has no counter"),
+    ("detr.py", {"model__positional_encoding__offset": -0.5}, r"positional_encoding\.offset=-0\.5 has no counterpart"),
+    ("detr.py", {"model__encoder__layer_cfg__foo": 1}, r"model\.encoder\.layer_cfg\.foo=1 is not known"),
+    (
+        "detr.py",
+        {"model__decoder__layer_cfg__cross_attn_cfg__num_heads": 4},
+        r"cross_attn_cfg\.num_heads=4 differs from the layer's other",
+    ),
+    ("detr.py", {"model__decoder__layer_cfg__ffn_cfg__act_cfg__type": "GELU"}, r"act_cfg\.type='GELU' is not known"),
+    ("detr.py", {"model__decoder__post_norm_cfg": None}, "post_norm_cfg=None has no counterpart"),
+    ("detr.py", {"model__bbox_head__loss_cls__use_sigmoid": True}, "use_sigmoid=True has no counterpart"),
+    (
+        "detr_2.py",
+        {
+            "model__bbox_head__transformer__encoder__transformerlayers__operation_order": [
+                *("norm", "self_attn", "norm", "ffn"),
+            ]
+        },
+        r"transformerlayers\.operation_order=.* has no counterpart",
+    ),
+    ("detr_2.py", {"model__bbox_head__type": "DeformableDETRHead"}, "'DeformableDETRHead' is not known here"),
     ("ssd.py", {"model__backbone__depth": 11}, r"model\.backbone\.depth=11 has no counterpart; 16 has"),
     ("ssd.py", {"model__neck__use_depthwise": True}, "use_depthwise=True has no counterpart"),
     (

@@ -2,8 +2,8 @@
 
 ``NEW`` and ``OLD`` are the folders ``configs`` of MMDetection 3 and 2, as their wheels hold them. Three files are
 imported for each case: that of 3, the same in the spelling of 2, and that of 2; then the stand-in weights are loaded
-into the imported models and into the zoo's, and all have to find the same. Without a pattern the list goes to
-results/import.csv.
+into the imported models and into the zoo's, and all have to find the same. The list goes to results/import.csv; with a
+pattern the rows of the other cases stay there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import csv
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,23 @@ def _same(a: Detections, b: Detections) -> bool:
     return all(torch.equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
+def _merged(rows: list[Row]) -> list[dict[str, str]]:
+    """New rows, and the listed ones of cases that are not among them, in the order of the cases."""
+    listed: dict[str, dict[str, str]] = {}
+    if REPORT.is_file():
+        with REPORT.open(newline="") as file:
+            listed = {row["case"]: row for row in csv.DictReader(file)}
+    listed |= {row.case: {name: str(value) for name, value in asdict(row).items()} for row in rows}
+    return [listed[name] for name in CASES if name in listed]
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) not in (2, 3) or not all(Path(one).is_dir() for one in arguments[:2]):
         print("usage: python -m tests.parity.imports NEW OLD [PATTERN]; folders configs of MMDetection 3 and 2")
@@ -144,15 +161,7 @@ def main(arguments: list[str]) -> int:
             row = Row(name, f"refused: {error}")
         print(*(f"{field.name}: {getattr(row, field.name)}" for field in fields(Row)), sep="  ", flush=True)
         rows.append(row)
-    if len(arguments) == 2:
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow([field.name for field in fields(Row)])
-                writer.writerows([[getattr(row, field.name) for field in fields(Row)] for row in rows])
-
-        print(f"report: {write_atomically(REPORT, write)}")
+    print(f"report: {write_atomically(REPORT, lambda path: _write(path, _merged(rows)))}")
     good = sum(row.published_3x == row.spelled_2x == "yes" and row.detections.endswith("equal") for row in rows)
     print(f"{good} of {len(rows)} cases are imported as the zoo's model from both spellings")
     return 0 if good == len(rows) else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.layers import Deform
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
@@ -23,7 +24,6 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
             parts.derived(head, "in_channels", features.channels[0])
             parts.derived(head, "strides", features.strides)
             head.fixed("conv_cfg")
-            head.fixed("dcn_on_last_conv", False)
             head.ignore("init_cfg")  # where training began
             with head.section("bbox_coder", {"type": "DistancePointBBoxCoder"}) as coder:
                 coder.kinds("DistancePointBBoxCoder")
@@ -39,6 +39,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
                 "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
                 "norm": norm,
                 "bias": norm is not None and head.take("conv_bias", "auto") is True,
+                "deform": Deform(version=2) if head.flag("dcn_on_last_conv", False) else None,
                 "in_strides": head.flag("norm_on_bbox", False),
                 "centerness_on_reg": head.flag("centerness_on_reg", False),
                 "ranges": _ranges(head, len(features.strides)),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, unknown
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import atss, cascade, cornernet, fcos, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -36,6 +36,7 @@ METHODS: dict[str, Reader] = {
     "ATSS": atss.atss,
     "CascadeRCNN": cascade.cascade_rcnn,
     "CornerNet": cornernet.cornernet,
+    "DETR": detr.detr,
     "FastRCNN": two_stage.fast_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,

@@ -14,6 +14,7 @@ from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
 
@@ -141,6 +142,24 @@ def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
         return config, Features(made.channels, made.strides)
 
 
+def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
+    """``ChannelMapper`` without an activation on the maps of a backbone."""
+    with neck as given:
+        given.kinds("ChannelMapper")
+        derived(given, "in_channels", features.channels)
+        derived(given, "num_outs", len(features.channels))
+        given.fixed("conv_cfg")
+        if given.take("act_cfg", {"type": "ReLU"} if "act_cfg" not in given.values else None) is not None:
+            given.differs("act_cfg", "has no counterpart (left out it is ReLU); None has")
+        kind = norm(given)
+        given.fixed("bias", "auto", kind is None)
+        given.ignore("init_cfg")  # where training began
+        width = given.whole("out_channels", most=MOST_CHANNELS)
+        settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind}
+        config = ChannelMapper.Config.model_validate(settings)
+        return config, Features((width,) * len(features.channels), features.strides)
+
+
 def fpn_or_none(model: Section, features: Features) -> tuple[FPN.Config | NoNeck.Config, Features]:
     """The neck of a model that may have none."""
     return fpn(model.section("neck"), features) if model.has("neck") else (NoNeck.Config(), features)
@@ -259,6 +278,7 @@ __all__ = [
     "Features",
     "anchor_defaults",
     "anchors",
+    "channel_mapper",
     "coder",
     "deform",
     "dense_tests",

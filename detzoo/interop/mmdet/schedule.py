@@ -6,9 +6,11 @@ from typing import Any
 
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
+from detzoo.recipes.detr import SLOW_BACKBONE
 from detzoo.recipes.fcos import BIASES
 from detzoo.recipes.settings import ParamGroup, Schedule
 
+(_BACKBONE,) = SLOW_BACKBONE
 _OPTIMIZERS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
 _NO_DECAY = {"SGD": 0.0, "Adam": 0.0, "AdamW": 0.01}  # PyTorch's defaults
 
@@ -86,7 +88,9 @@ def _two(config: Section) -> dict[str, Any]:
             given.fixed("warmup", "linear", "constant")
             settings["warmup"] = "constant" if given.take("warmup") == "constant" else "linear"
             settings["warmup_steps"] = given.whole("warmup_iters", 0) if given.has("warmup") else 0
-            settings["warmup_start"] = given.number("warmup_ratio", 0.1)
+            if settings["warmup_steps"]:
+                settings["warmup_start"] = given.number("warmup_ratio", 0.1)
+            given.ignore("warmup_iters", "warmup_ratio")  # without warmup
     return settings
 
 
@@ -110,8 +114,8 @@ def _groups(given: Section, settings: dict[str, Any]) -> tuple[ParamGroup, ...]:
         for key in custom.values:
             with custom.section(str(key)) as one:
                 scale, share = one.number("lr_mult", 1.0), one.number("decay_mult", 1.0)
-                pattern = str(key).replace(".", r"\.")
-                groups += (ParamGroup(pattern=pattern, lr_scale=scale, weight_decay=_less(decay, share)),)
+                of = _BACKBONE if key == "backbone" else ParamGroup(pattern=str(key).replace(".", r"\."))
+                groups += (of.replace(lr_scale=scale, weight_decay=_less(decay, share)),)
         if given.number("norm_decay_mult", 1.0) == 0.0:
             groups += NO_NORM_DECAY
         scale, share = given.number("bias_lr_mult", 1.0), given.number("bias_decay_mult", 1.0)

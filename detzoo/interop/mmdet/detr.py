@@ -1,0 +1,241 @@
+"""DETR from MMDetection's settings: of version 3, and of version 2, where the head has the transformer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from detzoo.blocks.transformer import TransformerConfig
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.detr import DETR
+from detzoo.necks.channel_mapper import ChannelMapper
+
+# of a layer of the encoder and of the decoder: its attentions, by their name in version 3 without "_cfg"
+_ENCODER, _DECODER = ("self_attn",), ("self_attn", "cross_attn")
+_WIDTH = 256  # where it is left out
+# settings of version 2 and 3, and ours
+_COSTS = {"ClassificationCost": "cls", "BBoxL1Cost": "box", "IoUCost": "iou"}
+_OLD_COSTS = {"cls_cost": "ClassificationCost", "reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}
+
+
+def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
+    """Settings and number of classes of a ``DETR``."""
+    with model as given:
+        backbone, features = parts.resnet(given.section("backbone"))
+        if len(features.channels) != 1:
+            given.section("backbone").differs("out_indices", "has no counterpart; one map has")
+        with (
+            given.section("bbox_head") as head,
+            given.section("train_cfg", {}, training=True) as train,
+            given.section("test_cfg", {}) as test,
+        ):
+            head.kinds("DETRHead")
+            head.fixed("num_reg_fcs", 2)
+            head.ignore("init_cfg")  # where training began
+            head.ignore("sync_cls_avg_factor")  # over devices, where counts are averaged here
+            if head.has("transformer"):
+                given.fixed("neck")
+                parts.derived(head, "in_channels", features.channels[0])
+                neck, settings = _two(head)
+                queries = head.whole("num_query", 100)
+            else:
+                neck, mapped = parts.channel_mapper(given.section("neck"), features)
+                parts.derived(head, "embed_dims", mapped.channels[0])
+                settings = _three(given, mapped.channels[0])
+                queries = given.whole("num_queries", 100)
+            settings |= _losses(head)
+            if train.has("assigner"):
+                settings["costs"] = _costs(train)
+            learning.no_sampler(train)
+            settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
+            classes = head.whole("num_classes")
+        return DETR.Config.model_validate({"input": input, "backbone": backbone, "neck": neck, **settings}), classes
+
+
+def _three(model: Section, width: int) -> dict[str, Any]:
+    """The transformer in the model."""
+    _positions(model.section("positional_encoding"), width)
+    return {
+        "encoder": _encoder(model.section("encoder"), width),
+        "decoder": _decoder(model.section("decoder"), width, all_by_default=True),
+    }
+
+
+def _two(head: Section) -> tuple[ChannelMapper.Config, dict[str, Any]]:
+    """The transformer in the head, and the convolution before it, which has no settings of its own."""
+    with head.section("transformer") as given:
+        given.kinds("Transformer")
+        given.ignore("init_cfg")  # where training began
+        _relu(given)
+        first = given.section("encoder").section("transformerlayers").sections("attn_cfgs")
+        width = first[0].whole("embed_dims", most=MOST_CHANNELS) if first else _WIDTH
+        settings = {
+            "encoder": _encoder(given.section("encoder"), width),
+            "decoder": _decoder(given.section("decoder"), width, all_by_default=False),
+        }
+    default = {"type": "SinePositionalEncoding", "num_feats": _WIDTH // 2, "normalize": True}
+    _positions(head.section("positional_encoding", default), width)
+    return ChannelMapper.Config(out_channels=width), settings
+
+
+def _positions(given: Section, width: int) -> None:
+    """``SinePositionalEncoding`` in parts of the image's size."""
+    with given:
+        if given.has("type"):
+            given.kinds("SinePositionalEncoding")
+        parts.derived(given, "num_feats", width // 2)
+        if not given.flag("normalize", False):
+            given.differs("normalize", "has no counterpart (left out it is False); True has")
+        given.fixed("temperature", 10000)
+        given.fixed("scale", 2 * math.pi)
+        given.fixed("eps", 1e-6)
+        given.fixed("offset", 0)
+        given.ignore("init_cfg")  # it has no weights
+
+
+def _encoder(given: Section, width: int) -> TransformerConfig:
+    with given:
+        if given.has("type"):
+            given.kinds("DetrTransformerEncoder")
+        given.ignore("post_norm_cfg")  # of layers that normalize first, which are refused
+        return _layers(given, width, "BaseTransformerLayer", _ENCODER)
+
+
+def _decoder(given: Section, width: int, all_by_default: bool) -> TransformerConfig:
+    with given:
+        if given.has("type"):
+            given.kinds("DetrTransformerDecoder")
+        if given.take("post_norm_cfg", None if "post_norm_cfg" in given.values else {"type": "LN"}) != {"type": "LN"}:
+            given.differs("post_norm_cfg", "has no counterpart; dict(type='LN') has")
+        if not given.flag("return_intermediate", all_by_default):
+            given.noted("return_intermediate", "has no counterpart: every layer of the decoder learns from the objects")
+        return _layers(given, width, "DetrTransformerDecoderLayer", _DECODER)
+
+
+def _layers(given: Section, width: int, kind: str, attentions: tuple[str, ...]) -> TransformerConfig:
+    """``num_layers`` of one kind, each an attention or two and a feed-forward layer."""
+    given.ignore("init_cfg", "num_cp")  # where training began; memory for time
+    old = given.has("transformerlayers")
+    with given.section("transformerlayers" if old else "layer_cfg") as layer:
+        layer.fixed("norm_cfg", {"type": "LN"})
+        layer.ignore("init_cfg")
+        if old:
+            layer.kinds(kind, "BaseTransformerLayer")
+            order = [step for attention in attentions for step in (attention, "norm")]
+            layer.fixed("operation_order", [*order, "ffn", "norm"])
+            layer.ignore("batch_first")  # how tensors are laid out
+            found = layer.sections("attn_cfgs")
+            if len(found) not in (1, len(attentions)):
+                layer.differs("attn_cfgs", f"does not fit {' and '.join(attentions)}")
+            hidden, drop = _old_feed_forward(layer, width)
+        else:
+            default = {"embed_dims": _WIDTH, "num_heads": 8}
+            found = [layer.section(f"{attention}_cfg", default) for attention in attentions]
+            hidden, drop = _feed_forward(layer.section("ffn_cfg", {}), width)
+        heads, drops = zip(*(_attention(one, width) for one in found), strict=True)
+        for one, count in zip(found, heads, strict=True):
+            if count != heads[0]:
+                one.differs("num_heads", "differs from the layer's other attention")
+        if {drop, *(each for pair in drops for each in pair)} != {drop}:
+            layer.notes.append(f"{layer.path}: all of a layer drops as much as its feed-forward layer, {drop:g}")
+    return TransformerConfig(
+        layers=given.whole("num_layers", most=MOST_LAYERS), heads=heads[0], hidden=hidden, dropout=drop
+    )
+
+
+def _attention(given: Section, width: int) -> tuple[int, tuple[float, float]]:
+    """Heads of a ``MultiheadAttention``, and how much of its weights and of its result is dropped."""
+    with given:
+        if given.has("type"):
+            given.kinds("MultiheadAttention")
+        parts.derived(given, "embed_dims", width)
+        given.ignore("batch_first", "init_cfg")  # how tensors are laid out; where training began
+        both = given.number("dropout", 0.0)  # the old name of two settings
+        result = given.number("proj_drop", 0.0)
+        with given.section("dropout_layer", {"type": "Dropout"}) as layer:
+            layer.training = True
+            if learning.known(layer, "Dropout"):
+                result = result or layer.number("drop_prob", both)
+        return given.whole("num_heads"), (given.number("attn_drop", both), result)
+
+
+def _old_feed_forward(layer: Section, width: int) -> tuple[int, float]:
+    """``ffn_cfgs``, or the older settings of a layer that stand for it."""
+    names = {"feedforward_channels": "feedforward_channels", "ffn_dropout": "ffn_drop", "ffn_num_fcs": "num_fcs"}
+    _relu(layer)
+    beside = {new: layer.take(old) for old, new in names.items() if layer.has(old)}
+    given = layer.section("ffn_cfgs", {})
+    given.values = {**given.values, **beside}
+    return _feed_forward(given, width)
+
+
+def _feed_forward(given: Section, width: int) -> tuple[int, float]:
+    """Hidden channels of an ``FFN``, and how much it drops."""
+    with given:
+        if given.has("type"):
+            given.kinds("FFN")
+        parts.derived(given, "embed_dims", width)
+        given.fixed("num_fcs", 2)
+        given.fixed("add_identity", True)
+        given.fixed("add_residual", True)
+        given.ignore("init_cfg")  # where training began
+        _relu(given)
+        if given.has("dropout_layer"):
+            given.noted("dropout_layer", "has no counterpart; None has")
+        return given.whole("feedforward_channels", 1024, MOST_CHANNELS), given.number("ffn_drop", 0.0)
+
+
+def _relu(owner: Section) -> None:
+    with owner.section("act_cfg", {"type": "ReLU"}) as given:
+        given.kinds("ReLU")
+        given.ignore("inplace")  # the same values
+
+
+def _losses(head: Section) -> dict[str, Any]:
+    """``loss_cls``, ``loss_bbox`` and ``loss_iou`` as settings ``losses`` and ``background``."""
+    default = {"type": "CrossEntropyLoss", "bg_cls_weight": 0.1, "class_weight": 1.0}
+    with head.section("loss_cls", default) as given:
+        given.kinds("CrossEntropyLoss")
+        given.fixed("use_sigmoid", False)
+        given.training = True
+        given.fixed("reduction", "mean")
+        share = given.number("class_weight", 0.0)
+        if share != 1:
+            given.noted("class_weight", "has no counterpart; 1.0 has")
+        weights = {"cls": given.number("loss_weight", 1.0)}
+        background = given.number("bg_cls_weight", 1.0)
+    kinds = {"box": ("loss_bbox", "L1Loss", 5.0), "iou": ("loss_iou", "GIoULoss", 2.0)}
+    for ours, (name, kind, weight) in kinds.items():
+        with head.section(name, {"type": kind, "loss_weight": weight}, training=True) as given:
+            if learning.known(given, kind):
+                given.fixed("reduction", "mean")
+                given.ignore("eps")  # keeps divisions finite
+                weights[ours] = given.number("loss_weight", 1.0)
+    return {"losses": weights, "background": background}
+
+
+def _costs(train: Section) -> dict[str, float]:
+    """``assigner`` as weights of the costs: those in a list, or in version 2 three that are 1 where left out."""
+    with train.section("assigner") as given:
+        if not learning.known(given, "HungarianAssigner"):
+            return {}
+        if given.has("match_costs"):
+            costs = given.sections("match_costs")
+            weights = dict.fromkeys(_COSTS.values(), 0.0)
+        else:
+            costs = [given.section(name, {"type": kind, "weight": 1.0}) for name, kind in _OLD_COSTS.items()]
+            weights = {}
+        for cost in costs:
+            with cost:
+                if learning.known(cost, *_COSTS):
+                    if cost.kind == "BBoxL1Cost" and cost.word("box_format", "xyxy") != "xywh":
+                        cost.differs("box_format", "has no counterpart (left out it is 'xyxy'); 'xywh' has")
+                    cost.fixed("iou_mode", "giou")
+                    weights[_COSTS[cost.kind]] = cost.number("weight", 1.0)
+        return weights
+
+
+__all__ = ["detr"]

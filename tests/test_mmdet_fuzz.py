@@ -101,8 +101,7 @@ TEXTS = {
 def test_mutated_configs(place: Path, text: str) -> None:
     chance = random.Random(7)
     refused = imported = 0
-    until = time.monotonic() + 8
-    while time.monotonic() < until and refused + imported < 400:
+    for _ in range(400):
         mutant = mutated_text(text, chance)
         start = time.monotonic()
         try:
@@ -163,9 +162,8 @@ def test_mutated_weights_files(place: Path, zipped: bool, protocol: int) -> None
     chance = random.Random(11)
     whole = checkpoint(zipped, protocol)
     path = place / "weights.pth"
-    until = time.monotonic() + 5
     refused = loaded = 0
-    while time.monotonic() < until and refused + loaded < 1500:
+    for _ in range(1500):
         path.write_bytes(mutated_bytes(whole, chance))
         start = time.monotonic()
         try:
@@ -184,11 +182,10 @@ def test_random_pickles(place: Path, protocol: int) -> None:
     whole = checkpoint(False, protocol)
     begin = whole.index(b"meta") - 10
     path = place / "weights.pth"
-    until = time.monotonic() + 5
     count = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        while time.monotonic() < until and count < 1500:
+        for _ in range(2000):
             path.write_bytes(whole[:begin] + mutated_bytes(whole[begin:], chance))
             start = time.monotonic()
             try:

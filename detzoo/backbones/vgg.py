@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from detzoo.blocks.layers import Conv2d
 from detzoo.config import Config as BaseConfig
 
 CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -42,13 +43,13 @@ class VGG(nn.Module):
         width, self.returned = 3, []
         for stage, (convs, channels) in enumerate(zip(CONVS[config.depth], config.channels, strict=True), 1):
             for _ in range(convs):
-                layers += [nn.Conv2d(width, channels, 3, padding=1), nn.ReLU(inplace=True)]
+                layers += [Conv2d(width, channels, 3, padding=1), nn.ReLU(inplace=True)]
                 width = channels
             if stage == 4:
                 self.returned.append(len(layers) - 1)
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True) if stage < 5 else nn.MaxPool2d(3, 1, 1))
-        layers += [nn.Conv2d(width, config.last_channels, 3, padding=6, dilation=6), nn.ReLU(inplace=True)]
-        layers += [nn.Conv2d(config.last_channels, config.last_channels, 1), nn.ReLU(inplace=True)]
+        layers += [Conv2d(width, config.last_channels, 3, padding=6, dilation=6), nn.ReLU(inplace=True)]
+        layers += [Conv2d(config.last_channels, config.last_channels, 1), nn.ReLU(inplace=True)]
         self.returned.append(len(layers) - 1)
         self.features = nn.Sequential(*layers)
         self.channels = (config.channels[3], config.last_channels)

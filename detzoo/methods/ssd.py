@@ -23,6 +23,7 @@ from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
 from detzoo.blocks.dense import survivors
+from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
@@ -94,8 +95,8 @@ class SSD(Detector):
         self.anchors = ShapedAnchors(head.shapes(), head.steps or self.neck.strides)
         parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
         outputs = len(self.classes) + 1  # background last
-        self.cls = nn.ModuleList(nn.Conv2d(width, boxes * outputs, 3, padding=1) for width, boxes in parts)
-        self.reg = nn.ModuleList(nn.Conv2d(width, boxes * 4, 3, padding=1) for width, boxes in parts)
+        self.cls = nn.ModuleList(Conv2d(width, boxes * outputs, 3, padding=1) for width, boxes in parts)
+        self.reg = nn.ModuleList(Conv2d(width, boxes * 4, 3, padding=1) for width, boxes in parts)
         for layer in (*self.cls, *self.reg):
             nn.init.xavier_uniform_(layer.get_parameter("weight"))
             nn.init.zeros_(layer.get_parameter("bias"))

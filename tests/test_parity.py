@@ -13,9 +13,9 @@ from tests.parity.__main__ import main
 from tests.parity.cases import CASES
 from tests.parity.golden import GOLDEN, load, thin
 from tests.parity.ladder import climb
-from tests.parity.rungs import BOUNDS, Rung
+from tests.parity.recover import chosen
+from tests.parity.rungs import BOUNDS, Rung, beyond_rounding
 from tests.parity.ties import Candidates, Outcome, violations
-from tests.parity.training import beyond_rounding
 
 # of the generator for "backbone.conv1.weight"
 FIRST_WORDS = (0.7991473078727722, 0.6442287564277649, 0.014991581439971924)
@@ -59,16 +59,16 @@ def test_every_case_has_its_recording_and_every_recording_its_case() -> None:
 
 def test_rounding_excuses_gradients_only_up_to_its_own_size() -> None:
     fine = beyond_rounding(
-        {"backbone": 5e-4, "grad.backbone.stem": 0.01}, {"backbone": 0.0, "grad.backbone.stem": 0.02}
+        "gradients", {"backbone": 5e-4, "grad.backbone.stem": 0.01}, {"backbone": 0.0, "grad.backbone.stem": 0.02}
     )
     assert fine.passed
     wrong = beyond_rounding(
-        {"backbone": 2e-3, "grad.backbone.stem": 0.01}, {"backbone": 1e-3, "grad.backbone.stem": 0.02}
+        "gradients", {"backbone": 2e-3, "grad.backbone.stem": 0.01}, {"backbone": 1e-3, "grad.backbone.stem": 0.02}
     )
     assert not wrong.passed
     assert (wrong.where, wrong.difference, wrong.rounding) == ("backbone", 2e-3, 1e-3)
-    assert not beyond_rounding({"neck": math.nan}, {"neck": 1.0}).passed
-    assert not beyond_rounding({"neck": 0.5}, {}).passed
+    assert not beyond_rounding("gradients", {"neck": math.nan}, {"neck": 1.0}).passed
+    assert not beyond_rounding("gradients", {"neck": 0.5}, {}).passed
 
 
 def test_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,3 +149,28 @@ def test_a_box_that_is_no_candidate_is_a_violation() -> None:
     some = _candidates()
     moved = some.boxes[[0, 2, 3]] + torch.tensor([0.0, 0.0, 0.2, 0.0])
     assert violations(Outcome(moved, some.scores[[0, 2, 3]], some.groups[:3]), some, 0.5, 10) > 0
+
+
+def test_scores_may_differ_by_measured_rounding_and_no_more() -> None:
+    some = _candidates()
+    scores = some.scores[[0, 2, 3]] - torch.tensor([0.0, 5e-4, 0.0])
+    kept = Outcome(some.boxes[[0, 2, 3]], scores, some.groups[:3])
+    assert violations(kept, some, 0.5, 10) > 0
+    assert violations(kept, some, 0.5, 10, rounding=4e-4) > 0
+    assert violations(kept, some, 0.5, 10, rounding=1e-3) == 0
+
+
+def test_places_of_one_box_go_to_levels_so_that_suppression_could_leave_them() -> None:
+    """Three boxes alike on levels 0, 1 and 2: the places hold falling scores, and what has to be kept is."""
+    whole = torch.tensor([0.0, 0, 100, 100])
+    boxes = torch.stack([whole, whole, whole, whole, torch.tensor([0.0, 0, 5, 5])])
+    scores = torch.tensor([1.0, 0.999999, 0.99, 0.3, 1.0])
+    groups, certain = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([False, False, True, True, False])
+    same = [0.0, 0.0, 0.0, 0.0, 1.0]
+    gaps = np.array([same, [1.0, 1.0, 1.0, 1.0, 0.0], same])
+    found = chosen(Candidates(boxes, scores, groups, certain, torch.full((5,), 100.0)), gaps, 0.7)
+    assert found[:, 5].tolist() == [0, 0, 2]
+    np.testing.assert_allclose(found[:, 4], [1.0, 1.0, 0.99])
+    first_is_lower = np.array([[1.0, 1.0, 1.0, 1.0, 0.0], same, same])
+    found = chosen(Candidates(boxes, scores, groups, ~certain, torch.full((5,), 100.0)), first_is_lower, 0.7)
+    assert found[:, 5].tolist() == [0, 0, 1]

@@ -84,7 +84,7 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
 
 def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
-    offsets = _scaled(offsets.float(), stds)
+    offsets = _scaled(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), stds)
     size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
     half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5

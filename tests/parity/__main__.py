@@ -31,7 +31,7 @@ def run(name: str) -> dict[str, str]:
     if failure:
         print(f"      first difference: {failure}")
     values = {key: f"{rungs[key].difference:.2e}" if key in rungs else "" for key in BOUNDS}
-    rounding = max((rung.rounding for rung in rungs.values()), default=0.0)
+    rounding = max((max(rung.rounding, rung.score_rounding) for rung in rungs.values()), default=0.0)
     values["rounding"] = f"{rounding:.2e}" if rounding else ""
     return {"case": name, **values, "passed": "no" if failure else "yes", "first_difference": failure.split("\n")[0]}
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.blocks.rpn import Proposals, RawRPN
 from detzoo.detector import Detector
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -21,6 +20,7 @@ from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.golden import KEPT, Golden
 from tests.parity.ties import (
+    NEAR,
     Outcome,
     TwoStage,
     detection_candidates,
@@ -40,10 +40,11 @@ def detect(model: Detector, images: Images, golden: Golden) -> Detections:
     return model.detect(images)
 
 
-def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
+def close_pairs(golden: Golden, found: Detections, rounding: float = 0.0) -> tuple[Pairs, int]:
     """Recorded and our detections that agree, and how many there are of whichever side has more.
 
-    Paired greedily by class and overlap, the best recorded score first.
+    Paired greedily by class and overlap, the best recorded score first. Scores may differ by ``rounding`` where
+    that is more than the bound.
 
     Returns:
         Per image ``[M, 2]``, the number of a recorded detection and that of ours; and the total.
@@ -60,37 +61,15 @@ def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
                 continue
             overlap[:, best] = -1.0
             near = (ours.boxes[best] - box).abs() <= 0.05 + 1e-4 * box.abs()
-            if near.all() and abs(float(ours.scores[best] - scores[index])) <= 1e-4:
+            if near.all() and abs(float(ours.scores[best] - scores[index])) <= max(NEAR, rounding):
                 some.append((index, best))
         pairs[image] = np.array(some, dtype=np.int64).reshape(-1, 2)
         total += max(len(boxes), min(len(ours), KEPT))
     return pairs, total
 
 
-def take_recorded_proposals(model: Detector, golden: Golden, images: Images, features: Sequence[Tensor]) -> float:
-    """Make the model propose the recorded boxes from now on; returns the `violations` they have."""
-    assert isinstance(model, TwoStage)
-    recorded = [torch.from_numpy(golden.arrays[f"proposals.{image}"]) for image in range(len(golden.sizes))]
-    config = model.rpn.config
-    candidates = proposal_candidates(model.rpn, model.rpn(features), images)
-    worst = max(
-        violations(Outcome(one[:, :4], one[:, 4], one[:, 5]), some, config.nms, config.proposals)
-        for one, some in zip(recorded, candidates, strict=True)
-    )
-    table = torch.zeros(len(recorded), max(len(one) for one in recorded), 5)
-    valid = torch.zeros(table.shape[:2], dtype=torch.bool)
-    for image, one in enumerate(recorded):
-        table[image, : len(one)], valid[image, : len(one)] = one[:, :5], True
-
-    def propose(raw: RawRPN, images: Images, training: bool) -> Proposals:
-        return Proposals(table[..., :4], table[..., 4], valid)
-
-    model.rpn.propose = propose
-    return worst
-
-
 def tied_detections(
-    model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections
+    model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections, rounding: float
 ) -> float:
     """The largest `violations` of an image, of the recorded detections and of ours."""
     if isinstance(model, RPNDetector):
@@ -104,7 +83,7 @@ def tied_detections(
     for image, candidates in enumerate(detection_candidates(model, images, list(features), proposals)):
         one = found[image]
         for outcome in (Outcome(*_recorded(golden, image)), Outcome(one.boxes, one.scores, one.labels)):
-            worst = max(worst, violations(outcome, candidates, settings.nms, settings.detections))
+            worst = max(worst, violations(outcome, candidates, settings.nms, settings.detections, rounding))
     return worst
 
 
@@ -123,7 +102,7 @@ def _tied_proposals(
 
 
 def mask_differences(
-    model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections, pairs: Pairs
+    model: Detector, golden: Golden, features: Sequence[Tensor], found: Detections, pairs: Pairs
 ) -> dict[str, float]:
     """Share of differing pixels of each recorded mask: against our detection's, or without ``pairs`` the mask that we
     give the recorded box.

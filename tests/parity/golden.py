@@ -51,6 +51,11 @@ class Golden:
         return any(len(np.unique(one)) < len(one) for one in scores)
 
     @property
+    def chosen(self) -> bool:
+        """Whether the original's choice among tied proposals is recorded."""
+        return "proposals.0" in self.arrays
+
+    @property
     def masks(self) -> bool:
         """Whether instance masks are predicted."""
         return "pred.0.masks" in self.arrays

@@ -8,6 +8,7 @@ numbers is the one that was. It is stored with the case, and `ties` checks on ev
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,18 +23,21 @@ from tests.parity import standin
 from tests.parity.golden import Golden, thin_index
 from tests.parity.ties import TIE, Candidates, Cascade, TwoStage, final_raw, proposal_candidates
 
-NEAR = 2e-3  # how far a recorded number may be from that of its proposal, as a share of the largest
+NEAR = 2e-2  # share of the largest: recorded numbers this far are no proposal's; the rung `raw` asks for more
+SAME = 1e-5  # numbers of one box, which differ in rounding only
 CHUNK = 512  # RoIs at once
 
 
 @torch.no_grad()
 def recovered_proposals(model: TwoStage, golden: Golden) -> list[np.ndarray]:
-    """Of each image ``[P, 6]``: box, score and level.
+    """Of each image ``[P, 6]``: box, score and level. Leaves the model in double precision.
 
     Raises:
         RuntimeError: no candidate gives what was recorded for some proposal.
     """
     images = standin.images(golden.canvas, golden.sizes)
+    images = dataclasses.replace(images, pixels=images.pixels.double())
+    model.double()
     features = model.neck(model.backbone(images.pixels))
     raw = model.rpn(features)
     every = proposal_candidates(model.rpn, raw, images)
@@ -45,7 +49,7 @@ def recovered_proposals(model: TwoStage, golden: Golden) -> list[np.ndarray]:
         both = [_gaps(golden, ["raw.0.0", "raw.0.1"], some) for some in rows]
         first = _count_of_first(*(some.min(1) for some in both))
         gaps = [both[0][:first], both[1][first:]]
-    return [_chosen(some, which, model.rpn.config.nms) for some, which in zip(candidates, gaps, strict=True)]
+    return [chosen(some, which, model.rpn.config.nms) for some, which in zip(candidates, gaps, strict=True)]
 
 
 def _least(rpn: RPN, raw: RawRPN) -> Tensor:
@@ -98,25 +102,36 @@ def _count_of_first(first: np.ndarray, second: np.ndarray) -> int:
     return int(np.argmin(costs))
 
 
-def _chosen(candidates: Candidates, gaps: np.ndarray, threshold: float) -> np.ndarray:
+def chosen(candidates: Candidates, gaps: np.ndarray, threshold: float) -> np.ndarray:
     """The candidate of each place, in the order of the places, which is that of falling scores.
 
-    Candidates of several levels with one box give the same numbers. Of those that no earlier choice suppresses, the
-    best score comes first, and where it ties, one that is certain to enter suppression: it has to be kept.
+    Candidates of several levels with one box give the same numbers. Of those that no earlier choice suppresses and
+    whose score lies between those of the places around, the nearest come first, of these the best score. But one that
+    is certain to enter suppression has to be kept: it comes first where scores tie, and where no other place is left.
     """
     nearest = gaps.min(1)
     if (nearest > NEAR).any():
         raise RuntimeError(f"proposal {nearest.argmax()} of {len(gaps)} is like no candidate: {nearest.max():.3g}")
-    free = torch.ones(len(candidates.boxes), dtype=torch.bool)
-    chosen = []
-    for row, least in zip(gaps, nearest, strict=True):
-        like = torch.from_numpy(row <= least + 1e-5)
-        like = like & free if (like & free).any() else like
-        tied = like & (candidates.scores >= candidates.scores[like].max() - TIE)
-        rank = candidates.scores.double() + 1.0 * candidates.certain
+    near = torch.from_numpy(gaps)
+    scores = candidates.scores
+    alike = near <= near.amin(1, keepdim=True) + SAME
+    floors = scores.expand_as(near).masked_fill(~alike, torch.inf).amin(1)
+    floors = floors.flip(0).cummax(0).values.flip(0)  # no place has a lower score than one after it
+    free = torch.ones(len(scores), dtype=torch.bool)
+    found: list[int] = []
+    for place, (row, floor) in enumerate(zip(near, floors, strict=True)):
+        ceiling = scores[found[-1]] if found else torch.inf
+        fits = (row <= NEAR) & free & (scores >= floor - TIE) & (scores <= ceiling + TIE)
+        fits = fits if fits.any() else row <= row.min() + SAME
+        like = fits & (row <= row[fits].min() + SAME)
+        due, places = like & candidates.certain, (alike[place:] & like).any(1)
+        if due.any() and len(candidates.groups[due].unique()) >= places.sum():
+            like = due
+        tied = like & (scores >= scores[like].max() - TIE)
+        rank = scores.double() + 1.0 * candidates.certain
         best = int(rank.masked_fill(~tied, -1.0).argmax())
         overlap = pairwise_iou(candidates.boxes[best : best + 1], candidates.boxes)[0]
         free &= (overlap <= threshold) | (candidates.groups != candidates.groups[best])
-        chosen.append(best)
+        found.append(best)
     parts = (candidates.boxes, candidates.scores[:, None], candidates.groups[:, None])
-    return torch.cat([part.float() for part in parts], 1)[chosen].numpy()
+    return torch.cat([part.float() for part in parts], 1)[found].numpy()

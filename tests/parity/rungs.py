@@ -1,4 +1,11 @@
-"""The rungs of the ladder: what is compared, and how far it may differ."""
+"""The rungs of the ladder: what is compared, and how far it may differ.
+
+Both sides are float32, and what many layers make of a last digit can exceed a bound: over normalization of few values,
+over deformable convolution, over a box whose centre a first stage moved by thousands of pixels. So a case that misses a
+bound is computed once more in double precision: our own rounding is gone then, and the same bound has to be met. The
+recorded numbers still carry theirs, which is not known, but another draw of what float32 does to ours; twice that
+is taken as its reach.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +30,22 @@ BOUNDS = {
     # ReLU stands at zero may fall either way
     "gradients": 1e-3,
 }
+REACH = 2.0  # of two draws of rounding
 
 
 @dataclass(frozen=True)
 class Rung:
     """One comparison: the largest difference, as `BOUNDS` has it, and where it is.
 
-    ``rounding`` is how far float32 alone may move this number, measured on ours (see `training`); it is 0 where
-    the bound was met without asking.
+    ``rounding`` is how far float32 alone may move this number, measured on ours, and ``score_rounding`` how far
+    scores that were compared for it; both are 0 where the bound was met without asking.
     """
 
     name: str
     difference: float
     where: str = ""
     rounding: float = 0.0
+    score_rounding: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -48,6 +57,17 @@ def worst(rung: str, differences: Mapping[str, float]) -> Rung:
     finite = {name: math.inf if math.isnan(value) else value for name, value in differences.items()}
     where = max(finite, key=finite.__getitem__)
     return Rung(rung, finite[where], where)
+
+
+def beyond_rounding(rung: str, differences: Mapping[str, float], rounding: Mapping[str, float]) -> Rung:
+    """The named difference that exceeds the bound, or what rounding does to the same number, the most."""
+
+    def excess(name: str) -> float:
+        value = differences[name] / max(BOUNDS[rung], rounding.get(name, 0.0))
+        return math.inf if math.isnan(value) else value
+
+    where = max(differences, key=excess)
+    return Rung(rung, differences[where], where, rounding.get(where, 0.0))
 
 
 def relative(ours: Mapping[str, float], wanted: Mapping[str, float]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from detzoo.types import Images
 Cascade = CascadeRCNN | CascadeMaskRCNN
 TwoStage = FasterRCNN | MaskRCNN | Cascade
 
+NEAR = 1e-4  # scores of one box that differ by less are equal
 TIE = 1e-5  # scores that differ by less may come in either order
 IOU = 1e-3  # overlaps this close to the threshold may count either way
 
@@ -59,47 +60,51 @@ class Outcome(NamedTuple):
     groups: Tensor
 
 
-def violations(kept: Outcome, candidates: Candidates, threshold: float, limit: int) -> float:
+def violations(kept: Outcome, candidates: Candidates, threshold: float, limit: int, rounding: float = 0.0) -> float:
     """Share of ``kept`` (and of candidates that should be among it) at odds with greedy suppression.
+
+    Scores may differ by ``rounding`` where that is more than the bound.
 
     A kept box must be a candidate, with its score; no kept box of its group may overlap it by more than the threshold;
     and a candidate that scores higher than the last kept one must be kept or overlap a kept one that scores no less.
     """
-    wrong = 0
+    wrong, tie = 0, max(TIE, rounding)
     found = torch.zeros(len(candidates.boxes), dtype=torch.bool)
     for box, score, group in zip(*kept, strict=True):
         near = (candidates.boxes - box).abs() <= 0.05 + 1e-4 * candidates.reach[:, None]
-        same = near.all(1) & (candidates.groups == group) & ((candidates.scores - score).abs() <= 1e-4)
+        same = near.all(1) & (candidates.groups == group) & ((candidates.scores - score).abs() <= max(NEAR, rounding))
         found |= same
         wrong += not same.any()
     overlap = pairwise_iou(kept.boxes, kept.boxes).fill_diagonal_(0)
     overlap *= kept.groups[:, None] == kept.groups[None, :]
     wrong += int((overlap > threshold + IOU).any(1).sum())
     full = len(kept.boxes) == limit
-    floor = float(kept.scores.min()) + TIE if full else 0.0
+    floor = float(kept.scores.min()) + tie if full else 0.0
     left_out = candidates.certain & ~found & (candidates.scores > floor)
     boxes, scores, groups = (part[left_out] for part in candidates[:3])
     covered = pairwise_iou(boxes, kept.boxes) > threshold - IOU
-    covered &= (groups[:, None] == kept.groups) & (kept.scores >= scores[:, None] - TIE)
+    covered &= (groups[:, None] == kept.groups) & (kept.scores >= scores[:, None] - tie)
     wrong += int((~covered.any(1)).sum())
     return wrong / max(len(kept.boxes), 1)
 
 
-def proposal_candidates(rpn: RPN, raw: RawRPN, images: Images) -> list[Candidates]:
-    """Every anchor refined, grouped by level."""
+def moved_anchors(rpn: RPN, raw: RawRPN, images: Images) -> Candidates:
+    """Every anchor refined, grouped by level: `Candidates` of all N images, ``[N, A, ...]``."""
     logits, offsets = raw
     anchors = rpn.anchors([level.shape[-2:] for level in logits])
     scores = [level.permute(0, 2, 3, 1).flatten(1).sigmoid() for level in logits]
     moves = torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, 4) for level in offsets], 1)
     boxes = decode(anchors, moves, (1.0, 1.0, 1.0, 1.0))
     reach = boxes.abs().amax(-1)
-    boxes = clip(boxes, images.sizes)
     groups = torch.cat([torch.full((level.shape[1],), index) for index, level in enumerate(scores)])
     certain = torch.cat([_above_cut(level, rpn.config.candidates) for level in scores], 1)
-    return [
-        _with_area(*parts)
-        for parts in zip(boxes, torch.cat(scores, 1), groups.expand(len(boxes), -1), certain, reach, strict=True)
-    ]
+    every = torch.cat(scores, 1)
+    return Candidates(clip(boxes, images.sizes), every, groups.expand_as(every), certain, reach)
+
+
+def proposal_candidates(rpn: RPN, raw: RawRPN, images: Images) -> list[Candidates]:
+    """Of each image the refined anchors that have an area."""
+    return [_with_area(*parts) for parts in zip(*moved_anchors(rpn, raw, images), strict=True)]
 
 
 def group_of(boxes: Tensor, scores: Tensor, candidates: Candidates) -> Tensor:
@@ -117,12 +122,20 @@ def detection_candidates(
         return _dense_candidates(model, images, features)
     assert isinstance(model, TwoStage)
     assert proposals is not None
-    config = last_box_head(model).config
+    threshold = last_box_head(model).config.threshold
+    boxes, scores = scored_boxes(model, images, features, proposals)
+    return _pairs(boxes, scores, images, threshold, scores > threshold)
+
+
+def scored_boxes(
+    model: TwoStage, images: Images, features: list[Tensor], proposals: Proposals
+) -> tuple[Tensor, Tensor]:
+    """Boxes ``[N, P, C, 4]``, not clipped, and scores ``[N, P, C]`` of every (proposal, class) pair."""
     atlas = build_atlas(features[: model.roi_levels], model.neck.strides[: model.roi_levels])
     (logits, offsets), boxes = final_raw(model, atlas, proposals, images)
     scores = logits.softmax(-1)[..., :-1] * proposals.valid[..., None]
-    boxes = decode(boxes[:, :, None], offsets, config.stds)
-    return _pairs(boxes.expand(*scores.shape, 4), scores, images, config.threshold, scores > config.threshold)
+    boxes = decode(boxes[:, :, None], offsets, last_box_head(model).config.stds)
+    return boxes.expand(*scores.shape, 4), scores
 
 
 def last_box_head(model: TwoStage) -> BoxHead:

@@ -1,10 +1,4 @@
-"""Losses and gradients of a case.
-
-Both sides are float32, and where many layers are normalized over few values, rounding in the last digit grows to
-percents of a gradient of the first layer. So a case that misses a bound is computed once more in double precision: our
-own rounding is gone then, and losses have to meet the same bound. The recorded gradients still carry theirs, which is
-not known, but another draw of what float32 does to ours; twice that is taken as its reach.
-"""
+"""Losses and gradients of a case, in double precision where float32 misses a bound (see `rungs`)."""
 
 from __future__ import annotations
 
@@ -20,9 +14,7 @@ from detzoo.detector import Detector
 from detzoo.interop.renaming import rename
 from detzoo.types import Images, Targets
 from tests.parity.golden import Golden, thin
-from tests.parity.rungs import BOUNDS, Rung, relative, worst
-
-REACH = 2.0  # of two draws of rounding
+from tests.parity.rungs import REACH, Rung, beyond_rounding, relative, worst
 
 
 def climb_training(model: Detector, golden: Golden, images: Images, targets: Targets) -> Iterator[Rung]:
@@ -36,18 +28,7 @@ def climb_training(model: Detector, golden: Golden, images: Images, targets: Tar
     images = dataclasses.replace(images, pixels=images.pixels.double())
     losses, precise = _step(model, golden, images, targets)
     yield worst("losses", relative(losses, golden.losses))
-    yield beyond_rounding(_differences(precise, golden), _rounding(gradients, precise, golden))
-
-
-def beyond_rounding(differences: Mapping[str, float], rounding: Mapping[str, float]) -> Rung:
-    """The difference of gradients that exceeds the bound, or what rounding does to the same number, the most."""
-
-    def excess(name: str) -> float:
-        value = differences[name] / max(BOUNDS["gradients"], rounding.get(name, 0.0))
-        return math.inf if math.isnan(value) else value
-
-    where = max(differences, key=excess)
-    return Rung("gradients", differences[where], where, rounding.get(where, 0.0))
+    yield beyond_rounding("gradients", _differences(precise, golden), _rounding(gradients, precise, golden))
 
 
 def _step(

@@ -17,6 +17,7 @@ from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.nms import select
+from detzoo.ops.precision import full_precision
 from detzoo.types import Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
@@ -116,7 +117,7 @@ class RPN(nn.Module):
         most = config.train_candidates if training else config.candidates
         limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        levels = [by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        levels = [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
         moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(anchors[index], moves, STDS), images.sizes)

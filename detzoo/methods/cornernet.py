@@ -32,6 +32,7 @@ from detzoo.ops.boxes import clip
 from detzoo.ops.corner_pool import Direction
 from detzoo.ops.focal import heat_focal_loss
 from detzoo.ops.nms import rank
+from detzoo.ops.precision import full_precision
 from detzoo.ops.soft_nms import soft_nms
 from detzoo.types import Detections, Images, Targets
 
@@ -252,7 +253,7 @@ def _branch(inputs: int, channels: int, outputs: int) -> nn.Sequential:
 
 def _at(maps: Tensor, cells: Tensor) -> Tensor:
     """float32 ``[N, K, D]``: what ``maps [N, D, h, w]`` say at ``cells [N, K]``."""
-    flat = maps.float().flatten(2)
+    flat = full_precision(maps).flatten(2)
     return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)
 
 

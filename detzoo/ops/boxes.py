@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from detzoo.ops.precision import full_precision
+
 # exp() of a larger size change would overflow long before it could describe an object (Fast R-CNN's 1000/16)
 MAX_LOG_RATIO = math.log(1000.0 / 16.0)
 
@@ -84,7 +86,7 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
 
 def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
-    offsets = _scaled(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), stds)
+    offsets = _scaled(full_precision(offsets), stds)
     size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
     half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.types import Images
 from tests.parity import standin
-from tests.parity.evaluation import compare, evaluate
-from tests.parity.golden import Golden
-from tests.parity.matching import take_recorded_matching
-from tests.parity.rungs import Rung
-from tests.parity.training import climb_training
+from tests.parity.detections import close_pairs, detect, mask_differences
+from tests.parity.golden import Golden, thin
+from tests.parity.raw import raw_outputs
+from tests.parity.rungs import BOUNDS, DOUBLE, Rung, relative, worst
+from tests.parity.stable import stable_sorting
+from tests.parity.training import gradient_differences, step
 
 
 def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
@@ -22,27 +27,66 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     try:
         model.load_published(weights)
     except ValueError as error:
-        yield Rung("parameters", math.inf, str(error))
+        yield Rung("parameters", math.inf, 0.0, str(error))
         return
-    yield Rung("parameters", 0.0)
+    yield Rung("parameters", 0.0, 0.0)
     images = standin.images(golden.canvas, golden.sizes)
-    yield from _evaluation(model, golden, images)
+    if golden.double:
+        model.double()
+        images = dataclasses.replace(images, pixels=images.pixels.double())
+        with stable_sorting():
+            yield from _evaluation(model, golden, images, DOUBLE)
+    else:
+        yield from _evaluation(model, golden, images, BOUNDS)
+    bounds = DOUBLE if golden.double else BOUNDS
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
-    if "matching" in golden.arrays:
-        yield Rung("matching", take_recorded_matching(model, golden, images, targets))
-    yield from climb_training(model, golden, images, targets)
+    losses, gradients = step(model, golden, images, targets)
+    yield worst("losses", relative(losses, golden.losses), bounds)
+    yield worst("gradients", gradient_differences(gradients, golden), bounds)
 
 
-def _evaluation(model: Detector, golden: Golden, images: Images) -> list[Rung]:
-    """In double precision where float32 misses a bound; the model is float32 afterwards."""
-    ours = evaluate(model, golden, images)
-    rungs = compare(model, golden, ours)
-    if all(rung.passed for rung in rungs):
-        return rungs
-    precise = evaluate(model.double(), golden, dataclasses.replace(images, pixels=images.pixels.double()))
-    if precise.choice is not None:  # of anchors, which are found by their boxes
-        ours = evaluate(model.float(), golden, images, precise.choice)
-    rungs = compare(model.double(), golden, precise, ours)
-    model.float()
-    return rungs
+@torch.no_grad()
+def _evaluation(model: Detector, golden: Golden, images: Images, bounds: Mapping[str, float]) -> Iterator[Rung]:
+    model.eval()
+    features = model.get_submodule("backbone")(images.pixels)
+    yield worst("backbone", _of_features("backbone", golden, features), bounds)
+    if golden.levels("neck"):
+        features = model.get_submodule("neck")(features)
+        yield worst("neck", _of_features("neck", golden, features), bounds)
+    yield worst("raw", _of_entries(golden, "raw", raw_outputs(model, images, features, golden)), bounds)
+    found = detect(model, images, golden)
+    pairs, total = close_pairs(golden, found)
+    missing = total - sum(len(some) for some in pairs.values())
+    yield Rung("detections", missing / max(total, 1), bounds["detections"], f"{missing} of {total}")
+    differences = mask_differences(golden, found, pairs) if golden.masks else {}
+    if differences:
+        yield worst("masks", differences, bounds)
+
+
+def _of_features(rung: str, golden: Golden, levels: list[Tensor]) -> dict[str, float]:
+    """Differences of shapes, of thinned entries and, over all entries, of mean, deviation and largest value."""
+    outputs = {f"{rung}.{index}": level for index, level in enumerate(levels)}
+    differences = _of_entries(golden, rung, {name: thin(tensor) for name, tensor in outputs.items()})
+    for name, tensor in outputs.items():
+        stats = golden.stats.get(name)
+        if stats is None or list(tensor.shape) != stats["shape"]:
+            differences[f"{name} {list(tensor.shape)}, recorded {stats and stats['shape']}"] = math.inf
+            continue
+        ours = {"mean": tensor.mean(), "std": tensor.std(), "absmax": tensor.abs().max()}
+        differences |= {f"{name} {k}": abs(float(v) - stats[k]) / stats["absmax"] for k, v in ours.items()}
+    return differences
+
+
+def _of_entries(golden: Golden, rung: str, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Largest difference of each recorded tensor, as a share of its largest value."""
+    differences = {}
+    for name in golden.levels(rung):
+        wanted = golden.arrays[name]
+        if name not in outputs or outputs[name].shape != wanted.shape:
+            shape = getattr(outputs.get(name), "shape", None)
+            differences[f"{name} {shape}, recorded {wanted.shape}"] = math.inf
+        else:
+            largest = max(golden.stats[name]["absmax"], 1e-12)
+            differences[name] = float(np.abs(outputs[name] - wanted).max()) / largest
+    return differences

@@ -2,7 +2,8 @@
 
     python -m benchmarks.export
 
-writes ``results/export.csv``: the largest difference of boxes (pixels) and scores on a small detector of each method.
+writes ``results/export.csv``: the largest difference of boxes (pixels) and scores on a small detector of each method
+and of those with deformable convolution (`tests.tiny.FORMS`).
 ``compile`` captures prediction as one graph (``fullgraph=True``) for the shapes at hand; ``export`` captures it for any
 number of images, and runs what it captured with 1 and with 3. ``aot_eager``, the backend of ``compile``, takes a graph
 all the way to single operators without mutation, shapes from fake kernels included, and runs those: it proves what is
@@ -22,9 +23,8 @@ from torch import Tensor, nn
 
 from benchmarks.table import merge
 from detzoo.detector import Detector
-from detzoo.recipes.recipe import METHODS
 from detzoo.types import Images
-from tests.tiny import images, proposals, tiny
+from tests.tiny import FORMS, images, proposals, tiny
 
 TRACED = 2  # images that an exported graph is captured with
 BATCHES = (1, 3)  # images that it is run with
@@ -85,20 +85,20 @@ def compare(detector: Detector, run: Run, batch: Images) -> Differences:
     return Differences(boxes, scores, int(wanted[3].sum()))
 
 
-def small(method: type[Detector]) -> Detector:
-    """A small detector that finds something with random weights, ready to predict."""
-    return tiny(method, box_head={"threshold": 0.0}, head={"threshold": 0.0}).eval()
+def small(form: str) -> Detector:
+    """A small detector, one of `FORMS`, that finds something with random weights, ready to predict."""
+    return tiny(form, box_head={"threshold": 0.0}, head={"threshold": 0.0}).eval()
 
 
-def rows(method: type[Detector], backend: str) -> Iterator[dict[str, str | int | float]]:
-    """Rows of the table for one method; a failure is a row, too."""
+def rows(form: str, backend: str) -> Iterator[dict[str, str | int | float]]:
+    """Rows of the table for one of `FORMS`; a failure is a row, too."""
     modes: tuple[tuple[str, Callable[[Detector], Run], tuple[int, ...]], ...] = (
         (f"compile {backend}", lambda detector: compiled(detector, backend), (TRACED,)),
         ("export", lambda detector: exported(detector, images(TRACED)), BATCHES),
     )
     for mode, capture, batches in modes:
-        detector, start = small(method), time.perf_counter()
-        row: dict[str, str | int | float] = {"method": method.__name__, "mode": mode}
+        detector, start = small(form), time.perf_counter()
+        row: dict[str, str | int | float] = {"method": form, "mode": mode}
         try:
             run = capture(detector)
             for batch in batches:
@@ -106,23 +106,21 @@ def rows(method: type[Detector], backend: str) -> Iterator[dict[str, str | int |
                 yield {**row, "batch": batch, **found._asdict(), "error": ""}
         except Exception as error:  # the other methods' rows are wanted all the same
             yield {**row, "batch": "", "boxes": "", "scores": "", "found": "", "error": str(error).split("\n")[0]}
-        print(f"{method.__name__} {mode}: {time.perf_counter() - start:.1f} s")
+        print(f"{form} {mode}: {time.perf_counter() - start:.1f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--method", choices=[method.__name__ for method in METHODS], action="append")
+    parser.add_argument("--method", choices=tuple(FORMS), action="append")
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile")
     parser.add_argument("--out", type=Path, default=Path("results/export.csv"))
     args = parser.parse_args()
     table = []
-    for method in METHODS:
-        if args.method is None or method.__name__ in args.method:
-            table += rows(method, args.backend)
+    for form in args.method or FORMS:
+        table += rows(form, args.backend)
     for row in table:
         print(*row.values())
-    names = [method.__name__ for method in METHODS]
-    merge(args.out, table, ("method", "mode", "batch"), {"method": names})
+    merge(args.out, table, ("method", "mode", "batch"), {"method": tuple(FORMS)})
 
 
 if __name__ == "__main__":

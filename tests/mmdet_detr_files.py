@@ -62,6 +62,19 @@ train_cfg = dict(max_epochs=150)
 param_scheduler = [dict(type='MultiStepLR', begin=0, end=150, by_epoch=True, milestones=[100], gamma=0.1)]
 """
 
+_DATA_2 = """
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='MultiScaleFlipAug', img_scale=(1333, 800), flip=False,
+        transforms=[
+            dict(type='Resize', keep_ratio=True),
+            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+            dict(type='Pad', size_divisor=1),
+            dict(type='ImageToTensor', keys=['img']),
+            dict(type='Collect', keys=['img'])])]
+data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))"""
+
 DETR_2 = f"""
 attention = dict(type='MultiheadAttention', embed_dims=256, num_heads=8, dropout=0.1)
 model = dict(
@@ -93,15 +106,28 @@ model = dict(
             reg_cost=dict(type='BBoxL1Cost', weight=5.0, box_format='xywh'),
             iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0))),
     test_cfg=dict(max_per_img=100))
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug', img_scale=(1333, 800), flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
-            dict(type='Pad', size_divisor=1),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img'])])]
-data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+{_DATA_2}
+"""
+
+# as 2.7 wrote it; 2.10 had the costs of `DETR_2`
+DETR_OLDEST = f"""
+model = dict(
+    type='DETR',
+    pretrained='torchvision://resnet50',
+    backbone=dict(
+        type='ResNet', depth=50, num_stages=4, out_indices=(3, ), frozen_stages=1,
+        norm_cfg=dict(type='BN', requires_grad=False), norm_eval=True, style='pytorch'),
+    bbox_head=dict(
+        type='TransformerHead', num_classes=80, in_channels=2048, num_fcs=2,
+        transformer=dict(
+            type='Transformer', embed_dims=256, num_heads=8, num_encoder_layers=6, num_decoder_layers=6,
+            feedforward_channels=2048, dropout=0.1, act_cfg=dict(type='ReLU', inplace=True),
+            norm_cfg=dict(type='LN'), num_fcs=2, pre_norm=False, return_intermediate_dec=True),
+        positional_encoding=dict(type='SinePositionalEncoding', num_feats=128, normalize=True),{_LOSSES}))
+train_cfg = dict(
+    assigner=dict(
+        type='HungarianAssigner', cls_weight=1., bbox_weight=5., iou_weight=2.,
+        iou_calculator=dict(type='BboxOverlaps2D'), iou_mode='giou'))
+test_cfg = dict(max_per_img=100)
+{_DATA_2}
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_detr_files import DETR_2, DETR_3
+from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
 
 # version 3: everything in one file
@@ -427,6 +427,7 @@ MODELS = (
 OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
     ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
+    ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),

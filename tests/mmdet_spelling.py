@@ -126,7 +126,7 @@ def _dataset(given: Values, finish: list[Values]) -> Values:
     if "classes" in given.get("metainfo", {}):
         made["classes"] = given["metainfo"]["classes"]
     if "proposal_file" in given:
-        made["proposal_file"] = given["proposal_file"]
+        made["proposal_file"] = root + given["proposal_file"]
     if "pipeline" in given:
         made["pipeline"] = _pipeline(given["pipeline"], finish, given.get("test_mode", False))
     return made

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from benchmarks.export import BATCHES, TRACED, compare, compiled, exported, small
-from detzoo.detector import Detector
-from detzoo.recipes.recipe import METHODS
-from tests.tiny import METHOD_IDS, images, targets, tiny
-
-every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
+from tests.tiny import every_form, images, targets, tiny
 
 # operators may be fused or split another way, which rounds differently
 PIXELS, SCORE = 1e-3, 1e-5
 
 
-@every_method
-def test_prediction_compiles_whole(method: type[Detector]):
-    detector = small(method)
+@every_form
+def test_prediction_compiles_whole(form: str):
+    detector = small(form)
     found = compare(detector, compiled(detector), images())
     assert found.found > 0
     assert found.boxes <= PIXELS
     assert found.scores <= SCORE
 
 
-@every_method
-def test_prediction_exports_for_any_number_of_images(method: type[Detector]):
-    detector = small(method)
+@every_form
+def test_prediction_exports_for_any_number_of_images(form: str):
+    detector = small(form)
     run = exported(detector, images(TRACED))
     for count in BATCHES:
         found = compare(detector, run, images(count))
@@ -36,11 +31,11 @@ def test_prediction_exports_for_any_number_of_images(method: type[Detector]):
         assert found.scores <= SCORE
 
 
-@every_method
-def test_losses_compile_whole(method: type[Detector]):
+@every_form
+def test_losses_compile_whole(form: str):
     """Losses and gradients of a compiled training step are those of an ordinary one."""
     torch.compiler.reset()
-    detector = tiny(method).train()
+    detector = tiny(form).train()
     step = torch.compile(detector, fullgraph=True, dynamic=False, backend="aot_eager")
     results = []
     for run in (detector, step):

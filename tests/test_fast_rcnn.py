@@ -174,14 +174,3 @@ def test_from_a_proposal_network_to_fast_rcnn(tmp_path: Path):
     )
     assert "box_ap" in done.history[-1]["metrics"]
     assert "loss_bbox" in done.history[-1]["val_losses"]
-
-
-@pytest.mark.parametrize("name", ["rpn_r18_fpn_shapes", "fast_rcnn_r18_fpn_shapes"])
-def test_shapes_train_without_any_file(name: str, tmp_path: Path):
-    recipe = override(detzoo.find(name), TINY)
-    recipe = recipe.replace(data=shapes_data(4, 2).replace(masks=False, workers=0))
-    done = detzoo.train(recipe, out=tmp_path / "run", device="cpu", progress=False)
-    again = detzoo.load(done.last)
-    assert again.classes == done.detector.classes
-    main = "proposal_ar1000" if name.startswith("rpn") else "box_ap"
-    assert main in done.history[-1]["metrics"]

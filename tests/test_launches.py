@@ -10,25 +10,25 @@ from torch import Tensor
 
 from benchmarks.counting import Counts, count
 from benchmarks.launches import MODES, measure
-from benchmarks.peers import METHODS, OURS, PEERS, Pair, make_pair
+from benchmarks.peers import PEERS, Pair, make_pair
 from benchmarks.sides import Ours
-from tests.tiny import CANVAS, tiny
+from tests.tiny import CANVAS, every_form, tiny
 
 # A training step's waits that there is no way around, and how many it has, whatever the batch: only the host can match
 # queries to objects.
-WAITS = {("detr", "train"): {"detzoo::hungarian": 1}}
+WAITS = {("DETR", "train"): {"detzoo::hungarian": 1}}
 
 
 @functools.cache
-def counted(method: str, mode: str, batch: int) -> Counts:
-    pair = Pair(method, Ours(tiny(OURS[method])), None)
+def counted(form: str, mode: str, batch: int) -> Counts:
+    pair = Pair(form, Ours(tiny(form)), None)
     return measure(pair, pair.ours, mode, batch, CANVAS)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", METHODS)
-def test_launches_do_not_grow_with_the_batch(method: str, mode: str):
-    one, two, four = (counted(method, mode, batch).launches for batch in (1, 2, 4))
+@every_form
+def test_launches_do_not_grow_with_the_batch(form: str, mode: str):
+    one, two, four = (counted(form, mode, batch).launches for batch in (1, 2, 4))
     assert four == two
     # part of a single image is whole in memory: what else is copied once is only viewed
     assert {name for name in four if four[name] != one[name]} <= {"clone", "detzoo::planes"}
@@ -36,9 +36,9 @@ def test_launches_do_not_grow_with_the_batch(method: str, mode: str):
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", METHODS)
-def test_the_host_never_waits(method: str, mode: str, batch: int):
-    assert dict(counted(method, mode, batch).syncs) == WAITS.get((method, mode), {})
+@every_form
+def test_the_host_never_waits(form: str, mode: str, batch: int):
+    assert dict(counted(form, mode, batch).syncs) == WAITS.get((form, mode), {})
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 import detzoo
-from detzoo.detector import Detector
-from detzoo.recipes.recipe import METHODS, Recipe
+from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
-from tests.tiny import METHOD_IDS, detect, images, tiny
+from tests.tiny import detect, every_form, images, tiny
 from tests.train_fakes import quick
 
 # two pictures to know by heart: whether targets and gradients fit together shows in seconds
@@ -30,13 +29,12 @@ RATES = {"DETR": 1e-3}
 
 __all__ = ["quick"]
 pytestmark = pytest.mark.usefixtures("quick")
-every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
 
 
-def run(method: type[Detector], out: Path, steps: int, resume: bool = False, stop: int = 0, **data: Any) -> Trained:
+def run(form: str, out: Path, steps: int, resume: bool = False, stop: int = 0, **data: Any) -> Trained:
     """Train a small detector for some steps; ``stop``: interrupt it after this many."""
     small = tiny(
-        method,
+        form,
         backbone={"norm": "gn", "frozen_stages": -1},
         input={"resize": True, "short": 96, "long": 128, "multiple": 32, "less": 0},
     )
@@ -44,7 +42,7 @@ def run(method: type[Detector], out: Path, steps: int, resume: bool = False, sto
         name="learns",
         model=small.config,  # pyright: ignore[reportArgumentType] # it is one of the union
         data=TWO.replace(repeat=steps, **data),
-        schedule=SCHEDULE.replace(lr=RATES.get(method.__name__, SCHEDULE.lr)),
+        schedule=SCHEDULE.replace(lr=RATES.get(form, SCHEDULE.lr)),
     )
 
     def interrupt(record: Mapping[str, Any]) -> None:
@@ -59,9 +57,9 @@ def totals(done: Trained) -> list[float]:
     return [record["losses"]["loss"] for record in read_log(done.log) if record["event"] == "train"]
 
 
-@every_method
-def test_the_loss_halves_and_the_file_holds_what_was_learned(method: type[Detector], tmp_path: Path) -> None:
-    done = run(method, tmp_path, STEPS)
+@every_form
+def test_the_loss_halves_and_the_file_holds_what_was_learned(form: str, tmp_path: Path) -> None:
+    done = run(form, tmp_path, STEPS)
     history = totals(done)
     assert len(history) == STEPS
     assert sum(history[-3:]) / 3 < history[0] / 2, [round(value, 2) for value in history]
@@ -73,19 +71,19 @@ def test_the_loss_halves_and_the_file_holds_what_was_learned(method: type[Detect
         assert torch.equal(getattr(before, name), getattr(after, name)), name
 
 
-@every_method
-def test_nothing_to_find_is_no_trouble(method: type[Detector], tmp_path: Path) -> None:
-    done = run(method, tmp_path, 3, min_box=1000.0, keep_empty=True)
+@every_form
+def test_nothing_to_find_is_no_trouble(form: str, tmp_path: Path) -> None:
+    done = run(form, tmp_path, 3, min_box=1000.0, keep_empty=True)
     assert len(totals(done)) == 3
     assert all(bool(value.isfinite().all()) for value in done.detector.state_dict().values())
 
 
-@every_method
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(method: type[Detector], tmp_path: Path) -> None:
-    whole = run(method, tmp_path / "whole", 4)
+@every_form
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(form: str, tmp_path: Path) -> None:
+    whole = run(form, tmp_path / "whole", 4)
     with pytest.raises(KeyboardInterrupt):
-        run(method, tmp_path / "halves", 4, stop=2)
-    halves = run(method, tmp_path / "halves", 4, resume=True)
+        run(form, tmp_path / "halves", 4, stop=2)
+    halves = run(form, tmp_path / "halves", 4, resume=True)
     assert totals(whole) == totals(halves)
     one, two = (dict(leaves("", read_state(done.out / "last.state"))) for done in (whole, halves))
     assert one.keys() == two.keys()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
-from tests.tiny import CANVAS, METHOD_IDS, detect, images, targets, tiny
+from tests.tiny import CANVAS, METHOD_IDS, detect, every_form, images, targets, tiny
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
 
@@ -17,10 +17,10 @@ def total(losses: dict[str, Tensor]) -> Tensor:
     return torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
 
 
-@every_method
+@every_form
 @pytest.mark.parametrize("counts", [(0, 0), (1, 0), (3, 1), (30, 2)], ids=["none", "one", "few", "many"])
-def test_losses_reach_every_parameter(method: type[Detector], counts: tuple[int, ...]):
-    detector = tiny(method).train()
+def test_losses_reach_every_parameter(form: str, counts: tuple[int, ...]):
+    detector = tiny(form).train()
     losses = detector(images(), targets(*counts))
     assert all(value.shape == () and value.dtype == torch.float32 for value in losses.values())
     assert all(bool(torch.isfinite(value)) for value in losses.values())

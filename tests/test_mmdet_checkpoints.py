@@ -21,7 +21,7 @@ from tests.mmdet_files import write_all
 # a config of each method
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
-    *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py"),
+    *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -30,6 +30,12 @@ TWO_STAGE = (
     (r"^rpn\.", "rpn_head.rpn_"),
     (r"^box_heads?\.", "roi_head.bbox_head."),
     (r"^mask_heads?\.", "roi_head.mask_head."),
+)
+DETR_HEAD = (
+    (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
+    (r"^reg_ffn\.", "bbox_head.reg_ffn."),
+    (r"^queries\.", "bbox_head.query_embedding."),
+    (r"^neck\.convs\.0\.conv\.", "bbox_head.input_proj."),
 )
 # of a method, or of a file whose version has other names
 PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
@@ -51,13 +57,17 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"\.(self_attn|cross_attn)\.", r".\1.attn."),
     ),
     "detr_2.py": (
-        (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
-        (r"^reg_ffn\.", "bbox_head.reg_ffn."),
-        (r"^queries\.", "bbox_head.query_embedding."),
-        (r"^neck\.convs\.0\.conv\.", "bbox_head.input_proj."),
+        *DETR_HEAD,
         (r"^(\w+\.layers\.\d+)\.self_attn\.", r"bbox_head.transformer.\1.attentions.0.attn."),
         (r"^(\w+\.layers\.\d+)\.cross_attn\.", r"bbox_head.transformer.\1.attentions.1.attn."),
         (r"^(\w+\.layers\.\d+)\.ffn\.", r"bbox_head.transformer.\1.ffns.0."),
+        (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
+    ),
+    "detr_oldest_2.py": (
+        *DETR_HEAD,
+        (r"^(\w+\.layers\.\d+)\.self_attn\.", r"bbox_head.transformer.\1.self_attn.attn."),
+        (r"^(\w+\.layers\.\d+)\.cross_attn\.", r"bbox_head.transformer.\1.multihead_attn.attn."),
+        (r"^decoder\.post_norm\.", "bbox_head.transformer.decoder.norm."),
         (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
     ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
@@ -78,7 +88,7 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("in_channels", 2048): 512,
     ("in_channels", (2048,)): (512,),
     ("num_feats", 128): 16,
-    ("num_layers", 6): 2,
+    **{(name, 6): 2 for name in ("num_layers", "num_encoder_layers", "num_decoder_layers")},
     ("in_channels", (512, 256, 128)): (32, 32, 32),
     ("out_channels", (512, 256, 128)): (32, 32, 32),
     ("out_channels", (1024, 512, 256)): (64, 64, 64),

@@ -21,6 +21,7 @@ from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
 from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
+from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_configs import Row, rows
 from tests.mmdet_files import MODELS, OTHERS, write_all
@@ -180,6 +181,27 @@ SETTINGS = [
             "model__train_cfg__assigner__reg_cost": GONE,
         },
         ["model.queries=300", "model.decoder.layers=1", "model.losses.iou=4", "model.costs.box=1"],
+    ),
+    (
+        "detr_oldest_2.py",
+        {
+            "test_cfg__max_per_img": 50,
+            "model__bbox_head__transformer__num_encoder_layers": 2,
+            "model__bbox_head__transformer__num_heads": 4,
+            "model__bbox_head__transformer__dropout": GONE,
+            "train_cfg__assigner__cls_weight": 2.0,
+            "train_cfg__assigner__iou_weight": GONE,
+        },
+        [
+            *("model.queries=50", "model.detections=50", "model.encoder.layers=2", "model.encoder.heads=4"),
+            *("model.decoder.heads=4", "model.encoder.dropout=0", "model.decoder.dropout=0"),
+            *("model.costs.cls=2", "model.costs.iou=1"),
+        ],
+    ),
+    (  # the head's own transformer, where it is left out
+        "detr_oldest_2.py",
+        {"model__bbox_head__transformer": GONE, "model__bbox_head__positional_encoding": GONE},
+        [],
     ),
     (
         "ssd.py",
@@ -402,6 +424,17 @@ REFUSED_OF_OTHERS = [
         r"transformerlayers\.operation_order=.* has no counterpart",
     ),
     ("detr_2.py", {"model__bbox_head__type": "DeformableDETRHead"}, "'DeformableDETRHead' is not known here"),
+    (
+        "detr_oldest_2.py",
+        {"model__bbox_head__transformer__pre_norm": True},
+        r"transformer\.pre_norm=True has no counter",
+    ),
+    ("detr_oldest_2.py", {"model__bbox_head__transformer__embed_dims": GONE}, r"transformer\.embed_dims is missing"),
+    ("detr_oldest_2.py", {"model__bbox_head__transformer__encoder": {}}, r"transformer\.encoder=.* is not known"),
+    ("detr_oldest_2.py", {"model__bbox_head__num_fcs": 3}, r"bbox_head\.num_fcs=3 has no counterpart; 2 has"),
+    ("detr_oldest_2.py", {"test_cfg": GONE}, r"model\.test_cfg\.max_per_img is missing"),
+    # the settings of one version in the head of another
+    ("detr_oldest_2.py", {"model__bbox_head__type": "DETRHead"}, "bbox_head.transformer.encoder is missing"),
     ("ssd.py", {"model__backbone__depth": 11}, r"model\.backbone\.depth=11 has no counterpart; 16 has"),
     ("ssd.py", {"model__neck__use_depthwise": True}, "use_depthwise=True has no counterpart"),
     (
@@ -446,6 +479,27 @@ def test_what_only_training_uses_is_noted(configs: Path, changes: dict[str, Any]
     assert imported.recipe.model.model_copy(update={"rpn": None}) == detzoo.find(
         "faster_rcnn_r50_fpn_1x_coco"
     ).model.model_copy(update={"rpn": None})
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["3", "2"])
+def test_proposals_are_named_in_our_format(configs: Path, old: bool) -> None:
+    files = {
+        f"{split}_dataloader__dataset__proposal_file": f"proposals/rpn_r50_fpn_1x_{split}2017.pkl"
+        for split in ("train", "val")
+    }
+    values = changed(configs, "fast.py", **files)
+    imported = read_config(respelled(values) if old else values)
+    assert imported.recipe.data == detzoo.find("fast_rcnn_r50_fpn_1x_coco").data.replace(classes=COCO_CLASSES)
+    (note,) = imported.notes
+    assert "train2017.pkl' is another format; detzoo evaluate writes the .safetensors" in note
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["3", "2"])
+def test_biases_of_shifts_are_learned_as_weights(configs: Path, old: bool) -> None:
+    values = changed(configs, "fcos.py", model__bbox_head__dcn_on_last_conv=True)
+    imported = read_config(respelled(values) if old else values)
+    assert imported.recipe.schedule.groups == (SHIFT_BIASES, *BIASES)
+    assert read_config(configs / "fcos.py").recipe.schedule.groups == BIASES
 
 
 def small(configs: Path, **changes: Any) -> dict[str, Any]:
@@ -558,6 +612,14 @@ def test_weights_that_do_not_fit(configs: Path, tmp_path: Path) -> None:
         detzoo.from_mmdet(values, path)
     with pytest.raises(ConfigError, match=r"weights\.pth does not carry its config; pass the config file"):
         detzoo.from_mmdet(path)
+    for meta in ([1], "config", 3, {"config": 3}):
+        torch.save({"state_dict": state, "meta": meta}, path)
+        with pytest.raises(ConfigError, match=r"weights\.pth does not carry its config"):
+            detzoo.from_mmdet(path)
+    torch.save({"state_dict": {"x" * 100_000: torch.ones(1)}}, path)
+    with pytest.raises(CheckpointError) as caught:
+        detzoo.from_mmdet(values, path)
+    assert len(str(caught.value)) < 2000
     torch.save({"epoch": 1}, path)
     with pytest.raises(CheckpointError, match=r"weights\.pth: this file holds no state dict"):
         detzoo.from_mmdet(values, path)

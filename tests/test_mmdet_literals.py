@@ -79,6 +79,31 @@ def test_old_and_new_ways_to_name_what_is_inherited(tmp_path: Path) -> None:
     }
 
 
+def test_a_file_s_own_name_may_be_part_of_what_it_inherits_from(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text("x = dict(a=1, b=[2])\n")
+    (tmp_path / "child.py").write_text("_base_ = ['{{ fileDirname }}/base.py']\nwhere = '{{fileDirname}}/data'\n")
+    assert read_file(tmp_path / "child.py") == {"x": {"a": 1, "b": [2]}, "where": f"{tmp_path}/data"}
+
+
+def test_json_may_name_what_is_inherited(tmp_path: Path) -> None:
+    (tmp_path / "base.json").write_text('{"x": {"a": 1, "b": [2]}}')
+    (tmp_path / "child.json").write_text(
+        '{"_base_": "{{fileDirname}}/base.json", "y": ["{{_base_.x.b}}", "{{ fileBasename }}", null, -0.5, true]}'
+    )
+    assert read_file(tmp_path / "child.json") == {
+        "x": {"a": 1, "b": [2]},
+        "y": [[2], "child.json", None, -0.5, True],
+    }
+    (tmp_path / "child.json").write_text('{"_base_": "base.json", "y": "{{_base_.z}}"}')
+    with pytest.raises(ConfigError, match=r"child\.json:1: 'z' is not a setting there"):
+        read_file(tmp_path / "child.json")
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n", encoding="utf-8-sig")
+    assert read_file(tmp_path / "a.py") == {"x": 1}
+
+
 def test_what_is_inherited_is_merged(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.py").write_text("x = dict(p=1, q=dict(r=2, s=[1]), t=dict(u=1))\n_private = 3\n__gone = 1\n")
@@ -197,6 +222,13 @@ def test_bombs_are_refused_at_once(name: str) -> None:
     assert time.perf_counter() - start < 5  # on a busy machine
 
 
+def test_braces_without_end_take_no_time() -> None:
+    text = "{{" + " " * 40_000 + "}"
+    start = time.perf_counter()
+    assert read_text(f"x = '{text}'", "file.py") == {"x": text}
+    assert time.perf_counter() - start < 1
+
+
 def test_bases_that_are_refused(tmp_path: Path) -> None:
     def write(name: str, text: str) -> Path:
         (tmp_path / name).write_text(text)
@@ -205,7 +237,15 @@ def test_bases_that_are_refused(tmp_path: Path) -> None:
     write("b.py", "_base_ = 'a.py'")
     with pytest.raises(ConfigError, match=r"a\.py: inherits from itself \(a\.py <- b\.py <- a\.py\)"):
         read_file(write("a.py", "_base_ = ['b.py']"))
-    for base in ("gone.py", "/etc/passwd", "mmdet::faster_rcnn/x.py", "http://host/x.py", "../", "a.txt"):
+    for base in (
+        "gone.py",
+        "/etc/passwd",
+        "mmdet::faster_rcnn/x.py",
+        "http://host/x.py",
+        "../",
+        "a.txt",
+        "a" * 5000 + ".py",
+    ):
         with pytest.raises(ConfigError, match=r"c\.py: inherits from"):
             read_file(write("c.py", f"_base_ = {base!r}"))
     write("d.py", "x = 1\ny = dict(z=1)")

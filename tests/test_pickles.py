@@ -6,6 +6,7 @@ import collections
 import io
 import pickle
 import struct
+import time
 import types
 import zipfile
 from pathlib import Path
@@ -78,7 +79,9 @@ def test_containers_and_numbers(tmp_path: Path, zipped: bool) -> None:
         "array": np.arange(6, dtype=np.float32).reshape(2, 3),
         "columns_first": np.asfortranarray(np.arange(6).reshape(2, 3)),
         "words": np.array(["ab", "c"]),
+        "zeros": np.zeros(5000),
         "scalar": np.float64(2.5),
+        "scalars": [np.float64(number) for number in range(500)],
         "size": torch.Size([2, 3]),
         "dtype": torch.float16,
         "device": torch.device("cpu"),
@@ -249,6 +252,46 @@ def test_keys_that_take_forever_to_hash() -> None:
     data = b"K\x01" + b"2\x86" * 60 + b"q\x000}h\x00Ns."
     with pytest.raises(CheckpointError, match="a tuple as a key"):
         run(data)
+
+
+# lists of lists, twice each, 60 deep, the outermost memorized as 60: what is made of it as a text has no end
+NESTED = b"]q\x00" + b"".join(b"0](h%ch%ceq%c" % (depth, depth, depth + 1) for depth in range(60))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"ctorch\ndevice\n(h\x3ctR",
+        b"ctorch\nSize\n(h\x3ctR",
+        b"cnumpy\ndtype\n(h\x3ctR",
+        b"c_codecs\nencode\n(X\x01\x00\x00\x00ah\x3ctR",
+        b"ccollections\nOrderedDict\n(h\x3ctR",
+        b"cbuiltins\nset\n(h\x3ctR",
+        b"}h\x3cNs",
+        b"(h\x3c\x91",
+    ],
+    ids=["device", "size", "dtype", "encode", "dict", "set", "key", "frozenset"],
+)
+def test_values_that_take_forever_to_show(call: bytes) -> None:
+    start = time.perf_counter()
+    with pytest.raises(CheckpointError, match="its pickle is damaged"):
+        run(NESTED + b"0" + call + b".")
+    assert time.perf_counter() - start < 1
+
+
+def test_a_list_of_tensors_that_takes_forever_to_show(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "a.pth", {}, zipped=False).read_bytes()
+    assert whole.endswith(pickle.dumps([], 2))
+    (tmp_path / "a.pth").write_bytes(whole.removesuffix(pickle.dumps([], 2)) + b"\x80\x02(" + NESTED + b"l.")
+    with pytest.raises(CheckpointError, match="its list of tensors does not fit"):
+        read(tmp_path / "a.pth")
+
+
+def test_the_same_number_over_and_over() -> None:
+    kind = b"cnumpy\ndtype\n(X\x05\x00\x00\x00S4096K\x00K\x01tRq\x000"
+    number = b"X\x00\x10\x00\x00" + b"a" * 4096 + b"q\x010cnumpy.core.multiarray\nscalar\nq\x020"
+    with pytest.raises(CheckpointError, match="more data than the file holds"):
+        run(kind + number + b"(" + b"h\x02h\x00h\x01\x86R" * 50 + b"l.")
 
 
 def test_the_same_bytes_over_and_over() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from detzoo.detector import Detector
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -47,13 +50,23 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     },
 }
 
+# Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
+FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
+    **{method.__name__: (method, {}) for method in METHODS},
+    "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
+    "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
+}
+every_form = pytest.mark.parametrize("form", FORMS)
 
-def tiny(method: type[Detector], **changes: Any) -> Detector:
-    """A small detector of three classes with fixed weights."""
+
+def tiny(form: str | type[Detector], **changes: Any) -> Detector:
+    """A small detector of three classes with fixed weights; ``form``: a method, or the name of one of `FORMS`."""
     torch.manual_seed(0)
+    method, own = FORMS[form] if isinstance(form, str) else (form, {})
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), changes):
+    for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):
         for part, values in source.items():
             if part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}

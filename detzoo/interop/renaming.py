@@ -77,4 +77,4 @@ def _section(what: str, lines: Iterable[str], most: int = 10) -> list[str]:
     if not lines:
         return []
     more = [f"    ... and {len(lines) - most} more"] if len(lines) > most else []
-    return [f"  {len(lines)} {what}:", *(f"    {line}" for line in lines[:most]), *more]
+    return [f"  {len(lines)} {what}:", *(f"    {line[:200]}" for line in lines[:most]), *more]

@@ -86,8 +86,8 @@ def _set(machine: Machine, arguments: tuple[Any, ...]) -> set[Any]:
 def _encoded(machine: Machine, arguments: tuple[Any, ...]) -> bytes:
     """Bytes, which old pickles hold as text."""
     text, encoding = arguments
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise TypeError(f"text in {str(encoding)[:20]}")
+    if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
+        raise TypeError("text in another encoding than latin1")
     machine.charge(len(text))
     return text.encode("latin-1")
 
@@ -105,7 +105,7 @@ _DTYPE = re.compile(r"[<|=]?([?biufSU]\d{0,4})")
 def _numpy_dtype(machine: Machine, arguments: tuple[Any, ...]) -> np.dtype[Any]:
     name = arguments[0]
     if not isinstance(name, str) or not _DTYPE.fullmatch(name):
-        raise TypeError(f"arrays of {str(name)[:20]}")
+        raise TypeError(f"arrays of {name[:20]}" if isinstance(name, str) else "arrays of what is no type")
     return np.dtype(name)
 
 
@@ -138,6 +138,7 @@ def _numpy_scalar(machine: Machine, arguments: tuple[Any, ...]) -> Any:
         data = data.encode("latin-1")
     if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or len(data) != dtype.itemsize:
         raise TypeError("a number without its bytes")
+    machine.charge(len(data))
     return np.frombuffer(data, dtype)[0]
 
 
@@ -182,6 +183,8 @@ def _size(machine: Machine, arguments: tuple[Any, ...]) -> torch.Size:
 
 
 def _device(machine: Machine, arguments: tuple[Any, ...]) -> torch.device:
+    if not all(isinstance(one, str | int) for one in arguments):
+        raise TypeError("a device that is none")
     name = ":".join(map(str, arguments))
     if not re.fullmatch(r"(cpu|cuda|mps)(:\d{1,3})?", name):
         raise ValueError("a device that is none")

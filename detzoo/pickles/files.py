@@ -153,9 +153,11 @@ def _stored(data: mmap.mmap, listed: Any, found: Mapping[str, tuple[torch.dtype,
     """The storages, each a count and so many numbers, in the order that the last pickle lists them."""
     storages = {}
     place = data.tell()
-    if not isinstance(listed, list) or set(found) != {str(name) for name in listed} or len(listed) != len(found):
+    if not isinstance(listed, list) or len(listed) != len(found) or not all(isinstance(one, str) for one in listed):
         raise CheckpointError("it is damaged: its list of tensors does not fit")
-    for name in map(str, listed):
+    if set(listed) != set(found):
+        raise CheckpointError("it is damaged: its list of tensors does not fit")
+    for name in listed:
         dtype, count = found[name]
         start = place + _COUNT.size
         place = start + count * dtype.itemsize

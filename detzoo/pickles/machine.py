@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol, cast
 
-MOST_STEPS = 5_000_000  # operations of one pickle
+MOST_STEPS = 1_000_000  # operations of one pickle; large models with their optimizer have some 200 thousand
+COPIES = 2  # of each byte that an honest file has
 PROTOCOLS = range(6)
 
 
@@ -66,7 +67,7 @@ class Machine:
         rules: by dotted name; a value that is no `Rule` stands for itself.
         builders: what gives values of a type their state; of other containers it is dropped, and the rest is refused.
         persistent: gives the value of a persistent id (of PyTorch: a storage).
-        size: bytes that the rules may copy in all; those of the file are enough for an honest one.
+        size: bytes of the file. The rules copy at most `COPIES` times as many: text to bytes, and bytes to an array.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Machine:
         self.rules = rules
         self.builders = builders
         self.persistent = persistent
-        self.left = size
+        self.left = COPIES * size
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 

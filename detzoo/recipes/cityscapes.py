@@ -14,6 +14,7 @@ from detzoo.recipes.settings import Data, Schedule, Split
 
 FULL = Input(short=1024, long=2048)  # the size of every picture
 SMOOTH_L1 = BoxLoss(kind="smooth_l1", beta=1.0)
+# 8 devices with an image each, as a comment of the published files says; their auto_scale_lr is inherited, and off
 FINE_TUNE = Schedule(epochs=8, milestones=(7,), batch=1, lr=0.01, base_batch=8)
 
 CITYSCAPES = Data(

@@ -11,7 +11,7 @@ from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT
 from detzoo.recipes.recipe import Published, Recipe, Weights
 from detzoo.recipes.settings import Schedule
 
-CORNER_DATA = COCO.replace(augment=CORNERNET_AUGMENT, group_by_aspect=False)
+CORNER_DATA = COCO.replace(augment=CORNERNET_AUGMENT, group_by_aspect=False, workers=3)
 SCHEDULE_210E = Schedule(
     epochs=210,
     milestones=(180,),

@@ -18,11 +18,12 @@ BIASES = (
     ParamGroup(pattern=r"\.bias$", of="norm", weight_decay=0.0),
     ParamGroup(of="bias", lr_scale=2.0, weight_decay=0.0),
 )
+# but biases of the shifts of deformable convolution are learned as weights are; this group stands before those
+SHIFT_BIASES = ParamGroup(pattern=r"\.conv_offset\.bias$")
 FCOS_1X = SCHEDULE_1X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
 FCOS_2X = SCHEDULE_2X.replace(lr=0.01, groups=BIASES, warmup="constant", warmup_start=1 / 3, clip_norm=35.0)
 FCOS_CENTER_1X = FCOS_1X.replace(warmup="linear", clip_norm=None)
-# biases of shifts are not among those
-FCOS_DCN_1X = FCOS_CENTER_1X.replace(groups=(ParamGroup(pattern=r"\.conv_offset\.bias$"), *BIASES))
+FCOS_DCN_1X = FCOS_CENTER_1X.replace(groups=(SHIFT_BIASES, *BIASES))
 TWO_SIZES = COCO.replace(sizes=((640, 1333), (800, 1333)))
 
 CENTER_HEAD = FCOS.Head(

@@ -196,6 +196,7 @@ RECIPES = (
         name="retinanet_r18_fpn_1x8_1x_coco",
         model=RetinaNet.Config(backbone=R18),
         data=COCO,
+        # a single device, as a comment of the published file says; its auto_scale_lr is inherited, and off
         schedule=RETINANET_1X.replace(lr=0.005, batch=8, base_batch=8),
         init=INIT_R18,
         published=Published(box_ap=31.7, memory_gb=5.0),

@@ -10,10 +10,13 @@ from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
+from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -22,11 +25,12 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
+from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.recipe import Recipe
-from detzoo.recipes.settings import Data, Schedule, Split
+from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
 # the last stage, three quarters of the parameters, sees more than these pictures hold
@@ -145,6 +149,22 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="atss_r18_fpn_shapes",
+        model=ATSS.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            head=ATSS.Head(
+                convs=2,
+                channels=64,
+                anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
+                detections=30,
+            ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="rpn_r18_fpn_shapes",
         model=RPNDetector.Config(
             input=SMALL,
@@ -176,6 +196,27 @@ RECIPES = (
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="detr_r18_shapes",
+        model=DETR.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(3,)),
+            neck=ChannelMapper.Config(out_channels=128),
+            encoder=TransformerConfig(layers=1, heads=4, hidden=256, dropout=0.0),
+            decoder=TransformerConfig(layers=2, heads=4, hidden=256, dropout=0.0),
+            queries=20,
+            detections=20,
+        ),
+        data=SHAPES,
+        # learns more slowly than the others: at their rate the transformer's losses stand still after two epochs
+        schedule=FEW_MINUTES.replace(
+            epochs=40,
+            lr=2e-4,
+            groups=(ParamGroup(pattern=r"^backbone\.", lr_scale=5.0),),
+            clip_norm=1.0,
+            evaluate_every=10,
+        ),
     ),
     Recipe(
         name="ssd_vgg11_shapes",

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.literals import BASE, MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, evaluate, parse
+from detzoo.interop.mmdet.literals import (
+    BASE,
+    MOST_BYTES,
+    MOST_DEPTH,
+    MOST_STEPS,
+    Budget,
+    evaluate,
+    parse,
+    with_own_names,
+)
 
 DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing it
 MOST_FILES = 50  # that one config reads
@@ -74,6 +83,9 @@ class _Reader:
             values = _json(text, name)
             bases = _names(values.pop(BASE, ()), name, 1)
             inherited = self._inherited(path, bases, (here, *children))
+            if "{{" in text:
+                tree = parse(f"content = {values!r}", name)
+                values = evaluate(tree, name, inherited, self.budget)["content"]
         else:
             tree = parse(text, name)
             inherited = self._inherited(path, _bases(tree, name), (here, *children))
@@ -88,7 +100,7 @@ class _Reader:
                 raise ConfigError(
                     f"{path}: inherits from {base[:80]!r}, which is no file here; copy it beside this one"
                 )
-            if where.suffix not in (".py", ".json") or not where.is_file():
+            if where.suffix not in (".py", ".json") or not _is_file(where):
                 raise ConfigError(f"{path}: inherits from {base[:200]!r}, but there is no such .py or .json file")
             more = self.read(where, children)
             both = sorted(result.keys() & more.keys())
@@ -155,6 +167,13 @@ def _without_marks(value: Any) -> Any:
     return value
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _content(path: Path) -> str:
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -162,7 +181,7 @@ def _content(path: Path) -> str:
     if path.suffix in (".yml", ".yaml"):
         raise ConfigError(f"{path}: YAML is not read; save the config as .py or .json with mmengine (Config.dump)")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: this is not a text in UTF-8") from None
 
@@ -193,7 +212,7 @@ def _names(value: Any, name: str, line: int) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
         raise ConfigError(f"{name}:{line}: {BASE} is a path or a list of paths")
-    return tuple(names)
+    return tuple(with_own_names(one, name) for one in names)
 
 
 __all__ = ["checked", "merged", "read_file", "read_text"]

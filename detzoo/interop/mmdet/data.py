@@ -39,8 +39,7 @@ def read_data(config: Section, input: Input) -> Data:
     if not train:
         return Data()
     if train[0].has("proposal_file"):
-        reason = "is another format; name files that detzoo evaluate wrote in data.train, data.val"
-        train[0].noted("proposal_file", reason)
+        train[0].noted("proposal_file", "is another format; detzoo evaluate writes the .safetensors that is read here")
     settings |= _described(config, train[0])
     settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
     settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
@@ -91,7 +90,9 @@ def _described(config: Section, leaf: Section) -> dict[str, Any]:
 
 
 def _splits(leaf: Section, root: str) -> Iterator[Split]:
-    """Annotation file and image folder, below the root where they are."""
+    """Annotation file, image folder and proposals, below the root where they are."""
+    given = leaf.take("proposal_file")
+    proposals = _below(root, given.removesuffix(".pkl") + ".safetensors") if isinstance(given, str) and given else ""
     files, folders = leaf.take("ann_file", ""), leaf.take("img_prefix", "")
     prefix = leaf.take("data_prefix", {})
     if isinstance(prefix, dict) and prefix:
@@ -100,7 +101,7 @@ def _splits(leaf: Section, root: str) -> Iterator[Split]:
     folders = folders if isinstance(folders, list | tuple) else [folders] * len(files)
     for file, folder in zip(files, folders, strict=False):
         if isinstance(file, str) and isinstance(folder, str):
-            yield Split(annotations=_below(root, file), images=_below(root, folder))
+            yield Split(annotations=_below(root, file), images=_below(root, folder), proposals=proposals)
 
 
 def _below(root: str, path: str) -> str:

@@ -1,4 +1,7 @@
-"""DETR from MMDetection's settings: of version 3, and of version 2, where the head has the transformer."""
+"""DETR from MMDetection's settings: of version 3, and of version 2, where the head has the transformer.
+
+Up to 2.10 the head is a ``TransformerHead``, and what all layers share is said once; from 2.11 on it is a ``DETRHead``.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ _WIDTH = 256  # where it is left out
 # settings of version 2 and 3, and ours
 _COSTS = {"ClassificationCost": "cls", "BBoxL1Cost": "box", "IoUCost": "iou"}
 _OLD_COSTS = {"cls_cost": "ClassificationCost", "reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}
+_OLDEST_COSTS = {"cls_weight": "cls", "bbox_weight": "box", "iou_weight": "iou"}
 
 
 def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
@@ -32,15 +36,18 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg", {}) as test,
         ):
-            head.kinds("DETRHead")
-            head.fixed("num_reg_fcs", 2)
+            oldest = head.kinds("DETRHead", "TransformerHead") == "TransformerHead"
+            head.fixed("num_fcs" if oldest else "num_reg_fcs", 2)
             head.ignore("init_cfg")  # where training began
             head.ignore("sync_cls_avg_factor")  # over devices, where counts are averaged here
-            if head.has("transformer"):
+            if oldest or head.has("transformer"):
                 given.fixed("neck")
                 parts.derived(head, "in_channels", features.channels[0])
-                neck, settings = _two(head)
-                queries = head.whole("num_query", 100)
+                width, settings = _oldest(head) if oldest else _two(head)
+                default = {"type": "SinePositionalEncoding", "num_feats": _WIDTH // 2, "normalize": True}
+                _positions(head.section("positional_encoding", default), width)
+                neck = ChannelMapper.Config(out_channels=width)
+                queries = test.whole("max_per_img") if oldest else head.whole("num_query", 100)
             else:
                 neck, mapped = parts.channel_mapper(given.section("neck"), features)
                 parts.derived(head, "embed_dims", mapped.channels[0])
@@ -64,8 +71,30 @@ def _three(model: Section, width: int) -> dict[str, Any]:
     }
 
 
-def _two(head: Section) -> tuple[ChannelMapper.Config, dict[str, Any]]:
-    """The transformer in the head, and the convolution before it, which has no settings of its own."""
+def _oldest(head: Section) -> tuple[int, dict[str, Any]]:
+    """Width and settings of the transformer in a ``TransformerHead``, whose layers are all alike."""
+    default = {"type": "Transformer", "embed_dims": _WIDTH, "dropout": 0.1, "return_intermediate_dec": True}
+    with head.section("transformer", default) as given:
+        given.kinds("Transformer")
+        given.fixed("norm_cfg", {"type": "LN"})
+        given.fixed("num_fcs", 2)
+        given.fixed("pre_norm", False)
+        _relu(given)
+        _every_layer_learns(given, "return_intermediate_dec", False)
+        shared = {
+            "heads": given.whole("num_heads", 8),
+            "hidden": given.whole("feedforward_channels", 2048, MOST_CHANNELS),
+            "dropout": given.number("dropout", 0.0),
+        }
+        settings = {
+            part: TransformerConfig(layers=given.whole(f"num_{part}_layers", 6, MOST_LAYERS), **shared)
+            for part in ("encoder", "decoder")
+        }
+        return given.whole("embed_dims", most=MOST_CHANNELS), settings
+
+
+def _two(head: Section) -> tuple[int, dict[str, Any]]:
+    """Width and settings of the transformer in a ``DETRHead``."""
     with head.section("transformer") as given:
         given.kinds("Transformer")
         given.ignore("init_cfg")  # where training began
@@ -76,9 +105,7 @@ def _two(head: Section) -> tuple[ChannelMapper.Config, dict[str, Any]]:
             "encoder": _encoder(given.section("encoder"), width),
             "decoder": _decoder(given.section("decoder"), width, all_by_default=False),
         }
-    default = {"type": "SinePositionalEncoding", "num_feats": _WIDTH // 2, "normalize": True}
-    _positions(head.section("positional_encoding", default), width)
-    return ChannelMapper.Config(out_channels=width), settings
+    return width, settings
 
 
 def _positions(given: Section, width: int) -> None:
@@ -110,9 +137,13 @@ def _decoder(given: Section, width: int, all_by_default: bool) -> TransformerCon
             given.kinds("DetrTransformerDecoder")
         if given.take("post_norm_cfg", None if "post_norm_cfg" in given.values else {"type": "LN"}) != {"type": "LN"}:
             given.differs("post_norm_cfg", "has no counterpart; dict(type='LN') has")
-        if not given.flag("return_intermediate", all_by_default):
-            given.noted("return_intermediate", "has no counterpart: every layer of the decoder learns from the objects")
+        _every_layer_learns(given, "return_intermediate", all_by_default)
         return _layers(given, width, "DetrTransformerDecoderLayer", _DECODER)
+
+
+def _every_layer_learns(given: Section, name: str, default: bool) -> None:
+    if not given.flag(name, default):
+        given.noted(name, "has no counterpart: every layer of the decoder learns from the objects")
 
 
 def _layers(given: Section, width: int, kind: str, attentions: tuple[str, ...]) -> TransformerConfig:
@@ -222,6 +253,10 @@ def _costs(train: Section) -> dict[str, float]:
     with train.section("assigner") as given:
         if not learning.known(given, "HungarianAssigner"):
             return {}
+        if given.values.keys() & _OLDEST_COSTS.keys():
+            given.fixed("iou_calculator", {"type": "BboxOverlaps2D"})
+            given.fixed("iou_mode", "giou")
+            return {ours: given.number(name, 1.0) for name, ours in _OLDEST_COSTS.items()}
         if given.has("match_costs"):
             costs = given.sections("match_costs")
             weights = dict.fromkeys(_COSTS.values(), 0.0)

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from detzoo.config import Config, ConfigError, unknown
+from detzoo.config import Config, ConfigError, flatten, unknown
 from detzoo.detector import Detector, Input
 from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
@@ -146,7 +146,8 @@ def _values(config: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, st
     if path.suffix in _WEIGHTS:
         content = read(path)
         meta = content.get("meta") if isinstance(content, Mapping) else None
-        text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), None) if meta else None
+        said = meta if isinstance(meta, Mapping) else {}
+        text = next((said[key] for key in ("cfg", "config") if isinstance(said.get(key), str)), None)
         if text is None:
             raise ConfigError(f"{path} does not carry its config; pass the config file, and this file as weights")
         return str(path), path.stem, read_text(text, f"{path}, config"), meta
@@ -169,7 +170,8 @@ def _imported(stem: str, values: dict[str, Any], meta: Any, classes: Sequence[st
     except ValidationError as error:
         raise ConfigError(_told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))
-    schedule = _tried(notes, Schedule(), lambda: read_schedule(config))
+    deformed = any(".deform." in name for name in flatten(settings))
+    schedule = _tried(notes, Schedule(), lambda: read_schedule(config, deformed))
     if not finds_classes:
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)

@@ -12,7 +12,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, cast
 
 from detzoo.config import ConfigError, unknown
@@ -26,7 +26,7 @@ MOST_ITEMS = 50_000  # of one list, and characters of one computed text
 MOST_DEPTH = 60  # of expressions and of values in values
 MOST_BITS = 1024  # of one whole number
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 _NEW_STYLE = "is a new-style config, which only Python can run; save its plain form with mmengine (Config.dump)"
 _NOT_RUN = "is Python, which is never run here; write the value in its place"
 
@@ -80,6 +80,22 @@ def evaluate(tree: ast.Module, name: str, base: dict[str, Any], budget: Budget) 
         ConfigError: it does something that is not evaluated, or costs too much; the message names file and line.
     """
     return _Evaluator(name, base, budget).run(tree)
+
+
+def with_own_names(text: str, name: str) -> str:
+    """A text in which ``{{ fileDirname }}`` and the like stand for the file's own name; other words stay."""
+    own = _own_names(name)
+    return _PLACEHOLDER.sub(lambda match: own.get(match[1].strip(), match[0]), text)
+
+
+def _own_names(name: str) -> dict[str, str]:
+    path = Path(name).absolute()
+    return {
+        "fileDirname": str(path.parent),
+        "fileBasename": path.name,
+        "fileBasenameNoExtension": path.stem,
+        "fileExtname": path.suffix,
+    }
 
 
 class _Evaluator:
@@ -204,15 +220,10 @@ class _Evaluator:
 
     def _substituted(self, node: ast.AST, text: str) -> Any:
         """A text with ``{{ _base_.name }}`` or ``{{ fileDirname }}`` in it."""
-        path = PurePath(self.name)
-        own = {
-            "fileDirname": str(path.parent),
-            "fileBasename": path.name,
-            "fileBasenameNoExtension": path.stem,
-            "fileExtname": path.suffix,
-        }
+        own = _own_names(self.name)
 
         def found(name: str) -> Any:
+            name = name.strip()
             if name in own:
                 return own[name]
             head, *rest = name.split(".")
@@ -223,7 +234,7 @@ class _Evaluator:
                 value = self._attribute(node, value, part)
             return value
 
-        whole = _PLACEHOLDER.fullmatch(text)
+        whole = _PLACEHOLDER.fullmatch(text.strip())
         if whole:
             return found(whole[1])
         result = _PLACEHOLDER.sub(lambda match: self._text(node, found(match[1])), text)
@@ -464,4 +475,4 @@ def _bits(left: int, kind: ast.operator, right: int) -> float:
     return max(left.bit_length(), right.bit_length()) + 1
 
 
-__all__ = ["BASE", "MOST_BYTES", "MOST_DEPTH", "MOST_STEPS", "Budget", "evaluate", "parse"]
+__all__ = ["BASE", "MOST_BYTES", "MOST_DEPTH", "MOST_STEPS", "Budget", "evaluate", "parse", "with_own_names"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.detr import SLOW_BACKBONE
-from detzoo.recipes.fcos import BIASES
+from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 (_BACKBONE,) = SLOW_BACKBONE
@@ -15,8 +16,12 @@ _OPTIMIZERS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
 _NO_DECAY = {"SGD": 0.0, "Adam": 0.0, "AdamW": 0.01}  # PyTorch's defaults
 
 
-def read_schedule(config: Section) -> Schedule:
+def read_schedule(config: Section, deformed: bool = False) -> Schedule:
     """The schedule of MMDetection 3 (``optim_wrapper``, ``param_scheduler``) or 2 (``optimizer``, ``lr_config``).
+
+    Args:
+        config: the whole config.
+        deformed: the model has deformable convolutions; biases of their shifts are no biases to the optimizer.
 
     Raises:
         ConfigError: a setting is malformed.
@@ -30,6 +35,9 @@ def read_schedule(config: Section) -> Schedule:
         settings |= _two(config)
     else:
         return Schedule()
+    groups = settings.get("groups", ())
+    if deformed and groups and groups[-1].of == "bias":
+        settings["groups"] = (*groups[:-2], SHIFT_BIASES, *groups[-2:])
     return Schedule.model_validate(settings)
 
 
@@ -114,7 +122,7 @@ def _groups(given: Section, settings: dict[str, Any]) -> tuple[ParamGroup, ...]:
         for key in custom.values:
             with custom.section(str(key)) as one:
                 scale, share = one.number("lr_mult", 1.0), one.number("decay_mult", 1.0)
-                of = _BACKBONE if key == "backbone" else ParamGroup(pattern=str(key).replace(".", r"\."))
+                of = _BACKBONE if key == "backbone" else ParamGroup(pattern=re.escape(str(key)))
                 groups += (of.replace(lr_scale=scale, weight_decay=_less(decay, share)),)
         if given.number("norm_decay_mult", 1.0) == 0.0:
             groups += NO_NORM_DECAY

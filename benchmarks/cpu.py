@@ -38,11 +38,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.peer_torchvision import TWO_STAGES, Torchvision, make_proposed_objects
+from benchmarks.peer_two_stage import METHODS as TWO_STAGES
+from benchmarks.peer_two_stage import make_proposed_objects
 from benchmarks.peers import METHODS, PEERS, SIZES, alone, make_pair, our_side, their_side
 from benchmarks.scenes import Item, make_objects, make_pictures
 from benchmarks.sides import Side
 from benchmarks.table import merge
+from benchmarks.torchvision_side import Torchvision
 
 MODES = ("predict", "train")
 OURS, THEIRS = "detzoo", "peer"

@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/launches.csv"))
     parser.add_argument("--show", action="store_true", help="print the operators too")
     args = parser.parse_args()
-    rows = []
     for method in args.method or METHODS:
+        rows = []
         size = tuple(args.size) if args.size else SIZES.get(method, (256, 320))
         pair = make_pair(method, size, args.depth)
         for side in pair.sides:
@@ -43,7 +43,7 @@ def main() -> None:
                     print(*rows[-1].values())
                     if args.show:
                         print("  launches", counts.launches.most_common(), "\n  syncs", dict(counts.syncs))
-    merge(args.out, rows, ("method", "who", "mode", "batch"), {"method": METHODS, "who": WHO, "mode": MODES})
+        merge(args.out, rows, ("method", "who", "mode", "batch"), {"method": METHODS, "who": WHO, "mode": MODES})
 
 
 def measure(pair: Pair, side: Side, mode: str, batch: int, size: tuple[int, int]) -> Counts:

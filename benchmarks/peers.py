@@ -1,7 +1,7 @@
 """Our methods, and beside those that another library has, too, the other's model with the same weights.
 
-`peer_torchvision` and `peer_transformers` say what is compared and what still differs. transformers is the extra
-``bench``; without it DETR stands alone, as do the methods that no other library has.
+`peer_one_stage` and `peer_two_stage`, both of torchvision, and `peer_transformers` say what is compared and what still
+differs. transformers is the extra ``bench``; without it DETR stands alone, as do the methods that no other library has.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import peer_torchvision
+from benchmarks import peer_one_stage, peer_two_stage
 from benchmarks.scenes import make_pictures
 from benchmarks.sides import Ours, Side
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS as CLASSES_OF_METHODS
 
 # method -> the module that has a peer of it; all have the functions that are called here
-PEERS: dict[str, Any] = dict.fromkeys(peer_torchvision.METHODS, peer_torchvision)
+PEERS: dict[str, Any] = {method: module for module in (peer_two_stage, peer_one_stage) for method in module.METHODS}
 if importlib.util.find_spec("transformers"):
     from benchmarks import peer_transformers
 

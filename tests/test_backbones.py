@@ -11,8 +11,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.pretrained import load_pretrained
 from detzoo.backbones.resnet import BasicBlock, Bottleneck, ResNet, build_stage, plain_conv3x3
+from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.layers import ConvNorm, conv_norm
 from detzoo.config import ConfigError, validate
 
@@ -134,6 +136,15 @@ def test_norm_eval_keeps_statistics_and_norm_frozen_keeps_scales() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
     for name, parameter in network.named_parameters():
         assert (parameter.grad is not None) == ("bn" not in name and "downsample.1" not in name), name
+
+
+def test_a_new_network_keeps_in_evaluation_what_training_keeps() -> None:
+    stages = ResNet.Config(depth=18, strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(3,))
+    for network in (ResNet(ResNet.Config(depth=18)), RoIStage(stages), Darknet(Darknet.Config(frozen_stages=1))):
+        fresh = {name: module.training for name, module in network.named_modules()}
+        assert not all(fresh.values())
+        network.train()
+        assert fresh == {name: module.training for name, module in network.named_modules()}
 
 
 def test_without_norm_eval_statistics_are_learned() -> None:

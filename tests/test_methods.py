@@ -30,6 +30,14 @@ def test_losses_reach_every_parameter(form: str, counts: tuple[int, ...]):
 
 
 @every_method
+def test_a_new_detector_keeps_in_evaluation_what_training_keeps(method: type[Detector]):
+    detector = tiny(method)
+    fresh = {name: module.training for name, module in detector.named_modules()}
+    detector.train()
+    assert fresh == {name: module.training for name, module in detector.named_modules()}
+
+
+@every_method
 def test_a_step_lowers_the_loss(method: type[Detector]):
     detector = tiny(method, backbone={"norm": "gn", "frozen_stages": -1}).train()
     batch = images(), targets(3, 2)

@@ -65,6 +65,7 @@ class Darknet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         for part in self._frozen_parts():
             part.requires_grad_(False)
+        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.

@@ -98,6 +98,7 @@ class ResNet(nn.Module):
         initialize(self, config.zero_init)
         for part in self._frozen_parts():
             part.requires_grad_(False)
+        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.

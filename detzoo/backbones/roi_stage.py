@@ -37,6 +37,7 @@ class RoIStage(nn.Module):
         self.layer4 = build_stage(whole, 4, 256 * expansion)
         self.channels = 512 * expansion
         initialize(self, backbone.zero_init)
+        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled RoIs ``[R, C, s, s]`` to ``[R, channels, ceil(s / 2), ceil(s / 2)]``."""

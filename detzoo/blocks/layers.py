@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.batch_norm import batch_norm
 from detzoo.ops.deform_conv import deform_conv
+from detzoo.ops.planes import as_planes
 
 # "bn": batch normalization (arXiv:1502.03167); "gn": group normalization (arXiv:1803.08494)
 Norm: TypeAlias = Literal["bn", "gn"]
@@ -73,13 +74,15 @@ class _Conv2d(torch.autograd.Function):
         settings = (ctx.bias_sizes, stride, padding, dilation, False, [0, 0], groups)
         wanted = ctx.needs_input_grad
         of_x = of_weight = of_bias = None
+        if wanted[1] or wanted[2]:  # first: the copies are gone before there is a gradient of the input, too
+            mask = [False, wanted[1], wanted[2]]
+            shape = torch.empty_like(weight, memory_format=torch.contiguous_format)  # nothing else of it matters here
+            planes = (as_planes(grads[0]), as_planes(x), shape)
+            _, of_weight, of_bias = torch.ops.aten.convolution_backward(*planes, *settings, mask)
+            del planes
         if wanted[0]:
             mask = [True, False, False]
             of_x = torch.ops.aten.convolution_backward(grads[0], x, weight, *settings, mask)[0]
-        if wanted[1] or wanted[2]:
-            planes = (tensor.contiguous() for tensor in (grads[0], x, weight))
-            mask = [False, wanted[1], wanted[2]]
-            _, of_weight, of_bias = torch.ops.aten.convolution_backward(*planes, *settings, mask)
         return of_x, of_weight, of_bias, None, None, None, None
 
 

@@ -136,9 +136,12 @@ def test_thin_keeps_the_ends() -> None:
 
 
 def test_stable_sorting_keeps_equal_values_in_order_and_ends_with_the_block() -> None:
-    default, ones = torch.Tensor.sort, torch.ones(5000)
+    default, nearly = torch.Tensor.sort, 0.5 + 1e-15 * torch.rand(5000, dtype=torch.float64)
     with stable_sorting():
-        assert ones.sort(descending=True).indices.tolist() == list(range(5000))
+        values, order = nearly.sort(descending=True)
+        assert order.tolist() == list(range(5000))
+        assert torch.equal(values, nearly)
+        assert torch.tensor([1.0, 3.0, 2.0]).sort().indices.tolist() == [0, 2, 1]
     assert torch.Tensor.sort is default
 
 

@@ -30,15 +30,17 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
         yield Rung("parameters", math.inf, 0.0, str(error))
         return
     yield Rung("parameters", 0.0, 0.0)
-    images = standin.images(golden.canvas, golden.sizes)
     if golden.double:
-        model.double()
-        images = dataclasses.replace(images, pixels=images.pixels.double())
         with stable_sorting():
-            yield from _evaluation(model, golden, images, DOUBLE)
+            yield from _compare(model.double(), golden, torch.float64, DOUBLE)
     else:
-        yield from _evaluation(model, golden, images, BOUNDS)
-    bounds = DOUBLE if golden.double else BOUNDS
+        yield from _compare(model, golden, torch.float32, BOUNDS)
+
+
+def _compare(model: Detector, golden: Golden, dtype: torch.dtype, bounds: Mapping[str, float]) -> Iterator[Rung]:
+    images = standin.images(golden.canvas, golden.sizes)
+    images = dataclasses.replace(images, pixels=images.pixels.to(dtype))
+    yield from _evaluation(model, golden, images, bounds)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
     losses, gradients = step(model, golden, images, targets)

@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
     import_module("mmdet.utils").register_all_modules(init_default_scope=True)
     for name in names:
         golden = load(name)
-        meta, arrays = record(golden, torch.float32 if check else torch.float64)
+        with stable_sorting():
+            meta, arrays = record(golden, torch.float32 if check else torch.float64)
         if not check:
             save(DOUBLE / f"{name}.npz", meta, arrays)
         print(f"{name}: from the recording {_distances(golden, meta, arrays)}", flush=True)
@@ -62,7 +63,7 @@ def record(golden: Golden, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str
         for index, sample in enumerate(samples):
             sample.proposals = _instances(bboxes=standin.proposals(index, *golden.sizes[index]))
     arrays, stats = {}, {}
-    with torch.no_grad(), stable_sorting():
+    with torch.no_grad():
         tensors = list(_evaluation(model.eval(), pixels, samples))
         results = [sample.pred_instances for sample in model.predict(pixels, samples, rescale=False)]
     losses = {name: _total(value) for name, value in model.train().loss(pixels, samples).items() if "loss" in name}

@@ -49,7 +49,9 @@ def install() -> None:
 
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     assert offset == 0
-    return ops.nms(boxes, scores, iou_threshold)
+    order = scores.sort(descending=True).indices
+    falling = torch.arange(len(order), 0, -1, dtype=boxes.dtype)
+    return order[ops.nms(boxes[order], falling, iou_threshold)]
 
 
 def _soft_nms(

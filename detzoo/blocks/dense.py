@@ -10,8 +10,8 @@ from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
 from detzoo.blocks.assign import pick
+from detzoo.ops.boxes import full_precision
 from detzoo.ops.nms import rank, select
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections
 
 

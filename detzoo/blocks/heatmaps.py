@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision
 
 _CHUNK = 16  # object slots drawn at once: bounds the memory of crowded images
 

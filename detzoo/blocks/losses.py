@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.config import Config
-from detzoo.ops.boxes import area, giou, intersection, iou
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import area, full_precision, giou, intersection, iou
 
 
 class BoxLoss(Config):

@@ -14,9 +14,8 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
-from detzoo.ops.precision import full_precision
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets

@@ -15,9 +15,8 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import select
-from detzoo.ops.precision import full_precision
 from detzoo.types import Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)

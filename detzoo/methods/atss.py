@@ -29,9 +29,8 @@ from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, iou
+from detzoo.ops.boxes import clip, decode, full_precision, iou
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)

@@ -28,11 +28,10 @@ from detzoo.blocks.layers import ConvNorm
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
-from detzoo.ops.boxes import clip
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.corner_pool import Direction
 from detzoo.ops.focal import heat_focal_loss
 from detzoo.ops.nms import rank
-from detzoo.ops.precision import full_precision
 from detzoo.ops.soft_nms import soft_nms
 from detzoo.types import Detections, Images, Targets
 

@@ -24,9 +24,8 @@ from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, Transformer
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, giou, to_centres
+from detzoo.ops.boxes import clip, from_centres, full_precision, giou, to_centres
 from detzoo.ops.hungarian import hungarian
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections, Images, Targets
 
 

@@ -29,9 +29,8 @@ from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import area, clip
+from detzoo.ops.boxes import area, clip, full_precision
 from detzoo.ops.focal import focal_loss
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections, Images, Targets
 
 _CHUNK = 16  # object slots compared at once: bounds the memory of crowded images

@@ -28,9 +28,8 @@ from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.ssd import SSDNeck
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)

@@ -28,9 +28,8 @@ from detzoo.blocks.losses import binary_loss
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.yolo import YOLONeck
-from detzoo.ops.boxes import clip
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.nms import rank
-from detzoo.ops.precision import full_precision
 from detzoo.types import Detections, Images, Targets
 
 EPS = 1e-6  # a wanted place within a cell stays this far from its borders, where its logit would be infinite

@@ -1,4 +1,7 @@
-"""Box arithmetic. Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions."""
+"""Box arithmetic, and the precision of boxes and scores.
+
+Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from detzoo.ops.precision import full_precision
-
 # exp() of a larger size change would overflow long before it could describe an object (Fast R-CNN's 1000/16)
 MAX_LOG_RATIO = math.log(1000.0 / 16.0)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """``x [...]`` in float32, whatever the network computes in; float64 stays, so that it reaches the results."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def area(boxes: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision
 
 
 class _Focal(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision
 
 _WORST = 1e30  # stands in for a cost that is no number: the loss that follows will say so
 

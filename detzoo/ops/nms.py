@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms as torchvision_nms
 
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision
 
 
 @torch.library.custom_op("detzoo::nms", mutates_args=(), device_types="cpu")

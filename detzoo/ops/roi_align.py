@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision
 
 _ROIS = 128  # looked at together on a processor: bounds its memory
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.ops.boxes import iou
-from detzoo.ops.precision import full_precision
+from detzoo.ops.boxes import full_precision, iou
 
 Method = Literal["linear", "gaussian"]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
 from detzoo.blocks.assign import pick
+from detzoo.ops.boxes import full_precision
 from detzoo.ops.nms import rank, select
 from detzoo.types import Detections
 
@@ -41,7 +42,7 @@ def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float, limit: 
     """
     found, start = [], 0
     for level in logits:  # levels differ in size: one ranking each
-        scores = by_cell(level, classes).flatten(1).float().sigmoid()
+        scores = full_precision(by_cell(level, classes).flatten(1)).sigmoid()
         pair, used = rank(scores, scores > threshold, limit)
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from detzoo.ops.boxes import full_precision
+
 _CHUNK = 16  # object slots drawn at once: bounds the memory of crowded images
 
 
@@ -104,7 +106,7 @@ def find_peaks(logits: Tensor, count: int, window: int = 3) -> Peaks:
         count: keypoints per image, over all classes.
         window: edge of the square around a cell in which it must be highest, odd, cells.
     """
-    scores = logits.float().sigmoid()
+    scores = full_precision(logits).sigmoid()
     highest = F.max_pool2d(scores, window, stride=1, padding=window // 2) == scores
     flat = torch.where(highest, scores, -1.0).flatten(1)
     best, index = flat.topk(min(count, flat.shape[1]), dim=1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.config import Config
-from detzoo.ops.boxes import area, giou, intersection, iou
+from detzoo.ops.boxes import area, full_precision, giou, intersection, iou
 
 
 class BoxLoss(Config):
@@ -47,7 +47,7 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
     """
     # where() rather than a product alone: a slot without a target may hold an infinity
     used = (weights > 0).unsqueeze(-1)
-    predicted = torch.where(used, predicted.float(), 0.0)
+    predicted = torch.where(used, full_precision(predicted), 0.0)
     wanted = torch.where(used, wanted.float(), 0.0)
     kind = config.kind
     if kind == "l1":
@@ -113,12 +113,13 @@ def _bounded_iou(a: Tensor, b: Tensor, beta: float, eps: float = 1e-3) -> Tensor
 
 def binary_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of the cross-entropy of sigmoid ``logits`` with ``wanted`` in [0, 1], all of one shape."""
-    return (F.binary_cross_entropy_with_logits(logits.float(), wanted.float(), reduction="none") * weights).sum()
+    logits = full_precision(logits)
+    return (F.binary_cross_entropy_with_logits(logits, wanted.to(logits), reduction="none") * weights).sum()
 
 
 def class_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of the cross-entropy of softmax ``logits [..., C]`` with ``labels [...]``; ``weights [...]``."""
-    loss = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), reduction="none")
+    loss = F.cross_entropy(full_precision(logits).flatten(0, -2), labels.flatten(), reduction="none")
     return (loss * weights.flatten()).sum()
 
 

@@ -14,7 +14,7 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
@@ -162,7 +162,7 @@ class BoxHead(nn.Module):
         """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves."""
 
         def loss(rois: Tensor, labels: Tensor, background: Tensor) -> Tensor:
-            logits = self(atlas, rois)[0].float()
+            logits = full_precision(self(atlas, rois)[0])
             wanted = labels.masked_fill(background, self.classes)
             return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view_as(labels)
 
@@ -205,7 +205,7 @@ class BoxHead(nn.Module):
         """`detect` from what `forward` gave for ``boxes [N, P, 4]``, ``valid [N, P]``."""
         config = self.config
         logits, offsets = raw
-        scores = logits.float().softmax(-1)[..., :-1]
+        scores = full_precision(logits).softmax(-1)[..., :-1]
         usable = (scores > config.threshold) & valid.unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), config.candidates)
         best = scores.flatten(1).gather(1, pair)
@@ -322,4 +322,4 @@ class MaskHead(nn.Module):
 
     def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Mask probabilities ``[N, K, m, m]`` inside each of the detected boxes ``[N, K, 4]``; ``pooled`` as above."""
-        return self.draw(self.pool(atlas, boxes) if pooled is None else pooled, labels).float().sigmoid()
+        return full_precision(self.draw(self.pool(atlas, boxes) if pooled is None else pooled, labels)).sigmoid()

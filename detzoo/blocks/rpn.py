@@ -15,7 +15,7 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import select
 from detzoo.types import Images, Targets
 
@@ -116,7 +116,7 @@ class RPN(nn.Module):
         most = config.train_candidates if training else config.candidates
         limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        levels = [by_cell(level, 1).squeeze(-1).float().sigmoid() for level in logits]
+        levels = [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
         moves = pick(all_cells(offsets, 4), index)
         boxes = clip(decode(anchors[index], moves, STDS), images.sizes)

@@ -29,7 +29,7 @@ from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, iou
+from detzoo.ops.boxes import clip, decode, full_precision, iou
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
@@ -116,7 +116,7 @@ class ATSS(Detector):
         best = best_pairs(logits, classes, head.threshold, head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
         boxes = clip(decode(anchors[best.where], moves, STDS), images.sizes)
-        scores = best.scores * pick(all_cells(central, 1).squeeze(-1), best.where).float().sigmoid()
+        scores = best.scores * full_precision(pick(all_cells(central, 1).squeeze(-1), best.where)).sigmoid()
         return survivors(boxes, scores, best.labels, best.used, classes, head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -127,7 +127,7 @@ class ATSS(Detector):
         for feature, scale in zip(features, self.scales, strict=True):
             reg = self.reg_convs(feature)
             logits.append(self.cls(self.cls_convs(feature)))
-            offsets.append((self.reg(reg) * scale).float())
+            offsets.append(full_precision(self.reg(reg) * scale))
             central.append(self.centerness(reg))
         return logits, offsets, central
 

@@ -28,7 +28,7 @@ from detzoo.blocks.layers import ConvNorm
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
-from detzoo.ops.boxes import clip
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.corner_pool import Direction
 from detzoo.ops.focal import heat_focal_loss
 from detzoo.ops.nms import rank
@@ -252,7 +252,7 @@ def _branch(inputs: int, channels: int, outputs: int) -> nn.Sequential:
 
 def _at(maps: Tensor, cells: Tensor) -> Tensor:
     """float32 ``[N, K, D]``: what ``maps [N, D, h, w]`` say at ``cells [N, K]``."""
-    flat = maps.float().flatten(2)
+    flat = full_precision(maps).flatten(2)
     return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)
 
 

@@ -24,7 +24,7 @@ from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, Transformer
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, giou, to_centres
+from detzoo.ops.boxes import clip, from_centres, full_precision, giou, to_centres
 from detzoo.ops.hungarian import hungarian
 from detzoo.types import Detections, Images, Targets
 
@@ -121,11 +121,12 @@ class DETR(Detector):
         return self.decoder(queries, memory, positions, seen, last_only)
 
     def heads(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Float32 class logits ``[..., C + 1]`` and boxes ``[..., 4]`` of queries ``[..., width]``.
+        """In full precision class logits ``[..., C + 1]`` and boxes ``[..., 4]`` of queries ``[..., width]``.
 
         Boxes are centre and size, ``x, y, w, h``, as parts of the image's size.
         """
-        return self.cls(states).float(), self.reg(F.relu(self.reg_ffn(states))).float().sigmoid()
+        boxes = self.reg(F.relu(self.reg_ffn(states)))
+        return full_precision(self.cls(states)), full_precision(boxes).sigmoid()
 
     def _scale(self, images: Images) -> Tensor:
         """Pixels of each part of a box: width, height, width, height, ``[N, 1, 4]``."""
@@ -135,7 +136,7 @@ class DETR(Detector):
     def costs(self, logits: Tensor, boxes: Tensor, images: Images, targets: Targets) -> Tensor:
         """What it costs to give a query of a layer an object, ``[N, L, Q, G]`` (equation 1); of `heads`' results."""
         layers, queries = logits.shape[1:3]
-        scale, objects = self._scale(images), targets.boxes
+        scale, objects = self._scale(images).to(boxes), targets.boxes.to(boxes)
         classes = targets.labels[:, None, None].expand(-1, layers, queries, -1)
         likely = logits.softmax(-1).gather(-1, classes)
         apart = (boxes.unsqueeze(3) - (to_centres(objects) / scale)[:, None, None]).abs().sum(-1)

@@ -29,7 +29,7 @@ from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import area, clip
+from detzoo.ops.boxes import area, clip, full_precision
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
@@ -120,7 +120,7 @@ class FCOS(Detector):
         head, classes = self.head, len(self.classes)
         best = best_pairs(logits, classes, head.threshold, head.candidates)
         boxes = clip(around(points[best.where], pick(all_cells(distances, 4), best.where)), images.sizes)
-        scores = best.scores * pick(all_cells(central, 1).squeeze(-1), best.where).float().sigmoid()
+        scores = best.scores * full_precision(pick(all_cells(central, 1).squeeze(-1), best.where)).sigmoid()
         return survivors(boxes, scores, best.labels, best.used, classes, head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -132,7 +132,7 @@ class FCOS(Detector):
             cls, reg = self.cls_convs(feature), self.reg_convs(feature)
             logits.append(self.cls(cls))
             central.append(self.centerness(reg if self.head.centerness_on_reg else cls))
-            told = (self.reg(reg) * scale).float()
+            told = full_precision(self.reg(reg) * scale)
             distances.append(told.clamp(min=0) * stride if self.head.in_strides else told.exp())
         return logits, distances, central
 

@@ -28,7 +28,7 @@ from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.ssd import SSDNeck
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
@@ -137,7 +137,7 @@ class SSD(Detector):
         """Sum over positives and over the background boxes of each image that are classified worst (section 2.2)."""
         background = len(self.classes)
         labels = torch.where(matches.positive, pick(targets.labels, matches.slot), background)
-        flat = all_cells(logits, background + 1).float()
+        flat = full_precision(all_cells(logits, background + 1))
         errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
         # the error of a background box is positive, so that zeros come last
         worst = (errors * matches.negative).sort(dim=1, descending=True).values

@@ -28,7 +28,7 @@ from detzoo.blocks.losses import binary_loss
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.yolo import YOLONeck
-from detzoo.ops.boxes import clip
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
@@ -102,7 +102,7 @@ class YOLOv3(Detector):
         """Losses ``loss_cls``, ``loss_conf``, ``loss_xy`` and ``loss_wh``, sums over the batch (section 2.1)."""
         maps = self.maps(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in maps]
-        flat = all_cells(maps, 5 + len(self.classes)).float()
+        flat = full_precision(all_cells(maps, 5 + len(self.classes)))
         learned = self._assign(sizes, targets)
         # an object makes one cell of each map answer, so that all positives fit these slots
         most = min(targets.valid.shape[1] * sum(self.priors.per_cell), flat.shape[1])
@@ -123,7 +123,7 @@ class YOLOv3(Detector):
         """Detections in pixels of the network input."""
         head, classes = self.head, len(self.classes)
         maps = self.maps(self.neck(self.backbone(images.pixels)))
-        flat = all_cells(maps, 5 + classes).float()
+        flat = full_precision(all_cells(maps, 5 + classes))
         objectness, scores = flat[..., 4].sigmoid(), flat[..., 5:].sigmoid()
         usable = (scores > head.threshold) & (objectness >= head.objectness).unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.candidates)

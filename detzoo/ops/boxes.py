@@ -1,4 +1,7 @@
-"""Box arithmetic. Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions."""
+"""Box arithmetic, and the precision of boxes and scores.
+
+Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,11 @@ from torch import Tensor
 
 # exp() of a larger size change would overflow long before it could describe an object (Fast R-CNN's 1000/16)
 MAX_LOG_RATIO = math.log(1000.0 / 16.0)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """``x [...]`` in float32, whatever the network computes in; float64 stays, so that it reaches the results."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -84,7 +92,7 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
 
 def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
-    offsets = _scaled(offsets.float(), stds)
+    offsets = _scaled(full_precision(offsets), stds)
     size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
     half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from detzoo.ops.boxes import full_precision
+
 
 class _Focal(torch.autograd.Function):
     """The gradient is written down while the loss is computed, so no intermediate is kept for the backward pass."""
@@ -57,7 +59,7 @@ def focal_loss(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0
     Returns:
         A float32 scalar. Twice differentiation is not supported.
     """
-    return _Focal.apply(logits.float(), labels, weights.float(), alpha, gamma)  # type: ignore[no-any-return]
+    return _Focal.apply(full_precision(logits), labels, weights.float(), alpha, gamma)  # type: ignore[no-any-return]
 
 
 class _HeatFocal(torch.autograd.Function):
@@ -95,4 +97,4 @@ def heat_focal_loss(logits: Tensor, wanted: Tensor, alpha: float = 2.0, gamma: f
     Returns:
         A float32 scalar. Twice differentiation is not supported.
     """
-    return _HeatFocal.apply(logits.float(), wanted, alpha, gamma)  # type: ignore[no-any-return]
+    return _HeatFocal.apply(full_precision(logits), wanted, alpha, gamma)  # type: ignore[no-any-return]

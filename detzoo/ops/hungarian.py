@@ -11,6 +11,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from detzoo.ops.boxes import full_precision
+
 _WORST = 1e30  # stands in for a cost that is no number: the loss that follows will say so
 
 
@@ -54,6 +56,6 @@ def hungarian(cost: Tensor, valid: Tensor) -> Tensor:
     Returns:
         int64 ``[B, Q]``, the slot of each query's object; -1 for none.
     """
-    finite = cost.float().nan_to_num(nan=_WORST, posinf=_WORST, neginf=_WORST)
+    finite = full_precision(cost).nan_to_num(nan=_WORST, posinf=_WORST, neginf=_WORST)
     # an infinite column says that there is no object, so that one tensor travels
     return torch.ops.detzoo.hungarian(finite.masked_fill(~valid.unsqueeze(1), torch.inf))

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms as torchvision_nms
 
+from detzoo.ops.boxes import full_precision
+
 
 @torch.library.custom_op("detzoo::nms", mutates_args=(), device_types="cpu")
 def _nms(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
@@ -64,7 +66,7 @@ def nms(
     if groups is None:
         groups, group_count = torch.zeros_like(valid, dtype=torch.int64), 1
     assert group_count is not None
-    return torch.ops.detzoo.nms(boxes.detach().float(), groups, valid, threshold, group_count)
+    return torch.ops.detzoo.nms(full_precision(boxes.detach()), groups, valid, threshold, group_count)
 
 
 @torch.library.custom_op("detzoo::rank", mutates_args=(), device_types="cpu")
@@ -104,7 +106,7 @@ def rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         ``index [B, min(limit, K)]`` into the K entries, 0 in unused slots, and bool ``[B, min(limit, K)]``: which slots
         are used.
     """
-    return torch.ops.detzoo.rank(scores.detach().float(), valid, min(limit, scores.shape[1]))
+    return torch.ops.detzoo.rank(full_precision(scores.detach()), valid, min(limit, scores.shape[1]))
 
 
 def select(

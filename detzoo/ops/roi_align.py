@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align as torchvision_roi_align
 
+from detzoo.ops.boxes import full_precision
+
 _ROIS = 128  # looked at together on a processor: bounds its memory
 
 
@@ -97,7 +99,7 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     owner = torch.arange(images, device=boxes.device).repeat_interleave(count, output_size=images * count)
     rois = torch.cat([owner.to(placed.dtype).unsqueeze(1), placed.reshape(-1, 4)], 1)
     # coordinates need float32, and so the canvas under autocast
-    canvas = atlas.canvas if atlas.canvas.dtype == torch.float64 else atlas.canvas.float()
+    canvas = full_precision(atlas.canvas)
     return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.ops.boxes import iou
+from detzoo.ops.boxes import full_precision, iou
 
 Method = Literal["linear", "gaussian"]
 
@@ -144,8 +144,8 @@ def soft_nms(
         groups = torch.zeros_like(valid, dtype=torch.int64)
     turns = scores.shape[1] if limit is None else limit
     return torch.ops.detzoo.soft_nms(
-        boxes.detach().float(),
-        scores.detach().float(),
+        full_precision(boxes.detach()),
+        full_precision(scores.detach()),
         valid,
         groups,
         threshold,

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.blocks.rpn import Proposals, RawRPN
 from detzoo.detector import Detector
-from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
-from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.methods.retinanet import RetinaNet
-from detzoo.methods.rpn import RPNDetector
-from detzoo.ops.boxes import pairwise_iou
-from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.golden import KEPT, Golden
-from tests.parity.ties import (
-    Outcome,
-    TwoStage,
-    detection_candidates,
-    group_of,
-    last_box_head,
-    proposal_candidates,
-    violations,
-)
 
 Pairs = dict[int, np.ndarray]
 
@@ -43,7 +25,7 @@ def detect(model: Detector, images: Images, golden: Golden) -> Detections:
 def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
     """Recorded and our detections that agree, and how many there are of whichever side has more.
 
-    Paired greedily by class and overlap, the best recorded score first.
+    Paired greedily with the nearest box of their class, the best recorded score first.
 
     Returns:
         Per image ``[M, 2]``, the number of a recorded detection and that of ours; and the total.
@@ -52,81 +34,24 @@ def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
     for image in range(len(golden.sizes)):
         boxes, scores, labels = _recorded(golden, image)
         ours = found[image]
-        overlap = pairwise_iou(boxes, ours.boxes).masked_fill(labels[:, None] != ours.labels, -1.0)
+        apart = (boxes[:, None] - ours.boxes).abs().amax(-1) + (scores[:, None] - ours.scores).abs()
+        apart[labels[:, None] != ours.labels] = torch.inf
         some = []
         for index, box in enumerate(boxes):
-            best = int(overlap[index].argmax()) if len(ours) else -1
-            if best < 0 or overlap[index, best] < 0:
+            best = int(apart[index].argmin()) if len(ours) else -1
+            if best < 0 or apart[index, best].isinf():
                 continue
-            overlap[:, best] = -1.0
             near = (ours.boxes[best] - box).abs() <= 0.05 + 1e-4 * box.abs()
             if near.all() and abs(float(ours.scores[best] - scores[index])) <= 1e-4:
                 some.append((index, best))
+                apart[:, best] = torch.inf
         pairs[image] = np.array(some, dtype=np.int64).reshape(-1, 2)
         total += max(len(boxes), min(len(ours), KEPT))
     return pairs, total
 
 
-def take_recorded_proposals(model: Detector, golden: Golden, images: Images, features: Sequence[Tensor]) -> float:
-    """Make the model propose the recorded boxes from now on; returns the `violations` they have."""
-    assert isinstance(model, TwoStage)
-    recorded = [torch.from_numpy(golden.arrays[f"proposals.{image}"]) for image in range(len(golden.sizes))]
-    config = model.rpn.config
-    candidates = proposal_candidates(model.rpn, model.rpn(features), images)
-    worst = max(
-        violations(Outcome(one[:, :4], one[:, 4], one[:, 5]), some, config.nms, config.proposals)
-        for one, some in zip(recorded, candidates, strict=True)
-    )
-    table = torch.zeros(len(recorded), max(len(one) for one in recorded), 5)
-    valid = torch.zeros(table.shape[:2], dtype=torch.bool)
-    for image, one in enumerate(recorded):
-        table[image, : len(one)], valid[image, : len(one)] = one[:, :5], True
-
-    def propose(raw: RawRPN, images: Images, training: bool) -> Proposals:
-        return Proposals(table[..., :4], table[..., 4], valid)
-
-    model.rpn.propose = propose
-    return worst
-
-
-def tied_detections(
-    model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections
-) -> float:
-    """The largest `violations` of an image, of the recorded detections and of ours."""
-    if isinstance(model, RPNDetector):
-        return _tied_proposals(model, golden, images, features, found)
-    if isinstance(model, RetinaNet):
-        proposals, settings = None, model.head
-    else:
-        assert isinstance(model, TwoStage)
-        proposals, settings = model.rpn.propose(model.rpn(features), images, False), last_box_head(model).config
-    worst = 0.0
-    for image, candidates in enumerate(detection_candidates(model, images, list(features), proposals)):
-        one = found[image]
-        for outcome in (Outcome(*_recorded(golden, image)), Outcome(one.boxes, one.scores, one.labels)):
-            worst = max(worst, violations(outcome, candidates, settings.nms, settings.detections))
-    return worst
-
-
-def _tied_proposals(
-    model: RPNDetector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections
-) -> float:
-    """`tied_detections` where suppression is by level, which neither the recorded boxes nor ours say."""
-    config = model.rpn.config
-    worst = 0.0
-    for image, candidates in enumerate(proposal_candidates(model.rpn, model.rpn(features), images)):
-        one = found[image]
-        for boxes, scores in (_recorded(golden, image)[:2], (one.boxes, one.scores)):
-            outcome = Outcome(boxes, scores, group_of(boxes, scores, candidates))
-            worst = max(worst, violations(outcome, candidates, config.nms, config.proposals))
-    return worst
-
-
-def mask_differences(
-    model: Detector, golden: Golden, images: Images, features: Sequence[Tensor], found: Detections, pairs: Pairs
-) -> dict[str, float]:
-    """Share of differing pixels of each recorded mask: against our detection's, or without ``pairs`` the mask that we
-    give the recorded box.
+def mask_differences(golden: Golden, found: Detections, pairs: Pairs) -> dict[str, float]:
+    """Share of differing pixels of each recorded mask of a detection that agrees.
 
     Boxes without area are left out: the original gives them a line of pixels (a division by zero that it replaces by
     the middle of the crop), detzoo an empty mask.
@@ -136,25 +61,15 @@ def mask_differences(
         shape = golden.arrays[f"pred.{image}.masks_shape"]
         bits = np.unpackbits(golden.arrays[f"pred.{image}.masks"], count=int(np.prod(shape)))
         wanted = bits.reshape(shape).astype(bool)
-        ours = found[image].masks if pairs else _masks_of_recorded(model, golden, features, image)
+        ours = found[image].masks
         assert ours is not None
         boxes = golden.arrays[f"pred.{image}.boxes"]
-        for theirs, index in pairs[image] if pairs else ((number, number) for number in range(len(wanted))):
+        for theirs, index in pairs[image]:
             if theirs < len(wanted) and (boxes[theirs, 2:] > boxes[theirs, :2]).all():
                 mask = ours[index, :height, :width].numpy()
                 either = max((wanted[theirs] | mask).sum(), 1)
                 differences[f"pred.{image}.masks.{theirs}"] = float((wanted[theirs] ^ mask).sum() / either)
     return differences
-
-
-def _masks_of_recorded(model: Detector, golden: Golden, features: Sequence[Tensor], image: int) -> Tensor | None:
-    assert isinstance(model, MaskRCNN | CascadeMaskRCNN)
-    levels = [level[image : image + 1] for level in features[: model.roi_levels]]
-    atlas = build_atlas(levels, model.neck.strides[: model.roi_levels])
-    boxes, scores, labels = (part[None] for part in _recorded(golden, image))
-    crops = model.crops(atlas, boxes, labels)
-    valid = torch.ones_like(labels, dtype=torch.bool)
-    return Detections(boxes, scores, labels, valid, crops=crops, canvas=golden.canvas)[0].masks
 
 
 def _recorded(golden: Golden, image: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,8 +1,12 @@
-"""The recorded cases in tests/golden: one compressed file each, holding only what is compared."""
+"""The recorded cases in tests/golden: one compressed file each, holding only what is compared.
+
+Those in tests/golden/double were recorded by `tests.parity.original`, in double precision.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+DOUBLE = GOLDEN / "double"
 THIN = 384  # entries that are kept of a recorded tensor
 KEPT = 100  # best detections that are kept of a recorded image
 
@@ -20,6 +25,9 @@ class Golden:
     """What the original computed.
 
     Attributes:
+        config: published file, relative to the original's folder of them.
+        threshold: score of detections below which the case drops them, where that is not the published one.
+        double: whether it computed in double precision.
         shapes: published state dict, key -> shape, in order.
         gain: scale of the stand-in weights.
         canvas: height and width of the input.
@@ -27,10 +35,12 @@ class Golden:
         losses: every training loss.
         grad_norms: of each top-level child, of the sum of losses.
         stats: mean, std and absmax of recorded tensors, and their shape.
-        arrays: recorded tensors, flat and thinned (see `thin`), complete detections, and where scores tie (see `ties`)
-            ``proposals.<image>``.
+        arrays: recorded tensors, flat and thinned (see `thin`), and complete detections.
     """
 
+    config: str
+    threshold: float | None
+    double: bool
     shapes: dict[str, list[int]]
     gain: float
     canvas: tuple[int, int]
@@ -45,12 +55,6 @@ class Golden:
         return [name for name in self.stats if name.startswith(f"{prefix}.")]
 
     @property
-    def ties(self) -> bool:
-        """Whether several recorded detections score exactly alike."""
-        scores = [self.arrays[f"pred.{index}.scores"] for index in range(len(self.sizes))]
-        return any(len(np.unique(one)) < len(one) for one in scores)
-
-    @property
     def masks(self) -> bool:
         """Whether instance masks are predicted."""
         return "pred.0.masks" in self.arrays
@@ -59,17 +63,12 @@ class Golden:
 def thin(tensor: Tensor) -> np.ndarray:
     """At most 384 evenly spaced entries of the flattened tensor."""
     flat = tensor.detach().reshape(-1).numpy()
-    return flat[thin_index(len(flat))]
-
-
-def thin_index(count: int) -> np.ndarray:
-    """Which of ``count`` entries `thin` keeps."""
-    return np.linspace(0, count - 1, min(count, THIN)).astype(np.int64)
+    return flat[np.linspace(0, len(flat) - 1, min(len(flat), THIN)).astype(np.int64)]
 
 
 def load(name: str) -> Golden:
-    """Read a case of tests/golden."""
-    with np.load(_path(name)) as file:
+    """Read a case of tests/golden, or ``double/<case>``."""
+    with np.load(GOLDEN / f"{name}.npz") as file:
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(arrays.pop("meta").tobytes())
     meta["canvas"] = tuple(meta["canvas"])
@@ -77,31 +76,14 @@ def load(name: str) -> Golden:
     return Golden(arrays=arrays, **meta)
 
 
-def convert(folder: Path, name: str) -> None:
-    """Write one recorded case of ``folder`` into tests/golden."""
-    record = json.loads((folder / f"{name}.json").read_text())
-    meta = {
-        "shapes": record["state"],
-        "gain": record["gain"],
-        "canvas": record["input_shape"][2:],
-        "sizes": record["image_shapes"],
-        "losses": {key: value for key, value in record["losses"].items() if "loss" in key},
-        "grad_norms": record["grad_norms"],
-        "stats": record["stats"],
-    }
-    with np.load(folder / f"{name}.npz") as file:
-        arrays: dict[str, Any] = {key: file[key] for key in file.files}
-    arrays["meta"] = np.frombuffer(json.dumps(meta, separators=(",", ":")).encode(), dtype=np.uint8)
-    GOLDEN.mkdir(exist_ok=True)
-    np.savez_compressed(_path(name), **arrays)
+def in_double(name: str) -> Golden | None:
+    """The same case in double precision, where it has been recorded."""
+    return load(f"double/{name}") if (DOUBLE / f"{name}.npz").exists() else None
 
 
-def add(name: str, more: dict[str, np.ndarray]) -> None:
-    """Add arrays to a case of tests/golden."""
-    with np.load(_path(name)) as file:
-        arrays: dict[str, Any] = {key: file[key] for key in file.files}
-    np.savez_compressed(_path(name), **{**arrays, **more})
-
-
-def _path(name: str) -> Path:
-    return GOLDEN / f"{name}.npz"
+def save(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a case: the fields of `Golden`, ``arrays`` apart."""
+    packed: dict[str, Any] = {key: a.astype(np.float32) if a.dtype == np.float64 else a for key, a in arrays.items()}
+    packed["meta"] = np.frombuffer(json.dumps(meta, separators=(",", ":")).encode(), dtype=np.uint8)
+    path.parent.mkdir(exist_ok=True)
+    np.savez_compressed(path, **packed)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from detzoo.methods.detr import DETR
-from tests.parity import standin
 from tests.parity.cases import CASES
-from tests.parity.golden import GOLDEN, Golden, add, convert, load
-from tests.parity.matching import recovered_matching
-from tests.parity.recover import recovered_proposals
-from tests.parity.ties import TwoStage
+from tests.parity.golden import GOLDEN, save
 
 
 def main(arguments: list[str]) -> None:
@@ -24,41 +19,27 @@ def main(arguments: list[str]) -> None:
     names = [name for name in CASES if fnmatchcase(name, arguments[1] if len(arguments) == 2 else "*")]
     for name in names:
         convert(Path(arguments[0]), name)
-        _add_tied_proposals(name)
-        _add_tied_matching(name)
     size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in names)
     print(f"{len(names)} cases, {size / 1000:.0f} kB in {GOLDEN}")
 
 
-def _add_tied_proposals(name: str) -> None:
-    model, golden = CASES[name].build().eval(), load(name)
-    if isinstance(model, TwoStage):
-        model.load_published(standin.weights(golden.shapes, golden.gain))
-        if _scores_tie(model, golden):
-            try:
-                found = recovered_proposals(model, golden)
-            except RuntimeError as error:  # such a case is compared without; it differs before its proposals
-                print(f"{name}: {error}")
-                return
-            add(name, {f"proposals.{index}": one for index, one in enumerate(found)})
-
-
-@torch.no_grad()
-def _scores_tie(model: TwoStage, golden: Golden) -> bool:
-    """Whether proposals of one image score exactly alike."""
-    images = standin.images(golden.canvas, golden.sizes)
-    found = model.rpn.propose(model.rpn(model.neck(model.backbone(images.pixels))), images, training=False)
-    used = [scores[valid].numpy() for scores, valid in zip(found.scores, found.valid, strict=True)]
-    return any(len(np.unique(one)) < len(one) for one in used)
-
-
-def _add_tied_matching(name: str) -> None:
-    model, golden = CASES[name].build(), load(name)
-    if isinstance(model, DETR):
-        model.load_published(standin.weights(golden.shapes, golden.gain))
-        found = recovered_matching(model, golden)
-        if found is not None:
-            add(name, {"matching": found.astype(np.int8)})
+def convert(folder: Path, name: str) -> None:
+    """Write one recorded case of ``folder`` into tests/golden."""
+    record = json.loads((folder / f"{name}.json").read_text())
+    meta = {
+        "config": record["config"],
+        "threshold": record.get("score_thr"),
+        "double": False,
+        "shapes": record["state"],
+        "gain": record["gain"],
+        "canvas": record["input_shape"][2:],
+        "sizes": record["image_shapes"],
+        "losses": {key: value for key, value in record["losses"].items() if "loss" in key},
+        "grad_norms": record["grad_norms"],
+        "stats": record["stats"],
+    }
+    with np.load(folder / f"{name}.npz") as file:
+        save(GOLDEN / f"{name}.npz", meta, {key: file[key] for key in file.files})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 
@@ -12,18 +13,12 @@ from torch import Tensor
 from detzoo.detector import Detector
 from detzoo.types import Images
 from tests.parity import standin
-from tests.parity.detections import (
-    close_pairs,
-    detect,
-    mask_differences,
-    take_recorded_proposals,
-    tied_detections,
-)
+from tests.parity.detections import close_pairs, detect, mask_differences
 from tests.parity.golden import Golden, thin
-from tests.parity.matching import take_recorded_matching
 from tests.parity.raw import raw_outputs
-from tests.parity.rungs import Rung, worst
-from tests.parity.training import climb_training
+from tests.parity.rungs import BOUNDS, DOUBLE, Rung, relative, worst
+from tests.parity.stable import stable_sorting
+from tests.parity.training import gradient_differences, step
 
 
 def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
@@ -32,59 +27,68 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     try:
         model.load_published(weights)
     except ValueError as error:
-        yield Rung("parameters", math.inf, str(error))
+        yield Rung("parameters", math.inf, 0.0, str(error))
         return
-    yield Rung("parameters", 0.0)
+    yield Rung("parameters", 0.0, 0.0)
+    if golden.double:
+        with stable_sorting():
+            yield from _compare(model.double(), golden, torch.float64, DOUBLE)
+    else:
+        yield from _compare(model, golden, torch.float32, BOUNDS)
+
+
+def _compare(model: Detector, golden: Golden, dtype: torch.dtype, bounds: Mapping[str, float]) -> Iterator[Rung]:
     images = standin.images(golden.canvas, golden.sizes)
-    yield from _evaluation(model, golden, images)
+    images = dataclasses.replace(images, pixels=images.pixels.to(dtype))
+    yield from _evaluation(model, golden, images, bounds)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
-    if "matching" in golden.arrays:
-        yield Rung("matching", take_recorded_matching(model, golden, images, targets))
-    yield from climb_training(model, golden, images, targets)
+    losses, gradients = step(model, golden, images, targets)
+    yield worst("losses", relative(losses, golden.losses), bounds)
+    yield worst("gradients", gradient_differences(gradients, golden), bounds)
 
 
 @torch.no_grad()
-def _evaluation(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
+def _evaluation(model: Detector, golden: Golden, images: Images, bounds: Mapping[str, float]) -> Iterator[Rung]:
     model.eval()
     features = model.get_submodule("backbone")(images.pixels)
-    yield _tensors("backbone", golden, {f"backbone.{i}": level for i, level in enumerate(features)})
+    yield worst("backbone", _of_features("backbone", golden, features), bounds)
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
-        yield _tensors("neck", golden, {f"neck.{i}": level for i, level in enumerate(features)})
-    if "proposals.0" in golden.arrays:
-        yield Rung("proposals", take_recorded_proposals(model, golden, images, features))
-    yield _arrays("raw", golden, raw_outputs(model, images, features, golden))
+        yield worst("neck", _of_features("neck", golden, features), bounds)
+    yield worst("raw", _of_entries(golden, "raw", raw_outputs(model, images, features, golden)), bounds)
     found = detect(model, images, golden)
     pairs, total = close_pairs(golden, found)
-    agreeing = sum(len(some) for some in pairs.values())
-    rung = Rung("detections", 1 - agreeing / max(total, 1), f"{total - agreeing} of {total}")
-    if golden.ties and not rung.passed:
-        rung, pairs = Rung("detections", tied_detections(model, golden, images, features, found), "ties"), {}
-    yield rung
-    if golden.masks:
-        yield worst("masks", mask_differences(model, golden, images, features, found, pairs))
+    missing = total - sum(len(some) for some in pairs.values())
+    yield Rung("detections", missing / max(total, 1), bounds["detections"], f"{missing} of {total}")
+    differences = mask_differences(golden, found, pairs) if golden.masks else {}
+    if differences:
+        yield worst("masks", differences, bounds)
 
 
-def _tensors(rung: str, golden: Golden, outputs: Mapping[str, Tensor]) -> Rung:
-    """Compare shapes, thinned entries and, over all entries, mean, deviation and largest value."""
-    differences = {}
+def _of_features(rung: str, golden: Golden, levels: list[Tensor]) -> dict[str, float]:
+    """Differences of shapes, of thinned entries and, over all entries, of mean, deviation and largest value."""
+    outputs = {f"{rung}.{index}": level for index, level in enumerate(levels)}
+    differences = _of_entries(golden, rung, {name: thin(tensor) for name, tensor in outputs.items()})
     for name, tensor in outputs.items():
         stats = golden.stats.get(name)
         if stats is None or list(tensor.shape) != stats["shape"]:
-            return Rung(rung, math.inf, f"{name} {list(tensor.shape)}, recorded {stats and stats['shape']}")
+            differences[f"{name} {list(tensor.shape)}, recorded {stats and stats['shape']}"] = math.inf
+            continue
         ours = {"mean": tensor.mean(), "std": tensor.std(), "absmax": tensor.abs().max()}
         differences |= {f"{name} {k}": abs(float(v) - stats[k]) / stats["absmax"] for k, v in ours.items()}
-    entries = _arrays(rung, golden, {name: thin(tensor) for name, tensor in outputs.items()})
-    return worst(rung, {**differences, entries.where: entries.difference})
+    return differences
 
 
-def _arrays(rung: str, golden: Golden, outputs: Mapping[str, np.ndarray]) -> Rung:
+def _of_entries(golden: Golden, rung: str, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Largest difference of each recorded tensor, as a share of its largest value."""
     differences = {}
     for name in golden.levels(rung):
         wanted = golden.arrays[name]
         if name not in outputs or outputs[name].shape != wanted.shape:
-            return Rung(rung, math.inf, f"{name} {getattr(outputs.get(name), 'shape', None)}, recorded {wanted.shape}")
-        largest = max(golden.stats[name]["absmax"], 1e-12)
-        differences[name] = float(np.abs(outputs[name] - wanted).max()) / largest
-    return worst(rung, differences)
+            shape = getattr(outputs.get(name), "shape", None)
+            differences[f"{name} {shape}, recorded {wanted.shape}"] = math.inf
+        else:
+            largest = max(golden.stats[name]["absmax"], 1e-12)
+            differences[name] = float(np.abs(outputs[name] - wanted).max()) / largest
+    return differences

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from detzoo.methods.atss import ATSS
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -27,8 +29,7 @@ from tests.parity.raw_cascade import cascade_outputs
 from tests.parity.raw_cornernet import corner_outputs
 from tests.parity.raw_detr import detr_outputs
 from tests.parity.raw_fcos import raw_fcos
-from tests.parity.rois import mask_logits, tied_order
-from tests.parity.ties import Cascade
+from tests.parity.raw_masks import mask_logits
 
 MASKED = 100  # first proposals of the batch whose masks are recorded
 
@@ -52,10 +53,10 @@ def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], go
         return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
     if isinstance(model, DETR):
         return detr_outputs(model, images, features)
-    if isinstance(model, Cascade):
-        return cascade_outputs(model, images, features, golden)
+    if isinstance(model, (CascadeRCNN, CascadeMaskRCNN)):
+        return cascade_outputs(model, images, features)
     if isinstance(model, (FasterRCNN, MaskRCNN)):
-        return _two_stage(model, images, features, golden)
+        return _two_stage(model, images, features)
     raise TypeError(f"no raw outputs are known of {type(model).__name__}")
 
 
@@ -66,18 +67,14 @@ def _of_given(model: FastRCNN, features: Sequence[Tensor], golden: Golden) -> di
     return {f"raw.0.{i}": thin(part.flatten(2)) for i, part in enumerate(model.box_head(atlas, boxes))}
 
 
-def _two_stage(
-    model: FasterRCNN | MaskRCNN, images: Images, features: Sequence[Tensor], golden: Golden
-) -> dict[str, np.ndarray]:
+def _two_stage(model: FasterRCNN | MaskRCNN, images: Images, features: Sequence[Tensor]) -> dict[str, np.ndarray]:
     """Outputs for all proposals of all images, one after the other."""
     proposals = model.rpn.propose(model.rpn(features), images, training=False)
     atlas = build_atlas(list(features[: model.roi_levels]), model.neck.strides[: model.roi_levels])
     logits, offsets = (part.flatten(2)[proposals.valid] for part in model.box_head(atlas, proposals.boxes))
-    order = tied_order(proposals, logits.numpy(), golden.arrays["raw.0.0"])
-    outputs = {"raw.0.0": thin(logits[order]), "raw.0.1": thin(offsets[order])}
+    outputs = {"raw.0.0": thin(logits), "raw.0.1": thin(offsets)}
     if isinstance(model, MaskRCNN):
         labels = torch.zeros_like(proposals.valid, dtype=torch.int64)
         logits = mask_logits(model.mask_head, lambda: model.crops(atlas, proposals.boxes, labels))
-        logits = logits[proposals.valid.flatten()]
-        outputs["raw.0.2"] = thin(logits[order[:MASKED]])
+        outputs["raw.0.2"] = thin(logits[proposals.valid.flatten()][:MASKED])
     return outputs

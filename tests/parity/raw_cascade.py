@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from detzoo.blocks.cascade import refined
-from detzoo.blocks.rpn import Proposals
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Images
-from tests.parity.golden import Golden, thin
-from tests.parity.rois import mask_logits, tied_order
-from tests.parity.ties import Cascade
+from tests.parity.golden import thin
+from tests.parity.raw_masks import mask_logits
 
 
 def cascade_outputs(
-    model: Cascade, images: Images, features: Sequence[Tensor], golden: Golden
+    model: CascadeRCNN | CascadeMaskRCNN, images: Images, features: Sequence[Tensor]
 ) -> dict[str, np.ndarray]:
     """``raw.0.<part>.<image>``: outputs for all proposals of each image."""
     proposals = model.rpn.propose(model.rpn(features), images, training=False)
@@ -32,8 +31,6 @@ def cascade_outputs(
         parts.append(torch.stack(masks).sigmoid().mean(0).unflatten(0, proposals.valid.shape))
     outputs = {}
     for image in range(len(images.pixels)):
-        one = Proposals(*(part[image : image + 1] for part in proposals))
-        rows = [part[image][one.valid[0]] for part in parts]
-        order = tied_order(one, rows[0].numpy(), golden.arrays[f"raw.0.0.{image}"])
-        outputs |= {f"raw.0.{number}.{image}": thin(row[order]) for number, row in enumerate(rows)}
+        used = proposals.valid[image]
+        outputs |= {f"raw.0.{number}.{image}": thin(part[image][used]) for number, part in enumerate(parts)}
     return outputs

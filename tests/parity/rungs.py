@@ -10,44 +10,39 @@ BOUNDS = {
     "parameters": 0.0,  # names that are missing, left over or of another shape
     "backbone": 1e-4,  # largest difference, as a share of the tensor's largest value
     "neck": 1e-4,
-    # share of recorded boxes at odds with being an outcome of suppression, where scores tie (see `ties`)
-    "proposals": 0.01,
     "raw": 1e-3,  # a second stage samples the features at boxes that are themselves rounded
-    # share without a counterpart of its class within 0.05 px + 1e-4 of the box and 1e-4 of the score; or as proposals
+    # share without a counterpart of its class within 0.05 px + 1e-4 of the box and 1e-4 of the score
     "detections": 0.01,
     "masks": 1e-3,  # share of the pixels of either mask that differ
-    # cost of a recorded matching, relative excess over the least, where it is another than ours (see `matching`)
-    "matching": 1e-6,
     "losses": 1e-4,  # relative
     # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
     # ReLU stands at zero may fall either way
     "gradients": 1e-3,
 }
+# Between two programs in double precision nothing is left of rounding but that of the float32 numbers both start from:
+# weights, images, anchors and objects, and of the recording, which is kept in float32.
+DOUBLE = {name: min(bound, 1e-6) for name, bound in BOUNDS.items()} | {"masks": BOUNDS["masks"]}
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One comparison: the largest difference, as `BOUNDS` has it, and where it is.
-
-    ``rounding`` is how far float32 alone may move this number, measured on ours (see `training`); it is 0 where
-    the bound was met without asking.
-    """
+    """One comparison: the largest difference, its bound, and where it is."""
 
     name: str
     difference: float
+    bound: float
     where: str = ""
-    rounding: float = 0.0
 
     @property
     def passed(self) -> bool:
-        return self.difference <= max(BOUNDS[self.name], self.rounding)
+        return self.difference <= self.bound
 
 
-def worst(rung: str, differences: Mapping[str, float]) -> Rung:
+def worst(rung: str, differences: Mapping[str, float], bounds: Mapping[str, float]) -> Rung:
     """The largest of named differences; NaN counts as infinite."""
     finite = {name: math.inf if math.isnan(value) else value for name, value in differences.items()}
     where = max(finite, key=finite.__getitem__)
-    return Rung(rung, finite[where], where)
+    return Rung(rung, finite[where], bounds[rung], where)
 
 
 def relative(ours: Mapping[str, float], wanted: Mapping[str, float]) -> dict[str, float]:

@@ -43,7 +43,7 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
         config: the loss.
 
     Returns:
-        A float32 scalar, ``config.weight`` included.
+        A scalar in full precision, ``config.weight`` included.
     """
     # where() rather than a product alone: a slot without a target may hold an infinity
     used = (weights > 0).unsqueeze(-1)

@@ -251,7 +251,7 @@ def _branch(inputs: int, channels: int, outputs: int) -> nn.Sequential:
 
 
 def _at(maps: Tensor, cells: Tensor) -> Tensor:
-    """float32 ``[N, K, D]``: what ``maps [N, D, h, w]`` say at ``cells [N, K]``."""
+    """``[N, K, D]`` in full precision: what ``maps [N, D, h, w]`` say at ``cells [N, K]``."""
     flat = full_precision(maps).flatten(2)
     return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)
 

@@ -57,7 +57,7 @@ def focal_loss(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0
         gamma: focusing exponent.
 
     Returns:
-        A float32 scalar. Twice differentiation is not supported.
+        A scalar in full precision. Twice differentiation is not supported.
     """
     return _Focal.apply(full_precision(logits), labels, weights.float(), alpha, gamma)  # type: ignore[no-any-return]
 
@@ -95,6 +95,6 @@ def heat_focal_loss(logits: Tensor, wanted: Tensor, alpha: float = 2.0, gamma: f
         gamma: the weight of other cells is ``(1 - wanted) ** gamma``; the paper's beta.
 
     Returns:
-        A float32 scalar. Twice differentiation is not supported.
+        A scalar in full precision. Twice differentiation is not supported.
     """
     return _HeatFocal.apply(full_precision(logits), wanted, alpha, gamma)  # type: ignore[no-any-return]

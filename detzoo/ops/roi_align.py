@@ -98,7 +98,7 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
     owner = torch.arange(images, device=boxes.device).repeat_interleave(count, output_size=images * count)
     rois = torch.cat([owner.to(placed.dtype).unsqueeze(1), placed.reshape(-1, 4)], 1)
-    # coordinates need float32, and so the canvas under autocast
+    # coordinates need it, and so the canvas under autocast
     canvas = full_precision(atlas.canvas)
     return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)
 

@@ -137,7 +137,7 @@ def soft_nms(
         limit: only the best ``limit`` of each row are looked for, the others are dropped; None: all K.
 
     Returns:
-        ``scores [B, K]`` float32 in the slots of the given ones, 0 where dropped; and ``keep``, bool ``[B, K]``.
+        ``scores [B, K]`` in full precision in the slots of the given ones, 0 where dropped; and ``keep``, bool ``[B, K]``.
         `detzoo.ops.nms.rank` of the two gives the results by falling score.
     """
     if groups is None:

@@ -137,8 +137,8 @@ def soft_nms(
         limit: only the best ``limit`` of each row are looked for, the others are dropped; None: all K.
 
     Returns:
-        ``scores [B, K]`` in full precision in the slots of the given ones, 0 where dropped; and ``keep``, bool ``[B, K]``.
-        `detzoo.ops.nms.rank` of the two gives the results by falling score.
+        ``scores [B, K]`` in full precision in the slots of the given ones, 0 where dropped; and ``keep``, bool
+        ``[B, K]``. `detzoo.ops.nms.rank` of the two gives the results by falling score.
     """
     if groups is None:
         groups = torch.zeros_like(valid, dtype=torch.int64)

@@ -37,6 +37,10 @@ SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
 FRESH_R18 = ResNet.Config(
     depth=18, strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(1, 2, 3), norm_eval=False, frozen_stages=-1
 )
+PYRAMID = FPN.Config(out_channels=64, levels=3)  # of strides 4 to 16
+# one-stage methods do without the finest level and add one of stride 32
+LAST_TWO = FRESH_R18.replace(out_stages=(2, 3))
+DENSE_PYRAMID = FPN.Config(out_channels=64, levels=3, extra="on_output")
 FEW_PROPOSALS = RPN.Config(
     channels=64,
     anchors=Anchors.Config(scales=(6.0,)),  # 24, 48 and 96 pixels
@@ -67,7 +71,7 @@ RECIPES = (
         model=FasterRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             rpn=FEW_PROPOSALS,
             box_head=BOXES,
             roi_levels=3,
@@ -80,7 +84,7 @@ RECIPES = (
         model=MaskRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             rpn=FEW_PROPOSALS,
             box_head=BOXES,
             mask_head=MaskHead.Config(convs=2, channels=64),
@@ -94,7 +98,7 @@ RECIPES = (
         model=CascadeRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             rpn=FEW_PROPOSALS,
             box_head=BOXES.replace(class_agnostic=True),
             roi_levels=3,
@@ -107,7 +111,7 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             rpn=FEW_PROPOSALS,
             box_head=BOXES.replace(class_agnostic=True),
             mask_head=MaskHead.Config(convs=2, channels=64),
@@ -120,8 +124,8 @@ RECIPES = (
         name="retinanet_r18_fpn_shapes",
         model=RetinaNet.Config(
             input=SMALL,
-            backbone=FRESH_R18.replace(out_stages=(2, 3)),
-            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
@@ -131,8 +135,8 @@ RECIPES = (
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
             input=SMALL,
-            backbone=FRESH_R18.replace(out_stages=(2, 3)),
-            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
             head=FCOS.Head(
                 convs=2,
                 channels=64,
@@ -152,8 +156,8 @@ RECIPES = (
         name="atss_r18_fpn_shapes",
         model=ATSS.Config(
             input=SMALL,
-            backbone=FRESH_R18.replace(out_stages=(2, 3)),
-            neck=FPN.Config(out_channels=64, levels=3, extra="on_output"),
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
             head=ATSS.Head(
                 convs=2,
                 channels=64,
@@ -169,7 +173,7 @@ RECIPES = (
         model=RPNDetector.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             rpn=FEW_PROPOSALS,
         ),
         data=SHAPES.replace(metric="proposals"),
@@ -180,7 +184,7 @@ RECIPES = (
         model=FastRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3),
+            neck=PYRAMID,
             box_head=BOXES,
             roi_levels=3,
         ),

@@ -6,9 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, keep_statistics
 from detzoo.config import Config as BaseConfig
 
 SLOPE = 0.1  # of every leaky ReLU below zero
@@ -90,9 +89,7 @@ class Darknet(nn.Module):
         for part in self._frozen_parts():
             part.eval()
         if self.config.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            keep_statistics(self)
         return self
 
     def _frozen_parts(self) -> list[nn.Module]:

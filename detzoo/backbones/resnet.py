@@ -14,10 +14,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm
+from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm, keep_statistics
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -124,9 +123,7 @@ class ResNet(nn.Module):
         for part in self._frozen_parts():
             part.eval()
         if self.config.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            keep_statistics(self)
         return self
 
     def _run_stem(self, x: Tensor) -> Tensor:

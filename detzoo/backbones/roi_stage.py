@@ -6,9 +6,9 @@ Deep Residual Learning, arXiv:1512.03385, appendix A; the "C4" models of Mask R-
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.backbones.resnet import ResNet, build_stage, initialize
+from detzoo.blocks.layers import keep_statistics
 
 
 class RoIStage(nn.Module):
@@ -47,7 +47,5 @@ class RoIStage(nn.Module):
         """Switch training mode; with ``norm_eval`` all batch normalization stays in evaluation, as in the backbone."""
         super().train(mode)
         if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            keep_statistics(self)
         return self

@@ -53,6 +53,13 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     return norm
 
 
+def keep_statistics(network: nn.Module) -> None:
+    """Put all batch normalization of a network into evaluation, so that its running statistics stay as they are."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+
+
 class _Conv2d(torch.autograd.Function):
     """A convolution whose weights' gradient is computed on planes.
 

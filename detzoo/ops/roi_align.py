@@ -96,8 +96,8 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     top = (levels > 0) * atlas.below + 1
     corner = torch.stack([left, top, left, top], -1)
     placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
-    owner = torch.arange(images, device=boxes.device).repeat_interleave(count, output_size=images * count)
-    rois = torch.cat([owner.to(placed.dtype).unsqueeze(1), placed.reshape(-1, 4)], 1)
+    owner = torch.arange(images, dtype=placed.dtype, device=boxes.device).view(-1, 1, 1).expand(-1, count, -1)
+    rois = torch.cat([owner, placed], 2).flatten(0, 1)
     # coordinates need it, and so the canvas under autocast
     canvas = full_precision(atlas.canvas)
     return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)

@@ -213,7 +213,8 @@ RECIPES = (
             detections=20,
         ),
         data=SHAPES,
-        # learns more slowly than the others: at their rate the transformer's losses stand still after two epochs
+        # learns far more slowly than the others: 40 epochs bring its loss from 14 to 7, and box AP to 0.01 only; at the
+        # others' rate the losses stand still after two epochs
         schedule=FEW_MINUTES.replace(
             epochs=40,
             lr=2e-4,

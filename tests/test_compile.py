@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 
 from benchmarks.export import BATCHES, TRACED, compare, compiled, exported, small
-from tests.tiny import every_form, images, targets, tiny
+from tests.tiny import compiles, every_form, images, targets, tiny
 
 # operators may be fused or split another way, which rounds differently
 PIXELS, SCORE = 1e-3, 1e-5
+
+pytestmark = compiles
 
 
 @every_form

@@ -16,6 +16,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.layers import ConvNorm, Deform, DeformConv
 from detzoo.config import ConfigError, validate
 from detzoo.ops.deform_conv import deform_conv
+from tests.tiny import compiles
 
 V1, V2 = Deform(version=1), Deform(version=2)
 
@@ -168,6 +169,7 @@ def test_exports_with_any_batch(config: Deform) -> None:
         torch.testing.assert_close(exported(x), unit(x), atol=1e-5, rtol=1e-4)
 
 
+@compiles
 def test_compiles_whole() -> None:
     layer = DeformConv(V2, 4, 4, 3, 1, 1)
     nn.init.normal_(layer.conv_offset.weight, std=0.1)

@@ -19,7 +19,7 @@ from detzoo.interop.renaming import rename
 from detzoo.methods.detr import DETR, _cells
 from detzoo.ops.boxes import from_centres, giou, to_centres
 from detzoo.types import Images, Targets
-from tests.tiny import CLASSES, images, targets
+from tests.tiny import CLASSES, compiles, images, targets
 
 
 def small(**changes: Any) -> DETR:
@@ -250,6 +250,7 @@ def test_it_is_compiled_in_one_piece():
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@compiles
 def test_a_training_step_is_compiled_in_one_piece():
     model, batch, wanted = small(), images(), targets(3, 1)
     expected = model(batch, wanted)

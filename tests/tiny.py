@@ -58,6 +58,10 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
+# torch 2.11's compiler traces an autograd function by making one, of which torch itself warns; later ones do not
+compiles = pytest.mark.filterwarnings(
+    "ignore:<class 'torch.autograd.function.Function'> should not be instantiated:DeprecationWarning"
+)
 
 
 def tiny(form: str | type[Detector], **changes: Any) -> Detector:

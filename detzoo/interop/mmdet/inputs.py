@@ -173,10 +173,10 @@ def _scale(step: Section, name: str, wanted: Size | None) -> Size:
         step.ignore(name)
         return wanted
     given = step.take(name)
-    if isinstance(given, list | tuple) and given and isinstance(given[0], list | tuple):
+    if isinstance(given, list | tuple) and any(isinstance(one, list | tuple) for one in given):
         if len(given) > 1:
             step.differs(name, f"has several sizes; {_WHICH}")
-        step.values = {**step.values, name: given[0]}
+        step.values = {**step.values, name: given[-1]}
     elif not isinstance(given, list | tuple):
         edge = step.whole(name)
         return edge, edge

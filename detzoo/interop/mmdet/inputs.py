@@ -176,7 +176,7 @@ def _scale(step: Section, name: str, wanted: Size | None) -> Size:
     if isinstance(given, list | tuple) and any(isinstance(one, list | tuple) for one in given):
         if len(given) > 1:
             step.differs(name, f"has several sizes; {_WHICH}")
-        step.values = {**step.values, name: given[-1]}
+        step.values = {**step.values, name: next(iter(given))}
     elif not isinstance(given, list | tuple):
         edge = step.whole(name)
         return edge, edge

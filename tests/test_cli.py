@@ -263,7 +263,8 @@ def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, 
 def test_a_damaged_weights_file_is_named(run: Callable[..., Any], trained: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes((trained / "last.safetensors").read_bytes()[:1000])
-    code, _, err = run("predict", str(broken), "x.jpg")
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.jpg")
+    code, _, err = run("predict", str(broken), str(tmp_path / "x.jpg"))
     assert code == 2
     assert str(broken) in err
 

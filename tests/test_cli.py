@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import detzoo
 from detzoo import cli, doctor
@@ -215,7 +216,6 @@ def test_evaluate_refuses_a_model_that_the_weights_do_not_fit(trained: Path, run
 
 
 def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
-    from PIL import Image
 
     from detzoo.data.shapes import picture
 

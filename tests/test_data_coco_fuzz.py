@@ -3,7 +3,7 @@
 import copy
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ VALUES: list[Any] = [
 ]
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places(value: Any, path: Sequence[Any] = ()) -> Iterator[Sequence[Any]]:
     """Every place in a JSON value."""
     if path:
         yield path
@@ -41,7 +41,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(part, (*path, key))
 
 
-def text_with(content: Any, path: tuple[Any, ...], value: Any) -> bytes:
+def text_with(content: Any, path: Sequence[Any], value: Any) -> bytes:
     changed = copy.deepcopy(content)
     inner = changed
     for key in path[:-1]:

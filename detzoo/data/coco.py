@@ -18,7 +18,8 @@ from detzoo.data.annotations import NO_MASK, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.coco_ids import Index, as_written, identity
 from detzoo.data.coco_objects import read_objects
-from detzoo.data.file_names import below, locate, of_other_kind, slashes
+from detzoo.data.file_names import below, locate, of_other_kind
+from detzoo.data.files import slashes
 from detzoo.data.images import image_size
 from detzoo.data.json_file import contents, decode, lenient, not_unicode, number
 from detzoo.data.problems import NAMED, DataError, report

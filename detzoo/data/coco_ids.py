@@ -56,10 +56,8 @@ class Index:
 
     def find(self, value: int | float | str) -> int | None:
         """The row of an id; None where there is none. ``"0007"`` finds 7, and 7 ``"0007"``, where that is plain."""
-        row = None if isinstance(value, bool) else self.rows.get(value)  # 1.0 finds 1
-        if row is not None:
-            return row
-        key = identity(value)
+        # asked for every object of a large file: a whole number is its own identity
+        key = value if type(value) is int else identity(value)
         if key is None:
             return None
         row = self.rows.get(key)

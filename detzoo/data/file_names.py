@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from detzoo.data.files import slashes
 from detzoo.data.images import existing
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -53,11 +54,6 @@ def of_other_kind(root: str | Path, folder: str, name: str) -> str | None:
         return None
     stem = _key(os.path.splitext(slashes(name).rpartition("/")[2])[0])
     return next((other for other in known if _key(os.path.splitext(other)[0]) == stem), None)
-
-
-def slashes(name: str) -> str:
-    """A path with Windows' separators turned."""
-    return name.replace("\\", "/")
 
 
 def below(folder: str, name: str) -> str:

@@ -41,6 +41,7 @@ class Data(Config):
     augment: tuple[Step, ...] = (Resize(), Flip())  # what is done to a training picture, in this order
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
+    worker_timeout: float = Field(default=600, gt=0)  # seconds they may take for a batch before the run ends
     # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
     metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 

@@ -52,7 +52,7 @@ def _sign(config: Section, model: Section) -> str:
     for name in _OF_MODELS:
         if model.values.get(name) is not None:
             return f"model.{name}"
-    if "rpn_head" in model.values and model.values.get("bbox_head") is not None:
+    if "rpn_head" in model.values and "roi_head" not in model.values and model.values.get("bbox_head") is not None:
         return "model.bbox_head beside model.rpn_head"
     data = config.values.get("data")
     # version 2 still takes the old name, beside what is new in it

@@ -203,7 +203,11 @@ VERSION_1 = [
     ("faster.py", {"model__rpn_head__target_means": [0.0] * 4}, r"model\.rpn_head\.target_means"),
     ("faster_2.py", {"model__bbox_roi_extractor": {"type": "SingleRoIExtractor"}}, r"model\.bbox_roi_extractor"),
     ("mask_2.py", {"model__mask_roi_extractor": {"type": "SingleRoIExtractor"}}, r"model\.mask_roi_extractor"),
-    ("faster_2.py", {"model__bbox_head": {"num_classes": 81}, "model__roi_head": GONE}, r"model\.bbox_head beside model\.rpn_head"),
+    (
+        "faster_2.py",
+        {"model__bbox_head": {"num_classes": 81}, "model__roi_head": GONE},
+        r"model\.bbox_head beside model\.rpn_head",
+    ),
     ("cascade.py", {"model__bbox_head": [{"num_classes": 81, "target_stds": [1.0] * 4}]}, r"bbox_head\.target_stds"),
     ("retina_2.py", {"model__bbox_head__octave_base_scale": 4}, r"model\.bbox_head\.octave_base_scale"),
     ("retina_2.py", {"model__bbox_head__target_stds": [1.0] * 4}, r"model\.bbox_head\.target_stds"),

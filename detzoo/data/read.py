@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -42,7 +43,8 @@ def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations
         classes = here
     else:
         classes = class_names(data, "train")
-        extra = [name for name in here if name not in classes]
+        known = set(classes)
+        extra = [name for name in here if name not in known]
         if extra:
             log.warning("val: %d classes that training does not have are left out: %s", len(extra), ", ".join(extra))
     if not classes:
@@ -97,18 +99,21 @@ def _union(lists: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _check_classes(data: Data, split: SplitName, classes: Sequence[str], here: Sequence[str], strict: bool) -> None:
-    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     if twice:
-        raise ConfigError(f"data.classes names {', '.join(twice)} more than once")
-    missing = [name for name in classes if name not in here]
+        more = f" and {len(twice) - 20} more" if len(twice) > 20 else ""
+        raise ConfigError(f"data.classes names {', '.join(twice[:20])}{more} more than once")
+    there = set(here)
+    missing = [name for name in classes if name not in there]
     if not missing:
         return
     other: SplitName = "val" if split == "train" else "train"
     known = list(here)
     if strict and (data.val if other == "val" else data.train):
         known = _union([here, class_names(data, other)])
+    everywhere = set(known)
     for name in missing:
-        if strict and name not in known:
+        if strict and name not in everywhere:
             listed = f"; the annotations have {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
             raise ConfigError(f"data.classes: {unknown(name, known, 'class of the annotations')}{listed}")
     log.warning("%s: no annotation names %s", split, ", ".join(missing))

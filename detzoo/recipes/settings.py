@@ -13,9 +13,9 @@ from detzoo.recipes.augment import Flip, Resize, Step, plain_steps
 class Split(Config):
     """One annotated part of a data set; paths are relative to ``Data.root``."""
 
-    annotations: str = (
-        ""  # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt; shapes: unused
-    )
+    # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt, or a folder of XML files;
+    # shapes: unused
+    annotations: str = ""
     images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
     proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from detzoo.config import unknown
 from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
@@ -40,6 +38,7 @@ from detzoo.recipes import (
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
+from detzoo.recipes.index import matching, spelling, spellings, unknown_recipe
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
@@ -71,16 +70,9 @@ _FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no rec
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 
-class UnknownRecipe(KeyError):
-    """No recipe has this name; the message has the nearest ones."""
-
-    def __str__(self) -> str:
-        return self.args[0]
-
-
 def names(pattern: str = "*") -> list[str]:
-    """Names of the zoo that match a shell pattern such as ``retinanet*``, sorted."""
-    return sorted(name for name in _BY_NAME if fnmatchcase(name, pattern))
+    """Names of the zoo, sorted, that match a shell pattern as ``retinanet*`` or contain a text as ``mask``."""
+    return matching(_BY_NAME, pattern)
 
 
 def find(name: str) -> Recipe:
@@ -91,20 +83,11 @@ def find(name: str) -> Recipe:
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
-    wanted = _plain(name)
+    wanted = spelling(name)
     for recipe in _BY_NAME.values():
-        if wanted in _spellings(recipe):
+        if wanted in spellings(recipe.name, recipe.config):
             return recipe
-    raise UnknownRecipe(unknown(name, _BY_NAME, "recipe") + "; detzoo.names() lists all")
-
-
-def _spellings(recipe: Recipe) -> tuple[str, ...]:
-    config = () if recipe.config is None else (_plain(PurePosixPath(recipe.config).stem),)
-    return (_plain(recipe.name), *config)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "_")
+    raise unknown_recipe(name, _BY_NAME)
 
 
 def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) -> Detector:

@@ -14,7 +14,7 @@ from torch.amp.grad_scaler import GradScaler
 
 import detzoo
 from detzoo.atomic import write_atomically
-from detzoo.config import Config, ConfigError, flatten, from_json, override, to_json
+from detzoo.config import Config, ConfigError, flatten, from_json, override, paths_of, to_json
 from detzoo.data.dataset import open_dataset
 from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data
@@ -77,9 +77,10 @@ def train(
     weights: str | Path | Mapping[str, Tensor] | None = None,
     resume: bool = False,
     device: str | torch.device | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Iterable[str] | Mapping[str, Any] = (),
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
     progress: bool = True,
+    **settings: Any,
 ) -> Trained:
     """Train a detector. The classes come from the data.
 
@@ -97,9 +98,10 @@ def train(
             training starts from random weights, as it does with ``init=null`` among the overrides.
         resume: go on with the run in ``out`` exactly where it stopped; ``schedule.epochs`` may have grown.
         device: None: CUDA, else MPS, else CPU.
-        overrides: ``a.b.c=value`` settings, applied last.
+        overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last.
         callbacks: called with every record of the log.
         progress: show a progress bar.
+        settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
 
     Returns:
         The detector with the best weights, its history and the files.
@@ -115,7 +117,7 @@ def train(
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
     """
-    recipe = _settle(recipe, data, overrides)
+    recipe = _settle(recipe, data, overrides, settings)
     with join(device) as ranks, Display(ranks.first, progress) as display:
         if ranks.device.type == "cpu":
             keep_freed_memory()
@@ -173,14 +175,16 @@ def train(
         return _result(state, files, ranks, ended)
 
 
-def _settle(recipe: str | Recipe, data: Any, overrides: Iterable[str]) -> Recipe:
+def _settle(
+    recipe: str | Recipe, data: Any, overrides: Iterable[str] | Mapping[str, Any], settings: Mapping[str, Any]
+) -> Recipe:
     """The recipe with the data and overrides of this run."""
     settled = find(recipe) if isinstance(recipe, str) else recipe
     if data is not None:
         given = as_data(data)
         told = {name: getattr(given, name) for name in given.model_fields_set}
         settled = settled.replace(data=settled.data.replace(**{**_ELSEWHERE, **told}))
-    return override(settled, overrides)
+    return override(override(settled, overrides), paths_of(settled, settings))
 
 
 def _folder(out: str | Path | None, name: str, resume: bool) -> Path:

@@ -3,6 +3,7 @@
 import ast
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,8 @@ FILES = {
 def test_a_pil_image_gives_the_pixels_of_its_file(tmp_path: Path, mode: str, suffix: str) -> None:
     image = in_mode(mode)
     path = tmp_path / f"a.{suffix}"
-    image.save(path, **({"lossless": True} if suffix == "webp" else {}))
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    image.save(path, **options)
     from_file = read_image(path)
     assert from_file.dtype == np.uint8
     assert from_file.shape == (image.height, image.width, 3)

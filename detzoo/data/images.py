@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.config import ConfigError
+from detzoo.data.image_ends import ends_well, png_chunks
 
 # what a file may hold, whatever its suffix says; none of these decoders starts another program, as that of EPS does
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "DIB")
@@ -65,7 +66,7 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> NDArray
         as_stored = orientation >= 5 and size is not None and size == pixels.shape[:2] != size[::-1]
         if not as_stored:
             pixels = _upright(pixels, orientation)
-    refuse_other_size(path, (pixels.shape[0], pixels.shape[1]), size)
+    _refuse_other_size(path, (pixels.shape[0], pixels.shape[1]), size)
     return pixels
 
 
@@ -76,24 +77,44 @@ def image_size(path: str | Path) -> tuple[int, int]:
         FileNotFoundError: there is no such file.
         ImageError: the file is no image, or above the limit of pixels.
     """
-    return sizes_in_header(path)[0]
+    limit = max_pixels()
+    with _explained(path), _regular(path) as file:
+        return _sizes(_opened(file, path, limit), file)[0]
 
 
-def sizes_in_header(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Height and width of an image file upright, and as it is stored; errors as `image_size`."""
+def check_image(path: str | Path, size: tuple[int, int] | None = None) -> None:
+    """Look at an image file without decoding it: at its header, its size, and whether its end is there.
+
+    Where the end looks wrong the file is decoded to be sure. Damage in its middle is not seen.
+
+    Raises:
+        FileNotFoundError, ImageError, ConfigError: as `read_image` of this file and size would.
+    """
     limit = max_pixels()
     with _explained(path), _regular(path) as file:
         image = _opened(file, path, limit)
-        size = image.height, image.width
-        if image.format == "TIFF":  # Pillow turns it upright by itself, some versions in its header already
-            size = int(image.tag_v2[257]), int(image.tag_v2[256])  # pyright: ignore[reportAttributeAccessIssue]
-        elif image.format == "PNG" and "exif" not in image.info and not _has_exif(file):
-            return size, size  # where asking for EXIF data would decode the pixels to find none
-        turned = _orientation(image) >= 5
-        return ((size[1], size[0]) if turned else size), size
+        upright, stored = _sizes(image, file)
+        whole = ends_well(image, file)
+        del image
+    if not whole:
+        read_image(path, size)
+    elif size != stored:
+        _refuse_other_size(path, upright, size)
 
 
-def refuse_other_size(path: str | Path, found: tuple[int, int], stated: tuple[int, int] | None) -> None:
+def _sizes(image: Any, file: IO[bytes]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width upright, and as stored, of an image of which only the header was read."""
+    height, width = image.height, image.width
+    if image.format == "TIFF":  # Pillow turns it upright by itself, some versions in its header already
+        height, width = int(image.tag_v2[257]), int(image.tag_v2[256])
+        upright = (width, height) if image.tag_v2.get(_ORIENTATION) in (5, 6, 7, 8) else (height, width)
+        return upright, upright
+    if image.format == "PNG" and "exif" not in image.info and not _has_exif(file):
+        return (height, width), (height, width)  # where asking for EXIF data would decode the pixels to find none
+    return (width, height) if _orientation(image) >= 5 else (height, width), (height, width)
+
+
+def _refuse_other_size(path: str | Path, found: tuple[int, int], stated: tuple[int, int] | None) -> None:
     """Raise ImageError where an annotation states another height and width than the file has."""
     if stated is not None and found != stated:
         raise ImageError(
@@ -322,17 +343,6 @@ def _has_exif(file: IO[bytes]) -> bool:
     names = [name for name, _ in png_chunks(file)]
     file.seek(place)  # where Pillow's plugin left it
     return b"eXIf" in names
-
-
-def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Name of each chunk of a PNG file and whether the file holds all of it, without reading what is in it."""
-    length = file.seek(0, os.SEEK_END)
-    place = 8
-    while place + 8 <= length:
-        file.seek(place)
-        size, name = struct.unpack(">I4s", file.read(8))
-        place += 12 + size
-        yield name, place <= length
 
 
 def existing(root: str | Path, files: Iterable[str]) -> NDArray[np.bool_]:

@@ -261,28 +261,41 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from detzoo.arguments import count, fraction
     from detzoo.atomic import write_atomically
+    from detzoo.device import pick_device
+    from detzoo.predict.outputs import Outputs
+    from detzoo.recipes.zoo import locate
+    from detzoo.terminal import printable
 
+    # whatever can be wrong is said before anything is loaded or computed
+    fraction("--threshold", options.threshold)
+    count("--batch", options.batch)
+    pick_device(options.device)
+    locate(options.name)
+    outputs = Outputs(options.out, options.source, more=[options.name])
+    table = outputs.file("predictions.json") if options.json else None
     detector = _load(options)
-    out = Path(options.out)
     found = detector.predict(options.source, threshold=options.threshold, batch=options.batch, progress=True)
     records = []
-    taken: set[str] = set()
     for number, result in enumerate(found):
-        picture = result.save(out / _free_name(result, number, taken))
-        print(f"{result.path or number}: {_counts(result)} -> {picture}")
+        picture = result.save(outputs.drawing(result.path, number))
+        print(printable(f"{result.path or number}: {_counts(result)} -> {picture}"))
         if options.json:
             records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
-    if options.json:
+    if table is not None:
         text = json.dumps(records)
-        print(f"detections: {write_atomically(out / 'predictions.json', lambda path: path.write_text(text))}")
+        print(printable(f"detections: {write_atomically(table, lambda path: path.write_text(text))}"))
     return 0
 
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    inputs = [options.source, *([options.config] if options.config else [])]
+    ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
@@ -328,14 +341,9 @@ def _is_file(name: str) -> bool:
 
 
 def _load(options: argparse.Namespace) -> Detector:
-    import torch
-
     import detzoo
 
-    device = options.device
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return detzoo.load(options.name, device=device)
+    return detzoo.load(options.name, device=options.device)
 
 
 def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> tuple[Detector, Any]:
@@ -362,20 +370,6 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
     except RuntimeError as error:
         raise ConfigError(f"the weights do not fit the changed model: {error}") from None
     return changed.to(detector.device).eval(), recipe.data
-
-
-def _free_name(result: Detections, number: int, taken: set[str]) -> str:
-    """A file name for a picture of ``result``: its own, unless another picture has it; numbered in a video."""
-    path = Path(result.path) if result.path else None
-    suffix = path.suffix.lower() if path else ""
-    still = suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-    stem = path.stem if path and still else f"{path.stem if path else 'picture'}_{number:06d}"
-    ending = suffix if still else ".jpg"
-    name = f"{stem}{ending}"
-    if name in taken:
-        name = f"{stem}_{number:06d}{ending}"
-    taken.add(name)
-    return name
 
 
 def _counts(result: Detections) -> str:

@@ -102,6 +102,9 @@ def demo(
 def _clear(out: Path, recipe: Recipe) -> None:
     """Remove what an earlier demonstration left, and nothing else."""
     written = out / "run" / "recipe.json"
+    ours = written.is_file() or not any((out / name).exists() for name in ("index.html", "metrics.json", "pictures"))
+    if not ours:
+        raise FileExistsError(f"{out} holds files that no demonstration made: choose another folder with --out")
     if written.is_file() and json.loads(written.read_text(encoding="utf-8")).get("name") == recipe.name:
         shutil.rmtree(out / "run")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import detzoo
 from detzoo import cli, doctor
@@ -234,7 +235,6 @@ def test_evaluate_refuses_a_model_that_the_weights_do_not_fit(trained: Path, run
 
 
 def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
-    from PIL import Image
 
     from detzoo.data.shapes import picture
 
@@ -284,7 +284,8 @@ def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, 
 def test_a_damaged_weights_file_is_named(run: Callable[..., Any], trained: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes((trained / "last.safetensors").read_bytes()[:1000])
-    code, _, err = run("predict", str(broken), "x.jpg")
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.jpg")
+    code, _, err = run("predict", str(broken), str(tmp_path / "x.jpg"))
     assert code == 2
     assert str(broken) in err
 

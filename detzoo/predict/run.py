@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from detzoo.arguments import count, fraction
 from detzoo.data.images import ImageError
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
@@ -50,11 +51,10 @@ def predict(
     Raises:
         FileNotFoundError: nothing is at the path or matches the pattern.
         ModuleNotFoundError: a video without OpenCV.
-        ValueError: a file is no picture, an array is not uint8 (H, W, 3), ``batch`` is not positive, or the detector
-            must be given the boxes to look at.
+        ValueError: a file is no picture, an array is not uint8 (H, W, 3), ``threshold`` is not from 0 to 1,
+            ``batch`` is not positive, or the detector must be given the boxes to look at.
     """
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
+    threshold, batch = fraction("threshold", threshold), count("batch", batch)
     if is_video(source):
         path = Path(source).expanduser()
         found = _stream(detector, frames(path), threshold, batch, path)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from detzoo.detector import Detector
+from detzoo.device import pick_device
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
@@ -124,29 +125,41 @@ def _checked(classes: Any) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Detector:
+def load(name_or_path: str | os.PathLike[str], device: torch.device | str | None = "cpu") -> Detector:
     """A detector with trained weights, in evaluation mode.
 
     Args:
         name_or_path: a name of the zoo, whose published weights are fetched into the cache and checked (see
             `detzoo.recipes.download`), or the path of a file that `Detector.save` or training wrote.
-        device: where it goes.
+        device: where it goes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: the fastest there is.
 
     Raises:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
         CheckpointError: the file is damaged, does not fit, or cannot be read safely.
         DownloadError: the published file cannot be fetched.
-        ValueError: no weights were published for the recipe.
+        ValueError: no weights were published for the recipe, or the device does not exist here.
+    """
+    place = pick_device(device)
+    found = locate(name_or_path)
+    return (rebuild(found) if isinstance(found, Path) else _published(found)).to(place)
+
+
+def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
+    """The weights file or the recipe that `load` would take; nothing is read.
+
+    Raises:
+        FileNotFoundError: there is no file at the path.
+        UnknownRecipe: neither a file nor a recipe has this name.
     """
     path = Path(name_or_path)
     if path.is_file():
-        return rebuild(path).to(device)
+        return path
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
     if not isinstance(name_or_path, str) or path.suffix in _FILES or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
-    return _published(find(name_or_path)).to(device)
+    return find(name_or_path)
 
 
 def _published(recipe: Recipe) -> Detector:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,7 +40,7 @@ class Loader:
             collate_fn=_Collate(dataset.input),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=train and workers > 0,
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=_ignore_signals,
             generator=torch.Generator(),  # its own, or else every epoch would draw from the training's random numbers
         )
 
@@ -51,11 +53,12 @@ class Loader:
         return self._keys.total
 
     def __iter__(self) -> Iterator[Batch]:
-        item: Any
-        for item in self._loader:  # what the collate function returned, whatever torch's annotation says
-            if isinstance(item, _Broken):
-                raise item.error
-            yield Batch(**{**item, "targets": Targets(**item["targets"])})
+        batches: Iterator[Any] = iter(self._loader)  # of what the collate function returned, whatever torch says
+        with _Watch(batches, self.dataset.data.worker_timeout) as watch:
+            while (item := watch.wait()) is not None:
+                if isinstance(item, _Broken):
+                    raise item.error
+                yield Batch(**{**item, "targets": Targets(**item["targets"])})
 
 
 def make_loader(
@@ -90,9 +93,78 @@ def make_loader(
     return Loader(dataset, batch, train, workers, seed, rank, world)
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the main one decides, and may want its next batch first."""
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C and a closed terminal reach every process: the main one decides, and may want its next batch first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+class _Watch:
+    """Ends loader processes that deliver nothing for a time: a thread, as the wait for a tensor knows no time limit.
+
+    The time passes in parts: when the whole program was stopped (Ctrl-Z) for an hour, only one of them is over.
+    """
+
+    PARTS = 10
+
+    def __init__(self, batches: Iterator[Any], seconds: float) -> None:
+        self._batches, self._seconds = batches, seconds
+        self._workers = getattr(batches, "_workers", ())
+        self._waiting: object = None  # another object for each wait; None: nobody waits
+        self._ended = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._workers:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._workers:
+            self._thread.join()
+
+    def wait(self) -> dict[str, Any] | None:
+        """The next item, or None after the last.
+
+        Raises:
+            TimeoutError: it has not come in time.
+        """
+        self._waiting = object()
+        try:
+            return next(self._batches, None)
+        except KeyboardInterrupt:
+            self._end()  # or else Python would wait for a stopped one when it ends
+            raise
+        except Exception:
+            if not self._ended:
+                raise
+            raise TimeoutError(
+                f"the processes that load images have delivered nothing for {self._seconds:g} seconds: they are "
+                "stopped, or the storage does not answer; data.worker_timeout is how long they may take, and with "
+                "data.workers=0 images are loaded without them"
+            ) from None
+        finally:
+            self._waiting = None
+
+    def _look(self) -> None:
+        seen, passed = None, 0
+        while not self._over.wait(self._seconds / self.PARTS):
+            now = self._waiting
+            passed = passed + 1 if now is seen else 0
+            seen = now
+            if now is not None and passed == self.PARTS:
+                self._ended = True
+                self._end()
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.terminate()
+                if hasattr(signal, "SIGCONT"):  # a stopped process gets no other signal
+                    os.kill(worker.pid, signal.SIGCONT)
 
 
 class _Keys:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +35,8 @@ from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching
+from detzoo.train.interrupts import Interrupts
+from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
@@ -109,20 +113,29 @@ def train(
 
     Raises:
         ConfigError: a setting or name that does not exist.
-        FileExistsError: ``out`` holds a run already and ``resume`` is not set.
+        FileExistsError: ``out`` holds a run already and ``resume`` is not set; or (`FolderInUse`) a run is going on
+            there.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
         ValueError: ``init`` does not fit the model.
-        NonFiniteLoss: a loss became NaN or infinite; the message names it, the step and the images.
+        NonFiniteLoss: a loss, a weight or a statistic became NaN or infinite; the message names it, and of a loss the
+            step and the images.
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
+        SystemExit: SIGTERM or SIGHUP, likewise.
     """
     recipe = _settle(recipe, data, overrides, settings)
-    with join(device) as ranks, Display(ranks.first, progress) as display:
+    with (
+        join(device) as ranks,
+        Display(ranks.first, progress) as display,
+        ExitStack() as claims,
+        Interrupts(display.say) as interrupts,
+        interrupts.welcome(),
+    ):
         if ranks.device.type == "cpu":
             keep_freed_memory()
-        files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
+        files = Files(ranks.share(_claim(claims, out, recipe.name, resume, display) if ranks.first else None))
         contents = read_state(files.state) if resume else None
         given = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
@@ -158,8 +171,9 @@ def train(
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
         log = None
         if ranks.first:
-            write_atomically(files.out / "recipe.json", lambda path: path.write_text(to_json(recipe) + "\n"))
-            log = Log(files.log, done)
+            files.tidy()
+            write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
+            log = Log(files.log, done, state.history)
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -191,18 +205,27 @@ def _settle(
     return override(override(settled, overrides), paths_of(settled, settings))
 
 
-def _folder(out: str | Path | None, name: str, resume: bool) -> Path:
-    if out is None:
-        found = free = Path("runs") / name
-        number = 1
-        while (free / "last.state").exists():
-            found, number = free, number + 1
-            free = Path("runs") / f"{name}-{number}"
-        return found if resume else free
-    folder = Path(out)
-    if (folder / "last.state").exists() and not resume:
-        raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
-    return folder
+def _claim(claims: ExitStack, out: str | Path | None, name: str, resume: bool, display: Display) -> Path:
+    """The folder of the run, locked until ``claims`` is closed."""
+    if out is not None:
+        folder = Path(out)
+        claims.enter_context(lock(folder, display.say))
+        if (folder / "last.state").exists() and not resume:
+            raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
+        return folder
+    runs = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
+    if resume:
+        folder = last = next(runs)
+        while (last / "last.state").exists():
+            folder, last = last, next(runs)
+        claims.enter_context(lock(folder, display.say))
+        return folder
+    for folder in runs:
+        if not (folder / "last.state").exists():
+            with suppress(FolderInUse):
+                claims.enter_context(lock(folder, display.say))
+                return folder
+    raise AssertionError("there is always a next number")
 
 
 def _same_model(recipe: Config | None, stored: str, path: Path, display: Display) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
+from detzoo.interop.mmdet.weights import MOST_PARAMETERS, hollow, refuse_unfit, usual
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.recipe import Model, Recipe, method_of
@@ -51,7 +51,6 @@ METHODS: dict[str, Reader] = {
 
 # of MMDetection 3's loops, which are called train_cfg and test_cfg too
 _LOOP = {"type", "by_epoch", "max_epochs", "max_iters", "val_begin", "val_interval", "dynamic_intervals", "fp16"}
-MOST_PARAMETERS = 4_000_000_000  # of a model that is built here
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
 _CONFIGS = (".py", ".json")
 
@@ -118,13 +117,13 @@ def from_mmdet(
     elif weights is not None:
         state = state_dict(weights)
     imported = read_config(config, meta=meta, classes=classes, size=size)
-    detector = build(imported.recipe)
     if state is not None:
         refuse_weights_of_version_1(meta, where)
-        try:
-            detector.load_published(state)
-        except ValueError as error:
-            raise CheckpointError(f"{where}: {error}") from None
+        state = usual(state)
+        refuse_unfit(imported.recipe, imported.recipe.data.classes or (), state, where)
+    detector = build(imported.recipe)
+    if state is not None:
+        detector.load_published(state)
         detector.eval()
     if imported.differences:
         text = "; ".join(imported.differences)
@@ -219,6 +218,11 @@ def _model(config: Section, meta: Any) -> Section:
     if model.kind not in METHODS:
         model.differs("type", f"cannot be imported; these can: {', '.join(METHODS)}")
     refuse_version_1(config, model, meta)
+    if isinstance(model.values.get("neck"), list | tuple):
+        necks = model.sections("neck")
+        for more in necks[1:]:
+            more.differs("type", "is a further part of the neck, which has no counterpart; a neck of one part has")
+        model.values = {**model.values, "neck": necks[0].values if necks else None}
     for name in ("train_cfg", "test_cfg"):
         beside = config.take(name)
         if not isinstance(beside, dict) or beside.keys() <= _LOOP or "type" in beside:
@@ -255,13 +259,12 @@ def _told(error: ValidationError) -> str:
 def _probe(recipe: Recipe, classes: Sequence[str]) -> None:
     """Build the model without memory, so that one that cannot be built, or is too large, is refused at once."""
     try:
-        with torch.device("meta"):
-            model = method_of(recipe)(recipe.model, classes)
+        model = hollow(recipe, classes)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"the model cannot be built: {str(error).splitlines()[0]}") from None
     count = sum(parameter.numel() for parameter in model.parameters())
     if count > MOST_PARAMETERS:
-        raise ConfigError(f"the model has {count} parameters; up to {MOST_PARAMETERS} are built")
+        raise ConfigError(f"the model has {count} parameters; at most {MOST_PARAMETERS} are built")
 
 
 def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
@@ -271,4 +274,4 @@ def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{where}: {error}") from None
 
 
-__all__ = ["METHODS", "DetectionsDiffer", "Differs", "Imported", "from_mmdet", "read_config"]
+__all__ = ["METHODS", "MOST_PARAMETERS", "DetectionsDiffer", "Differs", "Imported", "from_mmdet", "read_config"]

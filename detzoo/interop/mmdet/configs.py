@@ -154,7 +154,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any], name: str, place: str 
         ConfigError: a dict would change something that is none, without ``_delete_=True``.
     """
     rest = changes.get(REST)
-    result = dict.fromkeys(base, rest) if isinstance(rest, Unknown) else dict(base)
+    result: dict[Any, Any] = dict.fromkeys(base, rest) if isinstance(rest, Unknown) else dict(base)
     for key, value in changes.items():
         if key == DELETE:
             continue

@@ -108,7 +108,7 @@ class Scope:
         if found.changes:
             self.lose(held, why, nodes[0])
         for name in found.assigned:
-            self.names[name] = result
+            self.names[name] = Unknown(why.why, (result, self.names.get(name)))  # it may not be assigned at all
         if "*" in found.assigned:
             self.import_all(result)
         return result

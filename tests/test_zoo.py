@@ -13,7 +13,7 @@ from detzoo.config import override
 from detzoo.data.shapes import SHAPES
 from detzoo.detector import Detector
 from detzoo.recipes import zoo
-from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
+from detzoo.recipes.classes import COCO_CATEGORY_IDS, COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.download import DownloadError
 from detzoo.recipes.files import CheckpointError
 from detzoo.recipes.recipe import Recipe, Weights
@@ -81,6 +81,9 @@ def test_classes_default_to_those_of_the_data(name: str, classes: tuple[str, ...
 
 def test_class_tables():
     assert (len(COCO_CLASSES), len(VOC_CLASSES)) == (80, 20)
+    published = dict(zip(COCO_CLASSES, COCO_CATEGORY_IDS, strict=True))
+    known = {"person": 1, "stop sign": 13, "backpack": 27, "toilet": 70, "tv": 72, "book": 84, "toothbrush": 90}
+    assert known.items() <= published.items()
     assert SHAPES_CLASSES == SHAPES
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.atomic import write_atomically
+from detzoo.terminal import printable
 
 _HEADINGS = {
     "ap": "AP",
@@ -54,7 +55,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """The whole report as a plain text table."""
+        """The report as a table of plain text; control characters in names are shown, such as ``\\x1b``, not sent."""
         rate = self.images / self.seconds if self.seconds > 0 else 0.0
         lines = [f"{self.images} images, {self.objects} objects, {rate:.1f} images/s, metric {self.metric}", ""]
         kinds = list(dict.fromkeys(name.partition("_")[0] for name in self.metrics))
@@ -64,10 +65,10 @@ class Report:
         columns = [name for name in (self.per_class[0] if self.per_class else {}) if name != "name"]
         if columns:
             heads = [" ".join(_HEADINGS.get(part, part) for part in column.split("_", 1)) for column in columns]
-            rows = [[str(row["name"]), *(_number(row[column]) for column in columns)] for row in self.per_class]
+            rows = [[printable(row["name"]), *(_number(row[column]) for column in columns)] for row in self.per_class]
             lines += ["", *_table(["class", *heads], rows)]
         if self.notes:
-            lines += ["", *(f"- {note}" for note in self.notes)]
+            lines += ["", *(f"- {printable(note)}" for note in self.notes)]
         return "\n".join(lines)
 
     def save(self, path: str | Path) -> Path:
@@ -76,10 +77,15 @@ class Report:
         Raises:
             OSError: the file cannot be written; what was there is unchanged.
         """
-        path = Path(path)
-        file = path if path.suffix == ".json" else path / "report.json"
+        file = report_file(path)
         text = json.dumps(dataclasses.asdict(self), indent=2)
         return write_atomically(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def report_file(path: str | Path) -> Path:
+    """The file that `Report.save` writes: ``path`` if it is a ``.json`` file, else ``report.json`` in it."""
+    path = Path(path)
+    return path if path.suffix == ".json" else path / "report.json"
 
 
 def _number(value: float | int | None) -> str:

@@ -43,6 +43,7 @@ class Section:
 
     @values.setter
     def values(self, values: dict[Any, Any]) -> None:
+        """Other settings, where two spellings are made one."""
         self._values = values if isinstance(values, Settings) else guarded(values, self.path)
 
     def _given(self, name: str) -> Any:

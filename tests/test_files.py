@@ -108,7 +108,7 @@ def test_anything_else_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, r"model\.safetensors has format version 2, this detzoo reads up to 1"),
+        ({"version": "3"}, r"model\.safetensors has format version 3, this detzoo reads up to 2"),
         ({"version": None}, r"model\.safetensors is damaged: its description cannot be read"),
         ({"version": "one"}, r"is damaged: its description cannot be read"),
         ({"recipe": None}, r"is damaged: its description cannot be read"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import torch
+from torch import nn
 
 from detzoo.config import unknown
 from detzoo.detector import Detector
@@ -37,7 +37,9 @@ from detzoo.recipes import (
     ssd,
     yolov3,
 )
+from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
+from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
 from detzoo.recipes.recipe import Recipe, method_of
@@ -121,48 +123,50 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     Raises:
         UnknownRecipe: no recipe has the name.
         TypeError: ``classes`` is a number or a single string.
-        ValueError: ``classes`` is empty or names a class twice.
+        ValueError: ``classes`` is empty, too long, or names a class twice.
+        ConfigError: the model of the recipe cannot be built, or is too large to be meant.
     """
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
     names = _checked(classes)
+    blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
     detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 
-def _checked(classes: Any) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
-        raise TypeError(f"classes takes a list of names such as ['cat', 'dog'], not {classes!r}")
-    twice = sorted({name for name in classes if list(classes).count(name) > 1})
-    if twice:
-        raise ValueError(f"classes names {', '.join(map(repr, twice))} more than once")
-    return tuple(classes)
-
-
-def load(name_or_path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Detector:
+def load(
+    name_or_path: str | os.PathLike[str],
+    device: torch.device | str = "cpu",
+    *,
+    parts: Mapping[str, nn.Module] | None = None,
+) -> Detector:
     """A detector with trained weights, in evaluation mode.
 
     Args:
         name_or_path: a name of the zoo, whose published weights are fetched into the cache and checked (see
             `detzoo.recipes.download`), or the path of a file that `Detector.save` or training wrote.
         device: where it goes.
+        parts: modules of the program's own, by the names that the file was saved with (`Detector.save`); they are put
+            in their places and given their weights.
 
     Raises:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
-        CheckpointError: the file is damaged, does not fit, or cannot be read safely.
+        CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts``.
         DownloadError: the published file cannot be fetched.
         ValueError: no weights were published for the recipe.
     """
     path = Path(name_or_path)
     if path.is_file():
-        return rebuild(path).to(device)
+        return rebuild(path, parts or {}).to(device)
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
     if not isinstance(name_or_path, str) or path.suffix in _FILES or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
+    if parts:
+        raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
     return _published(find(name_or_path)).to(device)
 
 

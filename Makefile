@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check parity bench wheel wheel-check clean
+.PHONY: help demo test check parity bench index wheel wheel-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,6 +34,9 @@ bench: $(READY) ## count launches, time every method beside other libraries', co
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
 	$(BIN)/python -m benchmarks.export
+
+index: $(READY) ## make the zoo's index again, after a change of recipes
+	$(BIN)/python -m detzoo.recipes.write_index
 
 wheel: $(READY) ## build dist/*.whl
 	rm -rf dist

@@ -6,6 +6,7 @@ The public words are imported when first used, so that ``import detzoo`` costs n
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,16 @@ class _Word(ModuleType):
     """A package that is the public function of its name too: `detzoo.train(...)` beside `detzoo.train.loop`."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+        return self._word(*args, **kwargs)
+
+    @property
+    def _word(self) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `inspect.signature` and editors show."""
+        return inspect.signature(self._word)
 
 
 class _Package(ModuleType):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 WRONG = 2  # the user can mend it
 
+SORTS = ("name", "ap", "mask-ap", "size", "params")  # what `detzoo.listing` sorts by
+
 _OVERRIDES = (
     "Settings follow as a.b.c=value, e.g. schedule.epochs=3; `detzoo show NAME` prints all of them in that form."
 )
@@ -64,17 +66,32 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         parser.exit(WRONG)
     command = options.parser
-    for word in rest:
+    for number, word in enumerate(rest):
         if word.startswith("-") and len(word) > 1:
-            known = [flag for action in command._actions for flag in action.option_strings]
-            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-            command.error(f"there is no option {word}" + (f"; did you mean {close[0]}?" if close else ""))
+            close = _meant(options, word, rest[number + 1 :])
+            command.error(f"there is no option {word}" + (f"; did you mean {close}?" if close else ""))
         if not options.takes_overrides:
             command.error(f"{word!r} is one word too many")
         if "=" not in word:
             command.error(f"{word!r} is not of the form a.b.c=value")
     options.overrides = rest
     return options
+
+
+def _meant(options: argparse.Namespace, word: str, following: Sequence[str]) -> str | None:
+    """The option, or else the setting, that is meant by an option that does not exist."""
+    flag, equals, value = word.partition("=")
+    known = [flag for action in options.parser._actions for flag in action.option_strings]
+    close = difflib.get_close_matches(flag, known, n=1)
+    if close or not options.takes_overrides:
+        return close[0] if close else None
+    from detzoo.config import flatten, suggestion
+    from detzoo.recipes.index import rows
+
+    row = rows().get(options.name) or next(iter(rows().values()))
+    if not equals:
+        value = next((one for one in following[:1] if not one.startswith("--") and "=" not in one), None)
+    return suggestion(flag.strip("-"), value, flatten(row.recipe))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,12 +123,19 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", default="runs/demo", metavar="DIR", help="folder for everything (%(default)s)")
     demo.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    listing = add("list", _list, "list the zoo: name, published box and mask AP, and whether there are weights")
-    listing.add_argument("pattern", nargs="?", default="*", help="as in a shell, e.g. 'retinanet*' (%(default)s)")
+    listing = add("list", _list, "list the zoo: name, published AP, input size, backbone, parameters, weights")
+    listing.add_argument("pattern", nargs="?", default="*", help="a part of the name, or as in a shell: 'retinanet*'")
+    listing.add_argument("--sort", choices=SORTS, default="name", help="best AP first, else smallest (%(default)s)")
+    listing.add_argument("--min-ap", type=float, metavar="AP", help="least published box AP, in percent")
+    listing.add_argument("--max-size", type=int, metavar="PIXELS", help="most pixels of the input's short edge")
+    listing.add_argument("--max-params", type=float, metavar="M", help="most parameters, in millions")
+    listing.add_argument("--backbone", metavar="NAME", help="a part of its name: resnet-50, r50, x101, vgg, ...")
+    listing.add_argument("--weights", action="store_true", help="only those with published weights")
 
     show = add("show", _show, "print every setting of a recipe, ready to paste back", overrides=True)
     show.add_argument("name", metavar="NAME", help="a name from the zoo, our weights file, or a recipe's .json file")
     show.add_argument("--json", action="store_true", help="as JSON, which train takes as NAME when saved to a file")
+    show.add_argument("--explain", action="store_true", help="with what each setting means")
 
     train = add("train", _train, "fit a detector to your data; the classes come from the data", overrides=True)
     train.add_argument("name", metavar="NAME", help="a name from the zoo, or a recipe's .json file")
@@ -168,38 +192,51 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    import detzoo
+    from detzoo.listing import HEAD, cells, listed, table
 
-    names = detzoo.names(options.pattern)
-    if not names:
-        print(f"error: nothing in the zoo matches {options.pattern!r}", file=sys.stderr)
+    found = listed(
+        options.pattern,
+        sort=options.sort,
+        min_ap=options.min_ap,
+        max_size=options.max_size,
+        max_params=options.max_params,
+        backbone=options.backbone,
+        weights=options.weights,
+    )
+    if not found:
+        print(f"error: nothing in the zoo matches {options.pattern!r} and the other options", file=sys.stderr)
         return 1
-    rows = []
-    for name in names:
-        recipe = detzoo.find(name)
-        box, mask = (recipe.published.box_ap, recipe.published.mask_ap) if recipe.published else (None, None)
-        rows.append((name, _number(box), _number(mask), "yes" if recipe.weights else "-"))
-    _table(("name", "box AP", "mask AP", "weights"), rows)
+    print(table(HEAD, [cells(row) for row in found]))
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    from detzoo.config import flatten, override, to_json
+    from detzoo.config import flatten, override
+    from detzoo.config_comments import explained
+    from detzoo.recipes.index import lookup
 
-    recipe = override(_recipe(options.name), options.overrides)
+    comments: dict[str, str] = {}
+    if _is_file(options.name) or options.overrides or options.explain:
+        recipe = override(_recipe(options.name), options.overrides)
+        values = recipe.model_dump(mode="json")
+        comments = explained(recipe) if options.explain else {}
+    else:  # the index has it, without torch
+        values = lookup(options.name).recipe
     if options.json:
-        print(to_json(recipe))
-    else:
-        for path, value in flatten(recipe).items():
-            print(shlex.quote(f"{path}={json.dumps(value)}"))
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+        return 0
+    for path, value in flatten(values).items():
+        line = shlex.quote(f"{path}={json.dumps(value)}")
+        print(f"{line}  # {comments[path]}" if path in comments else line)
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
     import detzoo
 
+    recipe = _recipe(options.name)
     done = detzoo.train(
-        _recipe(options.name),
+        recipe,
         data=options.data,
         out=options.out,
         weights=options.weights,
@@ -224,28 +261,41 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from detzoo.arguments import count, fraction
     from detzoo.atomic import write_atomically
+    from detzoo.device import pick_device
+    from detzoo.predict.outputs import Outputs
+    from detzoo.recipes.zoo import locate
+    from detzoo.terminal import printable
 
+    # whatever can be wrong is said before anything is loaded or computed
+    fraction("--threshold", options.threshold)
+    count("--batch", options.batch)
+    pick_device(options.device)
+    locate(options.name)
+    outputs = Outputs(options.out, options.source, more=[options.name])
+    table = outputs.file("predictions.json") if options.json else None
     detector = _load(options)
-    out = Path(options.out)
     found = detector.predict(options.source, threshold=options.threshold, batch=options.batch, progress=True)
     records = []
-    taken: set[str] = set()
     for number, result in enumerate(found):
-        picture = result.save(out / _free_name(result, number, taken))
-        print(f"{result.path or number}: {_counts(result)} -> {picture}")
+        picture = result.save(outputs.drawing(result.path, number))
+        print(printable(f"{result.path or number}: {_counts(result)} -> {picture}"))
         if options.json:
             records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
-    if options.json:
+    if table is not None:
         text = json.dumps(records)
-        print(f"detections: {write_atomically(out / 'predictions.json', lambda path: path.write_text(text))}")
+        print(printable(f"detections: {write_atomically(table, lambda path: path.write_text(text))}"))
     return 0
 
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    inputs = [options.source, *([options.config] if options.config else [])]
+    ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
@@ -268,6 +318,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _recipe(name: str) -> Recipe:
     """The recipe of a zoo name, of a weights file, or in a JSON file."""
+    from detzoo.recipes.index import lookup
+
+    if not _is_file(name):
+        lookup(name)  # a misspelt name is refused before anything heavy is imported
+
     import detzoo
     from detzoo.config import load
     from detzoo.recipes.files import read
@@ -280,15 +335,15 @@ def _recipe(name: str) -> Recipe:
     return detzoo.find(name)
 
 
-def _load(options: argparse.Namespace) -> Detector:
-    import torch
+def _is_file(name: str) -> bool:
+    """Whether a model is given by a file and not by a name of the zoo."""
+    return name.endswith((".json", ".safetensors"))
 
+
+def _load(options: argparse.Namespace) -> Detector:
     import detzoo
 
-    device = options.device
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return detzoo.load(options.name, device=device)
+    return detzoo.load(options.name, device=options.device)
 
 
 def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> tuple[Detector, Any]:
@@ -317,45 +372,11 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
     return changed.to(detector.device).eval(), recipe.data
 
 
-def _free_name(result: Detections, number: int, taken: set[str]) -> str:
-    """A file name for a picture of ``result``: its own, unless another picture has it; numbered in a video."""
-    path = Path(result.path) if result.path else None
-    suffix = path.suffix.lower() if path else ""
-    still = suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-    stem = path.stem if path and still else f"{path.stem if path else 'picture'}_{number:06d}"
-    ending = suffix if still else ".jpg"
-    name = f"{stem}{ending}"
-    if name in taken:
-        name = f"{stem}_{number:06d}{ending}"
-    taken.add(name)
-    return name
-
-
 def _counts(result: Detections) -> str:
     """What was found, most frequent first, e.g. ``2 cat, 1 dog``."""
     names = result.names
     order = sorted(set(names), key=lambda name: (-names.count(name), name))
     return ", ".join(f"{names.count(name)} {name}" for name in order) or "nothing"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns for people on a terminal; elsewhere the same columns without any drawing."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*head)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:

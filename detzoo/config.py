@@ -105,7 +105,9 @@ def _check_lengths(values: Any) -> None:
     while left:
         one = left.pop()
         if isinstance(one, list) and len(one) > _LONGEST_LIST and not all(isinstance(item, str) for item in one):
-            raise ConfigError(f"a list of {len(one)} entries is longer than any setting; up to {_LONGEST_LIST} are read")
+            raise ConfigError(
+                f"a list of {len(one)} entries is longer than any setting; up to {_LONGEST_LIST} are read"
+            )
         left += [item for item in (one.values() if isinstance(one, dict) else one) if isinstance(item, dict | list)]
 
 
@@ -131,8 +133,8 @@ def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def flatten(config: Config) -> dict[str, Any]:
-    """Every leaf setting as ``{"a.b.c": value}``, values as JSON has them."""
+def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Every leaf setting of a config, or of its JSON form, as ``{"a.b.c": value}``, values as JSON has them."""
     leaves: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -142,27 +144,62 @@ def flatten(config: Config) -> dict[str, Any]:
         else:
             leaves[prefix] = value
 
-    walk("", config.model_dump(mode="json"))
+    walk("", config.model_dump(mode="json") if isinstance(config, Config) else dict(config))
     return leaves
 
 
-def override(config: AnyConfig, assignments: Iterable[str]) -> AnyConfig:
-    """Apply ``a.b.c=value`` strings (value: JSON, or else a plain string).
+def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) -> AnyConfig:
+    """Apply settings by their path.
+
+    Args:
+        config: stays as it is.
+        assignments: ``a.b.c=value`` strings (value: JSON, or else a plain string), or ``{"a.b.c": value}``.
 
     Raises:
         ConfigError: a string without ``=``, an unknown name (with suggestions), or a value that does not fit.
     """
+    if isinstance(assignments, str):
+        raise ConfigError(f"overrides is a list of settings, as [{assignments!r}], or a dict")
     values = config.model_dump(mode="json")
-    for text in assignments:
-        path, equals, raw = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{text!r} is not of the form a.b.c=value")
-        try:
-            value = json.loads(raw)
-        except json.JSONDecodeError:
-            value = raw
-        _assign(values, config, path.strip(), value)
+    pairs = assignments.items() if isinstance(assignments, Mapping) else map(_parsed, assignments)
+    for path, value in pairs:
+        _assign(values, config, str(path), value)
     return validate(type(config), values)
+
+
+def paths_of(config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that are given by their last name only, as keywords are, by their whole path: ``epochs=3`` is
+    ``{"schedule.epochs": 3}``. Where several end so, the one of the schedule or else of the data is meant.
+
+    Raises:
+        ConfigError: no setting ends so, or several of the model do; the message suggests some.
+    """
+    leaves = flatten(config)
+    named = {}
+    for word, value in settings.items():
+        ending = [path for path in leaves if path == word or path.endswith(f".{word}")]
+        for half in ("schedule.", "data."):
+            inside = [path for path in ending if path.startswith(half)]
+            if len(ending) > 1 and len(inside) == 1:
+                ending = inside
+        if len(ending) > 1:
+            raise ConfigError(f"{word}={_shown(value)}: which of {', '.join(ending[:6])}? Say it in overrides")
+        if not ending:
+            raise ConfigError(
+                unknown(word, sorted({path.rpartition(".")[2] for path in leaves}), "setting or argument")
+            )
+        named[ending[0]] = value
+    return named
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    path, equals, raw = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r} is not of the form a.b.c=value")
+    try:
+        return path.strip(), json.loads(raw)
+    except (json.JSONDecodeError, RecursionError):
+        return path.strip(), raw
 
 
 def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> None:
@@ -171,20 +208,56 @@ def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> No
     here: Any = values
     for depth, part in enumerate(parents):
         if not isinstance(here, dict) or part not in here:
-            raise ConfigError(_unknown_path(config, ".".join(path.split(".")[: depth + 1]), here))
+            raise ConfigError(_unknown_path(config, ".".join(path.split(".")[: depth + 1]), here, path, value))
         if here[part] is None:
             here[part] = {}
         here = here[part]
     if not isinstance(here, dict) or (here and leaf not in here):
-        raise ConfigError(_unknown_path(config, path, here))
+        raise ConfigError(_unknown_path(config, path, here, path, value))
     here[leaf] = value
 
 
-def _unknown_path(config: Config, path: str, siblings: Any) -> str:
-    parent, _, leaf = path.rpartition(".")
+def _unknown_path(config: Config, wrong: str, siblings: Any, path: str, value: Any) -> str:
+    """The message for a path whose part up to ``wrong`` does not exist."""
+    leaves = flatten(config)
+    ending = [name for name in leaves if name.endswith(f".{path}")]
+    if ending:  # lr for schedule.lr
+        close = " or ".join(f"{name}={_shown(value)}" for name in ending[:3])
+        return f"{path!r} is not a setting; did you mean {close}?"
+    parent, _, leaf = wrong.rpartition(".")
     near = [f"{parent}.{name}" if parent else str(name) for name in siblings] if isinstance(siblings, dict) else []
-    everywhere = [name for name in flatten(config) if name.rpartition(".")[2] == leaf]
-    return unknown(path, [*near, *everywhere], "setting")
+    everywhere = [name for name in leaves if name.rpartition(".")[2] == leaf]
+    return unknown(wrong, [*near, *everywhere], "setting")
+
+
+def _shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def suggestion(word: str, value: str | None, paths: Iterable[str]) -> str | None:
+    """The setting that is meant by ``--word value``, as ``a.b.word=value``, or None.
+
+    Args:
+        word: without dashes in front.
+        value: what followed, if anything did.
+        paths: of the settings that exist.
+    """
+    leaf_of = {path: path.rpartition(".")[2] for path in paths}
+    wanted = word.replace("-", "_")
+    known = [path for path in leaf_of if path == wanted]
+    if not known:
+        close = difflib.get_close_matches(wanted, sorted(set(leaf_of.values())), n=1, cutoff=0.6)
+        known = [path for path, leaf in leaf_of.items() if leaf in close]
+    if not known:
+        return None
+    best = min(known, key=lambda path: (not path.startswith("schedule."), path.count(".")))
+    return best if value is None else f"{best}={value}"
 
 
 __all__ = [
@@ -194,6 +267,8 @@ __all__ = [
     "from_json",
     "load",
     "override",
+    "paths_of",
+    "suggestion",
     "to_json",
     "unknown",
     "validate",

@@ -102,6 +102,9 @@ def demo(
 def _clear(out: Path, recipe: Recipe) -> None:
     """Remove what an earlier demonstration left, and nothing else."""
     written = out / "run" / "recipe.json"
+    ours = written.is_file() or not any((out / name).exists() for name in ("index.html", "metrics.json", "pictures"))
+    if not ours:
+        raise FileExistsError(f"{out} holds files that no demonstration made: choose another folder with --out")
     if written.is_file() and json.loads(written.read_text(encoding="utf-8")).get("name") == recipe.name:
         shutil.rmtree(out / "run")
 
@@ -150,7 +153,7 @@ def _page(
 
 def _inlined(path: Path) -> str:
     """An image file as an address that holds it; at most 1400 pixels wide."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG", "JPEG"]) as image:
         image.thumbnail((1400, 1400))
         file = io.BytesIO()
         image.convert("RGB").save(file, "JPEG", quality=88)

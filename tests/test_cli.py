@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import detzoo
 from detzoo import cli, doctor
@@ -115,14 +116,33 @@ def test_list_is_plain_when_piped(run: Callable[..., Any]) -> None:
     assert code == 0
     assert head.split("  ")[0] == "name"
     assert [row.split()[0] for row in rows] == detzoo.names("retinanet*")
-    assert next(row for row in rows if row.startswith("retinanet_r50_fpn_1x_coco ")).split()[1:] == ["36.5", "-", "yes"]
+    assert next(row for row in rows if row.startswith("retinanet_r50_fpn_1x_coco ")).split()[1:] == [
+        "36.5",
+        "-",
+        "800",
+        "ResNet-50",
+        "38.0M",
+        "yes",
+    ]
     assert out.isascii()
 
 
-def test_list_on_a_terminal_is_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert cli.main(["list", "mask_rcnn_r50_fpn_1x_coco"]) == 0
-    assert "mask_rcnn_r50_fpn_1x_coco" in capsys.readouterr().out
+def test_list_sorts_and_filters(run: Callable[..., Any]) -> None:
+    code, out, _ = run("list", "mask", "--sort", "ap", "--backbone", "r50", "--min-ap", "41", "--weights")
+    rows = out.splitlines()[1:]
+    assert code == 0
+    assert rows
+    assert all("ResNet-50" in row and "mask" in row.split()[0] for row in rows)
+    scores = [float(row.split()[1]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] >= 41
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_show_explains(run: Callable[..., Any], overridden: bool) -> None:
+    code, out, _ = run("show", NAME, "--explain", *(["schedule.epochs=3"] if overridden else []))
+    assert code == 0
+    assert "schedule.batch=4  # images per device and step" in out.splitlines()
 
 
 def test_list_without_a_match(run: Callable[..., Any]) -> None:
@@ -215,7 +235,6 @@ def test_evaluate_refuses_a_model_that_the_weights_do_not_fit(trained: Path, run
 
 
 def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
-    from PIL import Image
 
     from detzoo.data.shapes import picture
 
@@ -247,6 +266,8 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("evaluate", "nowhere.safetensors"), ("nowhere.safetensors",)),
         (("predict", "nowhere.safetensors", "x.jpg"), ("nowhere.safetensors",)),
         (("train", NAME, "--dta", "x"), ("--dta", "did you mean --data")),
+        (("train", NAME, "--epochs", "3"), ("--epochs", "did you mean schedule.epochs=3?")),
+        (("show", NAME, "lr=0.1"), ("'lr' is not a setting", "did you mean schedule.lr=0.1?")),
         (("train", NAME, "epochs"), ("a.b.c=value",)),
         (("predict", "a", "b", "c=1"), ("one word too many",)),
     ],
@@ -263,7 +284,8 @@ def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, 
 def test_a_damaged_weights_file_is_named(run: Callable[..., Any], trained: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes((trained / "last.safetensors").read_bytes()[:1000])
-    code, _, err = run("predict", str(broken), "x.jpg")
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.jpg")
+    code, _, err = run("predict", str(broken), str(tmp_path / "x.jpg"))
     assert code == 2
     assert str(broken) in err
 
@@ -274,10 +296,10 @@ def test_debug_shows_the_traceback(run: Callable[..., Any]) -> None:
 
 
 def test_our_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise AttributeError("a bug")
 
-    monkeypatch.setattr(detzoo, "names", broken, raising=False)
+    monkeypatch.setattr("detzoo.listing.listed", broken)
     with pytest.raises(AttributeError, match="a bug"):
         run("list")
 

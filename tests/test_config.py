@@ -11,7 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from detzoo.config import Config, ConfigError, flatten, from_json, load, override, to_json, unknown, validate
+import detzoo
+from detzoo.config import (
+    Config,
+    ConfigError,
+    flatten,
+    from_json,
+    load,
+    override,
+    paths_of,
+    suggestion,
+    to_json,
+    unknown,
+    validate,
+)
+from detzoo.config_comments import explained
 
 
 class Circle(Config):
@@ -81,7 +95,7 @@ def test_overrides_build_what_was_absent_and_the_last_one_counts() -> None:
     [
         ("title", "not of the form a.b.c=value"),
         ("titel=x", "did you mean 'title'"),
-        ("radius=2", "did you mean 'shape.radius'"),
+        ("radius=2", "did you mean shape.radius=2?"),
         ("shape.radus=2", "did you mean 'shape.radius'"),
         ("shap.radius=2", "did you mean 'shape'"),
         ("title.x=2", "'title.x' is not a setting"),
@@ -162,3 +176,50 @@ def test_settings_survive_json(drawing: Drawing) -> None:
 def test_flattened_settings_can_be_pasted_back(drawing: Drawing) -> None:
     words = [f"{path}={json.dumps(value)}" for path, value in flatten(drawing).items()]
     assert override(drawing, words) == drawing
+
+
+def test_overrides_may_be_a_dict():
+    drawing = Drawing()
+    assert override(drawing, {"title": "a=b", "shape.radius": 2}) == override(drawing, ["title=a=b", "shape.radius=2"])
+    with pytest.raises(ConfigError, match=r"did you mean shape\.radius=0\.5\?"):
+        override(drawing, {"radius": 0.5})
+    with pytest.raises(ConfigError, match="a list of settings"):
+        override(drawing, "title=x")
+
+
+def test_keywords_are_settings_by_their_last_name():
+    recipe = detzoo.find("retinanet_r18_fpn_shapes")
+    assert paths_of(recipe, {"epochs": 3, "lr": 0.1, "workers": 0}) == {
+        "schedule.epochs": 3,
+        "schedule.lr": 0.1,
+        "data.workers": 0,
+    }
+    with pytest.raises(ConfigError, match="which of model"):
+        paths_of(recipe, {"kind": "x", "norm": "gn"})
+    with pytest.raises(ConfigError, match="'epoch' is not a setting or argument; did you mean 'epochs'"):
+        paths_of(recipe, {"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "meant"),
+    [
+        ("epochs", "3", "schedule.epochs=3"),
+        ("batch-size", "8", "schedule.batch=8"),
+        ("lr", None, "schedule.lr"),
+        ("xyzzy", "1", None),
+    ],
+)
+def test_an_option_that_is_a_setting_is_suggested(word: str, value: str | None, meant: str | None):
+    assert suggestion(word, value, flatten(detzoo.find("retinanet_r18_fpn_shapes"))) == meant
+
+
+def test_comments_explain_settings():
+    recipe = detzoo.find("retinanet_r50_fpn_1x_coco")
+    said = explained(recipe)
+
+    assert said["schedule.batch"] == "images per device and step"
+    assert said["data.metric"].startswith("voc07: 11-point AP")  # a comment above
+    assert said["model.backbone.norm_eval"] == "batch normalization keeps its statistics in training"
+    leaves = set(flatten(recipe))
+    unknown_paths = {path for path in said if path not in leaves and not any(leaf.startswith(path) for leaf in leaves)}
+    assert not unknown_paths

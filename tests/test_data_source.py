@@ -1,5 +1,6 @@
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_unknown_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     loose = read_split(data.replace(classes=("unicorn", "cat")), "val", strict=False)
     assert loose.labels.tolist() == [1]
     assert loose.category_ids.tolist() == [-1, 10]
+
+
+def test_many_classes_take_time_in_proportion(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(60_000)]
+    path = write_coco(tmp_path, [], categories=dict(enumerate(names)))
+    data = Data(root=str(tmp_path), train=(Split(annotations=path.name, images="images"),), classes=tuple(names))
+    started = time.perf_counter()
+    assert read_split(data, "train").classes == tuple(names)
+    with pytest.raises(ConfigError, match="and 59980 more more than once"):
+        read_split(data.replace(classes=(*names, *names)), "train")
+    assert time.perf_counter() - started < 10
 
 
 def test_several_parts_become_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # from the top of the page to its end; what stands in one line knows nothing below it
 PAGE = (
     ("__init__",),
-    ("config", "atomic", "terminal", "types", "detector"),
+    ("config", "config_comments", "arguments", "atomic", "overwrite", "device", "terminal", "types", "detector"),
     ("pickles",),
     ("ops",),
     ("blocks",),
@@ -41,6 +41,7 @@ PAGE = (
     ("predict",),
     ("export",),
     ("interop",),
+    ("listing",),
     ("cli", "demo", "doctor"),
 )
 PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}

@@ -118,3 +118,12 @@ def test_tools_and_continuous_integration_agree() -> None:
     ]
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["tool"]["pytest"]["ini_options"]["filterwarnings"] == ["error"]
+
+
+@pytest.mark.parametrize("word", ["train", "evaluate"])
+def test_signatures_stay_right_after_use(word: str) -> None:
+    """`detzoo.train` is a package, too, once something in it was imported."""
+    code = f"import inspect, detzoo, detzoo.{word}; import detzoo.train.loop, detzoo.evaluate.run; "
+    code += f"print([p.name for p in inspect.signature(detzoo.{word}).parameters.values()][:2])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert "'data'" in done.stdout

@@ -1,4 +1,7 @@
 import itertools
+import logging
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
+from detzoo.data.images import ImageError
+from detzoo.detector import Detector
+from detzoo.evaluate.inference import detect_on_host, in_evaluation_mode
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.predict.run import predict
+from detzoo.predict.sources import load
+from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections
 from tests.oracle import Answer, Oracle, answers, level, scene, write_images
-from tests.tiny import tiny
+from tests.tiny import METHOD_IDS, detect, images, tiny
 
 SIZES = [(90, 120), (200, 80), (50, 50), (60, 300), (96, 96)]
 NAMES = ("dog", "cat", "cow")
@@ -97,10 +105,57 @@ def test_flags_and_inference_mode_stay_inside(files: list[Path], contents: dict[
     assert not found.scores.is_inference()
 
 
+def test_threads_meet_no_training_flag():
+    """In training mode, as `build` leaves it: a picture's result is that of evaluation mode, and no weight moves."""
+    detector = tiny(MaskRCNN)
+    detector.config = detector.config.replace(input=detector.config.input.replace(short=64, long=96))
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(3)]
+    detector.eval()
+    alone = [detector.predict(one, threshold=0.0)[0] for one in pictures]
+    detector.train()
+    next(detector.children()).eval()  # part of it only
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    flags = [module.training for module in detector.modules()]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda one: detector.predict(one, threshold=0.0)[0], pictures * 4))
+    for one, other in zip(alone * 4, together, strict=True):
+        assert torch.equal(one.boxes, other.boxes)
+        assert torch.equal(one.scores, other.scores)
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+    assert [module.training for module in detector.modules()] == flags
+
+
+@pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
+def test_a_copy_in_evaluation_mode_is_the_detector(method: type[Detector]):
+    detector = tiny(method).train()
+    flags = [module.training for module in detector.modules()]
+    with torch.no_grad():
+        copied = detect(in_evaluation_mode(detector), images())
+        assert [module.training for module in detector.modules()] == flags
+        own = detect(detector.eval(), images())
+    for name in ("boxes", "scores", "labels", "valid"):
+        assert torch.equal(getattr(copied, name), getattr(own, name))
+    assert in_evaluation_mode(detector) is detector
+
+
+def test_a_detector_that_cannot_be_copied_is_refused(files: list[Path]):
+    detector = Oracle(NAMES, {}).train()
+    vars(detector)["detect"] = detector.detect  # as torch.compile(detector.detect) would be
+    with pytest.raises(ValueError, match=r"its detect was replaced: call eval\(\) first"):
+        detector.predict(files)
+
+
 def test_wrong_arguments(files: list[Path]):
     detector = Oracle(NAMES, {})
-    with pytest.raises(ValueError, match="batch must be at least 1"):
-        detector.predict(files, batch=0)
+    wrong: Any
+    for wrong in (0, -1, 2.5, "4", None, True):
+        with pytest.raises(ValueError, match="batch must be a whole number and at least 1, got"):
+            detector.predict(files, batch=wrong)
+    for wrong in (50, -3, float("nan"), float("inf"), "0.5", None, True, [0.5, 0.5], 1.0000001):
+        with pytest.raises(ValueError, match="threshold must be a number from 0 to 1, got"):
+            detector.predict(files, threshold=wrong)
+    assert detector.calls == []
     files[1].write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"001\.png"):
         detector.predict(files[1])
@@ -167,3 +222,49 @@ def test_broken_and_missing_video(tmp_path: Path):
     (tmp_path / "clip.mp4").write_bytes(b"nothing like a video")
     with pytest.raises(ValueError, match="cannot be decoded as a video"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+
+
+def test_broken_files_of_a_folder_are_left_out_and_named(
+    files: list[Path], contents: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    detector = Oracle(NAMES, answers(contents, NAMES, noise=0))
+    files[1].write_bytes(files[1].read_bytes()[:60])
+    files[4].write_bytes(b"")
+    for source in (files[0].parent, str(files[0].parent / "*.png")):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            found = predict(detector, source, batch=2)
+        assert [one.path for one in found] == [files[0], files[2], files[3]]
+        (said,) = caplog.messages
+        assert said.startswith("2 of 5 images cannot be read and are left out:\n")
+        assert all(str(file) in said for file in (files[1], files[4]))
+    for source in (files[1], files, [str(files[4])]):
+        with pytest.raises(ImageError, match=r"00[14]\.png"):
+            predict(detector, source)
+    for file in files:
+        file.write_text("no picture")
+    with pytest.raises(ImageError, match=r"none of the 5 images can be read(.|\n)*000\.png"):
+        predict(detector, files[0].parent)
+
+
+def test_pixels_of_files_do_not_wait_for_their_result(
+    files: list[Path], contents: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Eight large pictures would be held at once."""
+    read: list[weakref.ref[np.ndarray]] = []
+    held: list[int] = []
+
+    def remembered(picture: Any) -> np.ndarray:
+        pixels = load(picture)
+        read.append(weakref.ref(pixels))
+        return pixels
+
+    def watched(*given: Any) -> Detections:
+        held.append(sum(pixels() is not None for pixels in read))
+        return detect_on_host(*given)
+
+    monkeypatch.setattr("detzoo.predict.run.load", remembered)
+    monkeypatch.setattr("detzoo.predict.run.detect_on_host", watched)
+    predict(Oracle(NAMES, answers(contents, NAMES, noise=0)), files, batch=5)
+    assert len(read) == 5
+    assert held == [0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from detzoo.ops.masks import paste
-from detzoo.ops.rle import _from_window, encode_crops, encode_dense
+from detzoo.ops.rle import encode_crops, encode_dense
 
 
 def reference(mask: np.ndarray) -> dict[str, Any]:
@@ -55,14 +55,28 @@ def test_nothing_in_nothing_out():
 
 
 @given(
-    arrays.arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 6))),
+    arrays.arrays(bool, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6))),
     st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
 )
 def test_any_window_of_any_canvas(inside: np.ndarray, margins: tuple[int, int, int, int]):
+    """A crop whose grid cells are the pixels of its box is drawn as it is."""
     top, bottom, left, right = margins
-    mask = np.pad(inside, ((top, bottom), (left, right)))
-    height, width = mask.shape
-    assert _from_window(inside, top, left, (height, width)) == reference(mask)
+    masks = np.pad(inside, ((0, 0), (top, bottom), (left, right)))
+    high, wide = inside.shape[1:]
+    boxes = torch.tensor([[left, top, left + wide, top + high]] * len(inside), dtype=torch.float32)
+    encoded = encode_crops(torch.from_numpy(inside).float(), boxes, masks.shape[1:])
+    assert encoded == [reference(mask) for mask in masks]
+
+
+def test_long_runs_and_many_masks_at_once():
+    canvas = (2000, 1500)
+    boxes = torch.tensor(
+        [[0.0, 0, 1500, 2000], [700, 900, 1400, 1900], [0, 0, 0, 0], [3, 5, 4, 6], [0, 1000, 1500, 2000]]
+    )
+    crops = torch.rand(5, 28, 28, generator=torch.Generator().manual_seed(0))
+    crops[0], crops[4] = 1, 1
+    pasted = paste(crops, boxes, canvas).numpy()
+    assert encode_crops(crops, boxes, canvas) == [reference(mask) for mask in pasted]
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(0, 3), st.integers(1, 7), st.integers(1, 7))))

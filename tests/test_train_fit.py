@@ -13,14 +13,13 @@ from torch import Tensor
 
 from detzoo.recipes.settings import Schedule
 from detzoo.train.checkpoint import read_state
-from detzoo.train.distributed import pick_device
 from detzoo.train.fit import Validation, fit
 from detzoo.train.log import Log, read_log
 from detzoo.train.meter import Meter, NonFiniteLoss
 from detzoo.train.step import total_loss
 from detzoo.train.validation import validation_losses
 from detzoo.types import Images, Targets
-from tests.train_fakes import CPU, ONE, MemoryLoader, TinyDetector, make_run, quick
+from tests.train_fakes import ONE, MemoryLoader, TinyDetector, make_run, quick
 
 __all__ = ["quick"]
 
@@ -243,11 +242,3 @@ def test_a_log_cut_short_is_continued(tmp_path: Path) -> None:
     log.write({"event": "train", "update": 2, "value": math.inf})
     assert read_log(path) == [*records[:2], {"event": "train", "update": 2, "value": None}]
     assert read_log(tmp_path / "none.jsonl") == []
-
-
-def test_a_device_that_does_not_exist_is_named() -> None:
-    assert pick_device("cpu") == CPU
-    with pytest.raises(ValueError, match=r"device cuda:\d+ does not exist"):
-        pick_device("cuda:99")
-    with pytest.raises(ValueError, match="device 'toaster'"):
-        pick_device("toaster")

@@ -45,6 +45,11 @@ class Darknet(nn.Module):
                 raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
             return self
 
+        @property
+        def title(self) -> str:
+            """The name that papers use; it counts the layers with weights of the classification network."""
+            return f"Darknet-{2 + sum(1 + 2 * blocks for blocks in self.blocks)}"
+
     def __init__(self, config: Darknet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or Darknet.Config()

@@ -48,6 +48,11 @@ class Hourglass(nn.Module):
                 )
             return self
 
+        @property
+        def title(self) -> str:
+            """The name that papers use; it counts 52 layers per stack."""
+            return f"Hourglass-{52 * self.stacks}"
+
     def __init__(self, config: Hourglass.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or Hourglass.Config()

@@ -76,6 +76,14 @@ class ResNet(nn.Module):
                 raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
             return self
 
+        @property
+        def title(self) -> str:
+            """The name that papers use, e.g. ``ResNeXt-101-32x4d``."""
+            name = f"ResNet-{self.depth}"
+            if self.groups > 1:
+                name = f"ResNeXt-{self.depth}-{self.groups}x{self.base_width}d"
+            return name if self.deform is None else f"{name}-DCN"
+
     def __init__(self, config: ResNet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or ResNet.Config()

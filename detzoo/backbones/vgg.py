@@ -36,6 +36,11 @@ class VGG(nn.Module):
         channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)  # of stages 1 to 5
         last_channels: int = Field(default=1024, ge=1)  # of conv6 and conv7
 
+        @property
+        def title(self) -> str:
+            """The name that papers use."""
+            return f"VGG-{self.depth}"
+
     def __init__(self, config: VGG.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or VGG.Config()

@@ -18,7 +18,7 @@ class Strings:
     """Many strings in one bytes buffer: no Python object per entry, so forked workers never copy pages."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        encoded = [value.encode() for value in values]
+        encoded = [value.encode(errors="surrogatepass") for value in values]
         self.ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
         self.buffer = np.frombuffer(b"".join(encoded), dtype=np.uint8)
 
@@ -28,10 +28,11 @@ class Strings:
     def __getitem__(self, index: int) -> str:
         index = range(len(self))[index]
         start = self.ends[index - 1] if index else 0
-        return self.buffer[start : self.ends[index]].tobytes().decode()
+        return self.buffer[start : self.ends[index]].tobytes().decode(errors="surrogatepass")
 
 
 NO_MASK, POLYGONS, RLE = 0, 1, 2
+_NUMBER = "\0"  # stands before an id that is a number among names
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -40,8 +41,9 @@ class Annotations:
 
     Attributes:
         classes: names by label.
-        category_ids: int64 ``[C]``, the file's id of each label; -1 for a class that the file does not have.
-        image_ids: the file's id of each image: int64 ``[I]``, or `Strings` where ids are names.
+        category_ids: int64 ``[C]``, the file's id of each label; -1 for a class that the file does not have. Of type
+            object where ids are names or have more than 64 bits.
+        image_ids: the file's id of each image: int64 ``[I]``, or `Strings` where some are names; see `image_id`.
         files: path of each image below ``Data.root``; a generated image has a name only.
         sizes: int32 ``[I, 2]`` height and width.
         starts: int64 ``[I + 1]``.
@@ -60,7 +62,7 @@ class Annotations:
     """
 
     classes: tuple[str, ...]
-    category_ids: NDArray[np.int64]
+    category_ids: NDArray[np.int64] | NDArray[np.object_]
     image_ids: NDArray[np.int64] | Strings
     files: Strings
     sizes: NDArray[np.int32]
@@ -89,7 +91,9 @@ class Annotations:
     def image_id(self, image: int) -> int | str:
         """The file's id of one image as a plain value."""
         value = self.image_ids[image]
-        return value if isinstance(value, str) else int(value)
+        if not isinstance(value, str):
+            return int(value)
+        return int(value[1:]) if value.startswith(_NUMBER) else value
 
     def memory(self) -> int:
         """Bytes that the arrays occupy."""
@@ -138,7 +142,7 @@ def arrange(
     columns: Columns,
     keep: NDArray[np.bool_],
     classes: Sequence[str],
-    category_ids: Sequence[int],
+    category_ids: Sequence[int | str],
     image_ids: Sequence[int | str],
     files: Sequence[str],
     sizes: NDArray[np.int32],
@@ -150,7 +154,7 @@ def arrange(
     counts = np.bincount(columns.image[rows], minlength=len(files))
     return Annotations(
         classes=tuple(classes),
-        category_ids=np.array(category_ids, dtype=np.int64),
+        category_ids=_category_ids(category_ids),
         image_ids=_ids(image_ids),
         files=Strings(files),
         sizes=sizes,
@@ -168,10 +172,14 @@ def arrange(
 
 
 def _ids(values: Sequence[int | str]) -> NDArray[np.int64] | Strings:
-    limit = np.iinfo(np.int64)
-    if all(isinstance(value, int) and limit.min <= value <= limit.max for value in values):
+    if all(isinstance(value, int) and abs(value) < 2**63 for value in values):
         return np.array(values, dtype=np.int64)
-    return Strings([str(value) for value in values])
+    return Strings([value if isinstance(value, str) else f"{_NUMBER}{value}" for value in values])
+
+
+def _category_ids(values: Sequence[int | str]) -> NDArray[np.int64] | NDArray[np.object_]:
+    small = all(isinstance(value, int) and abs(value) < 2**63 for value in values)
+    return np.array(values, dtype=np.int64) if small else np.array(values, dtype=object)
 
 
 def take_bytes(
@@ -208,7 +216,7 @@ def relabel(annotations: Annotations, classes: Sequence[str]) -> Annotations:
         annotations,
         **{**columns, "labels": labels[rows]},
         classes=tuple(classes),
-        category_ids=np.array([known.get(name, -1) for name in classes], dtype=np.int64),
+        category_ids=_category_ids([known.get(name, -1) for name in classes]),
         starts=kept_before[annotations.starts],
         mask_bytes=mask_bytes,
         mask_ends=mask_ends,
@@ -225,11 +233,11 @@ def concatenate(parts: Sequence[Annotations]) -> Annotations:
     images = [part.image_id(image) for part in parts for image in range(len(part))]
     files = [part.files[image] for part in parts for image in range(len(part))]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_OBJECT}
-    ids = np.stack([part.category_ids for part in parts])
+    ids = zip(*(part.category_ids.tolist() for part in parts), strict=True)
     return Annotations(
         **columns,
         classes=parts[0].classes,
-        category_ids=ids.max(axis=0),
+        category_ids=_category_ids([next((id for id in each if id != -1), -1) for each in ids]),
         image_ids=_ids(images),
         files=Strings(files),
         sizes=np.concatenate([part.sizes for part in parts]),

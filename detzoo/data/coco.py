@@ -1,104 +1,58 @@
-"""COCO annotation files: boxes, polygons, run lengths, crowds and ignored objects."""
+"""COCO annotation files: boxes, polygons, run lengths, crowds and ignored objects.
+
+The parts: `coco_objects` reads the annotations, `coco_masks` the forms of their outlines, `coco_ids` joins ids,
+`file_names` finds the pictures, and `json_file` decodes.
+"""
 
 from __future__ import annotations
 
-import mmap
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hotcoco.mask as rle_codec
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detzoo.data.annotations import NO_MASK, POLYGONS, RLE, Annotations, Columns, arrange
+from detzoo.data.annotations import NO_MASK, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
-from detzoo.data.images import existing, image_size
-from detzoo.data.masks import encode_polygons
-from detzoo.data.problems import DataError, report
+from detzoo.data.coco_ids import Index, as_written, identity
+from detzoo.data.coco_objects import read_objects
+from detzoo.data.file_names import below, locate, of_other_kind
+from detzoo.data.files import slashes
+from detzoo.data.images import image_size
+from detzoo.data.json_file import contents, decode, lenient, not_unicode, number
+from detzoo.data.problems import NAMED, DataError, report
 from detzoo.data.share import release_memory
 
-Id = int | float | str  # other tools write 1.0 and "0001.jpg" too
+_COCO = "COCO annotation"
+MOST_PIXELS = 2**32  # of one picture: COCO's run lengths count no further
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: Id
+    id: int | float | str
     file_name: str
     height: float | None = None
     width: float | None = None
 
 
 class _Category(msgspec.Struct):
-    id: int
+    id: int | float | str
     name: str
 
 
-class _Object(msgspec.Struct, gc=False):
-    image_id: Id
-    category_id: Id
-    id: Id | None = None
-    bbox: list[float | None] | None = None
-    area: float | None = None
-    iscrowd: int | bool | None = None
-    ignore: int | bool | None = None
-
-
-class _Runs(msgspec.Struct, gc=False):
-    counts: str | list[int]
-    size: list[int]
-
-
-class _Masked(_Object, gc=False):
-    segmentation: list[list[float | None]] | _Runs | None = None
-
-
 class _Names(msgspec.Struct):
-    categories: list[_Category] = []
+    categories: list[msgspec.Raw] | None = None
 
 
 class _Images(msgspec.Struct):
-    images: list[_Image]
+    images: list[msgspec.Raw]
 
 
 class _File(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[msgspec.Raw] = []  # decoded a few thousand at a time: all at once would take gigabytes
-    categories: list[_Category] = []
-
-
-_CHUNK = 4096
-_NOT_A_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity)(?=[\s,\]}])")
-
-
-def _contents(path: Path) -> Any:
-    """The bytes of a file, mapped rather than read; unmapped when nothing refers to them any more."""
-    try:
-        with open(path, "rb") as file:
-            if not path.stat().st_size:
-                raise DataError(f"{path} is empty (0 bytes); it should be a COCO annotation file")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no annotation file {path}") from None
-
-
-def _decode(path: Path, data: Any, kind: Any) -> Any:
-    """Decode JSON, taking the ``NaN`` and ``Infinity`` that some programs write for null."""
-    try:
-        try:
-            return msgspec.json.decode(data, type=kind)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            mended, count = _NOT_A_NUMBER.subn(b"null", data)
-            if not count:
-                raise
-            return msgspec.json.decode(mended, type=kind)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{path} is not a COCO annotation file: {error}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from None
+    images: list[msgspec.Raw]
+    annotations: list[msgspec.Raw] | None = None  # decoded a few thousand at a time: all at once would take gigabytes
+    categories: list[msgspec.Raw] | None = None
 
 
 def category_names(path: str | Path) -> list[str]:
@@ -106,23 +60,30 @@ def category_names(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: the file is empty, not JSON, or not COCO.
+        DataError: the file is empty, not JSON, or not COCO, or two categories have one id.
     """
     path = Path(path)
-    return list(_labels(path, _decode(path, _contents(path), _Names).categories)[0])
+    data = contents(path, _COCO)
+    categories = _categories(path, data, decode(path, data, _Names, _COCO).categories or [])
+    Index(path, "category", [category.id for category in categories], [category.name for category in categories])
+    return list(_labels(path, categories))
 
 
 def first_images(path: str | Path, count: int = 1) -> list[str]:
     """File names of the first images of a COCO file, to find the folder they are in. Errors as `category_names`."""
     path = Path(path)
-    return [_slashes(image.file_name) for image in _decode(path, _contents(path), _Images).images[:count]]
+    data = contents(path, _COCO)
+    return [
+        slashes(image.file_name) for image in _images(path, data, decode(path, data, _Images, _COCO).images[:count])
+    ]
 
 
 def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False) -> Annotations:
     """Read a COCO annotation file.
 
-    What cannot be used (a box without area, an object of an image or category that does not exist, an image whose
-    file is missing) is left out with one counted warning per kind.
+    What cannot be used (an annotation that cannot be understood, a box without area, an object of an image or category
+    that does not exist, an image whose file is missing) is left out with one counted warning per kind. docs/data.md
+    lists the forms that are understood. An id may be text on one side and a number on the other.
 
     Args:
         path: the JSON file.
@@ -135,239 +96,213 @@ def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks:
 
     Raises:
         FileNotFoundError: there is no such file, or no image of it is in the folder.
-        DataError: the file is empty, not JSON, not COCO, or has no mask at all where masks are asked for.
+        DataError: the file is empty, not JSON, not COCO, has an id twice, or has no mask at all where masks are asked
+            for.
     """
     path = Path(path)
-    content = _decode(path, _contents(path), _File)
-    row_of, records = _present(path, content.images, Path(root), images)
-    files = [_below(images, record.file_name) for record in records]
-    sizes = _sizes(records, Path(root), files)
-    label_of, category_ids = _labels(path, content.categories)
-    by_category = {category.id: label_of[category.name] for category in content.categories}
-    dropped = {_plain(record.id) for record in content.images} - row_of.keys()
-    columns, names = _columns(path, content.annotations, row_of, dropped, by_category, sizes, masks)
-    del content  # and with it the mapped file
-    boxes, keep = check_boxes(path, columns["boxes"], sizes[columns["image"]], names)
+    data = contents(path, _COCO)
+    content = decode(path, data, _File, _COCO)
+    listed = _images(path, data, content.images)
+    image_index = Index(path, "image", [image.id for image in listed], [image.file_name for image in listed])
+    categories = _categories(path, data, content.categories or [])
+    names = [category.name for category in categories]
+    category_index = Index(path, "category", [category.id for category in categories], names)
+    label_of = _labels(path, categories)
+    files, row_of = _present(path, listed, Path(root), images)
+    records = [image for image, row in zip(listed, row_of, strict=True) if row >= 0]
+    sizes = _sizes(path, records, Path(root), files)
+    labels = np.array([label_of[name] for name in names], dtype=np.int64)
+    raw = content.annotations or []
+    columns, given = read_objects(path, raw, image_index, row_of, category_index, labels, sizes, masks)
+    del content, raw, data  # and with them the mapped file
+    ids = columns["ids"]
+    boxes, keep = check_boxes(path, columns["boxes"], sizes[columns["image"]], ids)
     widths = boxes[:, 2:] - boxes[:, :2]
     areas = columns.pop("areas")
     columns["areas"] = np.where(np.isfinite(areas), areas, widths.prod(axis=1)).astype(np.float32)
     columns["boxes"] = boxes
     if masks and len(keep):
-        _check_masks(path, columns["mask_kind"], keep, names)
-    ids = [_plain(record.id) for record in records]
-    annotations = arrange(Columns(**columns), keep, list(label_of), category_ids, ids, files, sizes)
-    del columns, boxes, areas, widths, row_of, records, files
+        _check_masks(path, columns["mask_kind"], keep, given, ids)
+    category_ids = _category_ids(categories, label_of)
+    image_ids = [as_written(record.id) for record in records]
+    annotations = arrange(Columns(**columns), keep, list(label_of), category_ids, image_ids, files, sizes)
+    del columns, boxes, areas, widths, row_of, listed, records, files, image_index
     release_memory()
     return annotations
 
 
-def _plain(value: Id) -> int | str:
-    return (
-        int(value)
-        if isinstance(value, float) and value.is_integer()
-        else str(value)
-        if isinstance(value, float)
-        else value
-    )
+def _images(path: Path, data: Any, raw: Sequence[msgspec.Raw]) -> list[_Image]:
+    """The images of a file; those that cannot be understood are reported."""
+    decoder = msgspec.json.Decoder(_Image)
+    images: list[_Image] = []
+    odd: list[str] = []
+    for place, text in enumerate(raw):
+        try:
+            image = decoder.decode(text)
+            if not image.file_name or identity(image.id) is None:
+                image = _odd_image(lenient(text))
+        except UnicodeDecodeError:
+            raise not_unicode(path, data) from None
+        except (msgspec.DecodeError, RecursionError):
+            try:
+                image = _odd_image(lenient(text))
+            except ValueError as error:
+                image = str(error)
+        if isinstance(image, str):
+            odd.append(f"number {place} ({image})")
+        else:
+            images.append(image)
+    if odd and not images:
+        raise DataError(f"{path} is not a {_COCO} file: of {len(raw)} `images` none can be understood: {odd[0]}")
+    report(path, "cannot be understood and are left out", odd, len(raw), "images")
+    return images
 
 
-def _slashes(name: str) -> str:
-    return name.replace("\\", "/")
+def _odd_image(value: Any) -> _Image | str:
+    """An image with odd fields, or what cannot be understood."""
+    if not isinstance(value, dict):
+        return "it is not an object with fields"
+    if identity(value.get("id")) is None:
+        return f"its `id` is {value.get('id', 'missing')!r:.60}"
+    name = value.get("file_name")
+    if not isinstance(name, str) or not name:
+        return f"its `file_name` is {value.get('file_name', 'missing')!r:.60}"
+    return _Image(value["id"], name, number(value.get("height")), number(value.get("width")))
 
 
-def _below(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{_slashes(name)}" if folder else _slashes(name)
+def _categories(path: Path, data: Any, raw: Sequence[msgspec.Raw]) -> list[_Category]:
+    """The categories of a file.
+
+    Raises:
+        DataError: one cannot be understood; without it objects would change their class.
+    """
+    decoder = msgspec.json.Decoder(_Category)
+    found = []
+    for place, text in enumerate(raw):
+        try:
+            category = decoder.decode(text)
+        except UnicodeDecodeError:
+            raise not_unicode(path, data) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            category = _odd_category(text) or error
+        if isinstance(category, Exception) or identity(category.id) is None or not _is_text(category.name):
+            why = (
+                category
+                if isinstance(category, Exception)
+                else f"its id is {category.id!r}, its name {category.name!r}"
+            )
+            raise DataError(f"{path}: category number {place} cannot be understood: {why}")
+        found.append(category)
+    return found
 
 
-def _present(path: Path, images: list[_Image], root: Path, folder: str) -> tuple[dict[int | str, int], list[_Image]]:
-    """The images whose file is there, and the row of each image id."""
+def _odd_category(text: msgspec.Raw) -> _Category | None:
+    """A category whose name is a number."""
+    try:
+        value = lenient(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or isinstance(value.get("name"), bool) or isinstance(value.get("id"), bool):
+        return None
+    id, name = value.get("id"), value.get("name")
+    return _Category(id, str(name)) if isinstance(id, int | float | str) and isinstance(name, int | str) else None
+
+
+def _is_text(name: str) -> bool:
+    """Whether a class can be called so: something to read, and nothing that cannot be written to a file."""
+    return bool(name.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _present(path: Path, images: Sequence[_Image], root: Path, folder: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The files of the images that are there, and for each image its row among those, or -1."""
     if not images:
         raise DataError(f"{path} lists no images")
-    there = existing(root, (_below(folder, image.file_name) for image in images))
-    if not there.any():
+    names = [image.file_name for image in images]
+    found = locate(root, folder, names)
+    files = [file for file in found if file is not None]
+    missing = [name for name, file in zip(names, found, strict=True) if file is None]
+    missing[:NAMED] = [_with_hint(root, folder, name) for name in missing[:NAMED]]
+    if not files:
         raise FileNotFoundError(
-            f"none of the {len(images)} images of {path} is in {root / folder}, for example {images[0].file_name}; "
+            f"none of the {len(images)} images of {path} is in {root / folder}, for example {missing[0]}; "
             "set the split's `images` to the folder that the file names are relative to"
         )
-    missing = [image.file_name for image, found in zip(images, there, strict=True) if not found]
     report(path, f"are not in {root / folder} and are left out", missing, len(images), "images")
-    row_of: dict[int | str, int] = {}
-    records, twice = [], []
-    for image, found in zip(images, there, strict=True):
-        number = _plain(image.id)
-        if number in row_of:
-            twice.append(number)
-        elif found:
-            row_of[number] = len(records)
-            records.append(image)
-    report(path, "occur more than once; the first counts", twice, len(images), "image ids")
-    return row_of, records
+    other = [
+        f"{name} is {file}"
+        for name, file in zip(names, found, strict=True)
+        if file is not None and file not in (below(folder, name), slashes(name))
+    ]
+    report(path, "have other names in the file than on disk", other, len(images), "images")
+    there = np.array([file is not None for file in found])
+    return files, np.where(there, np.cumsum(there) - 1, -1)
 
 
-def _sizes(records: Sequence[_Image], root: Path, files: Sequence[str]) -> NDArray[np.int32]:
-    """Height and width of each image, from its file where the annotations do not say."""
-    sizes = np.array([[record.height or 0, record.width or 0] for record in records], dtype=np.int32)
-    for row in np.flatnonzero((sizes <= 0).any(axis=1)).tolist():
-        sizes[row] = image_size(root / files[row])
+def _with_hint(root: Path, folder: str, name: str) -> str:
+    other = of_other_kind(root, folder, name)
+    return name if other is None else f"{name} (but there is {other})"
+
+
+def _sizes(path: Path, records: Sequence[_Image], root: Path, files: Sequence[str]) -> NDArray[np.int32]:
+    """Height and width of each image, from its file where the annotations do not say or cannot be right."""
+    sizes = np.zeros((len(records), 2), dtype=np.int32)
+    impossible = []
+    for row, record in enumerate(records):
+        height, width = record.height or 0, record.width or 0
+        if height > 0 and width > 0 and height * width < MOST_PIXELS and height % 1 == width % 1 == 0:
+            sizes[row] = height, width
+        else:
+            sizes[row] = image_size(root / files[row])
+            if height > 0 and width > 0:
+                impossible.append(record.file_name)
+    report(
+        path, "state a height and width that cannot be and have those of their file", impossible, len(records), "images"
+    )
     return sizes
 
 
-def _labels(path: Path, categories: list[_Category]) -> tuple[dict[str, int], list[int]]:
-    """Label of each category name, by ascending id, and the ids."""
+def _labels(path: Path, categories: Sequence[_Category]) -> dict[str, int]:
+    """Label of each category name, by ascending id."""
     label_of: dict[str, int] = {}
-    ids, twice = [], []
-    for category in sorted(categories, key=lambda category: category.id):
+    twice = []
+    for category in sorted(categories, key=_by_id):
         if category.name in label_of:
             twice.append(category.name)
         else:
-            label_of[category.name] = len(ids)
-            ids.append(category.id)
+            label_of[category.name] = len(label_of)
     report(path, "occur more than once and count as one class", twice, len(categories), "category names")
-    return label_of, ids
+    return label_of
 
 
-def _columns(
+def _by_id(category: _Category) -> tuple[bool, Any]:
+    """Numbers before names."""
+    key = identity(category.id)
+    return isinstance(key, str), key
+
+
+def _category_ids(categories: Sequence[_Category], label_of: dict[str, int]) -> list[int | str]:
+    """The id of each label; the least where a name occurs more than once."""
+    ids: dict[str, Any] = {}
+    for category in sorted(categories, key=_by_id):
+        ids.setdefault(category.name, identity(category.id))
+    return [ids[name] for name in label_of]
+
+
+def _check_masks(
     path: Path,
-    raw: list[msgspec.Raw],
-    row_of: dict[int | str, int],
-    dropped: set[int | str],
-    by_category: dict[int, int],
-    sizes: NDArray[np.int32],
-    masks: bool,
-) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """The objects of known images and categories as columns, and their ids for messages."""
-    decoder = msgspec.json.Decoder(_Masked if masks else _Object)
-    parts: dict[str, list[Any]] = {name: [] for name in _TYPES}
-    no_image: list[Any] = []
-    no_category: list[Any] = []
-    for start in range(0, len(raw), _CHUNK):
-        objects = []
-        for offset, text in enumerate(raw[start : start + _CHUNK]):
-            try:
-                item = decoder.decode(text)
-            except msgspec.ValidationError as error:
-                raise DataError(f"{path}: annotation number {start + offset}: {error}") from None
-            number = item.id if isinstance(item.id, int) and abs(item.id) < 2**63 else start + offset + 1
-            image, label = row_of.get(_plain(item.image_id)), by_category.get(item.category_id)  # type: ignore[arg-type]
-            if image is None:
-                if _plain(item.image_id) not in dropped:
-                    no_image.append(number)
-            elif label is None:
-                no_category.append(number)
-            else:
-                objects.append((number, image, label, item))
-        _append(parts, objects)
-        if masks:
-            _append_masks(parts, objects, sizes)
-    report(path, "belong to an image id that is not in the file and are left out", no_image, len(raw), "annotations")
-    report(
-        path, "belong to a category id that is not in the file and are left out", no_category, len(raw), "annotations"
-    )
-    columns: dict[str, Any] = {
-        name: np.concatenate(chunks).astype(_TYPES[name], copy=False)
-        if chunks
-        else np.zeros(_EMPTY.get(name, 0), _TYPES[name])
-        for name, chunks in parts.items()
-    }
-    if not masks:
-        count = len(columns["ids"])
-        columns["mask_kind"], columns["mask_lengths"] = np.zeros(count, np.uint8), np.zeros(count, np.int64)
-    return columns, columns["ids"]
-
-
-_TYPES: dict[str, Any] = {
-    "image": np.int64,
-    "boxes": np.float64,
-    "labels": np.int32,
-    "areas": np.float64,
-    "crowd": np.bool_,
-    "ignore": np.bool_,
-    "ids": np.int64,
-    "mask_kind": np.uint8,
-    "mask_lengths": np.int64,
-    "masks": np.uint8,
-}
-_EMPTY: dict[str, Any] = {"boxes": (0, 4)}
-_NO_BOX = (np.nan,) * 4
-
-
-def _append(parts: dict[str, list[Any]], objects: list[tuple[int, int, int, _Object]]) -> None:
-    """Add a chunk of objects to the columns that do not concern masks."""
-    boxes = [item.bbox if item.bbox and len(item.bbox) == 4 else _NO_BOX for _, _, _, item in objects]
-    corners = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    parts["boxes"].append(corners)
-    parts["ids"].append(np.array([number for number, _, _, _ in objects], dtype=np.int64))
-    parts["image"].append(np.array([image for _, image, _, _ in objects], dtype=np.int64))
-    parts["labels"].append(np.array([label for _, _, label, _ in objects], dtype=np.int32))
-    parts["areas"].append(np.array([item.area for _, _, _, item in objects], dtype=np.float64))
-    parts["crowd"].append(np.array([bool(item.iscrowd) for _, _, _, item in objects], dtype=bool))
-    parts["ignore"].append(np.array([bool(item.ignore) for _, _, _, item in objects], dtype=bool))
-
-
-def _append_masks(parts: dict[str, list[Any]], objects: list[Any], sizes: NDArray[np.int32]) -> None:
-    """Add a chunk of objects to the mask columns."""
-    kinds = np.full(len(objects), NO_MASK, dtype=np.uint8)
-    runs: dict[int, bytes] = {}
-    polygons: list[Sequence[Sequence[float]]] = []
-    for place, (_, image, _, item) in enumerate(objects):
-        shape = item.segmentation
-        if isinstance(shape, _Runs):
-            data = _compress(shape, sizes[image])
-            if data:
-                runs[place], kinds[place] = data, RLE
-        elif shape:
-            usable = [polygon for polygon in shape if _usable(polygon)]
-            if usable:
-                polygons.append(usable)
-                kinds[place] = POLYGONS
-    buffer, polygon_lengths = encode_polygons(polygons)
-    lengths = np.zeros(len(objects), dtype=np.int64)
-    lengths[kinds == POLYGONS] = polygon_lengths
-    for place, data in runs.items():
-        lengths[place] = len(data)
-    out = np.empty(int(lengths.sum()), dtype=np.uint8)
-    from_polygons = np.ones(len(out), dtype=bool)
-    starts = np.cumsum(lengths) - lengths
-    for place, data in runs.items():
-        part = slice(int(starts[place]), int(starts[place]) + len(data))
-        out[part] = np.frombuffer(data, dtype=np.uint8)
-        from_polygons[part] = False
-    out[from_polygons] = buffer
-    parts["mask_kind"].append(kinds)
-    parts["mask_lengths"].append(lengths)
-    parts["masks"].append(out)
-
-
-def _usable(polygon: list[float | None]) -> bool:
-    return len(polygon) >= 6 and len(polygon) % 2 == 0 and None not in polygon
-
-
-def _compress(runs: _Runs, size: NDArray[np.int32]) -> bytes | None:
-    """COCO's compressed string of run lengths, or None if they do not fit the image."""
-    height, width = size.tolist()
-    if runs.size != [height, width]:
-        return None
-    try:
-        if isinstance(runs.counts, str):
-            counts = runs.counts.encode()
-            rle_codec.area({"size": runs.size, "counts": counts})  # decodes and so checks them
-            return counts
-        if sum(runs.counts) != height * width or min(runs.counts) < 0:
-            return None
-        return rle_codec.fr_py_objects({"size": runs.size, "counts": runs.counts}, height, width)["counts"]
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _check_masks(path: Path, kinds: NDArray[np.uint8], keep: NDArray[np.bool_], names: NDArray[np.int64]) -> None:
+    kinds: NDArray[np.uint8],
+    keep: NDArray[np.bool_],
+    given: NDArray[np.bool_],
+    ids: NDArray[np.int64],
+) -> None:
     bare = keep & (kinds == NO_MASK)
-    if bare.sum() == keep.sum() > 0:
-        raise DataError(f"{path}: no object has a usable `segmentation`, but masks are asked for; set masks=false")
+    if keep.any() and not (given & keep).any():
+        raise DataError(f"{path}: no object has a `segmentation`, but masks are asked for; set masks=false")
     report(
         path,
-        "have no usable mask (none, fewer than 3 points, or run lengths of another size) and are ignored in training",
-        names[bare].tolist(),
+        "have no usable mask (none, no pixel in the picture, fewer than 3 points, run lengths of another size, or an "
+        "unknown form) and are ignored in training",
+        ids[bare].tolist(),
         int(keep.sum()),
         "objects",
     )

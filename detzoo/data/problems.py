@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 log = logging.getLogger("detzoo.data")
+NAMED = 5  # how many of those found a warning names
 
 
 class DataError(ValueError):
@@ -16,6 +17,6 @@ class DataError(ValueError):
 def report(source: object, what: str, found: Sequence[Any], total: int, noun: str) -> None:
     """Warn once about all ``found`` of ``total``: ``FILE: 3 of 812 boxes have no area and are left out: 4, 17, 90``."""
     if len(found):
-        first = ", ".join(str(item) for item in found[:5])
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        first = ", ".join(str(item) for item in found[:NAMED])
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         log.warning("%s: %d of %d %s %s: %s%s", source, len(found), total, noun, what, first, more)

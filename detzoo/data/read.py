@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from detzoo.config import ConfigError, unknown
-from detzoo.data import coco, shapes, voc
+from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.problems import DataError, log
 from detzoo.recipes.settings import Data, Split
@@ -42,7 +43,8 @@ def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations
         classes = here
     else:
         classes = class_names(data, "train")
-        extra = [name for name in here if name not in classes]
+        known = set(classes)
+        extra = [name for name in here if name not in known]
         if extra:
             log.warning("val: %d classes that training does not have are left out: %s", len(extra), ", ".join(extra))
     if not classes:
@@ -80,6 +82,10 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
         return shapes.read_shapes(split, part.count, first)
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks)
+    if data.kind == "yolo":
+        if not part.annotations:
+            raise ConfigError(f"data.{split}: the annotations of a yolo split are the file that names the classes")
+        return yolo.read_yolo(path, data.root, part.images, data.masks)
     if data.masks:
         raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
     return voc.read_voc(path, data.root, part.images)
@@ -89,6 +95,8 @@ def _names(data: Data, part: Split) -> list[str]:
     path = Path(data.root) / part.annotations
     if data.kind == "shapes":
         return list(shapes.SHAPES)
+    if data.kind == "yolo":
+        return yolo.class_names(path)
     return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)
 
 
@@ -97,18 +105,21 @@ def _union(lists: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _check_classes(data: Data, split: SplitName, classes: Sequence[str], here: Sequence[str], strict: bool) -> None:
-    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     if twice:
-        raise ConfigError(f"data.classes names {', '.join(twice)} more than once")
-    missing = [name for name in classes if name not in here]
+        more = f" and {len(twice) - 20} more" if len(twice) > 20 else ""
+        raise ConfigError(f"data.classes names {', '.join(twice[:20])}{more} more than once")
+    there = set(here)
+    missing = [name for name in classes if name not in there]
     if not missing:
         return
     other: SplitName = "val" if split == "train" else "train"
     known = list(here)
     if strict and (data.val if other == "val" else data.train):
         known = _union([here, class_names(data, other)])
+    everywhere = set(known)
     for name in missing:
-        if strict and name not in known:
+        if strict and name not in everywhere:
             listed = f"; the annotations have {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
             raise ConfigError(f"data.classes: {unknown(name, known, 'class of the annotations')}{listed}")
     log.warning("%s: no annotation names %s", split, ", ".join(missing))

@@ -1,25 +1,43 @@
-"""Pascal VOC annotations: one XML file per image and text files that list the images of a split."""
+"""Pascal VOC annotations: one XML file per image, and text files that list the images of a split."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
 from detzoo.data.annotations import Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
+from detzoo.data.files import Files
 from detzoo.data.images import image_size
 from detzoo.data.problems import DataError, report
+from detzoo.data.texts import read_lines
+from detzoo.data.voc_xml import Object, read_xml
+
+PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "jpegimages", "img", "imgs")
+XML_FOLDERS = ("Annotations", "annotations", "xml", "xmls", "labels")
+_SECOND_COLUMN = ("-1", "0", "1", "+1")  # lists of one class say whether an image has it: not, difficult only, or yes
 
 
-class _Tree(ElementTree.TreeBuilder):
-    """Refuses document type declarations: annotations have none, and entities declared there can fill the memory."""
+@dataclass(slots=True)
+class _Found:
+    """The images of a split: name, picture below the root, and XML file of each."""
 
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise DataError("it declares a document type, which an annotation file has no use for and may be an attack")
+    names: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    xml: list[Path] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)
+
+    def add(self, name: str, picture: str, pictures: Files, root: Path, xml: Path) -> None:
+        """``picture`` is its path below the folder of pictures; of two with one name the second is called by it."""
+        self.names.append(picture if name in self._taken else name)
+        self._taken.add(name)
+        self.pictures.append(_relative(pictures.folder / picture, root))
+        self.xml.append(xml)
 
 
 def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Annotations:
@@ -29,45 +47,40 @@ def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Anno
     What cannot be used is left out with one counted warning per kind.
 
     Args:
-        path: text file with one image name per line, e.g. ``ImageSets/Main/train.txt``.
+        path: text file with one image name per line, e.g. ``ImageSets/Main/train.txt``; or a folder of XML files, all
+            of which are read.
         root: folder that `Annotations.files` are relative to.
-        images: folder below ``root`` that holds ``JPEGImages`` and ``Annotations``.
+        images: folder below ``root`` that holds the pictures, itself or in ``JPEGImages`` or ``images``. With a list
+            it holds the XML files too: in ``Annotations``, or beside the pictures.
 
     Returns:
-        Annotations whose classes are the names that occur, sorted; category ids count from 1.
+        Annotations whose classes are the names that occur, sorted; category ids count from 1. An image's id is its
+        name in the list.
 
     Raises:
         FileNotFoundError: the list or a folder is missing, or no listed image exists.
         DataError: the list is empty, or an XML file is broken; the message names it.
     """
-    path, home = Path(path), Path(root) / images
-    names = _names(path)
-    pictures = _pictures(home / "JPEGImages")
-    present = [name for name in names if name in pictures]
-    if not present:
-        raise FileNotFoundError(
-            f"none of the {len(names)} images of {path} is in {home / 'JPEGImages'}, e.g. {names[0]}"
-        )
-    report(
-        path,
-        f"are not in {home / 'JPEGImages'} and are left out",
-        [name for name in names if name not in pictures],
-        len(names),
-        "images",
-    )
-    annotated = [name for name in present if (home / "Annotations" / f"{name}.xml").is_file()]
-    if not annotated:
-        raise FileNotFoundError(f"no image of {path} has an XML file in {home / 'Annotations'}, e.g. {present[0]}.xml")
-    lacking = sorted(set(present) - set(annotated))
-    report(path, f"have no XML file in {home / 'Annotations'} and are left out", lacking, len(names), "images")
-    sizes, objects, nameless = [], [], []
-    for row, name in enumerate(annotated):
-        size, found = _read_xml(home / "Annotations" / f"{name}.xml")
-        sizes.append(size or image_size(pictures[name]))
-        nameless += [f"{name}.xml" for label, _, _ in found if not label]
-        objects += [(row, *item) for item in found if item[0]]
-    report(path, "have no name and are left out", nameless, len(objects) + len(nameless), "objects")
-    return _assemble(path, annotated, [_relative(pictures[name], Path(root)) for name in annotated], sizes, objects)
+    path, root = Path(path), Path(root)
+    home = root / images
+    pictures = Files(_first_folder(home, PICTURE_FOLDERS))
+    if not pictures.names:
+        where = f"{home} or {PICTURE_FOLDERS[0]} in it" if pictures.folder == home else str(pictures.folder)
+        raise FileNotFoundError(f"there are no pictures in {where}")
+    found = _of_folder(path, root, pictures) if path.is_dir() else _of_list(path, root, home, pictures)
+    sizes: list[tuple[int, int]] = []
+    objects: list[tuple[int, Object]] = []
+    nameless, unsure = [], []
+    for row, xml in enumerate(found.xml):
+        sheet = read_xml(xml)
+        sizes.append(sheet.size or image_size(root / found.pictures[row]))
+        nameless += [xml.name for item in sheet.objects if not item.name]
+        unsure += [f"{xml.name} ({item.unsure!r})" for item in sheet.objects if item.unsure]
+        objects += [(row, item) for item in sheet.objects if item.name]
+    total = len(objects) + len(nameless)
+    report(path, "have no name and are left out", nameless, total, "objects")
+    report(path, "have a <difficult> that says neither yes nor no and count as not difficult", unsure, total, "objects")
+    return _assemble(path, found, sizes, objects)
 
 
 def class_names(path: str | Path, root: str | Path = ".", images: str = "") -> list[str]:
@@ -75,83 +88,127 @@ def class_names(path: str | Path, root: str | Path = ".", images: str = "") -> l
     return list(read_voc(path, root, images).classes)
 
 
+def _first_folder(home: Path, names: Sequence[str]) -> Path:
+    """The first of some folders that is there; ``home`` itself where none is."""
+    return next((home / name for name in names if (home / name).is_dir()), home)
+
+
+def _of_list(path: Path, root: Path, home: Path, pictures: Files) -> _Found:
+    """The images that a list names."""
+    lines = _names(path)
+    chosen = {line: _picture(line, pictures) for line in set(lines)}
+    counts = Counter(chosen[line] or line for line in lines)
+    twice = [name for name, count in counts.items() if count > 1]
+    report(path, "are listed more than once and count once", twice, len(lines), "images")
+    present = list(dict.fromkeys(name for line in lines if (name := chosen[line])))
+    if not present:
+        raise FileNotFoundError(
+            f"none of the {len(lines)} images of {path} is in {pictures.folder}, e.g. {_first_column(lines[0])}; "
+            f"there are {len(pictures.names)} others, e.g. {pictures.names[0]}"
+        )
+    missing = [_first_column(line) for line in dict.fromkeys(lines) if not chosen[line]]
+    report(path, f"are not in {pictures.folder} and are left out", missing, len(lines), "images")
+    _report_ambiguous(path, present, pictures)
+    sheets = Files(_first_folder(home, XML_FOLDERS), (".xml",))
+    found, lacking = _Found(), []
+    for picture in present:
+        sheet = sheets.beside(picture)
+        if sheet is None:
+            lacking.append(picture)
+        else:
+            found.add(os.path.splitext(picture)[0], picture, pictures, root, sheets.folder / sheet)
+    if not found.xml:
+        expected = f"{os.path.splitext(present[0])[0]}.xml"
+        raise FileNotFoundError(f"no image of {path} has an XML file in {sheets.folder}, e.g. {expected}")
+    report(path, f"have no XML file in {sheets.folder} and are left out", lacking, len(lines), "images")
+    return found
+
+
+def _of_folder(path: Path, root: Path, pictures: Files) -> _Found:
+    """The images that a folder of XML files describes."""
+    sheets = Files(path, (".xml",))
+    if not sheets.names:
+        raise FileNotFoundError(f"there is no XML file in {path}")
+    found, lacking, described = _Found(), [], set()
+    for sheet in sheets.names:
+        picture = pictures.beside(sheet)
+        if picture is None:  # then it may say itself which picture it means
+            named = read_xml(path / sheet).file_name
+            picture = pictures.find(named) if named else None
+        if picture is None:
+            lacking.append(sheet)
+        else:
+            described.add(picture)
+            found.add(os.path.splitext(sheet)[0], picture, pictures, root, path / sheet)
+    if not found.xml:
+        raise FileNotFoundError(
+            f"no XML file in {path} has its picture in {pictures.folder}, e.g. {sheets.names[0]}; the pictures are "
+            f"looked for in {', '.join(PICTURE_FOLDERS[:2])} and beside the XML files"
+        )
+    report(path, f"have no picture in {pictures.folder} and are left out", lacking, len(sheets.names), "XML files")
+    bare = [picture for picture in pictures.names if picture not in described]
+    report(pictures.folder, f"have no XML file in {path} and are left out", bare, len(pictures.names), "pictures")
+    _report_ambiguous(path, sorted(described), pictures)
+    return found
+
+
+def _report_ambiguous(path: Path, chosen: Sequence[str], pictures: Files) -> None:
+    twice = [name for name in chosen if pictures.is_ambiguous(os.path.splitext(name)[0])]
+    report(
+        path, "share their name with another picture of another suffix; this one counts", twice, len(chosen), "pictures"
+    )
+
+
 def _names(path: Path) -> list[str]:
+    """The lines of a list that are not empty."""
     try:
-        lines = path.read_text().splitlines()
+        lines = [line for line in read_lines(path) if line]
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no image list {path}") from None
-    names = [line.split()[0] for line in lines if line.strip()]  # lists of one class have a second column
-    if not names:
+    if not lines:
         raise DataError(f"{path} lists no images; it should have one image name per line")
-    once = list(dict.fromkeys(names))
-    if len(once) < len(names):
-        twice = sorted({name for name in once if names.count(name) > 1})
-        report(path, "are listed more than once and count once", twice, len(names), "images")
-    return once
+    return lines
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """The file of each image name, whatever its extension."""
-    try:
-        files = sorted(os.listdir(folder))
-    except OSError:
-        raise FileNotFoundError(f"there is no image folder {folder}") from None
-    return {os.path.splitext(file)[0]: folder / file for file in files}
+def _picture(line: str, pictures: Files) -> str | None:
+    """The picture that a line of a list means: the whole of it, or what stands before further columns."""
+    for text in dict.fromkeys((line, _first_column(line), line.split(None, 1)[0])):
+        found = pictures.find(text)
+        if found:
+            return found
+    return None
+
+
+def _first_column(line: str) -> str:
+    """A line without the second column of a list of one class."""
+    name, *rest = line.rsplit(None, 1)
+    return name if rest and rest[0] in _SECOND_COLUMN else line
 
 
 def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def _read_xml(path: Path) -> tuple[tuple[int, int] | None, list[tuple[str, bool, list[float]]]]:
-    """Height and width if stated, and each object's name, difficulty and 1-based box."""
-    try:
-        tree = ElementTree.parse(path, parser=ElementTree.XMLParser(target=_Tree())).getroot()
-        size = tree.find("size")
-        height, width = (int(_number(size, edge) or 0) for edge in ("height", "width")) if size is not None else (0, 0)
-        objects = []
-        for item in tree.findall("object"):
-            box = item.find("bndbox")
-            corners = [_number(box, edge) for edge in ("xmin", "ymin", "xmax", "ymax")]
-            objects.append(((item.findtext("name") or "").strip(), bool(_number(item, "difficult") or 0), corners))
-    except ElementTree.ParseError as error:
-        what = "is empty (0 bytes)" if not path.stat().st_size else f"is not valid XML: {error}"
-        raise DataError(f"{path} {what}") from None
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
-    return ((height, width) if height > 0 and width > 0 else None), objects
-
-
-def _number(parent: ElementTree.Element | None, tag: str) -> float:
-    """The number inside a child element; NaN where there is none."""
-    text = parent.findtext(tag) if parent is not None else None
-    return float(text) if text and text.strip() else float("nan")
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
 def _assemble(
-    path: Path,
-    names: Sequence[str],
-    files: Sequence[str],
-    sizes: Sequence[tuple[int, int]],
-    objects: Sequence[tuple[int, str, bool, list[float]]],
+    path: Path, found: _Found, sizes: Sequence[tuple[int, int]], objects: Sequence[tuple[int, Object]]
 ) -> Annotations:
-    classes = sorted({name for _, name, _, _ in objects})
+    classes = sorted({item.name for _, item in objects})
     label_of = {name: label for label, name in enumerate(classes)}
-    image = np.array([row for row, _, _, _ in objects], dtype=np.int64)
-    corners = np.array([box for _, _, _, box in objects], dtype=np.float64).reshape(-1, 4)
+    image = np.array([row for row, _ in objects], dtype=np.int64)
+    corners = np.array([item.corners for _, item in objects], dtype=np.float64).reshape(-1, 4)
     extents = np.array(sizes, dtype=np.int32)
-    where = np.array([f"{names[row]}.xml" for row in image])
+    where = np.array([found.xml[row].name for row in image])
     boxes, keep = check_boxes(path, corners - (1, 1, 0, 0), extents[image], where)
     columns = Columns(
         image=image,
         boxes=boxes,
-        labels=np.array([label_of[name] for _, name, _, _ in objects], dtype=np.int32),
+        labels=np.array([label_of[item.name] for _, item in objects], dtype=np.int32),
         areas=(boxes[:, 2:] - boxes[:, :2]).prod(axis=1),
         crowd=np.zeros(len(objects), dtype=bool),
-        ignore=np.array([difficult for _, _, difficult, _ in objects], dtype=bool),
+        ignore=np.array([item.difficult for _, item in objects], dtype=bool),
         ids=np.arange(1, len(objects) + 1),
         mask_kind=np.zeros(len(objects), dtype=np.uint8),
         mask_lengths=np.zeros(len(objects), dtype=np.int64),
         masks=np.zeros(0, dtype=np.uint8),
     )
-    return arrange(columns, keep, classes, range(1, len(classes) + 1), names, files, extents)
+    return arrange(columns, keep, classes, range(1, len(classes) + 1), found.names, found.pictures, extents)

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from detzoo.detector import Detector
 from detzoo.types import Detections
 
 
-@contextmanager
-def evaluation_mode(detector: Detector) -> Iterator[None]:
-    """Evaluation mode inside; every module's training flag is as before afterwards."""
-    training = [module for module in detector.modules() if module.training]
-    detector.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+def in_evaluation_mode(detector: Detector) -> Detector:
+    """The detector as it is in evaluation mode, whatever else is done with it meanwhile; its own flags stay.
+
+    A detector in evaluation mode is returned as it is. Of any other the modules are copied, which share every parameter
+    and buffer with it, and the copies are switched: threads that predict and one that trains do not meet.
+
+    Raises:
+        ValueError: the detector is in training mode and holds a function in place of a method, which would lead from
+            a copy back to it.
+    """
+    if not any(module.training for module in detector.modules()):
+        return detector
+    copies: dict[int, nn.Module] = {}
+    for name, module in detector.named_modules():
+        for word in ("forward", "detect", "normalize"):
+            if word in vars(module):
+                place = f"{name}.{word}" if name else word
+                raise ValueError(f"this detector is in training mode, and its {place} was replaced: call eval() first")
+        copies[id(module)] = object.__new__(type(module))
+    for module in detector.modules():
+        own = {name: _copied(value, copies) for name, value in vars(module).items()}
+        # a compiled call is bound to the module that it was made of
+        vars(copies[id(module)]).update(own, training=False, _compiled_call_impl=None)
+    return cast("Detector", copies[id(detector)])
+
+
+def _copied(value: Any, copies: Mapping[int, nn.Module]) -> Any:
+    """An attribute with every module in it exchanged for its copy; anything else is shared."""
+    if isinstance(value, nn.Module):
+        return copies.get(id(value), value)
+    if type(value) is dict and any(isinstance(part, nn.Module) for part in value.values()):
+        return {key: _copied(part, copies) for key, part in value.items()}
+    if type(value) in (list, tuple) and any(isinstance(part, nn.Module) for part in value):
+        return type(value)(_copied(part, copies) for part in value)
+    return value
 
 
 def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals: Tensor | None = None) -> Detections:
@@ -51,9 +75,10 @@ def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals:
                 "or evaluate it on data with proposals"
             )
         given["proposals"] = proposals.to(device, non_blocking=True)
-    with evaluation_mode(detector), torch.inference_mode():
-        images = detector.normalize(pixels.to(device, non_blocking=True), sizes.to(device, non_blocking=True))
-        result = detector.detect(images, **given).to("cpu", non_blocking=True)
+    ready = in_evaluation_mode(detector)
+    with torch.inference_mode():
+        images = ready.normalize(pixels.to(device, non_blocking=True), sizes.to(device, non_blocking=True))
+        result = ready.detect(images, **given).to("cpu", non_blocking=True)
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
     return result

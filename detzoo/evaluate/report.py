@@ -77,10 +77,15 @@ class Report:
         Raises:
             OSError: the file cannot be written; what was there is unchanged.
         """
-        path = Path(path)
-        file = path if path.suffix == ".json" else path / "report.json"
+        file = report_file(path)
         text = json.dumps(dataclasses.asdict(self), indent=2)
         return write_atomically(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def report_file(path: str | Path) -> Path:
+    """The file that `Report.save` writes: ``path`` if it is a ``.json`` file, else ``report.json`` in it."""
+    path = Path(path)
+    return path if path.suffix == ".json" else path / "report.json"
 
 
 def _number(value: float | int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from detzoo.arguments import count
 from detzoo.config import ConfigError, unknown
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.image_check import check_images
 from detzoo.data.loader import make_loader
 from detzoo.data.problems import DataError
 from detzoo.data.proposals import write_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.source import as_data
 from detzoo.detector import Detector
+from detzoo.device import pick_device
 from detzoo.evaluate.arrays import Found, Truth
 from detzoo.evaluate.coco import coco_metrics, proposal_metrics
 from detzoo.evaluate.explain import class_notes, zero_notes
@@ -39,8 +42,9 @@ from detzoo.evaluate.gather import (
     truth_arrays,
 )
 from detzoo.evaluate.inference import detect_on_host
-from detzoo.evaluate.report import Report
+from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.voc import voc_metrics
+from detzoo.overwrite import ReadFiles
 from detzoo.recipes.settings import Data
 
 Metric = Literal["coco", "voc", "voc07", "proposals"]
@@ -88,15 +92,19 @@ def evaluate(
 
     Raises:
         ConfigError: the data or the metric is unknown.
+        OverwritesSource: ``out`` or ``proposals`` is a file of the data; nothing is computed.
         FileNotFoundError: a file of the data is missing.
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"metric: {unknown(metric, METRICS, 'metric')}; there are {', '.join(METRICS)}")
+    batch, workers = count("batch", batch), count("workers", workers, least=0)
+    place = None if device is None else pick_device(device)
     dataset, reread = _open(detector, data, split)
+    _refuse_to_overwrite(dataset.data, data, [report_file(out) if out is not None else None, proposals])
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
-    if device is not None:
-        detector.to(device)
+    if place is not None:
+        detector.to(place)
     several = together and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     order = image_order(dataset.annotations, dataset.indices)
     started = time.perf_counter()
@@ -126,6 +134,17 @@ def evaluate(
     return report
 
 
+def _refuse_to_overwrite(settings: Data, given: Any, targets: Sequence[str | Path | None]) -> None:
+    """Raise where a result would replace a file of the data."""
+    splits = [*settings.train, *settings.val]
+    names = [name for part in splits for name in (part.annotations, part.proposals) if name]
+    paths = [Path(settings.root, name).expanduser() for name in names]
+    read = ReadFiles([*paths, given] if isinstance(given, str | Path) else paths)
+    for target in targets:
+        if target is not None:
+            read.refuse(target, "write to another file")
+
+
 def _open(
     detector: Detector, data: Dataset | Data | Mapping[str, Any] | str | Path, split: SplitName
 ) -> tuple[Dataset, Data | None]:
@@ -146,6 +165,7 @@ def _open(
         strict=False,
         proposals=detector.takes_proposals,
     )
+    check_images([opened])
     return opened, settings.replace(masks=True)
 
 

@@ -6,8 +6,7 @@ to the box. The way back, from ground truth to grids, is `detzoo.ops.roi_align.c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -74,20 +73,73 @@ def windows(
     Yields:
         First row and first column of a window on the canvas, and bool ``[rows, columns]``; all outside is empty.
     """
-    height, width = canvas
-    for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
-        # every value reaches a threshold of zero, also those far from the box
-        rows = (0, height) if threshold <= 0 else _reach(top, bottom, crops.shape[1], height)
-        columns = (0, width) if threshold <= 0 else _reach(left, right, crops.shape[2], width)
-        one = slice(index, index + 1)
-        yield rows[0], columns[0], sample(crops[one], boxes[one], rows, columns)[0] >= threshold
+    spans = reach(boxes, crops.shape[1:], canvas, threshold)
+    for (top, _, left, _), values in zip(spans.tolist(), window_values(crops, boxes, spans), strict=True):
+        yield top, left, (values >= threshold).T
 
 
-def _reach(low: float, high: float, size: int, limit: int) -> tuple[int, int]:
-    """The pixels that a crop reaches: those between ``low`` and ``high`` and half a grid cell around them."""
-    cell = max(high - low, 0) / size
-    first = min(max(math.floor(low - cell / 2), 0), limit)
-    return first, max(first, min(math.ceil(high + cell / 2), limit))
+def window_values(crops: Tensor, boxes: Tensor, spans: Tensor) -> Iterator[Tensor]:
+    """`sample` of one mask at a time in a window of its own, columns first.
+
+    The weights of all masks are made together: for small windows that costs more than the products.
+
+    Args:
+        crops: probabilities ``[M, m, m]`` on the CPU.
+        boxes: ``[M, 4]`` xyxy pixels, on the CPU.
+        spans: int64 ``[M, 4]`` as of `reach`.
+
+    Yields:
+        float32 ``[columns, rows]``.
+    """
+    boxes, crops = boxes.float(), crops.float()
+    down = _window_weights(boxes[:, 1], boxes[:, 3], spans[:, :2], crops.shape[1])
+    across = _window_weights(boxes[:, 0], boxes[:, 2], spans[:, 2:], crops.shape[2])
+    for index, (top, bottom, left, right) in enumerate(spans.tolist()):
+        yield across[index, : right - left] @ (down[index, : bottom - top] @ crops[index]).T
+
+
+def reach(boxes: Tensor, grid: Sequence[int], canvas: tuple[int, int], threshold: float) -> Tensor:
+    """The pixels that mask crops can reach: those of each box and half a grid cell around it.
+
+    Args:
+        boxes: ``[M, 4]`` xyxy pixels, finite.
+        grid: rows and columns of a crop.
+        canvas: ``(H, W)`` in pixels.
+        threshold: of 0 or less is reached by every value, so also far from the box.
+
+    Returns:
+        int64 ``[M, 4]``: first row, the one after the last, first column, the one after the last.
+    """
+    spans = []
+    for low, high, size, limit in ((1, 3, grid[0], canvas[0]), (0, 2, grid[1], canvas[1])):
+        first, last = boxes[:, low].double(), boxes[:, high].double()
+        half = (last - first).clamp(min=0) / size / 2
+        begin = (first - half).floor().clamp(0, limit)
+        end = (last + half).ceil().clamp(max=limit)
+        spans += [begin, torch.maximum(begin, end)]
+    if threshold <= 0:
+        everything = torch.tensor([0, canvas[0], 0, canvas[1]], dtype=torch.int64, device=boxes.device)
+        return everything.expand(len(boxes), 4)
+    return torch.stack(spans, 1).long()
+
+
+def _window_weights(low: Tensor, high: Tensor, spans: Tensor, size: int) -> Tensor:
+    """What `_weights` gives between each mask's own ``spans [M, 2]``; zero in rows beyond them.
+
+    Only the two grid lines beside a pixel's centre have weight.
+    """
+    extent = (high - low).unsqueeze(1)
+    whole = extent > 0
+    longest = int((spans[:, 1] - spans[:, 0]).max()) if len(spans) else 0
+    centres = (spans[:, :1] + torch.arange(longest, device=low.device)).to(low.dtype) + 0.5
+    place = (centres - low.unsqueeze(1)) / extent.where(whole, 1.0) * size - 0.5
+    line = place.floor().clamp(-1, size)
+    pair = torch.stack([line, line + 1], 2)
+    weights = (1 - (place.unsqueeze(2) - pair).abs()).clamp(min=0).where(whole.unsqueeze(2), 0.0)
+    # a line before the first and two after the last take what falls outside of the grid
+    out = torch.zeros((*place.shape, size + 3), dtype=low.dtype, device=low.device)
+    out.scatter_(2, pair.long() + 1, weights)
+    return out[:, :, 1 : size + 1]
 
 
 def _weights(low: Tensor, high: Tensor, span: tuple[int, int], size: int) -> Tensor:

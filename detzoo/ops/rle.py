@@ -6,6 +6,7 @@ unions are in `hotcoco.mask`, which reads the same dicts.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import hotcoco
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detzoo.ops.masks import windows
+from detzoo.ops.masks import reach, window_values
 
 
 def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float = 0.5) -> list[dict[str, Any]]:
@@ -28,8 +29,25 @@ def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
     Returns:
         One dict per mask: the encoding of what `detzoo.ops.masks.paste` gives.
     """
-    found = windows(crops, boxes, canvas, threshold)
-    return [_from_window(inside.numpy(), top, left, canvas) for top, left, inside in found]
+    spans = reach(boxes, crops.shape[1:], canvas, threshold)
+    rows, columns = (spans[:, 1] - spans[:, 0]).numpy(), (spans[:, 3] - spans[:, 2]).numpy()
+    # all windows in one buffer, columns first, an empty pixel before each column: every run begins and ends where
+    # neighbours differ
+    ends = np.cumsum((rows + 1) * columns)
+    inside = np.zeros((int(ends[-1]) if len(ends) else 0) + 1, dtype=bool)
+    values = window_values(crops, boxes, spans)
+    for end, wide, high, value in zip(ends.tolist(), columns.tolist(), rows.tolist(), values, strict=True):
+        window = inside[end - wide * (high + 1) : end].reshape(wide, high + 1)
+        np.greater_equal(value.numpy(), threshold, out=window[:, 1:])
+    changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    mask = np.searchsorted(ends, changes, side="right")
+    # a mask's last run may end at the next one's first empty pixel
+    mask[1::2] = mask[::2]
+    column, row = np.divmod(changes - (ends - (rows + 1) * columns)[mask], rows[mask] + 1)
+    top, left = spans[:, 0].numpy()[mask], spans[:, 2].numpy()[mask]
+    # an end at the empty pixel before a column is the end of the column before
+    column, row = np.where(row == 0, column - 1, column), np.where(row == 0, rows[mask], row - 1)
+    return _encoded((column + left) * canvas[0] + row + top, mask, len(crops), canvas)
 
 
 def encode_dense(masks: Tensor | NDArray[np.bool_]) -> list[dict[str, Any]]:
@@ -38,19 +56,51 @@ def encode_dense(masks: Tensor | NDArray[np.bool_]) -> list[dict[str, Any]]:
     return [hotcoco.mask.encode(mask) for mask in array]
 
 
-def _from_window(inside: NDArray[np.bool_], top: int, left: int, canvas: tuple[int, int]) -> dict[str, Any]:
-    """Encode a mask that is ``inside`` at a window and empty elsewhere."""
-    height, width = canvas
-    # columns first, framed by one empty row above and below, so that every run begins and ends where neighbours differ
-    framed = np.zeros((inside.shape[1], inside.shape[0] + 2), dtype=bool)
-    framed[:, 1:-1] = inside.T
-    column, row = np.nonzero(framed[:, 1:] != framed[:, :-1])
-    changes = (column + left) * height + row + top
-    if inside.shape[0] == height:
-        # a run that ends at the bottom and one that begins at the top of the next column are the same run
-        joined = np.flatnonzero(changes[1:-1:2] == changes[2::2]) * 2 + 1
-        changes = np.delete(changes, np.concatenate([joined, joined + 1]))
-    pixels = height * width
-    edges = np.concatenate([[0], changes] if len(changes) and changes[-1] == pixels else [[0], changes, [pixels]])
-    counts = np.diff(edges).tolist() if pixels else [0]
-    return hotcoco.mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
+def _encoded(
+    changes: NDArray[np.int64], mask: NDArray[np.int64], count: int, canvas: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """COCO's compressed run lengths of many masks.
+
+    Args:
+        changes: pixels, counted down the columns of the canvas, at which a run inside begins and, in turns, is over.
+        mask: the number of the mask that each belongs to, rising.
+        count: of the masks.
+        canvas: ``(H, W)`` in pixels.
+    """
+    pixels = canvas[0] * canvas[1]
+    # a run to the bottom of a column and one from the top of the next are the same run
+    joined = np.flatnonzero((changes[1:-1:2] == changes[2::2]) & (mask[1:-1:2] == mask[2::2])) * 2 + 1
+    keep = np.ones(len(changes), dtype=bool)
+    keep[joined] = keep[joined + 1] = False
+    changes, mask = changes[keep], mask[keep]
+    # a mask's counts: from 0 to the first change, between changes, and to the last pixel unless the last run ends there
+    number = np.bincount(mask, minlength=count)
+    last = np.zeros(count, dtype=np.int64)
+    last[mask] = changes  # the last one stays
+    open_ended = (last < pixels) | (number == 0)
+    lengths = number + open_ended
+    ends = np.cumsum(lengths)
+    edges = np.full(int(lengths.sum()), pixels, dtype=np.int64)
+    place = np.arange(len(changes)) + np.repeat(ends - lengths, number) - np.repeat(np.cumsum(number) - number, number)
+    edges[place] = changes
+    counts = np.diff(edges, prepend=0)
+    counts[(ends - lengths)[lengths > 0]] = edges[(ends - lengths)[lengths > 0]]
+    position = np.arange(len(counts)) - np.repeat(ends - lengths, lengths)
+    text, sizes = _texts(np.where(position > 2, counts - np.roll(counts, 2), counts))
+    stops = np.concatenate([[0], np.cumsum(sizes)])[np.concatenate([[0], ends])].tolist()
+    return [{"size": list(canvas), "counts": text[a:b]} for a, b in pairwise(stops)]
+
+
+def _texts(values: NDArray[np.int64]) -> tuple[bytes, NDArray[np.int64]]:
+    """COCO's text of whole numbers, five bits a letter from the lowest on, and the letters of each."""
+    letters, used = [], []
+    more = np.ones(len(values), dtype=bool)
+    while more.any():
+        five, values = values & 31, values >> 5
+        used.append(more)
+        more = more & np.where(five & 16, values != -1, values != 0)
+        letters.append((five | (more.astype(np.int64) << 5)) + 48)
+    if not letters:
+        return b"", np.zeros(0, dtype=np.int64)
+    mine = np.stack(used, 1)
+    return np.stack(letters, 1)[mine].astype(np.uint8).tobytes(), mine.sum(1)

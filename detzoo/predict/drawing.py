@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from detzoo.atomic import write_atomically
 from detzoo.ops.masks import windows
+from detzoo.overwrite import ReadFiles
 from detzoo.types import Detections
 
 Color: TypeAlias = tuple[int, int, int]
@@ -70,6 +71,7 @@ def save(detections: Detections, path: str | Path, threshold: float = 0.0) -> Pa
     """Write `draw` to an image file, whole or not at all, and return its path.
 
     Raises:
+        OverwritesSource: the file is the one that the picture came from.
         ValueError: the suffix names no image format, or there is no picture to draw on.
         OSError: the file cannot be written.
     """
@@ -77,6 +79,8 @@ def save(detections: Detections, path: str | Path, threshold: float = 0.0) -> Pa
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None or kind not in Image.SAVE:
         raise ValueError(f"cannot save a picture as {path.name}: give it a suffix such as .jpg or .png")
+    if detections.path is not None:
+        ReadFiles([detections.path]).refuse(path, "save it under another name or in another folder")
     picture = draw(detections, threshold)
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
     return write_atomically(path, lambda temporary: picture.save(temporary, format=kind, **options))

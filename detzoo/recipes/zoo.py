@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from detzoo.config import unknown
 from detzoo.detector import Detector
+from detzoo.device import pick_device
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import (
@@ -42,6 +41,7 @@ from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
+from detzoo.recipes.index import matching, spelling, spellings, unknown_recipe
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
@@ -73,16 +73,9 @@ _FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no rec
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 
-class UnknownRecipe(KeyError):
-    """No recipe has this name; the message has the nearest ones."""
-
-    def __str__(self) -> str:
-        return self.args[0]
-
-
 def names(pattern: str = "*") -> list[str]:
-    """Names of the zoo that match a shell pattern such as ``retinanet*``, sorted."""
-    return sorted(name for name in _BY_NAME if fnmatchcase(name, pattern))
+    """Names of the zoo, sorted, that match a shell pattern as ``retinanet*`` or contain a text as ``mask``."""
+    return matching(_BY_NAME, pattern)
 
 
 def find(name: str) -> Recipe:
@@ -93,20 +86,11 @@ def find(name: str) -> Recipe:
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
-    wanted = _plain(name)
+    wanted = spelling(name)
     for recipe in _BY_NAME.values():
-        if wanted in _spellings(recipe):
+        if wanted in spellings(recipe.name, recipe.config):
             return recipe
-    raise UnknownRecipe(unknown(name, _BY_NAME, "recipe") + "; detzoo.names() lists all")
-
-
-def _spellings(recipe: Recipe) -> tuple[str, ...]:
-    config = () if recipe.config is None else (_plain(PurePosixPath(recipe.config).stem),)
-    return (_plain(recipe.name), *config)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "_")
+    raise unknown_recipe(name, _BY_NAME)
 
 
 def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) -> Detector:
@@ -138,7 +122,7 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
 
 def load(
     name_or_path: str | os.PathLike[str],
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = "cpu",
     *,
     parts: Mapping[str, nn.Module] | None = None,
 ) -> Detector:
@@ -147,7 +131,7 @@ def load(
     Args:
         name_or_path: a name of the zoo, whose published weights are fetched into the cache and checked (see
             `detzoo.recipes.download`), or the path of a file that `Detector.save` or training wrote.
-        device: where it goes.
+        device: where it goes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: the fastest there is.
         parts: modules of the program's own, by the names that the file was saved with (`Detector.save`); they are put
             in their places and given their weights.
 
@@ -156,18 +140,32 @@ def load(
         UnknownRecipe: neither a file nor a recipe has this name.
         CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts``.
         DownloadError: the published file cannot be fetched.
-        ValueError: no weights were published for the recipe.
+        ValueError: no weights were published for the recipe, or the device does not exist here.
+    """
+    place = pick_device(device)
+    found = locate(name_or_path)
+    if isinstance(found, Path):
+        return rebuild(found, parts).to(place)
+    if parts:
+        raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
+    return _published(found).to(place)
+
+
+def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
+    """The weights file or the recipe that `load` would take; nothing is read.
+
+    Raises:
+        FileNotFoundError: there is no file at the path.
+        UnknownRecipe: neither a file nor a recipe has this name.
     """
     path = Path(name_or_path)
     if path.is_file():
-        return rebuild(path, parts or {}).to(device)
+        return path
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
     if not isinstance(name_or_path, str) or path.suffix in _FILES or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
-    if parts:
-        raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
-    return _published(find(name_or_path)).to(device)
+    return find(name_or_path)
 
 
 def _published(recipe: Recipe) -> Detector:

@@ -26,6 +26,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from detzoo.device import pick_device
+
 # rank 0 computes AP and writes checkpoints while the others wait for it
 PATIENCE = timedelta(hours=4)
 Value = TypeVar("Value")
@@ -119,27 +121,4 @@ def join(device: str | torch.device | None) -> Iterator[Ranks]:
             dist.destroy_process_group()
 
 
-def pick_device(device: str | torch.device | None, local_rank: int | None = None) -> torch.device:
-    """The device to compute on: as asked for, or the best there is.
-
-    Raises:
-        ValueError: the device does not exist here.
-    """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device {device!r}: {str(error).splitlines()[0]}") from None
-    if place.type == "cuda":
-        count = torch.cuda.device_count()
-        index = place.index if place.index is not None and local_rank is None else local_rank or 0
-        if index >= count:
-            raise ValueError(f"device cuda:{index} does not exist: this machine has {count} CUDA devices")
-        place = torch.device("cuda", index)
-    if place.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device 'mps' does not exist on this machine")
-    return place
-
-
-__all__ = ["Ranks", "join", "pick_device", "without_sync"]
+__all__ = ["Ranks", "join", "without_sync"]

@@ -1,0 +1,117 @@
+"""JSON files as programs really write them: with a byte order mark, in UTF-16, with NaN for null."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from detzoo.data.problems import DataError
+
+_NOT_A_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity)(?=[\s,\]}])")
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def contents(path: Path, what: str = "JSON") -> Any:
+    """A file's JSON as UTF-8 without a byte order mark, in something that can be decoded as bytes can.
+
+    The file is mapped rather than read, and unmapped when nothing refers to it any more; UTF-16 and UTF-32, which have
+    to be converted, are read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is empty, no file, or not the text that its first bytes promise; ``what`` it should be is said.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not path.stat().st_size:
+                raise DataError(f"{path} is empty (0 bytes); it should be a {what} file")
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no annotation file {path}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read: {error}") from None
+    encoding = json.detect_encoding(data[:4])
+    if encoding == "utf-8":
+        return data
+    if encoding == "utf-8-sig":
+        return memoryview(data)[3:]
+    try:
+        return data[:].decode(encoding).removeprefix("\ufeff").encode()
+    except UnicodeError as error:
+        raise DataError(f"{path} starts as {encoding} text but is not: {error}; save it as UTF-8") from None
+
+
+def decode(path: Path, data: Any, kind: Any, what: str = "JSON") -> Any:
+    """Decode what `contents` gave, taking the ``NaN`` and ``Infinity`` that some programs write for null.
+
+    Raises:
+        DataError: it is not JSON, or not of ``kind``; the message names the place.
+    """
+    try:
+        return _decode(data, kind)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path} is not a {what} file: {error}") from None
+    except UnicodeDecodeError:
+        raise not_unicode(path, data) from None
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from None
+
+
+def _decode(data: Any, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if _HALF_A_PAIR.search(data):  # such a letter is no Unicode, but Python writes it
+            value = json.loads(bytes(data), parse_constant=lambda _: None)
+            return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode(errors="replace"), type=kind)
+        mended, count = _NOT_A_NUMBER.subn(b"null", data)
+        if not count:
+            raise
+        return msgspec.json.decode(mended, type=kind)
+
+
+def not_unicode(path: Path, data: Any) -> DataError:
+    """The error for a file with bytes that are not UTF-8, such as one in Latin-1 or a Windows code page."""
+    try:
+        bytes(data).decode()
+    except UnicodeDecodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start].decode(errors="replace")
+        return DataError(
+            f"{path} is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}, after {near!r}; "
+            "it may be in Latin-1 or a Windows code page: save it as UTF-8"
+        )
+    return DataError(f"{path} is not UTF-8; save it as UTF-8")
+
+
+def lenient(text: Any) -> Any:
+    """One JSON value as Python's own reader takes it: any number, half of a surrogate pair.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply; the message says which.
+    """
+    try:
+        return json.loads(bytes(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also one in quotes, or None; true and false are no numbers."""
+    if isinstance(value, str):
+        value = float(value) if _DECIMAL.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -_LARGEST < value < _LARGEST else None
+
+
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_LARGEST = 1.7e308

@@ -1,0 +1,187 @@
+"""Folders and files with COCO annotations, as COCO and other tools lay them out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from detzoo.config import ConfigError
+from detzoo.data.coco import first_images
+from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of
+from detzoo.data.problems import DataError
+from detzoo.data.texts import read_bytes
+from detzoo.recipes.settings import Data, Split
+
+# COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
+_PUBLISHED = ("2017", "2014")
+_PUBLISHED_HALVES: tuple[Half, ...] = ("train", "val")
+_IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "pictures")
+_MOST_BYTES = 16 << 30
+_MOST_FILES = 40  # more .json files in one folder are one for each image, in another format
+_MOST_FOLDERS = 30
+_TRIED = 20  # images that are looked for to find their folder
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An annotation file: its path below the data set's folder, and the half that its name or its folder speaks of."""
+
+    path: str
+    half: Half | None
+
+
+def coco_layout(root: Path) -> Data | None:
+    """Settings of a folder with COCO files in it, in a folder in it, or in ``annotations``; None: there is none.
+
+    The halves are told by the words train, val, valid, test, ... in the name of a file or else of its folder. The
+    images of a file are looked for around it.
+
+    Raises:
+        ConfigError: there are several files and no telling which half they are.
+        DataError: a file is broken.
+        FileNotFoundError: the images of a file are not found.
+    """
+    parts: dict[Half | None, list[Split]] = defaultdict(list)
+    for year in _PUBLISHED:
+        for half in _PUBLISHED_HALVES:
+            file, images = f"annotations/instances_{half}{year}.json", f"{half}{year}"
+            if (root / file).is_file():
+                images = images if (root / images).is_dir() else _folder_of_images(root, root / file, half)
+                parts[half].append(Split(annotations=file, images=images))
+        if parts:
+            return data_of("coco", root, parts)
+    for half, file in _chosen(root).items():
+        parts[half].append(Split(annotations=file.path, images=_folder_of_images(root, root / file.path, half)))
+    return data_of("coco", root, parts)
+
+
+def coco_file(path: Path) -> Data:
+    """Settings of a COCO file alone, to validate on: its images are looked for around it.
+
+    Raises:
+        FileNotFoundError: they are not found.
+        DataError: the file is broken.
+    """
+    root = path.parent if _find(path.parent, path, half_of(path.stem)) is not None else path.parent.parent
+    images = _folder_of_images(root, path, half_of(path.stem))
+    part = Split(annotations=path.relative_to(root).as_posix(), images=images)
+    return Data(kind="coco", root=str(root), val=(part,))
+
+
+def top_level_keys(path: Path) -> set[str] | None:
+    """The keys of the object in a JSON file; None: it holds no object but, say, a list.
+
+    Raises:
+        DataError: the file is empty, or not JSON.
+    """
+    data = read_bytes(path, _MOST_BYTES)
+    try:
+        encoding = json.detect_encoding(data[:4])
+        return set(
+            msgspec.json.decode(data if encoding == "utf-8" else data.decode(encoding), type=dict[str, msgspec.Raw])
+        )
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "is empty (0 bytes)" if not data else f"is not a JSON object: {error}"
+        raise DataError(f"{path} {what}") from None
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a JSON file has the keys of a COCO file. Errors as `detzoo.data.coco.category_names`."""
+    keys = top_level_keys(path)
+    return keys is not None and "images" in keys and bool({"annotations", "categories"} & keys)
+
+
+def _chosen(root: Path) -> dict[Half | None, _File]:
+    """The annotation file of each half."""
+    by_half: dict[Half | None, list[_File]] = defaultdict(list)
+    broken: list[DataError] = []
+    for file in _preferred(list(_json_files(root))):
+        try:
+            if is_coco(root / file.path):
+                by_half[file.half].append(file)
+        except DataError as error:  # one that matters, or another tool's: the others tell
+            broken.append(error)
+    if not by_half and broken:
+        raise broken[0]
+    if set(by_half) - {None}:
+        by_half.pop(None, None)
+    several = next((files for files in by_half.values() if len(files) > 1), None)
+    if several:
+        listed = ", ".join(file.path for file in several)
+        raise ConfigError(
+            f"{root} has several COCO files that could be the same half: {listed}. Name those that are meant in "
+            'data.train and data.val, e.g. data.train=\'[{"annotations": "FILE", "images": "FOLDER"}]\', or put train '
+            "and val into their names"
+        )
+    return {half: files[0] for half, files in by_half.items()}
+
+
+def _json_files(root: Path) -> Iterator[_File]:
+    for folder in ("", *folders_in(root)[:100]):
+        names = files_in(root / folder, (".json",))
+        if len(names) <= _MOST_FILES:
+            for name in names:
+                path = f"{folder}/{name}" if folder else name
+                yield _File(path, half_of(name.rpartition(".")[0]) or half_of(folder))
+
+
+def _preferred(files: list[_File]) -> list[_File]:
+    """COCO keeps captions and keypoints beside ``instances_``: where there is that word, the others are not meant."""
+    instances = [file for file in files if "instances" in os.path.basename(file.path).lower()]
+    return instances or files
+
+
+def _folder_of_images(root: Path, path: Path, half: Half | None) -> str:
+    found = _find(root, path, half)
+    if found is None:
+        names = first_images(path)
+        folders = [str(root / folder) for folder in _folders_to_try(root, path, half)]
+        looked = ", ".join(folders[:8]) + (f" and {len(folders) - 8} more folders" if len(folders) > 8 else "")
+        raise FileNotFoundError(f"{path}: its first image {names[0] if names else ''} is in none of {looked}")
+    return found
+
+
+def _find(root: Path, path: Path, half: Half | None) -> str | None:
+    """The folder below ``root`` that holds the images of an annotation file: by their paths, or else their names."""
+    names = first_images(path, _TRIED)
+    folders = _folders_to_try(root, path, half)
+    for known in (names, [name.rpartition("/")[2] for name in names]):
+        for folder in folders:
+            if any((root / folder / name).is_file() for name in known):
+                return folder
+    return None
+
+
+def _folders_to_try(root: Path, path: Path, half: Half | None) -> list[str]:
+    """Folders below ``root`` where the images of an annotation file may be, likeliest first."""
+    own = path.parent.relative_to(root).as_posix() if path.parent != root else ""
+    stem = path.stem.removeprefix("instances_")
+    tried = [own]
+    for base in dict.fromkeys((own, "")):
+        inside = folders_in(root / base)
+        same = [name for name in inside if name.lower() == stem.lower()]
+        words = [name for name in inside if half is not None and half_of(name) == half]
+        above = folder_called(root / base, *_IMAGE_FOLDERS)
+        for name in (*same, *words):
+            tried += [_joined(base, name), *(_joined(base, name, inner) for inner in _IMAGE_FOLDERS)]
+        if above is not None:
+            deeper = folders_in(root / base / above)
+            words = [name for name in deeper if half is not None and half_of(name) == half]
+            same = [name for name in deeper if name.lower() == stem.lower()]
+            tried += [_joined(base, above, name) for name in (*same, *words, "")]
+        tried.append(base)
+    for name in folders_in(root)[:_MOST_FOLDERS]:  # wherever else they may be
+        tried += [name, *(f"{name}/{inner}" for inner in folders_in(root / name)[:_MOST_FOLDERS])]
+    return list(dict.fromkeys(tried))
+
+
+def _joined(*parts: str) -> str:
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,56 @@
+"""No result takes the place of a file that it was made from, however the two are spelled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+Identity: TypeAlias = tuple[int, int] | str
+
+
+class OverwritesSource(ValueError):
+    """A result would replace a file that is being read; the message names both and says what else to do."""
+
+
+class ReadFiles:
+    """Files that something reads and that nothing it writes may replace."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]] = ()) -> None:
+        """Remember which files these are; one that does not exist, and what is no path at all, is passed over."""
+        self._known: dict[Identity, str] = {}
+        for path in paths:
+            self._known.update(dict.fromkeys(_identities(path), os.fspath(path)))
+
+    def refuse(self, target: str | os.PathLike[str], instead: str) -> None:
+        """Raise where writing to ``target`` would replace one of the files.
+
+        A link to such a file, symbolic or hard, counts as the file; so does another case of its name where the file
+        system does not tell them apart.
+
+        Args:
+            target: a file that is to be written.
+            instead: what else to do, for the message.
+
+        Raises:
+            OverwritesSource: it would.
+        """
+        for identity in _identities(target):
+            if identity in self._known:
+                source = self._known[identity]
+                same = "" if source == os.fspath(target) else f", which is {source},"
+                raise OverwritesSource(f"{target}{same} is read here and would be overwritten: {instead}")
+
+
+def _identities(path: str | os.PathLike[str]) -> list[Identity]:
+    """Numbers of the file, the same for all of its names, and the path without links, by which some systems tell."""
+    expanded = Path(path).expanduser()
+    try:
+        found = expanded.stat()
+    except (OSError, ValueError):
+        return []
+    real = os.path.normcase(os.path.realpath(expanded))
+    return [real, (found.st_dev, found.st_ino)] if found.st_ino else [real]

@@ -1,0 +1,75 @@
+"""The zoo's index and the table that is made of it."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+
+import pytest
+
+import detzoo
+from detzoo import cli
+from detzoo.listing import ORDERS, cells, listed, table
+from detzoo.recipes.index import FILE, UnknownRecipe, lookup, matching, rows
+from detzoo.recipes.write_index import index
+
+
+def test_the_index_is_current():
+    assert gzip.decompress(FILE.read_bytes()).decode() == index(), "run `make index`"
+
+
+def test_the_index_finds_what_the_zoo_finds():
+    assert sorted(rows()) == detzoo.names()
+    for name in ("mask-rcnn_r50-caffe_fpn_ms-poly-3x_coco", "Mask-RCNN_r50_fpn_1x_coco", "ssd300_coco"):
+        assert lookup(name).name == detzoo.find(name).name
+    with pytest.raises(UnknownRecipe, match="did you mean 'ssd300_coco'"):
+        lookup("ssd300_coc")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("list", "r50", "--sort", "ap"), ("show", "ssd300_coco"), ("show", "ssd300_coc"), ("train", "ssd300_coc")],
+    ids="-".join,
+)
+def test_looking_around_imports_no_torch(words: tuple[str, ...]):
+    code = (
+        f"import sys; from detzoo.cli import main; main({words!r}); assert not {{'torch', 'numpy'}} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
+def test_patterns():
+    names = ["mask_a", "mask_b", "mask_a2", "ssd"]
+    assert matching(names, "*") == sorted(names)
+    assert matching(names, "mask") == ["mask_a", "mask_a2", "mask_b"]
+    assert matching(names, "MASK-") == ["mask_a", "mask_a2", "mask_b"]
+    assert matching(names, "mask_a") == ["mask_a"]
+    assert matching(names, "*_a") == ["mask_a"]
+    assert matching(names, "x") == []
+    assert "mask_rcnn_r50_fpn_1x_coco" in detzoo.names("r50_fpn_1x")
+
+
+def test_rows_are_filtered_and_sorted():
+    assert cli.SORTS == ORDERS
+    best = listed("faster", sort="ap", min_ap=40, weights=True)
+    scores = [row.box_ap or 0 for row in best]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] >= 40
+    assert {row.backbone for row in listed(backbone="x101")} <= {row.backbone for row in listed(backbone="ResNeXt-101")}
+    assert all(row.backbone.startswith("ResNet-50") for row in listed(backbone="r50"))
+    assert all(row.parameters <= 30e6 for row in listed(max_params=30))
+    assert 0 < len(listed(max_size=512)) < len(listed())
+    sizes = [row.parameters for row in listed("retinanet", sort="params")]
+    assert sizes == sorted(sizes)
+
+
+def test_parameters_are_those_of_the_model():
+    (row,) = listed("mask_rcnn_r18_fpn_shapes")
+    model = detzoo.build("mask_rcnn_r18_fpn_shapes")
+    assert row.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert cells(row)[4] == "ResNet-18"
+
+
+def test_a_table_has_columns():
+    assert table(("a", "b"), [("1", "22"), ("333", "4")]) == "a    b\n1    22\n333  4"

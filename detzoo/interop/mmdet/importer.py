@@ -24,9 +24,10 @@ from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
-from detzoo.interop.mmdet.weights import MOST_PARAMETERS, hollow, refuse_unfit, usual
+from detzoo.interop.mmdet.weights import refuse_unfit, usual
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
@@ -197,7 +198,7 @@ def _imported(
         settings, count = METHODS[model.kind](model, input)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
         names = class_names(config, count if finds_classes else None, meta, classes)
-        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem)[:120] or "imported", model=settings)
+        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(_told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))
@@ -206,7 +207,7 @@ def _imported(
     if not finds_classes:
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
-    _probe(recipe, names)
+    blueprint(recipe, names)
     return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)))
 
 
@@ -254,17 +255,6 @@ def _told(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place = ".".join(map(str, problem["loc"]))
     return f"does not fit {error.title}: {place}{': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}"
-
-
-def _probe(recipe: Recipe, classes: Sequence[str]) -> None:
-    """Build the model without memory, so that one that cannot be built, or is too large, is refused at once."""
-    try:
-        model = hollow(recipe, classes)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"the model cannot be built: {str(error).splitlines()[0]}") from None
-    count = sum(parameter.numel() for parameter in model.parameters())
-    if count > MOST_PARAMETERS:
-        raise ConfigError(f"the model has {count} parameters; at most {MOST_PARAMETERS} are built")
 
 
 def _checked_state(content: Any, where: str) -> dict[str, Tensor]:

@@ -11,20 +11,14 @@ from detzoo.detector import Detector
 from detzoo.interop.mmdet.classes import MOST
 from detzoo.interop.renaming import fitted, rename
 from detzoo.pickles.machine import CheckpointError
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.blueprint import blueprint
+from detzoo.recipes.recipe import Recipe
 
-MOST_PARAMETERS = 1_000_000_000  # of a model that is built here; the largest published ones have a third of it
 _AVERAGE = "ema_"  # of the averages that a hook keeps beside the weights
 _OLDER = (
     (r"(conv\d)_offset\.(weight|bias)$", r"\1.conv_offset.\2"),  # of a deformable convolution, before 2.0
     (r"^neck\.0\.", "neck."),  # of a list of one neck
 )
-
-
-def hollow(recipe: Recipe, classes: Sequence[str]) -> Detector:
-    """The model of a recipe on the meta device: names and shapes, and no memory."""
-    with torch.device("meta"):
-        return method_of(recipe)(recipe.model, classes)
 
 
 def usual(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -42,7 +36,7 @@ def refuse_unfit(recipe: Recipe, classes: Sequence[str], state: Mapping[str, Ten
     Raises:
         CheckpointError: they differ; ``where`` names the file. Weights of another number of classes are called so.
     """
-    model = hollow(recipe, classes)
+    model = blueprint(recipe, classes)
     try:
         fitted(model, state, model.published_names)
     except ValueError as error:
@@ -60,7 +54,7 @@ def _classes_of(recipe: Recipe, model: Detector, state: Mapping[str, Tensor]) ->
     if not model.finds_classes:
         return None
     count = len(model.classes)
-    more = _shapes(hollow(recipe, _names(count + 1)))
+    more = _shapes(blueprint(recipe, _names(count + 1)))
     given = {rename(name, model.published_names): value for name, value in state.items()}
     for name, shape in _shapes(model).items():
         # outputs grow with the classes, in steps that one class more shows
@@ -71,7 +65,7 @@ def _classes_of(recipe: Recipe, model: Detector, state: Mapping[str, Tensor]) ->
         if rest or said == 0 or not 1 <= count + said <= MOST:
             return None
         try:
-            fitted(hollow(recipe, _names(count + said)), state, model.published_names)
+            fitted(blueprint(recipe, _names(count + said)), state, model.published_names)
         except ValueError:
             return None
         return count + said
@@ -86,4 +80,4 @@ def _names(count: int) -> list[str]:
     return [str(index) for index in range(count)]
 
 
-__all__ = ["MOST_PARAMETERS", "hollow", "refuse_unfit", "usual"]
+__all__ = ["refuse_unfit", "usual"]

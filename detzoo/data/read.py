@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from detzoo.config import ConfigError, unknown
-from detzoo.data import coco, shapes, voc
+from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.problems import DataError, log
 from detzoo.recipes.settings import Data, Split
@@ -82,6 +82,10 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
         return shapes.read_shapes(split, part.count, first)
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks)
+    if data.kind == "yolo":
+        if not part.annotations:
+            raise ConfigError(f"data.{split}: the annotations of a yolo split are the file that names the classes")
+        return yolo.read_yolo(path, data.root, part.images, data.masks)
     if data.masks:
         raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
     return voc.read_voc(path, data.root, part.images)
@@ -91,6 +95,8 @@ def _names(data: Data, part: Split) -> list[str]:
     path = Path(data.root) / part.annotations
     if data.kind == "shapes":
         return list(shapes.SHAPES)
+    if data.kind == "yolo":
+        return yolo.class_names(path)
     return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)
 
 

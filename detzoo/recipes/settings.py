@@ -14,9 +14,11 @@ class Split(Config):
     """One annotated part of a data set; paths are relative to ``Data.root``."""
 
     # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt, or a folder of XML files;
-    # shapes: unused
+    # yolo: the file that names the classes, data.yaml or one name per line; shapes: unused
     annotations: str = ""
-    images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
+    # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations; yolo: a folder of
+    # pictures or a text file that lists them
+    images: str = ""
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
     proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
 
@@ -24,7 +26,7 @@ class Split(Config):
 class Data(Config):
     """Which images to learn from and how they are varied."""
 
-    kind: Literal["coco", "voc", "shapes"] = "coco"
+    kind: Literal["coco", "voc", "yolo", "shapes"] = "coco"
     root: str = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()

@@ -182,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
@@ -201,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
+    convert.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("WIDTH", "HEIGHT"),
+        help="size that pictures are resized to, where the config names several",
+    )
 
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate):
@@ -283,8 +291,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     import detzoo
 
     detector, data = _settled(_load(options), options.data, options.overrides)
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, proposals=options.proposals)
+    files = {"proposals": options.proposals, "results": options.results}
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **files)
     print(report.summary())
+    if options.results:
+        print(f"results: {options.results}")
     if options.out:
         print(f"numbers: {report.save(options.out)}")
     return 0
@@ -321,12 +332,19 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.config import ConfigError
     from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
+    try:
+        detector = detzoo.from_mmdet(
+            options.config or options.source, options.source, classes=classes, size=options.size
+        )
+    except ConfigError as error:
+        text = str(error).replace("size=(1333, 800)", "--size 1333 800")
+        raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")

@@ -16,7 +16,7 @@ from detzoo.recipes.settings import Data
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
-from detzoo.train.plan import settle
+from detzoo.train.plan import planned
 from detzoo.train.progress import Display
 from tests.train_fakes import quick
 
@@ -223,23 +223,23 @@ def test_a_weights_file_or_a_detector_is_trained_on(tmp_path: Path, capsys: pyte
 
 def test_milestones_move_with_the_number_of_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     recipe = detzoo.find("retinanet_r50_fpn_1x_coco")
-    longer, notes = settle(recipe, None, ["schedule.epochs=24"], {})
+    longer, notes = planned(recipe, None, ["schedule.epochs=24"], {})
     assert (longer.schedule.epochs, longer.schedule.milestones) == (24, (16, 22))
     assert notes == [
         "schedule.epochs=24 instead of 12: schedule.milestones moves in proportion, [8, 11] -> [16, 22]; "
         "set it to have it elsewhere"
     ]
-    assert settle(recipe, None, {}, {"epochs": 6})[0].schedule.milestones == (4, 6)
-    assert settle(recipe, None, ["schedule.epochs=1"], {})[0].schedule.milestones == (1,)
-    explicit = settle(recipe, None, {"schedule.epochs": 24, "schedule.milestones": [9]}, {})
+    assert planned(recipe, None, {}, {"epochs": 6})[0].schedule.milestones == (4, 6)
+    assert planned(recipe, None, ["schedule.epochs=1"], {})[0].schedule.milestones == (1,)
+    explicit = planned(recipe, None, {"schedule.epochs": 24, "schedule.milestones": [9]}, {})
     assert (explicit[0].schedule.milestones, explicit[1]) == ((9,), [])
-    assert settle(recipe, None, ["schedule.epochs=12"], {}) == (recipe, [])
+    assert planned(recipe, None, ["schedule.epochs=12"], {}) == (recipe, [])
     late = recipe.replace(schedule=recipe.schedule.replace(decay="poly", decay_start=8.0))
-    shorter, notes = settle(late, None, ["schedule.epochs=3"], {})
+    shorter, notes = planned(late, None, ["schedule.epochs=3"], {})
     assert (shorter.schedule.decay_start, shorter.schedule.milestones) == (2.0, (8, 11))
     assert "decay_start" in notes[0]
     with pytest.raises(ConfigError, match=r"schedule\.epochs"):
-        settle(recipe, None, ["schedule.epochs=-1"], {})
+        planned(recipe, None, ["schedule.epochs=-1"], {})
 
 
 def test_frozen_layers_without_weights_are_a_loud_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

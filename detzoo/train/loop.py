@@ -17,6 +17,7 @@ import detzoo
 from detzoo.atomic import write_atomically
 from detzoo.config import to_json
 from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
@@ -35,7 +36,7 @@ from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
-from detzoo.train.plan import Start, claim, given_recipe, named_start, resumed, same_run, settle
+from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
 from detzoo.train.typed import argument
@@ -132,7 +133,7 @@ def train(
     if recipe is None and not resume:
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
     given, start = (None, None) if recipe is None else given_recipe(recipe)
-    settled, notes = (given, []) if resume or given is None else settle(given, data, overrides, settings)
+    settled, notes = (given, []) if resume or given is None else planned(given, data, overrides, settings)
     with (
         join(device) as ranks,
         Display(ranks.first, progress) as display,
@@ -158,6 +159,8 @@ def train(
         proposals = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=proposals)
         val = _validation_set(recipe, display)
+        sets = [dataset] if val is None else [dataset, val]
+        settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
         display.images(len(dataset), len(dataset.annotations) - len(dataset), 0 if val is None else len(val))
@@ -277,10 +280,11 @@ def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Dete
     """A function that measures loss and AP on the validation images."""
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
+    data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
         losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
-        report = evaluate(detector, recipe.data, batch=batch, workers=workers, progress=False)
+        report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate

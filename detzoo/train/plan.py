@@ -76,7 +76,7 @@ def named_start(weights: str | Path | Mapping[str, Tensor]) -> Start:
     return Start(source.state_dict(), source.classes)
 
 
-def settle(
+def planned(
     given: Recipe, data: Any, overrides: Iterable[str] | Mapping[str, Any], settings: Mapping[str, Any]
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a new run, and what to say of it.
@@ -219,4 +219,4 @@ def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: b
     raise AssertionError("there is always a next number")
 
 
-__all__ = ["Start", "claim", "given_recipe", "named_start", "resumed", "same_run", "settle"]
+__all__ = ["Start", "claim", "given_recipe", "named_start", "planned", "resumed", "same_run"]

@@ -83,8 +83,8 @@ def from_mmdet(
     """A detector of ours from an MMDetection 2.x or 3.x model. Nothing in the files is executed.
 
     Args:
-        config: path of a ``.py`` or ``.json`` config, the config as a dict or a ``Config`` of mmengine or mmcv, or path of
-            a ``.pth`` that carries one.
+        config: path of a ``.py`` or ``.json`` config, the config as a dict or as a ``Config`` of mmengine or mmcv, or
+            path of a ``.pth`` that carries one.
         weights: path of a ``.pth``, or a state dict; they have to fit exactly. None: those of ``config``, where that is
             a ``.pth``; else random ones.
         classes: names in the order of the labels; default: those in the checkpoint, or else in the config.

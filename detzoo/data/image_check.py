@@ -37,11 +37,11 @@ def find_broken(datasets: Sequence[Dataset]) -> list[Problems]:
 def settle(datasets: Sequence[Dataset], problems: Sequence[Problems]) -> None:
     """Refuse or leave out what `find_broken` found; errors as `check_images`."""
     kept = [(dataset, found) for dataset, found in zip(datasets, problems, strict=True) if not dataset.data.skip_broken]
-    refused = [why for _, found in kept for why in found.values()]
+    refused = list(dict.fromkeys(why for _, found in kept for why in found.values()))  # train and val may share files
     if refused:
-        total = sum(len(dataset) for dataset, _ in kept)
+        files = {(dataset.data.root, dataset.annotations.files[int(i)]) for dataset, _ in kept for i in dataset.indices}
         raise DataError(
-            f"{len(refused)} of {total} images cannot be used:{_listed(refused)}\n"
+            f"{len(refused)} of {len(files)} images cannot be used{_listed(refused)}\n"
             "mend them, or leave them out with data.skip_broken=true; data.check_images=false does not look at them"
         )
     for dataset, found in zip(datasets, problems, strict=True):

@@ -146,6 +146,27 @@ def test_a_detector_that_cannot_be_copied_is_refused(files: list[Path]):
         detector.predict(files)
 
 
+def _found_nothing(images: Any) -> Detections:
+    nothing = torch.zeros(len(images.pixels), 0)
+    return Detections(boxes=torch.zeros(*nothing.shape, 4), scores=nothing, labels=nothing.long(), valid=nothing.bool())
+
+
+def test_a_function_that_knows_no_detector_may_stand_for_a_method(files: list[Path]):
+    detector: Any = Oracle(NAMES, {}).train()
+    detector.detect = _found_nothing
+    assert [len(found) for found in detector.predict(files)] == [0] * len(files)
+    assert detector.training
+    own = Oracle(NAMES, {}).detect
+    for function in (
+        lambda images: own(images),
+        lambda images, call=own: call(images),
+        lambda images: detector(images),
+    ):
+        detector.detect = function
+        with pytest.raises(ValueError, match="detect was replaced"):
+            detector.predict(files)
+
+
 def test_wrong_arguments(files: list[Path]):
     detector = Oracle(NAMES, {})
     wrong: Any

@@ -15,7 +15,12 @@ INSTEAD = "choose another folder with --out"
 
 
 class Outputs:
-    """A folder of drawings, one for each image of a source that is a path, a folder, a pattern or a video."""
+    """A folder of drawings, one for each image of a source that is a path, a folder, a pattern or a video.
+
+    Attributes:
+        folder: where the drawings go.
+        images: the image files that are read, in order; none for a video.
+    """
 
     def __init__(self, folder: str | Path, source: Any, more: Iterable[str | Path] = ()) -> None:
         """Choose every name; nothing is written, and no image is read.
@@ -31,14 +36,15 @@ class Outputs:
         """
         self.folder = Path(folder).expanduser()
         paths = [Path(source)] if is_video(source) else [item for item in pictures(source) if isinstance(item, Path)]
-        self.read = ReadFiles([*paths, *more])
+        self.images = [] if is_video(source) else paths
+        self._read = ReadFiles([*paths, *more])
         self._taken: set[str] = set()
         self._names: dict[Path, Path] = {}
         if not is_video(source):
             for number, path in enumerate(paths):
                 self._names[path] = self._free(path, number)
             for target in self._names.values():
-                self.read.refuse(target, INSTEAD)
+                self._read.refuse(target, INSTEAD)
 
     def file(self, name: str) -> Path:
         """The path of another file in the folder.
@@ -46,8 +52,16 @@ class Outputs:
         Raises:
             OverwritesSource: it is a file that is read.
         """
-        self.read.refuse(self.folder / name, INSTEAD)
+        self.check(self.folder / name)
         return self.folder / name
+
+    def check(self, target: str | Path) -> None:
+        """Refuse any other file that is to be written, if it is one that is read.
+
+        Raises:
+            OverwritesSource: it is.
+        """
+        self._read.refuse(target, INSTEAD if self.folder in Path(target).parents else "choose another file")
 
     def drawing(self, path: Path | None, number: int) -> Path:
         """Where the drawing of an image, or of the frame ``number`` of a video, goes."""

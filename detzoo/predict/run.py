@@ -20,7 +20,10 @@ from detzoo.arguments import count, fraction
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
-from detzoo.predict.sources import Picture, frames, is_video, load, pictures
+from detzoo.overwrite import ReadFiles
+from detzoo.predict.chosen_classes import chosen_labels
+from detzoo.predict.result import Result
+from detzoo.predict.sources import Picture, file_of, frames, is_video, load, pictures
 from detzoo.types import Detections
 
 READERS = 2  # threads that decode and resize the next batches while the network runs
@@ -36,9 +39,30 @@ class _Ready:
     held: bool  # whether the result keeps the pixels: those of an image file can be read again
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which detections are returned."""
+
+    threshold: float
+    labels: list[int] | None  # None: of all classes
+
+    def of(self, found: Detections) -> Detections:
+        """Those of one image's detections."""
+        keep = found.scores >= self.threshold
+        if self.labels is not None:
+            keep &= torch.isin(found.labels, torch.tensor(self.labels, dtype=found.labels.dtype))
+        return found.pick(keep)
+
+
 def predict(
-    detector: Detector, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False
-) -> list[Detections] | Iterator[Detections]:
+    detector: Detector,
+    source: Any,
+    *,
+    threshold: float = 0.05,
+    batch: int = 4,
+    progress: bool = False,
+    classes: Any = None,
+) -> list[Result] | Iterator[Result]:
     """Detect in pictures; see `detzoo.detector.Detector.predict`, which is the way to call it.
 
     Raises:
@@ -48,27 +72,35 @@ def predict(
             ``batch`` is not positive, or the detector must be given the boxes to look at.
     """
     threshold, batch = fraction("threshold", threshold), count("batch", batch)
+    labels = None if classes is None else chosen_labels(classes, detector.classes)
+    wanted = _Wanted(threshold, labels)
     if is_video(source):
         path = Path(source).expanduser()
-        found = _stream(detector, frames(path), threshold, batch, path)
+        found = _stream(detector, frames(path), wanted, batch, ReadFiles([path]), path)
         return iter(track(found, f"Predicting {path.name}")) if progress else found
     items = pictures(source)
-    results = _stream(detector, items, threshold, batch)
+    results = _stream(detector, items, wanted, batch, ReadFiles(filter(None, map(file_of, items))))
     return list(track(results, "Predicting", total=len(items)) if progress else results)
 
 
 def _stream(
-    detector: Detector, items: Iterable[Picture], threshold: float, batch: int, path: Path | None = None
-) -> Iterator[Detections]:
+    detector: Detector,
+    items: Iterable[Picture],
+    wanted: _Wanted,
+    batch: int,
+    read: ReadFiles,
+    path: Path | None = None,
+) -> Iterator[Result]:
     """One result per picture, in order."""
     for ready in _prepared(items, detector.config.input, batch, path):
         pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
         found = detect_on_host(detector, pixels, sizes)
         for index, picture in enumerate(ready):
-            result = _above(found[index], threshold)
-            result = in_original_pixels(result, picture.resized.shape[1:], picture.image.shape[:2])
+            height, width = picture.image.shape[:2]
+            result = in_original_pixels(wanted.of(found[index]), picture.resized.shape[1:], (height, width))
             kept = picture.image if picture.held else None
-            yield dataclasses.replace(result, classes=detector.classes, picture=kept, path=picture.path)
+            result = dataclasses.replace(result, classes=detector.classes, picture=kept, path=picture.path)
+            yield Result(result, (height, width), read=read)
 
 
 def _prepared(items: Iterable[Picture], settings: Input, batch: int, path: Path | None) -> Iterator[list[_Ready]]:
@@ -101,14 +133,3 @@ def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
     for index, image in enumerate(images):
         pixels[index, :, : image.shape[1], : image.shape[2]] = image
     return pixels, sizes
-
-
-def _above(result: Detections, threshold: float) -> Detections:
-    """Those of one image's detections that score at least ``threshold``."""
-    keep = result.scores >= threshold
-    picked = {
-        field.name: value[keep]
-        for field in dataclasses.fields(result)
-        if isinstance(value := getattr(result, field.name), Tensor)
-    }
-    return dataclasses.replace(result, **picked)

@@ -54,6 +54,12 @@ def pictures(source: Any) -> list[Picture]:
     )
 
 
+def file_of(picture: Picture) -> Path | None:
+    """The file that a picture is read from, which Pillow does late; None for pixels in memory."""
+    name = picture if isinstance(picture, Path) else getattr(picture, "filename", None)
+    return Path(name) if name and isinstance(name, str | Path) else None
+
+
 def load(picture: Picture) -> NDArray[np.uint8]:
     """The pixels of a picture, uint8 RGB ``(H, W, 3)``.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -12,16 +13,22 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then move it there in one step.
 
     When anything fails (a full disk, an interrupt) the previous file stays as it was and no temporary one is left.
+    What a killed process leaves, `remove_leftovers` removes. The file gets the permissions that a new file of this
+    user has, however ``write`` makes it.
 
     Raises:
         OSError: the file cannot be written; the message names the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # unlike a file from tempfile, this one gets the user's usual permissions
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
+        temporary.touch()
+        usual = temporary.stat().st_mode & 0o777
         write(temporary)
+        # safetensors writes a file of its own, which only its owner can read, and moves it here
+        if temporary.stat().st_mode & 0o777 != usual:
+            temporary.chmod(usual)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -32,3 +39,15 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove what a killed process left beside files of these names; nobody may be writing them now."""
+    ours = "|".join(re.escape(name) for name in names)
+    left = re.compile(rf"\.({ours})\.[0-9a-f]{{32}}|\.tmp[A-Za-z0-9]{{6}}")  # the second: safetensors' own
+    for path in folder.iterdir():
+        if left.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+__all__ = ["remove_leftovers", "write_atomically"]

@@ -34,7 +34,7 @@ def is_half(name: str) -> bool:
 
 
 def data_of(
-    kind: Literal["coco", "voc"],
+    kind: Literal["coco", "voc", "yolo"],
     root: Path,
     parts: Mapping[Half | None, Sequence[Split]],
     metric: Literal["coco", "voc"] = "coco",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,7 +15,9 @@ from torch.nn import functional
 from torch.utils import data as torch_data
 
 from detzoo.data.dataset import Dataset, Sample
+from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.data.problems import log
 from detzoo.data.resize import canvas_size
 from detzoo.detector import Input
 from detzoo.types import Batch, Targets
@@ -35,7 +40,7 @@ class Loader:
             collate_fn=_Collate(dataset.input),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=train and workers > 0,
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=_ignore_signals,
             generator=torch.Generator(),  # its own, or else every epoch would draw from the training's random numbers
         )
 
@@ -48,9 +53,12 @@ class Loader:
         return self._keys.total
 
     def __iter__(self) -> Iterator[Batch]:
-        item: Any
-        for item in self._loader:  # what the collate function returned, whatever torch's annotation says
-            yield Batch(**{**item, "targets": Targets(**item["targets"])})
+        batches: Iterator[Any] = iter(self._loader)  # of what the collate function returned, whatever torch says
+        with _Watch(batches, self.dataset.data.worker_timeout) as watch:
+            while (item := watch.wait()) is not None:
+                if isinstance(item, _Broken):
+                    raise item.error
+                yield Batch(**{**item, "targets": Targets(**item["targets"])})
 
 
 def make_loader(
@@ -85,9 +93,78 @@ def make_loader(
     return Loader(dataset, batch, train, workers, seed, rank, world)
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the main one decides, and may want its next batch first."""
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C and a closed terminal reach every process: the main one decides, and may want its next batch first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+class _Watch:
+    """Ends loader processes that deliver nothing for a time: a thread, as the wait for a tensor knows no time limit.
+
+    The time passes in parts: when the whole program was stopped (Ctrl-Z) for an hour, only one of them is over.
+    """
+
+    PARTS = 10
+
+    def __init__(self, batches: Iterator[Any], seconds: float) -> None:
+        self._batches, self._seconds = batches, seconds
+        self._workers = getattr(batches, "_workers", ())
+        self._waiting: object = None  # another object for each wait; None: nobody waits
+        self._ended = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._workers:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._workers:
+            self._thread.join()
+
+    def wait(self) -> dict[str, Any] | None:
+        """The next item, or None after the last.
+
+        Raises:
+            TimeoutError: it has not come in time.
+        """
+        self._waiting = object()
+        try:
+            return next(self._batches, None)
+        except KeyboardInterrupt:
+            self._end()  # or else Python would wait for a stopped one when it ends
+            raise
+        except Exception:
+            if not self._ended:
+                raise
+            raise TimeoutError(
+                f"the processes that load images have delivered nothing for {self._seconds:g} seconds: they are "
+                "stopped, or the storage does not answer; data.worker_timeout is how long they may take, and with "
+                "data.workers=0 images are loaded without them"
+            ) from None
+        finally:
+            self._waiting = None
+
+    def _look(self) -> None:
+        seen, passed = None, 0
+        while not self._over.wait(self._seconds / self.PARTS):
+            now = self._waiting
+            passed = passed + 1 if now is seen else 0
+            seen = now
+            if now is not None and passed == self.PARTS:
+                self._ended = True
+                self._end()
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.terminate()
+                if hasattr(signal, "SIGCONT"):  # a stopped process gets no other signal
+                    os.kill(worker.pid, signal.SIGCONT)
 
 
 class _Keys:
@@ -122,16 +199,37 @@ class _Keys:
             yield [(int(image), self.seed, epoch, place + offset) for offset, image in enumerate(mine)]
 
 
-class _Keyed(torch_data.Dataset[Sample]):
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """In place of an image that cannot be read, or of its batch.
+
+    An error that crosses from a worker process would come wrapped in the traceback of that process.
+    """
+
+    error: Exception
+
+
+class _Keyed(torch_data.Dataset[Sample | _Broken]):
     """A data set whose index says with which random numbers to vary the image."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> Sample | _Broken:
         image, seed, epoch, place = key
-        # the 1 keeps these apart from the numbers that draw the order
-        return self.dataset.sample(image, np.random.default_rng((seed, epoch, place, 1)))
+        others = len(self.dataset) if self.dataset.augment and self.dataset.data.skip_broken else 1
+        broken = None
+        for number in range(image, image + others):
+            try:
+                # the 1 keeps these apart from the numbers that draw the order
+                rng = np.random.default_rng((seed, epoch, place, 1))
+                return self.dataset.sample(number % len(self.dataset), rng)
+            except (ImageError, OSError) as error:
+                broken = broken or _Broken(error)
+                if others > 1:
+                    log.warning("%s; the next image is taken in its place, as data.skip_broken says", error)
+        assert broken is not None
+        return broken
 
 
 class _Collate:
@@ -140,7 +238,12 @@ class _Collate:
     def __init__(self, settings: Input) -> None:
         self.settings = settings
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def __call__(self, answers: Sequence[Sample | _Broken]) -> dict[str, Any] | _Broken:
+        samples = []
+        for answer in answers:
+            if isinstance(answer, _Broken):
+                return answer
+            samples.append(answer)
         sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
         height, width = canvas_size(sizes, self.settings)
         pixels = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from detzoo.config import ConfigError, unknown
-from detzoo.data import coco, shapes, voc
+from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.problems import DataError, log
 from detzoo.recipes.settings import Data, Split
 
 SplitName = Literal["train", "val"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+def check_split(split: str) -> None:
+    """Raises ConfigError: there is no such half; the message lists those there are."""
+    if split not in SPLITS:
+        raise ConfigError(f"split: {unknown(str(split), SPLITS, 'split')}; there are {', '.join(SPLITS)}")
 
 
 def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations:
@@ -61,6 +68,7 @@ def class_names(data: Data, split: SplitName) -> list[str]:
 
 
 def _parts(data: Data, split: SplitName) -> tuple[Split, ...]:
+    check_split(split)
     parts = data.train if split == "train" else data.val
     if not parts:
         raise ConfigError(
@@ -82,6 +90,10 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
         return shapes.read_shapes(split, part.count, first)
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks)
+    if data.kind == "yolo":
+        if not part.annotations:
+            raise ConfigError(f"data.{split}: the annotations of a yolo split are the file that names the classes")
+        return yolo.read_yolo(path, data.root, part.images, data.masks)
     if data.masks:
         raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
     return voc.read_voc(path, data.root, part.images)
@@ -91,6 +103,8 @@ def _names(data: Data, part: Split) -> list[str]:
     path = Path(data.root) / part.annotations
     if data.kind == "shapes":
         return list(shapes.SHAPES)
+    if data.kind == "yolo":
+        return yolo.class_names(path)
     return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)
 
 

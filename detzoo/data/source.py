@@ -10,7 +10,9 @@ from typing import Any
 from detzoo.config import ConfigError, load, validate
 from detzoo.data.layouts import data_in_folder
 from detzoo.data.layouts_coco import coco_file, top_level_keys
+from detzoo.data.layouts_yolo import yolo_file
 from detzoo.data.problems import DataError
+from detzoo.data.yolo_sets import YAML
 from detzoo.recipes.settings import Data, Split
 
 _SHAPES = re.compile(r"shapes(?::(\d+)/(\d+))?")
@@ -24,9 +26,10 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
 
             * `Data`, returned as it is, or a dict of its settings;
             * ``"shapes"``, generated images: 200 to train on and 50 to validate, or ``"shapes:400/80"``;
-            * a folder with Pascal VOC or COCO files, laid out in one of the ways that docs/data.md lists. Where it is
-              not divided into halves, ``train`` and ``val`` are the same images;
+            * a folder with Pascal VOC, COCO or YOLO files, laid out in one of the ways that docs/data.md lists. Where
+              it is not divided into halves, ``train`` and ``val`` are the same images;
             * a COCO ``.json`` file, to validate on;
+            * a ``data.yaml`` of a YOLO data set, or Darknet's ``obj.data``;
             * a ``.json`` file of these settings, whose ``root`` is relative to the file.
 
     Raises:
@@ -47,9 +50,13 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
     if path.is_dir():
         return data_in_folder(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}; data is a folder, a .json file, or 'shapes'")
+        raise FileNotFoundError(
+            f"there is no file or folder {path}; data is a folder, a .json or .yaml file, or 'shapes'"
+        )
+    if path.suffix.lower() in (*YAML, ".data"):
+        return yolo_file(path)
     if path.suffix.lower() != ".json":
-        raise ConfigError(f"{path}: data is a folder, a .json file, or 'shapes'")
+        raise ConfigError(f"{path}: data is a folder, a .json or .yaml file, or 'shapes'")
     return _from_json(path)
 
 

@@ -14,9 +14,11 @@ class Split(Config):
     """One annotated part of a data set; paths are relative to ``Data.root``."""
 
     # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt, or a folder of XML files;
-    # shapes: unused
+    # yolo: the file that names the classes, data.yaml or one name per line; shapes: unused
     annotations: str = ""
-    images: str = ""  # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations
+    # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations; yolo: a folder of
+    # pictures or a text file that lists them
+    images: str = ""
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
     proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
 
@@ -24,7 +26,7 @@ class Split(Config):
 class Data(Config):
     """Which images to learn from and how they are varied."""
 
-    kind: Literal["coco", "voc", "shapes"] = "coco"
+    kind: Literal["coco", "voc", "yolo", "shapes"] = "coco"
     root: str = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()
@@ -39,6 +41,9 @@ class Data(Config):
     augment: tuple[Step, ...] = (Resize(), Flip())  # what is done to a training picture, in this order
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
+    worker_timeout: float = Field(default=600, gt=0)  # seconds they may take for a batch before the run ends
+    check_images: bool = True  # look at the header, size and end of every image file before the first step
+    skip_broken: bool = False  # leave broken image files out, with a warning, instead of refusing the data
     # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
     metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 

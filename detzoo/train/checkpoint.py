@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from detzoo.atomic import write_atomically
+from detzoo.atomic import remove_leftovers, write_atomically
 from detzoo.config import to_json
 from detzoo.detector import Detector
 from detzoo.recipes.files import CheckpointError
@@ -115,9 +115,19 @@ class Files:
         return self.out / "log.jsonl"
 
     @property
+    def recipe(self) -> Path:
+        """Every setting of the run, as JSON."""
+        return self.out / "recipe.json"
+
+    @property
     def curves(self) -> Path:
         """Losses, AP and learning rate as a picture."""
         return self.out / "curves.png"
+
+    def tidy(self) -> None:
+        """Remove what a killed process left half written."""
+        files = (self.state, self.last, self.best, self.log, self.curves, self.recipe)
+        remove_leftovers(self.out, [path.name for path in files])
 
     def save_last(self, state: State, steps_per_epoch: int) -> None:
         """Write ``last.state``, then ``last.safetensors``.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -88,6 +87,7 @@ class Run:
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = ()
     window: int = 20
     _pace: _Pace = field(default_factory=lambda: _Pace())
+    _saved: tuple[int, ...] = ()  # the position of the last checkpoint of this process
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write a record to the log and hand it to the callbacks."""
@@ -110,31 +110,38 @@ class _Pace:
 def fit(run: Run) -> str:
     """Train from where ``run.state`` is to the end of the schedule.
 
-    Leaves ``last.state`` and ``last.safetensors`` after every epoch and when the run is stopped by Ctrl-C, SIGTERM or
-    an error, at the last whole update; ``best.safetensors`` whenever a validation is better than all before.
+    Leaves ``last.state`` and ``last.safetensors`` after every epoch and when the run is stopped by Ctrl-C, SIGTERM,
+    SIGHUP or an error, at the last whole update; ``best.safetensors`` whenever a validation is better than all before.
+    A signal that comes while files are written waits until they are.
 
     Returns:
         Why it ended, printable.
 
     Raises:
-        NonFiniteLoss: a loss became NaN or infinite; nothing is saved after that.
+        NonFiniteLoss: a loss, a weight or a statistic became NaN or infinite; nothing is saved after that.
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after saving.
-        SystemExit: SIGTERM, after saving.
+        SystemExit: SIGTERM or SIGHUP, after saving.
     """
     state, schedule = run.state, run.schedule
     module = run.ranks.wrap(state.detector)
+    if state.history and run.ranks.first:  # a killed run may lack the curves of its last epoch
+        draw_curves(read_log(run.files.log), run.files.curves)
     with Interrupts(run.display.say, insist=run.ranks.world == 1) as interrupts:
         try:
             while state.position.epoch < schedule.epochs:
                 if schedule.patience is not None and state.best.stale >= schedule.patience:
                     return f"stopped early: no better AP in {state.best.stale} validations"
                 _train_epoch(run, module, interrupts)
-                _finish_epoch(run)
+                _finish_epoch(run, interrupts)
+                if run.ranks.world == 1:
+                    interrupts.check()
         except BaseException as error:
-            _leave(run, interrupts, error)
-            if isinstance(error, KeyboardInterrupt) and interrupts.signal == signal.SIGTERM:
-                raise SystemExit(128 + signal.SIGTERM) from error
+            with interrupts.sealed():
+                _leave(run, interrupts, error)
+            if interrupts.requested and isinstance(error, RuntimeError):
+                # a signal for the whole process group ends loader workers too, which is their failure at times
+                raise KeyboardInterrupt from error
             raise
     return f"all {schedule.epochs} epochs are done"
 
@@ -150,18 +157,21 @@ def _train_epoch(run: Run, module: nn.Module, interrupts: Interrupts) -> None:
     state.detector.train()
     run.loader.set_epoch(position.epoch, position.step)
     run._pace.mark = time.perf_counter()
-    # one rank finishes the update it is in; several have to agree, which they do whenever they read the losses
-    with interrupts.held() if several else nullcontext():
-        for batches in _grouped(run.loader, schedule.accumulate):
-            factor = lr_factor(schedule, position.epoch + position.step / steps, position.update, updates_per_epoch)
-            set_learning_rate(state.optimizer, run.lr * factor)
-            with nullcontext() if several else interrupts.held():
-                _update(run, module, batches, interrupts)
-            if len(state.meter) >= run.window or position.step >= steps:
-                if _report(run, run.lr * factor, stop=interrupts.requested):
-                    raise KeyboardInterrupt
-            elif not several:
-                interrupts.check()
+    groups = _grouped(run.loader, schedule.accumulate)
+    while True:
+        # one rank finishes the update it is in; several have to agree, which they do whenever they read the losses
+        with nullcontext() if several else interrupts.welcome():
+            batches = next(groups, None)
+        if batches is None:
+            return
+        factor = lr_factor(schedule, position.epoch + position.step / steps, position.update, updates_per_epoch)
+        set_learning_rate(state.optimizer, run.lr * factor)
+        _update(run, module, batches, interrupts)
+        is_due = len(state.meter) >= run.window or position.step >= steps
+        if is_due and _report(run, run.lr * factor, interrupts) and several:
+            raise KeyboardInterrupt
+        if not several:
+            interrupts.check()
 
 
 def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: Interrupts) -> None:
@@ -192,11 +202,12 @@ def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: I
     interrupts.whole = True
 
 
-def _report(run: Run, lr: float, stop: bool) -> bool:
+def _report(run: Run, lr: float, interrupts: Interrupts) -> bool:
     """Read the losses of the window, log and show them. Returns whether any rank wants to stop."""
     state, position, pace, steps = run.state, run.state.position, run._pace, len(run.loader)
     count = len(state.meter)
-    means, stop = state.meter.read(stop)
+    with interrupts.sealed():  # a window that is read and not yet summed would be lost
+        means, stop = state.meter.read(interrupts.requested)
     now = time.perf_counter()
     pace.seconds += now - pace.mark
     pace.steps += count
@@ -220,8 +231,8 @@ def _report(run: Run, lr: float, stop: bool) -> bool:
     return stop
 
 
-def _finish_epoch(run: Run) -> None:
-    """Validate, keep the best, write the log, the curves and the checkpoint."""
+def _finish_epoch(run: Run, interrupts: Interrupts) -> None:
+    """Validate, keep the best, write the checkpoint, the log and the curves."""
     state, schedule, position = run.state, run.schedule, run.state.position
     number = position.epoch + 1
     due = bool(schedule.evaluate_every) and (number % schedule.evaluate_every == 0 or number == schedule.epochs)
@@ -231,27 +242,25 @@ def _finish_epoch(run: Run) -> None:
     run.ranks.share_weights(state.detector)
     if state.ema is not None:
         run.ranks.share_weights(state.ema.detector)
+    _refuse_spoilt(state)
+    found = None
     if run.validate is not None and due:
-        _save(run)  # a crash while validating loses nothing
-        found = run.validate(state.result)
-        record["metrics"], record["main"] = found.metrics, found.main
-        notes = found.notes
-        if found.losses:
-            record["val_losses"] = found.losses
-        value = found.metrics[found.main]
-        better = not math.isnan(value) and (state.best.value is None or value > state.best.value)
-        if better and run.ranks.first:
-            run.files.save_best(state)
-        state.best = (
-            Best(value, position.epoch, metric=found.main)
-            if better
-            else dataclasses.replace(state.best, stale=state.best.stale + 1)
-        )
-    record["losses"] = state.meter.epoch_means()
-    state.history.append(record)
-    state.position = Position(number, 0, position.update)
-    if run.ranks.first:
+        with interrupts.sealed():
+            _save(run)  # a crash while validating loses nothing
+        with interrupts.welcome():
+            found = run.validate(state.result)
+    with interrupts.sealed():
+        if found is not None:
+            record["metrics"], record["main"] = found.metrics, found.main
+            notes = found.notes
+            if found.losses:
+                record["val_losses"] = found.losses
+            better = _keep_best(run, found)
+        record["losses"] = state.meter.epoch_means()
+        state.history.append(record)
+        state.position = Position(number, 0, position.update)
         _save(run)
+    if run.ranks.first:
         run.record(record)
         draw_curves(read_log(run.files.log), run.files.curves)
         run.display.epoch(record, better)
@@ -259,16 +268,49 @@ def _finish_epoch(run: Run) -> None:
             run.display.say(f"  {note}")
 
 
+def _keep_best(run: Run, found: Validation) -> bool:
+    """Write ``best`` if this validation is better than all before. Returns whether it is."""
+    state, value = run.state, found.metrics[found.main]
+    # below zero is COCO's word for a metric that nothing was there to measure
+    measured = math.isfinite(value) and value >= 0
+    better = measured and (state.best.value is None or value > state.best.value)
+    if better:
+        if run.ranks.first:
+            run.files.save_best(state)
+        state.best = Best(value, state.position.epoch, metric=found.main)
+    else:
+        state.best = dataclasses.replace(state.best, stale=state.best.stale + 1)
+    return better
+
+
 def _save(run: Run) -> None:
-    """Write ``last``, unless the weights are spoilt."""
-    if not run.ranks.first:
-        return
-    sums = torch.stack([parameter.detach().float().sum() for parameter in run.state.detector.parameters()])
-    if not bool(sums.isfinite().all()):
+    """Write ``last``, on the first rank, unless what would be written is spoilt or is there already."""
+    place = dataclasses.astuple(run.state.position)
+    if run.ranks.first and place != run._saved:
+        _refuse_spoilt(run.state)
+        run.files.save_last(run.state, len(run.loader))
+        run._saved = place
+
+
+def _refuse_spoilt(state: State) -> None:
+    """Look at all weights and statistics, the averaged ones too.
+
+    Raises:
+        NonFiniteLoss: one is NaN or infinite; the message names it.
+    """
+    tensors = dict(state.detector.state_dict())
+    if state.ema is not None:
+        averaged = state.ema.detector.state_dict()
+        tensors |= {f"{name} (averaged by schedule.ema)": tensor for name, tensor in averaged.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
+    spoilt = [name for name, fine in zip(tensors, finite, strict=True) if not fine]
+    if spoilt:
+        more = f" and {len(spoilt) - 3} more" if len(spoilt) > 3 else ""
         raise NonFiniteLoss(
-            f"weights became NaN or infinite before update {run.state.position.update + 1} although the losses were not"
+            f"{', '.join(spoilt[:3])}{more} became NaN or infinite before update {state.position.update + 1} "
+            "although the losses were not"
         )
-    run.files.save_last(run.state, len(run.loader))
 
 
 def _leave(run: Run, interrupts: Interrupts, error: BaseException) -> None:
@@ -283,7 +325,7 @@ def _leave(run: Run, interrupts: Interrupts, error: BaseException) -> None:
     resume = f"go on with train(..., out={str(run.files.out)!r}, resume=True)"
     older = f"{run.files.state} holds the last checkpoint before that; {resume}" if run.files.state.exists() else ""
     if isinstance(error, NonFiniteLoss):
-        say(f"stopped at {place}: a loss is not finite. {older}".rstrip())
+        say(f"stopped at {place}: {error}. {older}".rstrip())
         say(
             "what helps: a lower schedule.lr, a longer schedule.warmup_steps, schedule.clip_norm, checking these images"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,29 @@ from detzoo.atomic import write_atomically
 class Log:
     """Appends records to a file; each has an ``event`` and, where it applies, ``epoch`` (1-based) and ``update``."""
 
-    def __init__(self, path: Path, done: tuple[int, int] | None = None) -> None:
-        """Begin ``path`` anew, or keep what belongs to the epochs and updates ``done``."""
+    def __init__(
+        self, path: Path, done: tuple[int, int] | None = None, history: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Begin ``path`` anew, or keep what belongs to the epochs and updates ``done``.
+
+        ``history`` has the records of all those epochs, as the checkpoint keeps them: the log of a run that was killed
+        lacks what was written after the checkpoint.
+        """
         self.path = path
-        kept = []
-        if done is not None:
-            epochs, updates = done
-            kept = [record for record in read_log(path) if record.get("update", 0) <= updates]
-            kept = [record for record in kept if record.get("event") != "epoch" or record["epoch"] <= epochs]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
+        kept: list[Mapping[str, Any]] = []
+        seen: set[int] = set()
+        for record in read_log(path) if done is not None else ():
+            epochs, updates = done or (0, 0)
+            if record.get("update", 0) > updates:
+                continue
+            if record.get("event") == "epoch":
+                number = record.get("epoch", 0)
+                if not 0 < number <= epochs or number in seen:
+                    continue
+                seen.add(number)
+            kept.append(record)
+        kept += [record for record in history if record["epoch"] not in seen]
+        text = "".join(json.dumps(_plain(record)) + "\n" for record in kept)
         write_atomically(path, lambda temporary: temporary.write_text(text))
 
     def write(self, record: Mapping[str, Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +17,8 @@ from torch.amp.grad_scaler import GradScaler
 import detzoo
 from detzoo.atomic import write_atomically
 from detzoo.config import Config, ConfigError, flatten, from_json, override, paths_of, to_json
-from detzoo.data.dataset import open_dataset
+from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data
 from detzoo.data.table import ClassRow, class_table
@@ -32,6 +35,8 @@ from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching
+from detzoo.train.interrupts import Interrupts
+from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
@@ -108,23 +113,35 @@ def train(
 
     Raises:
         ConfigError: a setting or name that does not exist.
-        FileExistsError: ``out`` holds a run already and ``resume`` is not set.
+        FileExistsError: ``out`` holds a run already and ``resume`` is not set; or (`FolderInUse`) a run is going on
+            there.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
         ValueError: ``init`` does not fit the model.
-        NonFiniteLoss: a loss became NaN or infinite; the message names it, the step and the images.
+        NonFiniteLoss: a loss, a weight or a statistic became NaN or infinite; the message names it, and of a loss the
+            step and the images.
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
+        SystemExit: SIGTERM or SIGHUP, likewise.
     """
     recipe = _settle(recipe, data, overrides, settings)
-    with join(device) as ranks, Display(ranks.first, progress) as display:
+    with (
+        join(device) as ranks,
+        Display(ranks.first, progress) as display,
+        ExitStack() as claims,
+        Interrupts(display.say) as interrupts,
+        interrupts.welcome(),
+    ):
         if ranks.device.type == "cpu":
             keep_freed_memory()
-        files = Files(ranks.share(_folder(out, recipe.name, resume) if ranks.first else None))
+        files = Files(ranks.share(_claim(claims, out, recipe.name, resume, display) if ranks.first else None))
         contents = read_state(files.state) if resume else None
         given = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
+        val = _validation_set(recipe, display)
+        sets = [dataset] if val is None else [dataset, val]
+        settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
         loader = make_loader(
@@ -154,8 +171,9 @@ def train(
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
         log = None
         if ranks.first:
-            write_atomically(files.out / "recipe.json", lambda path: path.write_text(to_json(recipe) + "\n"))
-            log = Log(files.log, done)
+            files.tidy()
+            write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
+            log = Log(files.log, done, state.history)
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -165,7 +183,7 @@ def train(
             files=files,
             display=display,
             log=log,
-            validate=_validator(recipe, ranks, display),
+            validate=None if val is None else _validator(recipe, val, ranks),
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
@@ -187,18 +205,27 @@ def _settle(
     return override(override(settled, overrides), paths_of(settled, settings))
 
 
-def _folder(out: str | Path | None, name: str, resume: bool) -> Path:
-    if out is None:
-        found = free = Path("runs") / name
-        number = 1
-        while (free / "last.state").exists():
-            found, number = free, number + 1
-            free = Path("runs") / f"{name}-{number}"
-        return found if resume else free
-    folder = Path(out)
-    if (folder / "last.state").exists() and not resume:
-        raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
-    return folder
+def _claim(claims: ExitStack, out: str | Path | None, name: str, resume: bool, display: Display) -> Path:
+    """The folder of the run, locked until ``claims`` is closed."""
+    if out is not None:
+        folder = Path(out)
+        claims.enter_context(lock(folder, display.say))
+        if (folder / "last.state").exists() and not resume:
+            raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
+        return folder
+    runs = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
+    if resume:
+        folder = last = next(runs)
+        while (last / "last.state").exists():
+            folder, last = last, next(runs)
+        claims.enter_context(lock(folder, display.say))
+        return folder
+    for folder in runs:
+        if not (folder / "last.state").exists():
+            with suppress(FolderInUse):
+                claims.enter_context(lock(folder, display.say))
+                return folder
+    raise AssertionError("there is always a next number")
 
 
 def _same_model(recipe: Config | None, stored: str, path: Path, display: Display) -> None:
@@ -261,21 +288,25 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -
     return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
 
 
-def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Detector], Validation] | None:
-    """A function that measures loss and AP on the validation images."""
+def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
     if not recipe.schedule.evaluate_every:
         return None
     if not recipe.data.val:
         display.say("there are no validation images (data.val), so no epoch is known to be best")
         return None
     given = method_of(recipe).takes_proposals
-    dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+    return open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+
+
+def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Detector], Validation]:
+    """A function that measures loss and AP on the validation images."""
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
+    data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
         losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
-        report = evaluate(detector, recipe.data, batch=batch, workers=workers, progress=False)
+        report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate

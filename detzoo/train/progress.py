@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self
 
@@ -54,15 +55,26 @@ class Display:
         self._next_line = time.monotonic() + LINE_EVERY
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        with self._unheard():
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        with self._unheard():
+            self._progress.stop()
+
+    @contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """A closed terminal ends no training before it has saved: from then on nothing is shown."""
+        try:
+            yield
+        except OSError:
+            self._console.quiet = True
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        with self._unheard():
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def classes(self, rows: Iterable[tuple[str, int, int, int]]) -> None:
         """Print the class table: name, images, objects, ignored objects."""
@@ -72,7 +84,8 @@ class Display:
         rows = list(rows)
         for name, *numbers in rows[:MOST_ROWS]:
             table.add_row(name, *(str(number) for number in numbers))
-        self._console.print(table, markup=False)
+        with self._unheard():
+            self._console.print(table, markup=False)
         if len(rows) > MOST_ROWS:
             self.say(f"and {len(rows) - MOST_ROWS} more classes; all of them are in the log")
         unseen = [name for name, _, objects, _ in rows if not objects]
@@ -81,9 +94,10 @@ class Display:
 
     def start_epoch(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         """Begin the bar of an epoch (0-based) with ``done`` of ``steps`` behind it."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(f"epoch {epoch + 1}/{epochs}", total=steps, completed=done, info="")
+        with self._unheard():
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(f"epoch {epoch + 1}/{epochs}", total=steps, completed=done, info="")
 
     def step(self, record: Mapping[str, Any], done: int, steps: int) -> None:
         """Move the bar, or print a line now and then, from a ``train`` record."""
@@ -91,7 +105,8 @@ class Display:
         left = timedelta(seconds=round(record["seconds_left"]))
         info = f"loss {record['losses']['loss']:.3f}  {record['images_per_second']:.1f} img/s  {left} left{memory}"
         if self._task is not None:
-            self._progress.update(self._task, completed=done, info=info)
+            with self._unheard():
+                self._progress.update(self._task, completed=done, info=info)
         if self._lines and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_EVERY
             self.say(f"epoch {record['epoch']}, step {done}/{steps}: {info}")

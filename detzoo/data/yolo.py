@@ -1,0 +1,406 @@
+"""YOLO labels: a text file per image, a line per object, in fractions of the image's width and height."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arrange
+from detzoo.data.boxes import check_boxes
+from detzoo.data.files import Files
+from detzoo.data.halves import folder_called
+from detzoo.data.images import image_size
+from detzoo.data.masks import decode_polygons, encode_polygons
+from detzoo.data.problems import DataError, report
+from detzoo.data.texts import read_lines
+from detzoo.data.yolo_sets import labels_of, read_classes
+
+FARTHEST = 2.0  # fractions of the image beyond which a number must mean something else, such as pixels
+_CHUNK = 4096  # polygons that are encoded at once
+_LARGEST_LABELS = 64 << 20
+
+
+@dataclass(slots=True)
+class _Objects:
+    """The objects that were read, and lines that cannot be used, as ``file:line``."""
+
+    images: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    polygons: list[list[list[float]]] = field(default_factory=list)
+    encoded: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = field(default_factory=list)
+    lines: int = 0
+    malformed: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    no_fractions: list[str] = field(default_factory=list)
+    sixth: list[str] = field(default_factory=list)
+
+    def encode(self, least: int = 1) -> None:
+        """Encode the polygons that wait for it, where there are so many."""
+        if len(self.polygons) >= least:
+            self.encoded.append(encode_polygons(self.polygons))
+            self.polygons = []
+
+
+def read_yolo(path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False) -> Annotations:
+    """Read one split of a YOLO data set.
+
+    A line is ``class cx cy w h``, a box by its centre, or ``class x y x y x y ...``, an outline, whose extent is the
+    box; all in fractions of the image's width and height. The labels of ``images/a.jpg`` are in ``labels/a.txt``, or
+    beside the image. An image whose label file is empty or missing has no objects. What cannot be used is left out
+    with one counted warning per kind, which names file and line.
+
+    Args:
+        path: what names the classes: ``data.yaml``, or a text file with one name per line.
+        root: folder that `Annotations.files` are relative to.
+        images: below ``root``, a folder of pictures, those in its folders included, or a text file that lists them.
+        masks: read outlines as masks.
+
+    Returns:
+        Annotations with every named class, by ascending number, which is the category id. An image's id is its path
+        below ``root``. An area is that of the outline or the box.
+
+    Raises:
+        FileNotFoundError: a file or folder is missing, or no image has a label file.
+        DataError: a file cannot be read, or there is no outline at all where masks are asked for; the message names
+            it.
+    """
+    path, root = Path(path), Path(root)
+    classes = read_classes(path)
+    label_of, by_number = labels_of(path, classes.names)
+    source = root / images
+    pictures = _listed(source, root) if source.is_file() else _in_folder(source, root)
+    beside = _LabelFiles()
+    found, bare, sizes = _Objects(), [], []
+    for row, picture in enumerate(pictures):
+        height, width = image_size(root / picture)
+        sizes.append((height, width))
+        labels = beside.of(root / picture)
+        if labels is None:
+            bare.append(picture)
+        else:
+            _read_labels(labels, row, (height, width), by_number, classes.keypoints, masks, found)
+    if len(bare) == len(pictures) and not beside.has_folder:
+        looked = beside.looked(root / pictures[0])
+        raise FileNotFoundError(f"no picture of {source} has a label file, e.g. {looked} for {pictures[0]}")
+    report(source, "have no label file and count as images without objects", bare, len(pictures), "pictures")
+    for lines, what in (
+        (found.malformed, "are neither `class cx cy w h` nor an outline and are left out"),
+        (found.unnamed, f"have a class number that {path.name} does not name and are left out"),
+        (found.no_fractions, "have numbers far beyond 1, no fractions of width and height, and are left out"),
+        (found.sixth, "have a sixth number, which is not used"),
+    ):
+        report(source, what, lines, found.lines, "lines")
+    found.encode()
+    return _assemble(source, list(label_of), sorted(_numbers(label_of, classes.names)), pictures, sizes, found, masks)
+
+
+def class_names(path: str | Path) -> list[str]:
+    """The names of the classes by ascending number. Errors as `read_yolo`."""
+    return list(labels_of(Path(path), read_classes(Path(path)).names)[0])
+
+
+def _numbers(label_of: Mapping[str, int], names: Mapping[int, str]) -> list[int]:
+    """The least number of each class."""
+    return [min(number for number, other in names.items() if other == name) for name in label_of]
+
+
+def _in_folder(folder: Path, root: Path) -> list[str]:
+    names = Files(folder).names
+    if not names:
+        raise FileNotFoundError(f"there are no pictures in {folder}")
+    return [_relative(folder / name, root) for name in names]
+
+
+def _listed(path: Path, root: Path) -> list[str]:
+    """The pictures that a text file lists: by their path from it or from ``root``, or what is left of another
+    machine's."""
+    lines = [line for line in read_lines(path) if line]
+    if not lines:
+        raise DataError(f"{path} lists no images; it should have the path of one image per line")
+    everywhere: Files | None = None
+    found, missing = [], []
+    for line in lines:
+        name = line.replace("\\", "/")
+        place = next((base / name for base in (path.parent, root) if (base / name).is_file()), None)
+        if place is None:
+            everywhere = everywhere or Files(root)
+            other = everywhere.find(name)
+            place = root / other if other is not None else None
+        if place is None:
+            missing.append(line)
+        else:
+            found.append(_relative(Path(os.path.normpath(place)), root))
+    if not found:
+        raise FileNotFoundError(f"none of the {len(lines)} images of {path} is there, e.g. {lines[0]}")
+    report(path, "are not there and are left out", missing, len(lines), "images")
+    counts = Counter(found)
+    twice = [name for name, count in counts.items() if count > 1]
+    report(path, "are listed more than once and count once", twice, len(lines), "images")
+    return list(counts)
+
+
+def _relative(file: Path, root: Path) -> str:
+    plain = Path(os.path.normpath(root))
+    file = Path(os.path.normpath(file))
+    return (file.relative_to(plain) if file.is_relative_to(plain) else file.absolute()).as_posix()
+
+
+class _LabelFiles:
+    """Finds the label file of each picture; every folder is listed once.
+
+    Attributes:
+        has_folder: whether there is a folder of labels for some picture, empty or not.
+    """
+
+    def __init__(self) -> None:
+        self.has_folder = False
+        self._by_folder: dict[Path, list[tuple[Path, dict[str, str]]]] = {}
+
+    def of(self, picture: Path) -> Path | None:
+        if picture.parent not in self._by_folder:
+            folders = _label_folders(picture.parent)
+            self.has_folder = self.has_folder or bool(folders)
+            self._by_folder[picture.parent] = [(folder, _text_files(folder)) for folder in (*folders, picture.parent)]
+        stem = unicodedata.normalize("NFC", picture.stem)
+        for folder, files in self._by_folder[picture.parent]:
+            name = files.get(stem) or files.get(stem.casefold())
+            if name is not None:
+                return folder / name
+        return None
+
+    def looked(self, picture: Path) -> str:
+        """Where a label file would be, for a message."""
+        places = [folder / f"{picture.stem}.txt" for folder, _ in self._by_folder[picture.parent]]
+        if len(places) == 1:
+            swapped = _swapped(picture.parent, "labels")
+            places.insert(0, (swapped or picture.parent / "labels") / f"{picture.stem}.txt")
+        return " or ".join(str(place) for place in places)
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    """The folders of labels that belong to a folder of pictures: ``labels/train`` to ``images/train``, or those in it
+    or beside it."""
+    candidates = [_swapped(folder, word) for word in ("labels", "Labels", "LABELS")]
+    for base in (folder, folder.parent):
+        name = folder_called(base, "labels")
+        candidates.append(base / name if name else None)
+    return list(dict.fromkeys(place for place in candidates if place is not None and place.is_dir()))
+
+
+def _swapped(folder: Path, word: str) -> Path | None:
+    """A path with ``word`` for the last of its folders that is called ``images``."""
+    parts = list(folder.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place].lower() in ("images", "jpegimages"):
+            return Path(*parts[:place], word, *parts[place + 1 :])
+    return None
+
+
+def _text_files(folder: Path) -> dict[str, str]:
+    """The label files of a folder by the names of their pictures, and by those in small letters."""
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".txt") and not name.startswith("."))
+    stems = [(unicodedata.normalize("NFC", name[:-4]), name) for name in names]
+    return {**{stem.casefold(): name for stem, name in reversed(stems)}, **dict(stems)}
+
+
+def _read_labels(
+    path: Path,
+    row: int,
+    size: tuple[int, int],
+    by_number: Mapping[int, int],
+    keypoints: bool,
+    masks: bool,
+    found: _Objects,
+) -> None:
+    """Add the objects of one image."""
+    height, width = size
+    for number, line in enumerate(read_lines(path, _LARGEST_LABELS), 1):
+        if not line:
+            continue
+        found.lines += 1
+        where = f"{path.parent.name}/{path.name}:{number}"
+        values = _values(line)
+        if values is None or not (len(values) in (5, 6) or (len(values) >= 7 and (keypoints or len(values) % 2))):
+            found.malformed.append(where)
+            continue
+        label = by_number.get(int(values[0]))
+        if label is None:
+            found.unnamed.append(where)
+            continue
+        is_box = keypoints or len(values) <= 6
+        numbers = values[1:5] if is_box else values[1:]
+        if max(map(abs, numbers)) > FARTHEST:
+            found.no_fractions.append(where)
+            continue
+        if len(values) == 6 and not keypoints:
+            found.sixth.append(where)
+        if is_box:
+            x, y, w, h = numbers
+            box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+            area = math.nan
+        else:
+            points = [value * (height if place % 2 else width) for place, value in enumerate(numbers)]
+            xs, ys = points[::2], points[1::2]
+            box, area = (min(xs), min(ys), max(xs), max(ys)), _area(xs, ys)
+            if masks:
+                found.polygons.append([points])
+        found.images.append(row)
+        found.labels.append(label)
+        found.boxes.append(box)
+        found.areas.append(area)
+        found.where.append(where)
+        found.kinds.append(POLYGONS if masks and not is_box else NO_MASK)
+    found.encode(_CHUNK)
+
+
+def _values(line: str) -> list[float] | None:
+    """The numbers of a line, the first of them whole; None: it has others."""
+    try:
+        values = [float(word) for word in line.split()]
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, values)) or values[0] != int(values[0]):
+        return None
+    return values
+
+
+def _area(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The area that an outline encloses."""
+    after = zip([*xs[1:], xs[0]], [*ys[1:], ys[0]], strict=True)
+    return abs(sum(x * y2 - x2 * y for x, y, (x2, y2) in zip(xs, ys, after, strict=True))) / 2
+
+
+def _assemble(
+    source: Path,
+    classes: Sequence[str],
+    numbers: Sequence[int],
+    pictures: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    found: _Objects,
+    masks: bool,
+) -> Annotations:
+    count = len(found.images)
+    image, extents = np.array(found.images, dtype=np.int64), np.array(sizes, dtype=np.int32)
+    corners = np.array(found.boxes, dtype=np.float64).reshape(-1, 4)
+    boxes, keep = check_boxes(source, corners, extents[image], np.array(found.where, dtype=object))
+    kinds, areas = np.array(found.kinds, dtype=np.uint8), np.array(found.areas, dtype=np.float64)
+    if masks and keep.any():
+        bare = keep & (kinds == NO_MASK)
+        if not (keep & (kinds == POLYGONS)).any():
+            raise DataError(f"{source}: the labels have boxes only, but masks are asked for; set masks=false")
+        names = [found.where[place] for place in np.flatnonzero(bare)]
+        report(source, "are boxes without an outline and are ignored in training", names, int(keep.sum()), "objects")
+    lengths = np.zeros(count, dtype=np.int64)
+    lengths[kinds == POLYGONS] = np.concatenate([each for _, each in found.encoded]) if found.encoded else 0
+    columns = Columns(
+        image=image,
+        boxes=boxes,
+        labels=np.array(found.labels, dtype=np.int32),
+        areas=np.where(np.isfinite(areas), areas, (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).astype(np.float32),
+        crowd=np.zeros(count, dtype=bool),
+        ignore=np.zeros(count, dtype=bool),
+        ids=np.arange(1, count + 1),
+        mask_kind=kinds,
+        mask_lengths=lengths,
+        masks=np.concatenate([part for part, _ in found.encoded]) if found.encoded else np.zeros(0, dtype=np.uint8),
+    )
+    return arrange(columns, keep, classes, numbers, pictures, pictures, extents)
+
+
+def write_yolo(halves: Mapping[str, Annotations], root: str | Path, out: str | Path, masks: bool = True) -> Path:
+    """Write annotated images as a YOLO data set: ``data.yaml``, ``images/HALF/`` and ``labels/HALF/``.
+
+    What `read_yolo` reads back is the same to a thousandth of a pixel, outlines to the fifth of a pixel that they are
+    kept in. YOLO has no crowds, no ignored objects and no outlines in several pieces: the first two are left out, the
+    pieces are joined by lines there and back; of a mask in run lengths only the box is written. Each is counted in a
+    warning. The box of an object with an outline is the outline's.
+
+    Args:
+        halves: annotations by ``train``, ``val`` or ``test``, with the same classes.
+        root: folder that their `Annotations.files` are relative to.
+        out: folder to write; pictures are copied into it.
+        masks: write outlines where there are some.
+
+    Returns:
+        The path of ``data.yaml``, which `detzoo.train` and `detzoo.evaluate` take.
+
+    Raises:
+        ValueError: the halves have other classes, or there are none.
+        FileExistsError: ``out`` holds a ``data.yaml`` already.
+        FileNotFoundError: a picture is missing.
+    """
+    root, out = Path(root), Path(out)
+    classes = {each.classes for each in halves.values()}
+    if len(classes) != 1:
+        raise ValueError(f"the halves should have the same classes, but have {len(classes)} different lists of them")
+    file = out / "data.yaml"
+    if file.exists():
+        raise FileExistsError(f"{file} is there already; choose another folder")
+    for half, each in halves.items():
+        _write_half(each, root, out, half, masks)
+    names = dict(enumerate(classes.pop()))
+    content = {**{half: f"images/{half}" for half in halves}, "names": names}
+    file.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def _write_half(annotations: Annotations, root: Path, out: Path, half: str, masks: bool) -> None:
+    pictures, labels = out / "images" / half, out / "labels" / half
+    pictures.mkdir(parents=True, exist_ok=True)
+    labels.mkdir(parents=True, exist_ok=True)
+    left_out = annotations.crowd | annotations.ignore
+    several: list[int] = []
+    taken: set[str] = set()
+    for image in range(len(annotations)):
+        source = root / annotations.files[image]
+        stem = source.stem if source.stem.casefold() not in taken else f"{source.stem}_{image}"
+        taken.add(stem.casefold())
+        shutil.copyfile(source, pictures / f"{stem}{source.suffix}")
+        height, width = annotations.sizes[image].tolist()
+        rows = np.arange(len(annotations.boxes))[annotations.rows(image)]
+        lines = [_line(annotations, row, height, width, masks, several) for row in rows.tolist() if not left_out[row]]
+        (labels / f"{stem}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    total, ids = len(annotations.boxes), annotations.ids
+    report(out / half, "are crowds or ignored and are not written", ids[left_out].tolist(), total, "objects")
+    report(out / half, "have outlines in several pieces, joined by lines", ids[several].tolist(), total, "objects")
+    if masks:
+        bare = ~left_out & (annotations.mask_kind != NO_MASK) & (annotations.mask_kind != POLYGONS)
+        report(out / half, "have a mask in run lengths and are written as boxes", ids[bare].tolist(), total, "objects")
+
+
+def _line(annotations: Annotations, row: int, height: int, width: int, masks: bool, several: list[int]) -> str:
+    """One object as a line of a label file."""
+    if masks and annotations.mask_kind[row] == POLYGONS:
+        start = annotations.mask_ends[row - 1] if row else 0
+        pieces = decode_polygons(annotations.mask_bytes[start : annotations.mask_ends[row]])
+        if len(pieces) > 1:
+            several.append(row)
+        numbers: NDArray[Any] = (_joined(pieces) / (width, height)).reshape(-1)
+    else:
+        x0, y0, x1, y1 = annotations.boxes[row].astype(np.float64).tolist()
+        numbers = np.array([(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height])
+    return " ".join([str(int(annotations.labels[row])), *(f"{number:.9g}" for number in numbers.tolist())])
+
+
+def _joined(pieces: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One outline of several: from the first point of one to the next, around it, and the same way back."""
+    if len(pieces) == 1:
+        return pieces[0]
+    around = [np.concatenate([piece, piece[:1]]) for piece in pieces]
+    back = [piece[:1] for piece in reversed(pieces[:-1])]
+    return np.concatenate([*around, *back])

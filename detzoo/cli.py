@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parse(given)
     if not options.debug:
-        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {_shown(message)}\n"
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not _known(error):
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {_shown(_one_line(error))}", file=sys.stderr)
         return WRONG
 
 
@@ -181,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
+    convert.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("WIDTH", "HEIGHT"),
+        help="size that pictures are resized to, where the config names several",
+    )
 
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate, predict):
@@ -318,12 +325,19 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.config import ConfigError
     from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
+    try:
+        detector = detzoo.from_mmdet(
+            options.config or options.source, options.source, classes=classes, size=options.size
+        )
+    except ConfigError as error:
+        text = str(error).replace("size=(1333, 800)", "--size 1333 800")
+        raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")
@@ -400,6 +414,13 @@ def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:
         return "; there is no checkpoint yet to go on from"
     words = [*given, *(() if options.resume else ("--resume",))]
     return f"; go on with: {shlex.join(['detzoo', *words])}"
+
+
+def _shown(message: object) -> str:
+    """A message, which may quote what a file says, as a terminal may be sent it."""
+    from detzoo.terminal import printable
+
+    return "\n".join(map(printable, str(message).splitlines()))
 
 
 def _known(error: Exception) -> bool:

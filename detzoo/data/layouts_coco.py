@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ import msgspec
 
 from detzoo.config import ConfigError
 from detzoo.data.coco import first_images
+from detzoo.data.file_names import locate, usable
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of
+from detzoo.data.images import existing
+from detzoo.data.json_file import contents, decode
 from detzoo.data.problems import DataError
-from detzoo.data.texts import read_bytes
 from detzoo.recipes.settings import Data, Split
 
 # COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
 _PUBLISHED = ("2017", "2014")
 _PUBLISHED_HALVES: tuple[Half, ...] = ("train", "val")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "pictures")
-_MOST_BYTES = 16 << 30
+_OBJECT = re.compile(rb"\s*\{")
 _MOST_FILES = 40  # more .json files in one folder are one for each image, in another format
 _MOST_FOLDERS = 30
 _TRIED = 20  # images that are looked for to find their folder
@@ -80,17 +82,10 @@ def top_level_keys(path: Path) -> set[str] | None:
     Raises:
         DataError: the file is empty, or not JSON.
     """
-    data = read_bytes(path, _MOST_BYTES)
-    try:
-        encoding = json.detect_encoding(data[:4])
-        return set(
-            msgspec.json.decode(data if encoding == "utf-8" else data.decode(encoding), type=dict[str, msgspec.Raw])
-        )
-    except msgspec.ValidationError:
+    data = contents(path, "JSON object")
+    if not _OBJECT.match(data):
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = "is empty (0 bytes)" if not data else f"is not a JSON object: {error}"
-        raise DataError(f"{path} {what}") from None
+    return set(decode(path, data, dict[str, msgspec.Raw], "JSON object"))
 
 
 def is_coco(path: Path) -> bool:
@@ -155,9 +150,9 @@ def _find(root: Path, path: Path, half: Half | None) -> str | None:
     folders = _folders_to_try(root, path, half)
     for known in (names, [name.rpartition("/")[2] for name in names]):
         for folder in folders:
-            if any((root / folder / name).is_file() for name in known):
+            if existing(root / folder, [name for name in known if usable(name)]).any():
                 return folder
-    return None
+    return next((folder for folder in folders if any(locate(root / folder, "", names))), None)
 
 
 def _folders_to_try(root: Path, path: Path, half: Half | None) -> list[str]:

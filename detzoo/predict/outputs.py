@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.overwrite import ReadFiles
-from detzoo.predict.sources import is_video, pictures
+from detzoo.predict.sources import is_camera, is_video, pictures
 
 KEPT = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # an image of one of these kinds is drawn in its own
 INSTEAD = "choose another folder with --out"
@@ -35,7 +35,10 @@ class Outputs:
             OverwritesSource: a drawing would replace a file that is read.
         """
         self.folder = Path(folder).expanduser()
-        paths = [Path(source)] if is_video(source) else [item for item in pictures(source) if isinstance(item, Path)]
+        if is_video(source):
+            paths = [] if is_camera(source) else [Path(source)]
+        else:
+            paths = [item for item in pictures(source) if isinstance(item, Path)]
         self.images = [] if is_video(source) else paths
         self._read = ReadFiles([*paths, *more])
         self._taken: set[str] = set()

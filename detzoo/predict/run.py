@@ -25,7 +25,7 @@ from detzoo.evaluate.inference import detect_on_host, in_original_pixels
 from detzoo.overwrite import ReadFiles
 from detzoo.predict.chosen_classes import chosen_labels
 from detzoo.predict.result import Result
-from detzoo.predict.sources import Picture, Pictures, file_of, frames, is_video, load, pictures
+from detzoo.predict.sources import Picture, Pictures, file_of, frames, is_camera, is_video, load, pictures
 from detzoo.types import Detections
 
 log = logging.getLogger("detzoo.predict")
@@ -82,10 +82,13 @@ def predict(
     labels = None if classes is None else chosen_labels(classes, detector.classes)
     wanted = _Wanted(threshold, labels)
     if is_video(source):
-        path = Path(source).expanduser()
-        found = _stream(detector, frames(path), wanted, batch, ReadFiles([path]), path)
-        return iter(track(found, f"Predicting {path.name}")) if progress else found
+        path = None if is_camera(source) else Path(source).expanduser()
+        read = ReadFiles([path] if path else [])
+        found = _stream(detector, frames(source), wanted, batch, read, path)
+        return iter(track(found, f"Predicting {path.name if path else source}")) if progress else found
     items = pictures(source)
+    for remark in items.remarks:
+        log.warning("%s", remark)
     results = _stream(detector, items, wanted, batch, ReadFiles(filter(None, map(file_of, items))))
     return list(track(results, "Predicting", total=len(items)) if progress else results)
 

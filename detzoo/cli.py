@@ -65,6 +65,8 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         parser.exit(WRONG)
     command = options.parser
+    if options.command == "train":
+        rest = _sorted_out(options, rest)
     for number, word in enumerate(rest):
         if word.startswith("-") and len(word) > 1:
             close = _meant(options, word, rest[number + 1 :])
@@ -75,6 +77,27 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             command.error(f"{word!r} is not of the form a.b.c=value")
     options.overrides = rest
     return options
+
+
+def _sorted_out(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """What follows ``train``, where both NAME and the folder behind ``--resume`` may be left out: a word with ``=`` is
+    a setting, not one of the two, and the name of a recipe is no folder. Returns the words that are neither.
+    """
+    settings = []
+    if isinstance(options.resume, str) and not os.path.isdir(options.resume):
+        from detzoo.recipes.index import rows
+
+        if "=" in options.resume:
+            settings, options.resume = [options.resume], True
+        elif options.name is None and options.resume in rows():
+            options.name, options.resume = options.resume, True
+    if options.name is not None and "=" in options.name:
+        settings.append(options.name)
+        options.name = next((word for word in rest if "=" not in word and not word.startswith("-")), None)
+        rest = [word for word in rest if word != options.name]
+    if options.name is None and not options.resume:
+        options.parser.error("NAME is missing: a name from the zoo (detzoo list), a recipe's .json file, or weights")
+    return settings + rest
 
 
 def _meant(options: argparse.Namespace, word: str, following: Sequence[str]) -> str | None:
@@ -137,13 +160,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--explain", action="store_true", help="with what each setting means")
 
     train = add("train", _train, "fit a detector to your data; the classes come from the data", overrides=True)
-    train.add_argument("name", metavar="NAME", help="a name from the zoo, or a recipe's .json file")
+    train.add_argument(
+        "name", metavar="NAME", nargs="?", help="a name from the zoo, a recipe's .json file, or weights to start from"
+    )
     train.add_argument(
         "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
     )
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
+    train.add_argument(
+        "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
+    )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", overrides=True)
@@ -247,17 +274,20 @@ def _show(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.train.typed import on_command_line
 
-    recipe = _recipe(options.name)
-    done = detzoo.train(
-        recipe,
-        data=options.data,
-        out=options.out,
-        weights=options.weights,
-        resume=options.resume,
-        device=options.device,
-        overrides=options.overrides,
-    )
+    if options.name is not None and not _is_file(options.name):
+        _recipe(options.name)  # a misspelt name is refused before anything heavy is imported
+    with on_command_line():
+        done = detzoo.train(
+            options.name,
+            data=options.data,
+            out=options.out,
+            weights=options.weights,
+            resume=options.resume or False,
+            device=options.device,
+            overrides=options.overrides,
+        )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
     return 0

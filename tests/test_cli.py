@@ -324,6 +324,50 @@ def test_ctrl_c_says_how_to_go_on(
     assert "Traceback" not in err
 
 
+def test_resume_alone_is_enough(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in trained.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    before = (copy / "recipe.json").read_text()
+    for words in (
+        ("--resume", str(copy)),
+        ("--resume", "--out", str(copy)),
+        (NAME, "--resume", "--out", str(copy)),
+        ("--resume", NAME, "--out", str(copy)),
+        ("schedule.epochs=1", "--resume", str(copy)),
+        ("--out", str(copy), "--resume", "schedule.epochs=1"),
+        ("--out", str(copy), "--resume", "schedule.epochs=1", NAME),
+    ):
+        code, out, err = run("train", *words, "--device", "cpu")
+        assert code == 0, err
+        assert "resuming" in out
+        assert (copy / "recipe.json").read_text().split("classes")[0] == before.split("classes")[0]
+    code, out, _ = run("train", "--resume", str(copy), "schedule.epochs=2", "--device", "cpu")
+    assert code == 0
+    assert "schedule.epochs: 1 -> 2" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train",),
+        ("train", "schedule.epochs=3"),
+        ("train", "--resume"),
+        ("train", "--resume", "nowhere/at/all"),
+        ("train", NAME, "--resume", "--out", "nowhere/at/all"),
+        ("train", NAME, "--out", "{trained}", "--data", "shapes:4/2"),
+    ],
+)
+def test_the_command_line_speaks_its_own_language(
+    trained: Path, run: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    code, out, err = run(*(word.format(trained=trained) for word in words))
+    assert code == 2
+    assert "=True" not in out + err
+    assert "--resume" in err or "NAME is missing" in err
+
+
 def test_a_real_ctrl_c(tmp_path: Path) -> None:
     """Through a process of its own: exit code 130, the hint, and a run that goes on from there."""
     words = [sys.executable, "-m", "detzoo.cli", "train", NAME, "--out", str(tmp_path), "--device", "cpu"]

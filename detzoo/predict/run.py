@@ -126,7 +126,7 @@ def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
     more = f"\n  and {len(broken) - SAID} more" if len(broken) > SAID else ""
     total = len(items) if isinstance(items, Pictures) else len(broken)
     if len(broken) == total:
-        raise ImageError(f"none of the {total} images can be read:{first}{more}")
+        raise ImageError(f"none of the {total} images can be read{first}{more}")
     log.warning("%d of %d images cannot be read and are left out:%s%s", len(broken), total, first, more)
 
 

@@ -101,7 +101,7 @@ def test_help_of_every_command(run: Callable[..., Any]) -> None:
     for command in COMMANDS:
         code, out, _ = run(command, "--help")
         assert code == 0
-        assert ("[a.b.c=value ...]" in out) == (command in ("show", "train", "evaluate"))
+        assert ("[a.b.c=value ...]" in out) == (command in ("show", "train", "evaluate", "predict"))
 
 
 def test_no_command_is_help_and_a_mistake(run: Callable[..., Any]) -> None:
@@ -269,7 +269,8 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("train", NAME, "--epochs", "3"), ("--epochs", "did you mean schedule.epochs=3?")),
         (("show", NAME, "lr=0.1"), ("'lr' is not a setting", "did you mean schedule.lr=0.1?")),
         (("train", NAME, "epochs"), ("a.b.c=value",)),
-        (("predict", "a", "b", "c=1"), ("one word too many",)),
+        (("doctor", "c=1"), ("one word too many",)),
+        (("predict", "a", "b", "c"), ("a.b.c=value",)),
     ],
 )
 def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, ...], parts: tuple[str, ...]) -> None:

@@ -144,6 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
+    train.add_argument(
+        "--val", type=float, metavar="PART", help="keep this part of the training images for validation, e.g. 0.2"
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
@@ -240,6 +243,7 @@ def _train(options: argparse.Namespace) -> int:
         data=options.data,
         out=options.out,
         weights=options.weights,
+        val=options.val,
         resume=options.resume,
         device=options.device,
         overrides=options.overrides,

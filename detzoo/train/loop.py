@@ -44,7 +44,10 @@ from detzoo.train.schedules import warnings
 from detzoo.train.validation import validation_losses
 
 # what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
-_ELSEWHERE = {name: Data.model_fields[name].default for name in ("kind", "root", "train", "val", "classes", "metric")}
+_ELSEWHERE = {
+    name: Data.model_fields[name].default
+    for name in ("kind", "root", "train", "val", "val_fraction", "classes", "metric")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def train(
     out: str | Path | None = None,
     *,
     weights: str | Path | Mapping[str, Tensor] | None = None,
+    val: float | None = None,
     resume: bool = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
@@ -100,6 +104,8 @@ def train(
             as the head for another number of classes, are not taken, and named. None: the recipe's ``init``, usually a
             backbone trained on ImageNet, which is fetched into the cache; where that cannot be had, this is said and
             training starts from random weights, as it does with ``init=null`` among the overrides.
+        val: part of the training images to keep for validation, such as 0.2, where the data has no others for it: the
+            same images every time. It is ``data.val_fraction`` of the recipe.
         resume: go on with the run in ``out`` exactly where it stopped; ``schedule.epochs`` may have grown.
         device: None: CUDA, else MPS, else CPU.
         overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last.
@@ -124,7 +130,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
-    recipe = _settle(recipe, data, overrides, settings)
+    recipe = _settle(recipe, data, overrides, settings if val is None else {**settings, "val_fraction": val})
     with (
         join(device) as ranks,
         Display(ranks.first, progress) as display,
@@ -288,9 +294,17 @@ def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Dete
     """A function that measures loss and AP on the validation images."""
     if not recipe.schedule.evaluate_every:
         return None
-    if not recipe.data.val:
-        display.say("there are no validation images (data.val), so no epoch is known to be best")
+    if not recipe.data.parts("val"):
+        display.say(
+            "there are no validation images (data.val), so no epoch is known to be best; "
+            "val=0.2 (--val 0.2) keeps a fifth of the training images for it"
+        )
         return None
+    if recipe.data.train == recipe.data.val and recipe.data.kind != "shapes" and not recipe.data.val_fraction:
+        display.say(
+            "WARNING: validation images are the training images, so AP says nothing about others; "
+            "val=0.2 (--val 0.2) keeps a fifth of them apart"
+        )
     given = method_of(recipe).takes_proposals
     dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
     batch, workers = recipe.schedule.batch, recipe.data.workers

@@ -157,6 +157,11 @@ COCO: dict[str, tuple[Build, str | None, str | None]] = {
         "images/a.png",
         "images/a.png",
     ),
+    "Label Studio, another machine's paths": (
+        lambda r: (coco(r / "result.json", "../../label-studio/data/media/upload/1/a.png"), picture(r / "images")),
+        "images/a.png",
+        "images/a.png",
+    ),
     "one file of any name beside its pictures": (
         lambda r: (coco(r / "my labels (final).json"), (r / "package.json").write_text("{}"), picture(r)),
         "a.png",
@@ -303,7 +308,7 @@ def test_several_coco_files_of_one_half(tmp_path: Path) -> None:
 def test_broken_json_in_a_folder(tmp_path: Path) -> None:
     picture(tmp_path)
     (tmp_path / "train.json").write_text('{"images": [')
-    with pytest.raises(DataError, match=r"train\.json is not a JSON object"):
+    with pytest.raises(DataError, match=r"train\.json is not valid JSON"):
         as_data(tmp_path)
     coco(tmp_path / "val.json")
     assert (first(tmp_path, "train"), first(tmp_path, "val")) == (None, "a.png")

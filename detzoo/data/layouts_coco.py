@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,15 +13,14 @@ import msgspec
 from detzoo.config import ConfigError
 from detzoo.data.coco import first_images
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of
+from detzoo.data.json_file import contents, decode
 from detzoo.data.problems import DataError
-from detzoo.data.texts import read_bytes
 from detzoo.recipes.settings import Data, Split
 
 # COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
 _PUBLISHED = ("2017", "2014")
 _PUBLISHED_HALVES: tuple[Half, ...] = ("train", "val")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "pictures")
-_MOST_BYTES = 16 << 30
 _MOST_FILES = 40  # more .json files in one folder are one for each image, in another format
 _MOST_FOLDERS = 30
 _TRIED = 20  # images that are looked for to find their folder
@@ -80,17 +78,8 @@ def top_level_keys(path: Path) -> set[str] | None:
     Raises:
         DataError: the file is empty, or not JSON.
     """
-    data = read_bytes(path, _MOST_BYTES)
-    try:
-        encoding = json.detect_encoding(data[:4])
-        return set(
-            msgspec.json.decode(data if encoding == "utf-8" else data.decode(encoding), type=dict[str, msgspec.Raw])
-        )
-    except msgspec.ValidationError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = "is empty (0 bytes)" if not data else f"is not a JSON object: {error}"
-        raise DataError(f"{path} {what}") from None
+    value = decode(path, contents(path), dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
+    return set(value) if isinstance(value, dict) else None
 
 
 def is_coco(path: Path) -> bool:

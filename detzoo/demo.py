@@ -153,7 +153,7 @@ def _page(
 
 def _inlined(path: Path) -> str:
     """An image file as an address that holds it; at most 1400 pixels wide."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG", "JPEG"]) as image:
         image.thumbnail((1400, 1400))
         file = io.BytesIO()
         image.convert("RGB").save(file, "JPEG", quality=88)

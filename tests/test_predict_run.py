@@ -1,4 +1,6 @@
 import itertools
+import logging
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from detzoo.data.images import ImageError
 from detzoo.detector import Detector
-from detzoo.evaluate.inference import in_evaluation_mode
+from detzoo.evaluate.inference import detect_on_host, in_evaluation_mode
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.predict.run import predict
+from detzoo.predict.sources import load
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections
 from tests.oracle import Answer, Oracle, answers, level, scene, write_images
@@ -218,3 +222,49 @@ def test_broken_and_missing_video(tmp_path: Path):
     (tmp_path / "clip.mp4").write_bytes(b"nothing like a video")
     with pytest.raises(ValueError, match="cannot be decoded as a video"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+
+
+def test_broken_files_of_a_folder_are_left_out_and_named(
+    files: list[Path], contents: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    detector = Oracle(NAMES, answers(contents, NAMES, noise=0))
+    files[1].write_bytes(files[1].read_bytes()[:60])
+    files[4].write_bytes(b"")
+    for source in (files[0].parent, str(files[0].parent / "*.png")):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            found = predict(detector, source, batch=2)
+        assert [one.path for one in found] == [files[0], files[2], files[3]]
+        (said,) = caplog.messages
+        assert said.startswith("2 of 5 images cannot be read and are left out:\n")
+        assert all(str(file) in said for file in (files[1], files[4]))
+    for source in (files[1], files, [str(files[4])]):
+        with pytest.raises(ImageError, match=r"00[14]\.png"):
+            predict(detector, source)
+    for file in files:
+        file.write_text("no picture")
+    with pytest.raises(ImageError, match=r"none of the 5 images can be read(.|\n)*000\.png"):
+        predict(detector, files[0].parent)
+
+
+def test_pixels_of_files_do_not_wait_for_their_result(
+    files: list[Path], contents: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Eight large pictures would be held at once."""
+    read: list[weakref.ref[np.ndarray]] = []
+    held: list[int] = []
+
+    def remembered(picture: Any) -> np.ndarray:
+        pixels = load(picture)
+        read.append(weakref.ref(pixels))
+        return pixels
+
+    def watched(*given: Any) -> Detections:
+        held.append(sum(pixels() is not None for pixels in read))
+        return detect_on_host(*given)
+
+    monkeypatch.setattr("detzoo.predict.run.load", remembered)
+    monkeypatch.setattr("detzoo.predict.run.detect_on_host", watched)
+    predict(Oracle(NAMES, answers(contents, NAMES, noise=0)), files, batch=5)
+    assert len(read) == 5
+    assert held == [0]

@@ -1,3 +1,6 @@
+import logging
+import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from detzoo.data.images import ImageError
 from detzoo.predict.sources import is_video, load, pictures
 from tests.oracle import write_images
 
@@ -84,3 +88,60 @@ def test_pil_images_are_turned_upright_and_made_rgb():
     assert load(image).shape == (9, 8, 3)
     assert load(image).dtype == np.uint8
     assert load(Image.new("P", (9, 8))).shape == (8, 9, 3)
+
+
+def test_files_that_are_found_are_told_from_those_that_are_named(folder: Path):
+    files = [folder / f"00{index}.png" for index in range(3)]
+    assert pictures(folder).found == set(files)
+    assert pictures(str(folder / "*1*")).found == {files[1]}
+    assert pictures(files).found == set()
+    assert pictures([files[0], str(folder / "*1*")]).found == {files[1]}
+
+
+@pytest.mark.parametrize("suffix", ["avif", "jp2", "tga", "jpe", "jfif", "JPG", "dib", "Tiff", "webp", "j2k", "mpo"])
+def test_suffixes_of_images(folder: Path, suffix: str):
+    path = folder / f"a.{suffix}"
+    Image.new("RGB", (20, 16), "red").save(path, "BMP" if suffix == "dib" else None)
+    assert path in pictures(folder)
+    assert load(path).shape == (16, 20, 3)
+
+
+def test_pictures_of_other_kinds_are_named(folder: Path, caplog: pytest.LogCaptureFixture):
+    for name in ("a.heic", "b.SVG", "c.dng", "d.mp4", "e.txt", ".f.heic"):
+        (folder / name).write_bytes(b"something")
+    with caplog.at_level(logging.WARNING):
+        assert len(pictures(folder)) == 3
+    (said,) = caplog.messages
+    assert "4 of 9 files are of kinds that are not read here" in said
+    assert said.endswith("a.heic, b.SVG, c.dng, d.mp4")
+    caplog.clear()
+    with pytest.raises(FileNotFoundError, match="no image matches"), caplog.at_level(logging.WARNING):
+        pictures(str(folder / "*.heic"))
+    assert "a.heic" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on Unix")
+def test_what_is_no_regular_file_is_never_opened(folder: Path, caplog: pytest.LogCaptureFixture):
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
+    (folder / "folder.jpg").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = os.getcwd()
+        os.chdir(folder)  # the name of a socket may not be long
+        listener.bind("socket.jpg")
+        os.chdir(here)
+    with caplog.at_level(logging.WARNING):
+        assert len(pictures(folder)) == 3
+    assert "4 of 9 files are no regular files and are left out: gone.jpg, pipe.jpg, socket.jpg, zero.jpg" in caplog.text
+    for name in ("pipe.jpg", "zero.jpg", "socket.jpg"):
+        with pytest.raises(ImageError, match=f"{name} is no regular file"):
+            pictures(folder / name)
+        with pytest.raises(ImageError, match=f"{name} is no regular file"):
+            load(folder / name)
+
+
+def test_one_image_twice_in_a_list(folder: Path):
+    with Image.open(folder / "000.png") as image:
+        twice = pictures([image, image])
+        assert np.array_equal(load(twice[0]), load(twice[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,16 @@ class Dataset(torch_data.Dataset[Sample]):
         left_out = len(self.annotations) - len(self.indices)
         if left_out:
             log.info("%d of %d images have no object to learn and are left out", left_out, len(self.annotations))
+
+    def leave_out(self, positions: Iterable[int]) -> None:
+        """Do without the images at these positions, 0 to ``len(self) - 1``.
+
+        Raises:
+            DataError: no other is left.
+        """
+        self.indices = np.delete(self.indices, list(positions))
+        if not len(self.indices):
+            raise DataError(f"every image in {self.data.root} would be left out")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch.nn import functional
 from torch.utils import data as torch_data
 
 from detzoo.data.dataset import Dataset, Sample
+from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.data.problems import log
 from detzoo.data.resize import canvas_size
 from detzoo.detector import Input
 from detzoo.types import Batch, Targets
@@ -53,6 +56,8 @@ class Loader:
         batches: Iterator[Any] = iter(self._loader)  # of what the collate function returned, whatever torch says
         with _Watch(batches, self.dataset.data.worker_timeout) as watch:
             while (item := watch.wait()) is not None:
+                if isinstance(item, _Broken):
+                    raise item.error
                 yield Batch(**{**item, "targets": Targets(**item["targets"])})
 
 
@@ -194,16 +199,37 @@ class _Keys:
             yield [(int(image), self.seed, epoch, place + offset) for offset, image in enumerate(mine)]
 
 
-class _Keyed(torch_data.Dataset[Sample]):
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """In place of an image that cannot be read, or of its batch.
+
+    An error that crosses from a worker process would come wrapped in the traceback of that process.
+    """
+
+    error: Exception
+
+
+class _Keyed(torch_data.Dataset[Sample | _Broken]):
     """A data set whose index says with which random numbers to vary the image."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> Sample | _Broken:
         image, seed, epoch, place = key
-        # the 1 keeps these apart from the numbers that draw the order
-        return self.dataset.sample(image, np.random.default_rng((seed, epoch, place, 1)))
+        others = len(self.dataset) if self.dataset.augment and self.dataset.data.skip_broken else 1
+        broken = None
+        for number in range(image, image + others):
+            try:
+                # the 1 keeps these apart from the numbers that draw the order
+                rng = np.random.default_rng((seed, epoch, place, 1))
+                return self.dataset.sample(number % len(self.dataset), rng)
+            except (ImageError, OSError) as error:
+                broken = broken or _Broken(error)
+                if others > 1:
+                    log.warning("%s; the next image is taken in its place, as data.skip_broken says", error)
+        assert broken is not None
+        return broken
 
 
 class _Collate:
@@ -212,7 +238,12 @@ class _Collate:
     def __init__(self, settings: Input) -> None:
         self.settings = settings
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def __call__(self, answers: Sequence[Sample | _Broken]) -> dict[str, Any] | _Broken:
+        samples = []
+        for answer in answers:
+            if isinstance(answer, _Broken):
+                return answer
+            samples.append(answer)
         sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
         height, width = canvas_size(sizes, self.settings)
         pixels = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)

@@ -21,6 +21,7 @@ from detzoo.arguments import count
 from detzoo.config import ConfigError, unknown
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.image_check import check_images
 from detzoo.data.loader import make_loader
 from detzoo.data.problems import DataError
 from detzoo.data.proposals import write_proposals
@@ -164,6 +165,7 @@ def _open(
         strict=False,
         proposals=detector.takes_proposals,
     )
+    check_images([opened])
     return opened, settings.replace(masks=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,29 +18,35 @@ from rich.progress import track
 from torch import Tensor
 
 from detzoo.arguments import count, fraction
+from detzoo.data.images import ImageError
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
-from detzoo.predict.sources import Picture, frames, is_video, load, pictures
+from detzoo.predict.sources import Picture, Pictures, frames, is_video, load, pictures
 from detzoo.types import Detections
 
+log = logging.getLogger("detzoo.predict")
+
 READERS = 2  # threads that decode and resize the next batches while the network runs
+SAID = 10  # broken files whose reasons are told
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Ready:
-    """One picture: its pixels and what the network takes."""
+    """One picture: what the network takes, and what its result needs."""
 
-    image: NDArray[np.uint8]
+    size: tuple[int, ...]  # height and width in pixels
     resized: Tensor  # uint8 [3, h, w]
     path: Path | None
-    held: bool  # whether the result keeps the pixels: those of an image file can be read again
+    image: NDArray[np.uint8] | None  # None for an image file, which can be read again: large ones must not pile up here
 
 
 def predict(
     detector: Detector, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False
 ) -> list[Detections] | Iterator[Detections]:
     """Detect in pictures; see `detzoo.detector.Detector.predict`, which is the way to call it.
+
+    Broken image files that a folder or pattern gave are left out, and named in a warning at the end.
 
     Raises:
         FileNotFoundError: nothing is at the path or matches the pattern.
@@ -61,26 +68,52 @@ def _stream(
     detector: Detector, items: Iterable[Picture], threshold: float, batch: int, path: Path | None = None
 ) -> Iterator[Detections]:
     """One result per picture, in order."""
-    for ready in _prepared(items, detector.config.input, batch, path):
+    broken: list[Exception] = []
+    for chunk in _prepared(items, detector.config.input, batch, path):
+        broken += [picture for picture in chunk if isinstance(picture, Exception)]
+        ready = [picture for picture in chunk if not isinstance(picture, Exception)]
+        if not ready:
+            continue
         pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
         found = detect_on_host(detector, pixels, sizes)
         for index, picture in enumerate(ready):
             result = _above(found[index], threshold)
-            result = in_original_pixels(result, picture.resized.shape[1:], picture.image.shape[:2])
-            kept = picture.image if picture.held else None
-            yield dataclasses.replace(result, classes=detector.classes, picture=kept, path=picture.path)
+            result = in_original_pixels(result, picture.resized.shape[1:], picture.size)
+            yield dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
+    _say_broken(broken, items)
 
 
-def _prepared(items: Iterable[Picture], settings: Input, batch: int, path: Path | None) -> Iterator[list[_Ready]]:
-    """Batches of pictures, decoded and resized ahead of their use."""
+def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
+    """Name the image files that were left out, or refuse where there was no other."""
+    if not broken:
+        return
+    first = "".join(f"\n  {error}" for error in broken[:SAID])
+    more = f"\n  and {len(broken) - SAID} more" if len(broken) > SAID else ""
+    total = len(items) if isinstance(items, Pictures) else len(broken)
+    if len(broken) == total:
+        raise ImageError(f"none of the {total} images can be read:{first}{more}")
+    log.warning("%d of %d images cannot be read and are left out:%s%s", len(broken), total, first, more)
 
-    def prepare(item: Picture) -> _Ready:
-        image = load(item)
+
+def _prepared(
+    items: Iterable[Picture], settings: Input, batch: int, path: Path | None
+) -> Iterator[list[_Ready | Exception]]:
+    """Batches of pictures, decoded and resized ahead of their use; what is wrong with those that may be left out."""
+    optional = items.found if isinstance(items, Pictures) else set()
+
+    def prepare(item: Picture) -> _Ready | Exception:
         from_file = isinstance(item, Path)
-        return _Ready(image, resize(image, settings)[0], path=item if from_file else path, held=not from_file)
+        try:
+            image = load(item)
+        except (ImageError, OSError) as error:
+            if not from_file or item not in optional:
+                raise
+            return error
+        resized = resize(image, settings)[0]
+        return _Ready(image.shape[:2], resized, item if from_file else path, None if from_file else image)
 
     iterator = iter(items)
-    waiting: deque[list[Future[_Ready]]] = deque()
+    waiting: deque[list[Future[_Ready | Exception]]] = deque()
     with ThreadPoolExecutor(READERS) as pool:
         while True:
             while len(waiting) < 2:

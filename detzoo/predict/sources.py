@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from detzoo.config import unknown
-from detzoo.data.images import read_image
+from detzoo.data.images import SUFFIXES, ImageError, read_image, upright_rgb
+from detzoo.data.problems import report
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
+# pictures of kinds that are not read; named where a folder has them, so that none is missed in silence
+_OTHER_KINDS = (
+    *(".heic", ".heif", ".hif", ".jxl", ".jxr", ".svg", ".svgz", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".pdf"),
+    *(".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".exr", ".hdr", ".pfm", ".qoi", ".dds"),
+    *(
+        ".ico",
+        ".icns",
+        ".pcx",
+        ".xbm",
+        ".xpm",
+        ".sgi",
+        ".ras",
+        ".wmf",
+        ".emf",
+        ".fits",
+        ".dcm",
+        ".nii",
+        ".djvu",
+        ".fpx",
+    ),
+)
+
 Picture: TypeAlias = Path | NDArray[np.uint8] | Image.Image
+
+_loading = threading.Lock()
+
+
+class Pictures(list[Picture]):
+    """Pictures in order.
+
+    Attributes:
+        found: those files that a folder or a pattern gave; the others were named one by one.
+    """
+
+    def __init__(self, pictures: Iterable[Picture] = (), found: Iterable[Path] = ()) -> None:
+        super().__init__(pictures)
+        self.found = set(found)
 
 
 def is_video(source: Any) -> bool:
@@ -25,7 +63,7 @@ def is_video(source: Any) -> bool:
     return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEOS and not _has_pattern(source)
 
 
-def pictures(source: Any) -> list[Picture]:
+def pictures(source: Any) -> Pictures:
     """Every picture of a source, in order; files are only looked up, not read.
 
     Args:
@@ -37,21 +75,26 @@ def pictures(source: Any) -> list[Picture]:
         ValueError: an array is not uint8 ``(H, W, 3)``, a video in a list, or something else altogether.
     """
     if isinstance(source, Image.Image):
-        return [source]
+        return Pictures([source])
     if isinstance(source, np.ndarray):
         if source.ndim == 4:
-            return [picture for one in source for picture in pictures(one)]
-        return [_checked(source)]
+            return _joined(source)
+        return Pictures([_checked(source)])
     if isinstance(source, (str, Path)):
-        return list(_files(source))
+        return _files(source)
     if isinstance(source, (list, tuple)):
-        return [picture for one in source for picture in pictures(one)]
+        return _joined(source)
     hint = ""
     if type(source).__module__.startswith("torch"):
         hint = "; turn a (3, H, W) tensor into an array with .permute(1, 2, 0).numpy()"
     raise ValueError(
         f"cannot predict on {type(source).__name__}: give a path, folder, pattern, PIL image or array{hint}"
     )
+
+
+def _joined(sources: Iterable[Any]) -> Pictures:
+    parts = [pictures(source) for source in sources]
+    return Pictures((one for part in parts for one in part), (path for part in parts for path in part.found))
 
 
 def load(picture: Picture) -> NDArray[np.uint8]:
@@ -63,7 +106,8 @@ def load(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, Path):
         return read_image(picture)
     if isinstance(picture, Image.Image):
-        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        with _loading:  # the same image may be in a list twice, and a file that it reads late has one position
+            return upright_rgb(picture)
     return picture
 
 
@@ -121,31 +165,42 @@ def _has_pattern(source: str | Path) -> bool:
     return glob.has_magic(str(source)) and not Path(source).exists()
 
 
-def _files(source: str | Path) -> Sequence[Path]:
+def _files(source: str | Path) -> Pictures:
     path = Path(source).expanduser()
     if path.is_dir():
-        found = sorted(child for child in path.iterdir() if child.is_file() and _is_image(child))
+        children = sorted(path.iterdir())
+        found = _images(path, children)
         if not found:
-            hint = f"; for folders below it use '{path}/**/*.jpg'" if any(c.is_dir() for c in path.iterdir()) else ""
-            raise FileNotFoundError(f"no image in folder {path}: looked for {' '.join(IMAGES)}{hint}")
-        return found
-    if path.is_file():
+            hint = f"; for folders below it use '{path}/**/*.jpg'" if any(map(os.path.isdir, children)) else ""
+            raise FileNotFoundError(f"no image in folder {path}: looked for {' '.join(SUFFIXES)}{hint}")
+        return Pictures(found, found)
+    if os.path.isfile(path):
         if is_video(path):
             raise ValueError(f"{path} is a video, which is predicted on its own and not in a list")
-        return [path]
+        return Pictures([path])
     if _has_pattern(path):
-        found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-        found = [match for match in found if match.is_file() and _is_image(match)]
+        found = _images(path, sorted(Path(match) for match in glob.glob(str(path), recursive=True)))
         if not found:
-            raise FileNotFoundError(f"no image matches {path}: looked for {' '.join(IMAGES)}")
-        return found
+            raise FileNotFoundError(f"no image matches {path}: looked for {' '.join(SUFFIXES)}")
+        return Pictures(found, found)
     if "://" in str(source):
         raise FileNotFoundError(f"{source} is an address: download it first and give the file")
+    if path.exists():
+        raise ImageError(f"{path} is no regular file")
     raise FileNotFoundError(f"there is nothing at {path}{_near(path)}")
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGES and not path.name.startswith(".")
+def _images(source: Path, files: Iterable[Path]) -> list[Path]:
+    """The image files among ``files``; pictures and videos that are left out are named in a warning."""
+    seen = [file for file in files if not file.name.startswith(".")]
+    named = [file for file in seen if file.suffix.lower() in SUFFIXES]
+    found = [file for file in named if os.path.isfile(file)]  # no pipe and no device, which might never end
+    other = [file for file in seen if file.suffix.lower() in (*_OTHER_KINDS, *VIDEOS)]
+    what = "are of kinds that are not read here (convert pictures to JPEG or PNG, give videos one by one)"
+    report(source, what, [file.name for file in other], len(seen), "files")
+    odd = [file.name for file in named if not os.path.isfile(file) and not os.path.isdir(file)]
+    report(source, "are no regular files and are left out", odd, len(seen), "files")
+    return found
 
 
 def _near(path: Path) -> str:

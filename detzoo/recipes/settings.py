@@ -44,6 +44,8 @@ class Data(Config):
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
     worker_timeout: float = Field(default=600, gt=0)  # seconds they may take for a batch before the run ends
+    check_images: bool = True  # look at the header, size and end of every image file before the first step
+    skip_broken: bool = False  # leave broken image files out, with a warning, instead of refusing the data
     # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
     metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
 

@@ -17,7 +17,8 @@ from torch.amp.grad_scaler import GradScaler
 import detzoo
 from detzoo.atomic import write_atomically
 from detzoo.config import Config, ConfigError, flatten, from_json, override, paths_of, to_json
-from detzoo.data.dataset import open_dataset
+from detzoo.data.dataset import Dataset, open_dataset
+from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data
 from detzoo.data.table import ClassRow, class_table
@@ -144,6 +145,9 @@ def train(
         contents = read_state(files.state) if resume else None
         given = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
+        val = _validation_set(recipe, display)
+        sets = [dataset] if val is None else [dataset, val]
+        settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
         loader = make_loader(
@@ -185,7 +189,7 @@ def train(
             files=files,
             display=display,
             log=log,
-            validate=_validator(recipe, ranks, display),
+            validate=None if val is None else _validator(recipe, val, ranks),
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
@@ -290,8 +294,7 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -
     return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
 
 
-def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Detector], Validation] | None:
-    """A function that measures loss and AP on the validation images."""
+def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
     if not recipe.schedule.evaluate_every:
         return None
     if not recipe.data.parts("val"):
@@ -306,13 +309,18 @@ def _validator(recipe: Recipe, ranks: Ranks, display: Display) -> Callable[[Dete
             "val=0.2 (--val 0.2) keeps a fifth of them apart"
         )
     given = method_of(recipe).takes_proposals
-    dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+    return open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+
+
+def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Detector], Validation]:
+    """A function that measures loss and AP on the validation images."""
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
+    data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
         losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
-        report = evaluate(detector, recipe.data, batch=batch, workers=workers, progress=False)
+        report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate

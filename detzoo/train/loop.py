@@ -145,8 +145,8 @@ def train(
         contents = read_state(files.state) if resume else None
         given = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
-        val = _validation_set(recipe, display)
-        sets = [dataset] if val is None else [dataset, val]
+        unseen = _validation_set(recipe, display)
+        sets = [dataset] if unseen is None else [dataset, unseen]
         settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
@@ -189,7 +189,7 @@ def train(
             files=files,
             display=display,
             log=log,
-            validate=None if val is None else _validator(recipe, val, ranks),
+            validate=None if unseen is None else _validator(recipe, unseen, ranks),
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )

@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
@@ -257,8 +258,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     import detzoo
 
     detector, data = _settled(_load(options), options.data, options.overrides)
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, proposals=options.proposals)
+    files = {"proposals": options.proposals, "results": options.results}
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **files)
     print(report.summary())
+    if options.results:
+        print(f"results: {options.results}")
     if options.out:
         print(f"numbers: {report.save(options.out)}")
     return 0

@@ -233,6 +233,16 @@ def test_an_unreadable_image_whose_size_is_not_stated(tmp_path: Path) -> None:
         read(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("size", [0, -1, None, 1e12, 1e300, 2**70, 20.5, "x", [20], True])
+def test_sizes_that_cannot_be_are_read_from_the_files(tmp_path: Path, size: Any) -> None:
+    path = write_coco(tmp_path, [thing(1, 1, [1, 1, 5, 5])], images=(1,))
+    content = json.loads(path.read_text())
+    for value in ({"height": size}, {"width": size}, {"height": "20", "width": "30.0"}):
+        content["images"][0].update(value)
+        path.write_text(json.dumps(content))
+        assert read(path).sizes.tolist() == [[20, 30]]
+
+
 def test_category_names(tmp_path: Path) -> None:
     assert category_names(write_coco(tmp_path, [], categories={9: "dog", 3: "cat"})) == ["cat", "dog"]
 

@@ -95,6 +95,17 @@ def test_links_and_make_targets_lead_somewhere(page: Path) -> None:
         assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
 
 
+def test_every_form_of_data_names_a_test_that_exists() -> None:
+    rows = [line for line in (ROOT / "docs" / "data.md").read_text().splitlines() if line.startswith("| ")]
+    forms = [line for line in rows if not line.startswith("| form |")]
+    assert len(forms) > 20
+    for line in forms:
+        (named,) = re.findall(r"`(tests/\w+\.py)::(\w+)`", line) or [("", "")]
+        assert named[0], f"no test is named: {line}"
+        functions = ast.parse((ROOT / named[0]).read_text(encoding="utf-8")).body
+        assert named[1] in [node.name for node in functions if isinstance(node, ast.FunctionDef)], line
+
+
 def test_every_rung_of_the_ladder_is_explained() -> None:
     table = (ROOT / "docs" / "parity.md").read_text().split("| rung |")[1].split("\n\n")[0]
     explained = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from detzoo.config import ConfigError, unknown
 from detzoo.data import coco, shapes, voc, yolo
@@ -15,6 +15,13 @@ from detzoo.data.problems import DataError, log
 from detzoo.recipes.settings import Data, Split
 
 SplitName = Literal["train", "val"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+def check_split(split: str) -> None:
+    """Raises ConfigError: there is no such half; the message lists those there are."""
+    if split not in SPLITS:
+        raise ConfigError(f"split: {unknown(str(split), SPLITS, 'split')}; there are {', '.join(SPLITS)}")
 
 
 def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations:
@@ -64,6 +71,7 @@ def class_names(data: Data, split: SplitName) -> list[str]:
 
 
 def _parts(data: Data, split: SplitName) -> tuple[Split, ...]:
+    check_split(split)
     parts = data.parts(split)
     if not parts:
         if split == "train":

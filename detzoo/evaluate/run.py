@@ -25,7 +25,7 @@ from detzoo.data.image_check import check_images
 from detzoo.data.loader import make_loader
 from detzoo.data.problems import DataError
 from detzoo.data.proposals import write_proposals
-from detzoo.data.read import SplitName, read_split
+from detzoo.data.read import SplitName, check_split, read_split
 from detzoo.data.source import as_data
 from detzoo.detector import Detector
 from detzoo.device import pick_device
@@ -43,6 +43,7 @@ from detzoo.evaluate.gather import (
 )
 from detzoo.evaluate.inference import detect_on_host
 from detzoo.evaluate.report import Report, report_file
+from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.voc import voc_metrics
 from detzoo.overwrite import ReadFiles
 from detzoo.recipes.settings import Data
@@ -62,6 +63,7 @@ def evaluate(
     out: str | Path | None = None,
     metric: Metric | None = None,
     proposals: str | Path | None = None,
+    results: str | Path | None = None,
     progress: bool = True,
     workers: int = 2,
     together: bool = True,
@@ -85,23 +87,26 @@ def evaluate(
             settings say.
         proposals: a ``.safetensors`` file to write the found boxes to, for a method that is given boxes; see
             `detzoo.data.proposals`.
+        results: a ``.json`` file to write the detections to in COCO's results format, with the image and category ids
+            of the annotation file.
         progress: show a progress bar on a terminal.
         workers: processes that load images; 0: this one.
         together: in a distributed run every rank calls and takes a part of the images, and all get the same report.
             False: this process alone looks at every image, and no other has to call.
 
     Raises:
-        ConfigError: the data or the metric is unknown.
-        OverwritesSource: ``out`` or ``proposals`` is a file of the data; nothing is computed.
+        ConfigError: the data, the split or the metric is unknown; the message lists those there are.
+        OverwritesSource: ``out``, ``proposals`` or ``results`` is a file of the data; nothing is computed.
         FileNotFoundError: a file of the data is missing.
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"metric: {unknown(metric, METRICS, 'metric')}; there are {', '.join(METRICS)}")
+    check_split(split)
     batch, workers = count("batch", batch), count("workers", workers, least=0)
     place = None if device is None else pick_device(device)
     dataset, reread = _open(detector, data, split)
-    _refuse_to_overwrite(dataset.data, data, [report_file(out) if out is not None else None, proposals])
+    _refuse_to_overwrite(dataset.data, data, [report_file(out) if out is not None else None, proposals, results])
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if place is not None:
         detector.to(place)
@@ -109,20 +114,21 @@ def evaluate(
     order = image_order(dataset.annotations, dataset.indices)
     started = time.perf_counter()
     mine = _detect(detector, dataset, order, chosen, batch, workers, several, progress)
-    results = merge(mine, several)
+    found = merge(mine, several)
     seconds = time.perf_counter() - started
     report: Report | Exception | None = None
-    if results is not None:
+    if found is not None:
         try:
-            masked = dataset.annotations
-            wanted = chosen == "coco" and any(result.masks is not None for result in results.values())
-            if wanted and reread is not None and not masked.mask_kind.any():
-                masked = _with_masks(masked, reread, split)
-            report = _measure(detector, dataset, masked, order, results, chosen, seconds)
+            masked, why = dataset.annotations, _NO_MASKS
+            if chosen == "coco" and any(result.masks is not None for result in found.values()):
+                masked, why = _with_masks(data, masked, reread, split)
+            report = _measure(detector, dataset, masked, why, order, found, chosen, seconds)
             if out is not None:
                 report.save(out)
             if proposals is not None:
-                write_proposals(proposals, _by_image(dataset.annotations, order, results))
+                write_proposals(proposals, _by_image(dataset.annotations, order, found))
+            if results is not None:
+                write_results(results, dataset.annotations, order, found, classes=chosen != "proposals")
         except Exception as error:  # the other ranks wait for an answer
             if not several:
                 raise
@@ -169,12 +175,26 @@ def _open(
     return opened, settings.replace(masks=True)
 
 
-def _with_masks(annotations: Annotations, settings: Data, split: SplitName) -> Annotations:
-    """The same annotations with masks, or as they are where the files have none."""
+_NO_MASKS = "the annotations have none"
+
+
+def _with_masks(
+    data: Any, annotations: Annotations, settings: Data | None, split: SplitName
+) -> tuple[Annotations, str]:
+    """The same annotations with masks where there are any, and else why there are none."""
+    if annotations.mask_kind.any():
+        return annotations, ""
+    if settings is None:
+        opened = isinstance(data, Dataset) and data.data.masks
+        return annotations, _UNREADABLE if opened else "the data set was opened without them"
     try:
-        return read_split(settings, split, strict=False)
-    except (DataError, ConfigError):
-        return annotations
+        masked = read_split(settings, split, strict=False)
+    except (DataError, ConfigError) as error:
+        return annotations, f"{_NO_MASKS} ({error})"
+    return masked, _UNREADABLE if len(masked.boxes) else "there is no object to compare them with"
+
+
+_UNREADABLE = "none of those in the annotations can be used, for reasons that a warning gives"
 
 
 def _detect(
@@ -234,12 +254,13 @@ def _measure(
     detector: Detector,
     dataset: Dataset,
     masked: Annotations,
+    why: str,
     order: NDArray[np.int64],
     results: Mapping[int, ImageResult],
     metric: Metric,
     seconds: float,
 ) -> Report:
-    """Numbers, table and notes; ``masked`` are the annotations to take masks from."""
+    """Numbers, table and notes; ``masked`` are the annotations to take masks from, ``why`` they have none."""
     found = found_arrays(results)
     # pycocotools overwrites a file's `ignore` by its `iscrowd`; published COCO numbers are measured that way
     honour = dataset.data.kind != "coco" or metric in ("voc", "voc07")
@@ -259,8 +280,11 @@ def _measure(
                 more, others = coco_metrics(truth_arrays(masked, order, honour, masks=True), found, "mask")
                 metrics |= more
                 rows = [first | second for first, second in zip(rows, others, strict=True)]
+                bare = int((masked.mask_kind == NO_MASK)[np.isin(masked.image_of(), order)].sum())
+                if bare:
+                    notes.append(f"{bare} objects have no mask that can be used and do not count in mask AP")
             else:
-                notes.append("the detector gives masks but the annotations have none: only boxes are measured")
+                notes.append(f"the detector gives masks but {why}: only boxes are measured")
         table = [
             {"name": name, "objects": objects[label], "detections": detections[label], **rows[label]}
             for label, name in enumerate(truth.classes)

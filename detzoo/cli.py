@@ -178,6 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
+    convert.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("WIDTH", "HEIGHT"),
+        help="size that pictures are resized to, where the config names several",
+    )
 
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate):
@@ -299,12 +306,19 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.config import ConfigError
     from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    detector = detzoo.from_mmdet(options.config or options.source, options.source, classes=classes)
+    try:
+        detector = detzoo.from_mmdet(
+            options.config or options.source, options.source, classes=classes, size=options.size
+        )
+    except ConfigError as error:
+        text = str(error).replace("size=(1333, 800)", "--size 1333 800")
+        raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")

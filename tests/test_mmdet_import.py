@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import detzoo
 from detzoo import cli
 from detzoo.config import ConfigError, override
-from detzoo.detector import Detector
 from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
@@ -23,6 +20,7 @@ from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
 from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.recipe import Recipe
+from tests.mmdet_changes import GONE, changed, config_text, published, small
 from tests.mmdet_configs import Row, rows
 from tests.mmdet_files import MODELS, OTHERS, write_all
 from tests.mmdet_spelling import respelled
@@ -66,23 +64,6 @@ def test_the_spelling_of_version_2_gives_the_same_model(configs: Path, file: str
 def test_every_method_that_can_be_imported_is_tested(configs: Path) -> None:
     assert {read_file(configs / file)["model"]["type"] for file, _, _ in (*MODELS, *OTHERS)} == set(METHODS)
 
-
-def changed(configs: Path, file: str = "faster.py", **changes: Any) -> dict[str, Any]:
-    """A config with settings changed: ``{"a.b.c": value}``, where a missing one is made and `GONE` takes one out."""
-    values = read_file(configs / file)
-    for path, value in changes.items():
-        *parents, leaf = path.split("__")
-        here: Any = values
-        for part in parents:
-            here = here[int(part)] if part.isdigit() else here.setdefault(part, {})
-        if value is GONE:
-            del here[leaf]
-        else:
-            here[int(leaf) if leaf.isdigit() else leaf] = value
-    return values
-
-
-GONE = object()
 
 SETTINGS = [
     # (file, change, our settings)
@@ -353,7 +334,10 @@ REFUSED = [
     ({"model__test_cfg__rcnn__score_thr": 7}, "does not fit .*threshold"),
     ({"model__data_preprocessor": GONE}, "nothing says how pixels are normalized"),
     ({"model__data_preprocessor__pad_value": 114}, "pad_value=114 has no counterpart"),
-    ({"model__type": "FasterRCN"}, "did you mean 'FasterRCNN'"),
+    (
+        {"model__type": "FasterRCN"},
+        r"model\.type='FasterRCN' cannot be imported; these can: ATSS, CascadeRCNN, .*YOLOV3$",
+    ),
     ({"model__type": 3}, "model has no type"),
     ({"model": GONE}, "there is no model in it"),
     ({"model": [1]}, "model must be a dict"),
@@ -502,33 +486,6 @@ def test_biases_of_shifts_are_learned_as_weights(configs: Path, old: bool) -> No
     assert read_config(configs / "fcos.py").recipe.schedule.groups == BIASES
 
 
-def small(configs: Path, **changes: Any) -> dict[str, Any]:
-    """A Faster R-CNN that is built in a moment."""
-    sizes = {
-        "model__backbone__depth": 18,
-        "model__neck__in_channels": [64, 128, 256, 512],
-        "model__neck__out_channels": 16,
-        "model__rpn_head__in_channels": 16,
-        "model__rpn_head__feat_channels": 16,
-        "model__roi_head__bbox_roi_extractor__out_channels": 16,
-        "model__roi_head__bbox_head__in_channels": 16,
-        "model__roi_head__bbox_head__fc_out_channels": 16,
-        "model__roi_head__bbox_head__num_classes": 3,
-        "train_dataloader__dataset__metainfo": {"classes": ("cat", "dog", "owl")},
-    }
-    return changed(configs, **{**sizes, **changes})
-
-
-def published(detector: Detector) -> dict[str, Tensor]:
-    """Its weights under MMDetection's names."""
-    names = {"rpn.": "rpn_head.rpn_", "box_head.": "roi_head.bbox_head."}
-    state = {}
-    for name, value in detector.state_dict().items():
-        prefix = next((one for one in names if name.startswith(one)), "")
-        state[names.get(prefix, "") + name.removeprefix(prefix)] = value
-    return state
-
-
 def test_weights_from_a_dict_and_back_from_a_file(configs: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = detzoo.from_mmdet(small(configs))
@@ -543,11 +500,6 @@ def test_weights_from_a_dict_and_back_from_a_file(configs: Path, tmp_path: Path)
         found = [one.eval().detect(images()).boxes for one in (source, detector, again)]
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
-
-
-def config_text(values: Mapping[str, Any]) -> str:
-    """A merged config as MMDetection writes it into a checkpoint."""
-    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -657,7 +609,15 @@ def test_the_command(configs: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.main([*words, "--classes", "x, y,z"]) == 0
     assert detzoo.load(out).classes == ("x", "y", "z")
     assert cli.main([*words, "--classes", "x,y"]) == 2
-    assert "names 2; pass classes" in capsys.readouterr().err
+    assert "names 2; pass --classes A,B" in capsys.readouterr().err
+    values["test_dataloader"]["dataset"]["pipeline"][1]["scale"] = [(1333, 640), (1333, 800)]
+    (tmp_path / "config.py").write_text(config_text(values))
+    assert cli.main(words) == 2
+    assert "has several sizes; pass the one that pictures are to have, for example --size 1333 800" in (
+        capsys.readouterr().err
+    )
+    assert cli.main([*words, "--size", "640", "400"]) == 0
+    assert (detzoo.load(out).config.input.long, detzoo.load(out).config.input.short) == (640, 400)
     assert cli.main(["convert", str(tmp_path / "old.pth"), "--out", str(out)]) == 2
     assert "does not carry its config" in capsys.readouterr().err
 
@@ -674,4 +634,4 @@ def test_the_list_of_published_configs(configs: Path, tmp_path: Path) -> None:
     same = Row("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", "imported", "", found[0].recipe, "same", "same", "same")
     assert found[0] == same
     assert [row.result for row in found] == ["imported", "imported", "refused", "imported"]
-    assert "model.type: 'Other'" in found[2].reason
+    assert "model.type='Other' cannot be imported" in found[2].reason

@@ -94,7 +94,7 @@ def datasets(config: Section, splits: Sequence[str] = ("train", "test", "val")) 
 def _with_inner(owner: Section, name: str, depth: int = 8) -> Iterator[Section]:
     if not isinstance(owner.take(name), dict | list | tuple) or depth == 0:
         return
-    for dataset in owner.sections(name):
+    for dataset in owner.nested(name):
         yield dataset
         yield from _with_inner(dataset, "dataset", depth - 1)
         yield from _with_inner(dataset, "datasets", depth - 1)

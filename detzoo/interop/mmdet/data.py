@@ -58,7 +58,7 @@ def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8)
     """The data sets inside of wrappers; how often they are repeated goes into ``settings``."""
     if not owner.has(name) or depth == 0:
         return
-    for dataset in owner.sections(name):
+    for dataset in owner.nested(name):
         kind = dataset.kind
         if kind == "RepeatDataset":
             settings["repeat"] = settings.get("repeat", 1) * dataset.whole("times")

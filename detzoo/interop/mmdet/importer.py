@@ -14,15 +14,17 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from detzoo.config import Config, ConfigError, flatten, unknown
+from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
 from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
-from detzoo.interop.mmdet.inputs import read_input
+from detzoo.interop.mmdet.inputs import Size, read_input
+from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.recipe import Model, Recipe, method_of
@@ -47,6 +49,8 @@ METHODS: dict[str, Reader] = {
     "YOLOV3": yolov3.yolov3,
 }
 
+# of MMDetection 3's loops, which are called train_cfg and test_cfg too
+_LOOP = {"type", "by_epoch", "max_epochs", "max_iters", "val_begin", "val_interval", "dynamic_intervals", "fp16"}
 MOST_PARAMETERS = 4_000_000_000  # of a model that is built here
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
 _CONFIGS = (".py", ".json")
@@ -56,12 +60,17 @@ class Differs(UserWarning):
     """Settings that only training uses and that have no counterpart here; detections are not concerned."""
 
 
+class DetectionsDiffer(UserWarning):
+    """Pictures become another input of the network here than there, so that detections differ, too."""
+
+
 @dataclass(frozen=True)
 class Imported:
-    """What was read of a model: its recipe, and what of training could not be taken over."""
+    """What was read of a model: its recipe, and what could not be taken over."""
 
     recipe: Recipe
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # of training
+    differences: tuple[str, ...] = ()  # of detections
 
 
 def from_mmdet(
@@ -69,6 +78,7 @@ def from_mmdet(
     weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
     *,
     classes: Sequence[str] | None = None,
+    size: Sequence[int] | None = None,
 ) -> Detector:
     """A detector of ours from an MMDetection 2.x or 3.x model. Nothing in the files is executed.
 
@@ -77,6 +87,9 @@ def from_mmdet(
         weights: path of a ``.pth``, or a state dict; they have to fit exactly. None: those of ``config``, where that is
             a ``.pth``; else random ones.
         classes: names in the order of the labels; default: those in the checkpoint, or else in the config.
+        size: width and height, in pixels, that pictures are resized to, in place of what the config's tests say, for
+            example ``(1333, 800)``; with a kept ratio they are the longest edges. Where tests have several, one has
+            to be named.
 
     Returns:
         The detector, on the CPU; in evaluation mode if it has weights, else in training mode. It saves, trains,
@@ -90,6 +103,7 @@ def from_mmdet(
 
     Warns:
         Differs: settings that only training uses have no counterpart.
+        DetectionsDiffer: detections differ from MMDetection's, for example because its tests flip pictures as well.
     """
     meta: Any = None
     state: Mapping[str, Tensor] | None = None
@@ -103,15 +117,18 @@ def from_mmdet(
         state = _checked_state(content, where)
     elif weights is not None:
         state = state_dict(weights)
-    imported = read_config(config, meta=meta, classes=classes)
+    imported = read_config(config, meta=meta, classes=classes, size=size)
     detector = build(imported.recipe)
     if state is not None:
-        _refuse_version_1(meta, where)
+        refuse_weights_of_version_1(meta, where)
         try:
             detector.load_published(state)
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
         detector.eval()
+    if imported.differences:
+        text = "; ".join(imported.differences)
+        warnings.warn(f"detections differ from MMDetection's: {text}", DetectionsDiffer, stacklevel=2)
     if imported.notes:
         text = "; ".join(imported.notes)
         warnings.warn(f"training would differ from MMDetection's: {text}", Differs, stacklevel=2)
@@ -119,7 +136,11 @@ def from_mmdet(
 
 
 def read_config(
-    config: str | os.PathLike[str] | Mapping[str, Any], *, meta: Any = None, classes: Sequence[str] | None = None
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    meta: Any = None,
+    classes: Sequence[str] | None = None,
+    size: Sequence[int] | None = None,
 ) -> Imported:
     """The recipe of an MMDetection config, without building the model.
 
@@ -127,13 +148,14 @@ def read_config(
         config: as of `from_mmdet`.
         meta: what the checkpoint says of itself, where class names may be.
         classes: names in the order of the labels.
+        size: as of `from_mmdet`.
 
     Raises:
         ConfigError: as of `from_mmdet`.
     """
     name, stem, values, own_meta = _values(config)
     try:
-        return _imported(stem, values, own_meta if meta is None else meta, classes)
+        return _imported(stem, values, own_meta if meta is None else meta, classes, _size(size))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
@@ -156,14 +178,24 @@ def _values(config: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, st
     return str(path), path.stem, read_file(path), None
 
 
-def _imported(stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None) -> Imported:
+def _size(size: Sequence[int] | None) -> Size | None:
+    if size is None:
+        return None
+    good = isinstance(size, list | tuple) and len(size) == 2 and all(type(edge) is int for edge in size)
+    if not good or not 1 <= min(size) <= max(size) <= LARGEST:
+        raise ConfigError(f"size is a width and a height in pixels, for example size=(1333, 800), not {short(size)}")
+    return size[0], size[1]
+
+
+def _imported(
+    stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None, size: Size | None
+) -> Imported:
     notes: list[str] = []
     config = Section(values, "", notes)
-    model = _model(config)
-    if model.kind not in METHODS:
-        raise ConfigError(f"model.type: {unknown(model.kind, METHODS, 'method that can be imported')}")
+    model = _model(config, meta)
     try:
-        settings, count = METHODS[model.kind](model, read_input(config, model))
+        input, differences = read_input(config, model, size)
+        settings, count = METHODS[model.kind](model, input)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
         names = class_names(config, count if finds_classes else None, meta, classes)
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem)[:120] or "imported", model=settings)
@@ -176,21 +208,24 @@ def _imported(stem: str, values: dict[str, Any], meta: Any, classes: Sequence[st
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
     _probe(recipe, names)
-    return Imported(recipe, tuple(dict.fromkeys(notes)))
+    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)))
 
 
-def _model(config: Section) -> Section:
+def _model(config: Section, meta: Any) -> Section:
     """The model, with ``train_cfg`` and ``test_cfg`` that stand beside it in the oldest configs."""
     if not config.has("model"):
         raise ConfigError("there is no model in it; is it the config of a model?")
     model = config.section("model")
+    if model.kind not in METHODS:
+        model.differs("type", f"cannot be imported; these can: {', '.join(METHODS)}")
+    refuse_version_1(config, model, meta)
     for name in ("train_cfg", "test_cfg"):
         beside = config.take(name)
-        if not model.has(name) and isinstance(beside, dict) and "type" not in beside and "max_epochs" not in beside:
-            model.values = {**model.values, name: beside}
-    head = model.values.get("rpn_head", model.values.get("bbox_head"))
-    if "bbox_roi_extractor" in model.values or (isinstance(head, dict) and "anchor_scales" in head):
-        raise ConfigError("this is a config of MMDetection 1.x, whose boxes and class order are others; it is not read")
+        if not isinstance(beside, dict) or beside.keys() <= _LOOP or "type" in beside:
+            continue
+        if model.has(name):
+            config.differs(name, f"stands beside model.{name}, which MMDetection does not read; take one of them out")
+        model.values = {**model.values, name: beside}
     # inputs.py reads it; where training began
     model.ignore("data_preprocessor", "init_cfg", "pretrained")
     return model
@@ -236,14 +271,4 @@ def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{where}: {error}") from None
 
 
-def _refuse_version_1(meta: Any, where: str) -> None:
-    """Weights of MMDetection 1.x have background first and boxes that are a pixel wider."""
-    version = meta.get("mmdet_version") if isinstance(meta, Mapping) else None
-    if isinstance(version, str) and version.startswith(("0.", "1.")):
-        raise CheckpointError(
-            f"{where} was made by MMDetection {version[:20]}, whose class order and boxes are others; upgrade it with "
-            "MMDetection 2's tools/model_converters/upgrade_model_version.py"
-        )
-
-
-__all__ = ["METHODS", "Differs", "Imported", "from_mmdet", "read_config"]
+__all__ = ["METHODS", "DetectionsDiffer", "Differs", "Imported", "from_mmdet", "read_config"]

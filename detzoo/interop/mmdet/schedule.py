@@ -72,7 +72,8 @@ def _two(config: Section) -> dict[str, Any]:
     if isinstance(config.take("optimizer_config"), dict):
         settings["clip_norm"] = _clip(config.section("optimizer_config", training=True), "grad_clip")
     if isinstance(config.take("data"), dict):
-        settings["batch"] = config.section("data", training=True).whole("samples_per_gpu", 2)
+        data = config.section("data", training=True)
+        settings["batch"] = data.whole("imgs_per_gpu" if data.has("imgs_per_gpu") else "samples_per_gpu", 2)
     if config.has("fp16"):
         settings["autocast"] = "fp16"
     runner = config.take("runner")

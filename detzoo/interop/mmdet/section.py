@@ -163,6 +163,15 @@ class Section:
         training = training or self.training
         return [Section(value, f"{path}.{index}", self.notes, training) for index, value in enumerate(values)]
 
+    def nested(self, name: str, depth: int = 8) -> list[Section]:
+        """`sections` of a list that may hold lists again, as those of data sets do."""
+        values = self.take(name, [])
+        lists = [isinstance(one, list | tuple) for one in values] if isinstance(values, list | tuple) else []
+        if depth == 0 or not any(lists):
+            return self.sections(name)
+        flat = [inner for one in values for inner in (one if isinstance(one, list | tuple) else (one,))]
+        return Section({name: flat}, self.path, self.notes, self.training).nested(name, depth - 1)
+
     def _number(self, name: str, value: Any, wanted: str = "a number") -> float:
         good = not isinstance(value, bool) and isinstance(value, int | float)
         if not good or not (-LARGEST_NUMBER < value < LARGEST_NUMBER):

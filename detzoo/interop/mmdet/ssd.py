@@ -32,7 +32,7 @@ _FIRST = {(300, 0.15): 7, (300, 0.2): 10, (512, 0.1): 4, (512, 0.15): 7}
 def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
     """Settings and number of classes of an SSD, whose type is ``SingleStageDetector``."""
     with model as given:
-        backbone, size, scale = _vgg(given.section("backbone"))
+        backbone, size, scale = _vgg(given)
         neck = _neck(given.section("neck")) if given.has("neck") else _old_neck(given, size, scale)
         with (
             given.section("bbox_head") as head,
@@ -63,9 +63,10 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
         return SSD.Config(input=input, backbone=backbone, neck=neck, head=made), classes
 
 
-def _vgg(given: Section) -> tuple[VGG.Config, int, float]:
+def _vgg(model: Section) -> tuple[VGG.Config, int, float]:
     """``SSDVGG``: our settings; size of the input and scale of the normalization, which old ones have."""
-    with given:
+    boxes = model.section("bbox_head").section("anchor_generator", {})
+    with model.section("backbone") as given:
         given.kinds("SSDVGG")
         given.fixed("depth", 16)
         given.fixed("with_last_pool", False)
@@ -73,7 +74,11 @@ def _vgg(given: Section) -> tuple[VGG.Config, int, float]:
         given.fixed("out_indices", (3, 4))
         given.fixed("out_feature_indices", (22, 34))
         given.ignore("init_cfg", "pretrained")  # where training began
-        return VGG.Config(), given.whole("input_size", 300), given.number("l2_norm_scale", 20.0)
+        return (
+            VGG.Config(),
+            given.whole("input_size", boxes.take("input_size", 300)),
+            given.number("l2_norm_scale", 20.0),
+        )
 
 
 def _old_neck(model: Section, size: int, scale: float) -> SSDNeck.Config:

@@ -11,6 +11,8 @@ import pytest
 from detzoo.data.coco import category_names, first_images, read_coco
 from detzoo.data.json_file import number
 from detzoo.data.problems import DataError
+from detzoo.data.read import read_split
+from detzoo.data.source import as_data
 from tests.data_files import draw
 
 CONTENT = {
@@ -70,6 +72,17 @@ def test_nan_in_utf_16(tmp_path: Path) -> None:
     draw(tmp_path / "größe.png")
     (tmp_path / "a.json").write_bytes(TEXT.replace('"iscrowd": 0', '"area": NaN').encode("utf-16"))
     assert read_coco(tmp_path / "a.json", tmp_path).areas.tolist() == [25]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_or_a_folder_of_them_is_data(tmp_path: Path, encoding: str, alone: bool) -> None:
+    draw(tmp_path / "images/größe.png")
+    text = TEXT.replace('"iscrowd": 0', '"area": NaN').replace("größe.png", "GR%C3%B6%C3%9Fe.PNG")
+    (tmp_path / "val.json").write_bytes(text.encode(encoding))
+    data = as_data(tmp_path / "val.json" if alone else tmp_path)
+    found = read_split(data, "val")
+    assert (found.files[0], found.areas.tolist()) == ("images/größe.png", [25])
 
 
 def test_no_locale_matters(tmp_path: Path) -> None:

@@ -146,6 +146,27 @@ def test_a_detector_that_cannot_be_copied_is_refused(files: list[Path]):
         detector.predict(files)
 
 
+def _found_nothing(images: Any) -> Detections:
+    nothing = torch.zeros(len(images.pixels), 0)
+    return Detections(boxes=torch.zeros(*nothing.shape, 4), scores=nothing, labels=nothing.long(), valid=nothing.bool())
+
+
+def test_a_function_that_knows_no_detector_may_stand_for_a_method(files: list[Path]):
+    detector: Any = Oracle(NAMES, {}).train()
+    detector.detect = _found_nothing
+    assert [len(found) for found in detector.predict(files)] == [0] * len(files)
+    assert detector.training
+    own = Oracle(NAMES, {}).detect
+    for function in (
+        lambda images: own(images),
+        lambda images, call=own: call(images),
+        lambda images: detector(images),
+    ):
+        detector.detect = function
+        with pytest.raises(ValueError, match="detect was replaced"):
+            detector.predict(files)
+
+
 def test_wrong_arguments(files: list[Path]):
     detector = Oracle(NAMES, {})
     wrong: Any
@@ -220,8 +241,40 @@ def test_broken_and_missing_video(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="no video at"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
     (tmp_path / "clip.mp4").write_bytes(b"nothing like a video")
-    with pytest.raises(ValueError, match="cannot be decoded as a video"):
+    with pytest.raises(ValueError, match=r"clip\.mp4 cannot be decoded as a video"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"clip\.mp4 is empty"):
+        Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ValueError, match=r"folder\.mp4 is no regular file"):
+        Oracle(NAMES, {}).predict(tmp_path / "folder.mp4")
+
+
+def test_a_cut_or_frameless_video_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    whole, cut, none = (tmp_path / f"{name}.avi" for name in ("whole", "cut", "none"))
+    answer = Answer((48, 64), torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
+    detector = Oracle(NAMES, dict.fromkeys(range(256), answer))
+    write_video(whole, 20)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    with caplog.at_level(logging.WARNING):
+        assert len(list(detector.predict(whole))) == 20
+        assert not caplog.messages
+        count = len(list(detector.predict(cut)))
+    assert 0 < count < 20
+    assert caplog.messages == [f"{cut} ends after {count} of 20 frames: it may be cut or damaged"]
+    write_video(none, 0)
+    with pytest.raises(ValueError, match=r"none\.avi cannot be decoded as a video"):
+        detector.predict(none)
+
+
+def test_files_that_are_not_taken_are_said(
+    files: list[Path], contents: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    (files[0].parent / "a.heic").write_bytes(b"something")
+    with caplog.at_level(logging.WARNING):
+        assert len(list(predict(Oracle(NAMES, answers(contents, NAMES, noise=0)), files[0].parent))) == 5
+    assert "a.heic" in caplog.text
 
 
 def test_broken_files_of_a_folder_are_left_out_and_named(

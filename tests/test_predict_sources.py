@@ -1,4 +1,3 @@
-import logging
 import os
 import socket
 from pathlib import Path
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 
 from detzoo.data.images import ImageError
-from detzoo.predict.sources import is_video, load, pictures
+from detzoo.predict.sources import frames, is_camera, is_video, load, pictures
 from tests.oracle import write_images
 
 
@@ -67,8 +66,8 @@ def test_arrays_of_another_kind(array: np.ndarray, mend: str):
 def test_other_things():
     with pytest.raises(ValueError, match="permute"):
         pictures(torch.zeros(3, 8, 9))
-    with pytest.raises(ValueError, match="cannot predict on int"):
-        pictures(3)
+    with pytest.raises(ValueError, match="cannot predict on float"):
+        pictures(3.0)
 
 
 def test_videos_stand_alone(folder: Path):
@@ -106,22 +105,20 @@ def test_suffixes_of_images(folder: Path, suffix: str):
     assert load(path).shape == (16, 20, 3)
 
 
-def test_pictures_of_other_kinds_are_named(folder: Path, caplog: pytest.LogCaptureFixture):
+def test_pictures_of_other_kinds_are_named(folder: Path):
     for name in ("a.heic", "b.SVG", "c.dng", "d.mp4", "e.txt", ".f.heic"):
         (folder / name).write_bytes(b"something")
-    with caplog.at_level(logging.WARNING):
-        assert len(pictures(folder)) == 3
-    (said,) = caplog.messages
-    assert "4 of 9 files are of kinds that are not read here" in said
+    found = pictures([folder])
+    assert len(found) == 3
+    (said,) = found.remarks
+    assert said.startswith(f"{folder}: 4 of 9 files are of kinds that are not read here")
     assert said.endswith("a.heic, b.SVG, c.dng, d.mp4")
-    caplog.clear()
-    with pytest.raises(FileNotFoundError, match="no image matches"), caplog.at_level(logging.WARNING):
+    with pytest.raises(FileNotFoundError, match=r"no image matches .*; 1 of 1 files are of kinds .*a\.heic"):
         pictures(str(folder / "*.heic"))
-    assert "a.heic" in caplog.text
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on Unix")
-def test_what_is_no_regular_file_is_never_opened(folder: Path, caplog: pytest.LogCaptureFixture):
+def test_what_is_no_regular_file_is_never_opened(folder: Path):
     os.mkfifo(folder / "pipe.jpg")
     (folder / "zero.jpg").symlink_to("/dev/zero")
     (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
@@ -131,9 +128,10 @@ def test_what_is_no_regular_file_is_never_opened(folder: Path, caplog: pytest.Lo
         os.chdir(folder)  # the name of a socket may not be long
         listener.bind("socket.jpg")
         os.chdir(here)
-    with caplog.at_level(logging.WARNING):
-        assert len(pictures(folder)) == 3
-    assert "4 of 9 files are no regular files and are left out: gone.jpg, pipe.jpg, socket.jpg, zero.jpg" in caplog.text
+    found = pictures(folder)
+    assert len(found) == 3
+    (said,) = found.remarks
+    assert said.endswith("4 of 9 files are no regular files and are left out: gone.jpg, pipe.jpg, socket.jpg, zero.jpg")
     for name in ("pipe.jpg", "zero.jpg", "socket.jpg"):
         with pytest.raises(ImageError, match=f"{name} is no regular file"):
             pictures(folder / name)
@@ -145,3 +143,31 @@ def test_one_image_twice_in_a_list(folder: Path):
     with Image.open(folder / "000.png") as image:
         twice = pictures([image, image])
         assert np.array_equal(load(twice[0]), load(twice[1]))
+
+
+def test_numbers_are_cameras(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    assert is_camera(0)
+    assert is_camera("1")
+    assert is_video("1")
+    (folder / "1").touch()
+    assert not any(map(is_camera, ("1", True, -1, "-1", 1.0, "1.png", None)))
+
+    class Camera:
+        def __init__(self, number: int) -> None:
+            self.left = 3 if number == 0 else 0
+
+        def isOpened(self) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            self.left -= 1
+            return (True, np.full((4, 5, 3), (1, 2, 3), np.uint8)) if self.left >= 0 else (False, None)
+
+        def release(self) -> None:
+            self.left = 0
+
+    monkeypatch.setattr("cv2.VideoCapture", Camera)
+    assert [frame[0, 0].tolist() for frame in frames("0")] == [[3, 2, 1]] * 3
+    with pytest.raises(ValueError, match="camera 7 does not answer"):
+        frames(7)

@@ -25,7 +25,7 @@ from detzoo.data.json_file import contents, decode, lenient, not_unicode, number
 from detzoo.data.problems import NAMED, DataError, report
 from detzoo.data.share import release_memory
 
-_COCO = "COCO annotation"
+_COCO = "COCO annotation file"
 MOST_PIXELS = 2**32  # of one picture: COCO's run lengths count no further
 
 
@@ -153,7 +153,7 @@ def _images(path: Path, data: Any, raw: Sequence[msgspec.Raw]) -> list[_Image]:
         else:
             images.append(image)
     if odd and not images:
-        raise DataError(f"{path} is not a {_COCO} file: of {len(raw)} `images` none can be understood: {odd[0]}")
+        raise DataError(f"{path} is not a {_COCO}: of {len(raw)} `images` none can be understood: {odd[0]}")
     report(path, "cannot be understood and are left out", odd, len(raw), "images")
     return images
 

@@ -30,8 +30,8 @@ def locate(root: str | Path, folder: str, names: Sequence[str]) -> list[str | No
         names: as the annotations have them.
     """
     plain = [below(folder, name) for name in names]
-    usable = [_usable(name) for name in plain]
-    there = existing(root, [name if good else "" for name, good in zip(plain, usable, strict=True)])
+    asked = [usable(name) for name in plain]
+    there = existing(root, [name if good else "" for name, good in zip(plain, asked, strict=True)])
     found: list[str | None] = [name if exact else None for name, exact in zip(plain, there, strict=True)]
     if there.all():
         return found
@@ -62,7 +62,7 @@ def below(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder and not name.startswith("/") else name
 
 
-def _usable(name: str) -> bool:
+def usable(name: str) -> bool:
     """Whether the system can be asked for it as it is: no zero byte, no letter that its encoding lacks."""
     try:
         return b"\0" not in os.fsencode(name)

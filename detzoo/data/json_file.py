@@ -16,7 +16,7 @@ _NOT_A_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity)(?=[\s,\]}])")
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def contents(path: Path, what: str = "JSON") -> Any:
+def contents(path: Path, what: str = "JSON file") -> Any:
     """A file's JSON as UTF-8 without a byte order mark, in something that can be decoded as bytes can.
 
     The file is mapped rather than read, and unmapped when nothing refers to it any more; UTF-16 and UTF-32, which have
@@ -29,7 +29,7 @@ def contents(path: Path, what: str = "JSON") -> Any:
     try:
         with open(path, "rb") as file:
             if not path.stat().st_size:
-                raise DataError(f"{path} is empty (0 bytes); it should be a {what} file")
+                raise DataError(f"{path} is empty (0 bytes); it should be a {what}")
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no annotation file {path}") from None
@@ -48,7 +48,7 @@ def contents(path: Path, what: str = "JSON") -> Any:
         raise DataError(f"{path} starts as {encoding} text but is not: {error}; save it as UTF-8") from None
 
 
-def decode(path: Path, data: Any, kind: Any, what: str = "JSON") -> Any:
+def decode(path: Path, data: Any, kind: Any, what: str = "JSON file") -> Any:
     """Decode what `contents` gave, taking the ``NaN`` and ``Infinity`` that some programs write for null.
 
     Raises:
@@ -57,11 +57,11 @@ def decode(path: Path, data: Any, kind: Any, what: str = "JSON") -> Any:
     try:
         return _decode(data, kind)
     except msgspec.ValidationError as error:
-        raise DataError(f"{path} is not a {what} file: {error}") from None
+        raise DataError(f"{path} is not a {what}: {error}") from None
     except UnicodeDecodeError:
         raise not_unicode(path, data) from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from None
+        raise DataError(f"{path} is not a {what}, it is not valid JSON: {error}") from None
 
 
 def _decode(data: Any, kind: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import msgspec
 
 from detzoo.config import ConfigError
 from detzoo.data.coco import first_images
+from detzoo.data.file_names import locate, usable
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of
+from detzoo.data.images import existing
 from detzoo.data.json_file import contents, decode
 from detzoo.data.problems import DataError
 from detzoo.recipes.settings import Data, Split
@@ -21,6 +24,7 @@ from detzoo.recipes.settings import Data, Split
 _PUBLISHED = ("2017", "2014")
 _PUBLISHED_HALVES: tuple[Half, ...] = ("train", "val")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "pictures")
+_OBJECT = re.compile(rb"\s*\{")
 _MOST_FILES = 40  # more .json files in one folder are one for each image, in another format
 _MOST_FOLDERS = 30
 _TRIED = 20  # images that are looked for to find their folder
@@ -78,8 +82,10 @@ def top_level_keys(path: Path) -> set[str] | None:
     Raises:
         DataError: the file is empty, or not JSON.
     """
-    value = decode(path, contents(path), dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
-    return set(value) if isinstance(value, dict) else None
+    data = contents(path, "JSON object")
+    if not _OBJECT.match(data):
+        return None
+    return set(decode(path, data, dict[str, msgspec.Raw], "JSON object"))
 
 
 def is_coco(path: Path) -> bool:
@@ -144,9 +150,9 @@ def _find(root: Path, path: Path, half: Half | None) -> str | None:
     folders = _folders_to_try(root, path, half)
     for known in (names, [name.rpartition("/")[2] for name in names]):
         for folder in folders:
-            if any((root / folder / name).is_file() for name in known):
+            if existing(root / folder, [name for name in known if usable(name)]).any():
                 return folder
-    return None
+    return next((folder for folder in folders if any(locate(root / folder, "", names))), None)
 
 
 def _folders_to_try(root: Path, path: Path, half: Half | None) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, cast
 
 import torch
@@ -21,15 +23,15 @@ def in_evaluation_mode(detector: Detector) -> Detector:
     and buffer with it, and the copies are switched: threads that predict and one that trains do not meet.
 
     Raises:
-        ValueError: the detector is in training mode and holds a function in place of a method, which would lead from
-            a copy back to it.
+        ValueError: the detector is in training mode and holds a function in place of a method that may lead from a copy
+            back to it.
     """
     if not any(module.training for module in detector.modules()):
         return detector
     copies: dict[int, nn.Module] = {}
     for name, module in detector.named_modules():
         for word in ("forward", "detect", "normalize"):
-            if word in vars(module):
+            if word in vars(module) and _leads_to_a_module(vars(module)[word]):
                 place = f"{name}.{word}" if name else word
                 raise ValueError(f"this detector is in training mode, and its {place} was replaced: call eval() first")
         copies[id(module)] = object.__new__(type(module))
@@ -38,6 +40,19 @@ def in_evaluation_mode(detector: Detector) -> Detector:
         # a compiled call is bound to the module that it was made of
         vars(copies[id(module)]).update(own, training=False, _compiled_call_impl=None)
     return cast("Detector", copies[id(detector)])
+
+
+def _leads_to_a_module(value: Any, depth: int = 4) -> bool:
+    """Whether a function may call a module: anything but a plain one whose names and defaults hold none."""
+    if isinstance(getattr(value, "__self__", value), nn.Module):
+        return True
+    if not isinstance(value, FunctionType):
+        return callable(value) and not isinstance(value, type | BuiltinFunctionType)
+    if not depth:
+        return True
+    names = inspect.getclosurevars(value)
+    held = [*names.nonlocals.values(), *names.globals.values(), *(value.__defaults__ or ())]
+    return any(_leads_to_a_module(part, depth - 1) for part in held)
 
 
 def _copied(value: Any, copies: Mapping[int, nn.Module]) -> Any:

@@ -22,7 +22,7 @@ from detzoo.data.images import ImageError
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
-from detzoo.predict.sources import Picture, Pictures, frames, is_video, load, pictures
+from detzoo.predict.sources import Picture, Pictures, frames, is_camera, is_video, load, pictures
 from detzoo.types import Detections
 
 log = logging.getLogger("detzoo.predict")
@@ -56,10 +56,12 @@ def predict(
     """
     threshold, batch = fraction("threshold", threshold), count("batch", batch)
     if is_video(source):
-        path = Path(source).expanduser()
-        found = _stream(detector, frames(path), threshold, batch, path)
-        return iter(track(found, f"Predicting {path.name}")) if progress else found
+        path = None if is_camera(source) else Path(source).expanduser()
+        found = _stream(detector, frames(source), threshold, batch, path)
+        return iter(track(found, f"Predicting {path.name if path else source}")) if progress else found
     items = pictures(source)
+    for remark in items.remarks:
+        log.warning("%s", remark)
     results = _stream(detector, items, threshold, batch)
     return list(track(results, "Predicting", total=len(items)) if progress else results)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,6 @@ from PIL import Image
 
 from detzoo.config import unknown
 from detzoo.data.images import SUFFIXES, ImageError, read_image, upright_rgb
-from detzoo.data.problems import report
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
@@ -41,8 +41,11 @@ _OTHER_KINDS = (
     ),
 )
 
+SAID = 10  # names in a remark
+
 Picture: TypeAlias = Path | NDArray[np.uint8] | Image.Image
 
+log = logging.getLogger("detzoo.predict")
 _loading = threading.Lock()
 
 
@@ -51,16 +54,28 @@ class Pictures(list[Picture]):
 
     Attributes:
         found: those files that a folder or a pattern gave; the others were named one by one.
+        remarks: which files there were not taken, and why, as sentences.
     """
 
-    def __init__(self, pictures: Iterable[Picture] = (), found: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, pictures: Iterable[Picture] = (), found: Iterable[Path] = (), remarks: Iterable[str] = ()
+    ) -> None:
         super().__init__(pictures)
-        self.found = set(found)
+        self.found, self.remarks = set(found), list(remarks)
 
 
 def is_video(source: Any) -> bool:
-    """Whether ``source`` is the path of a video file, judged by its suffix."""
+    """Whether ``source`` is a video file, judged by its suffix, or a camera: its frames come in a stream."""
+    if is_camera(source):
+        return True
     return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEOS and not _has_pattern(source)
+
+
+def is_camera(source: Any) -> bool:
+    """Whether ``source`` is the number of a camera, ``0`` or ``"0"``, and no file of that name."""
+    if isinstance(source, str) and source.isdecimal():
+        return not os.path.exists(source)
+    return isinstance(source, int) and not isinstance(source, bool) and source >= 0
 
 
 def pictures(source: Any) -> Pictures:
@@ -94,7 +109,11 @@ def pictures(source: Any) -> Pictures:
 
 def _joined(sources: Iterable[Any]) -> Pictures:
     parts = [pictures(source) for source in sources]
-    return Pictures((one for part in parts for one in part), (path for part in parts for path in part.found))
+    return Pictures(
+        (one for part in parts for one in part),
+        (path for part in parts for path in part.found),
+        (remark for part in parts for remark in part.remarks),
+    )
 
 
 def load(picture: Picture) -> NDArray[np.uint8]:
@@ -111,35 +130,54 @@ def load(picture: Picture) -> NDArray[np.uint8]:
     return picture
 
 
-def frames(path: str | Path) -> Iterator[NDArray[np.uint8]]:
-    """Frames of a video file, uint8 RGB ``(H, W, 3)``; the file is opened at once and read as frames are taken.
+def frames(source: str | Path | int) -> Iterator[NDArray[np.uint8]]:
+    """Frames of a video file or a camera, uint8 RGB ``(H, W, 3)``; the others are read as they are taken.
+
+    A warning says where a file ends before the number of frames that its header states.
 
     Raises:
         FileNotFoundError: nothing is at the path.
         ModuleNotFoundError: OpenCV is not installed.
-        ValueError: the file cannot be decoded.
+        ValueError: the file is no video, or no frame of it can be decoded; the camera does not answer.
     """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"there is no video at {path}")
+    camera = int(str(source)) if is_camera(source) else None
+    name = f"camera {camera}" if camera is not None else str(Path(str(source)).expanduser())
+    if camera is None:
+        if not os.path.exists(name):
+            raise FileNotFoundError(f"there is no video at {name}")
+        if not os.path.isfile(name):
+            raise ValueError(f"{name} is no regular file")
     try:
         import cv2
     except ModuleNotFoundError:
         raise ModuleNotFoundError("reading a video needs OpenCV: pip install detzoo[video]") from None
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise ValueError(f"{path} cannot be decoded as a video")
+    capture = cv2.VideoCapture(name if camera is None else camera)
+    more, frame = capture.read() if capture.isOpened() else (False, None)
+    if not more or frame is None:
+        opened = capture.isOpened()
+        capture.release()
+        if camera is not None:
+            raise ValueError(f"{name} does not answer: is it there, and may this program use it?")
+        if not os.path.getsize(name):
+            raise ValueError(f"{name} is empty (0 bytes)")
+        why = "it has no frame that can be decoded" if opened else "it may be cut, or of a kind that is not read"
+        raise ValueError(f"{name} cannot be decoded as a video: {why}")
+    stated = 0 if camera is not None else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return _frames(capture, frame, stated, name)
 
-    def read() -> Iterator[NDArray[np.uint8]]:
-        try:
-            while True:
-                more, frame = capture.read()
-                if not more:
-                    return
-                yield np.ascontiguousarray(frame[:, :, ::-1], dtype=np.uint8)
-        finally:
-            capture.release()
 
-    return read()
+def _frames(capture: Any, frame: Any, stated: int, name: str) -> Iterator[NDArray[np.uint8]]:
+    """The first frame and all that follow."""
+    count, more = 0, True
+    try:
+        while more and frame is not None:
+            count += 1
+            yield np.ascontiguousarray(frame[:, :, ::-1], dtype=np.uint8)
+            more, frame = capture.read()
+    finally:
+        capture.release()
+    if stated - count > stated // 100:  # the headers of some long ones count a few more than there are
+        log.warning("%s ends after %d of %d frames: it may be cut or damaged", name, count, stated)
 
 
 def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -169,20 +207,15 @@ def _files(source: str | Path) -> Pictures:
     path = Path(source).expanduser()
     if path.is_dir():
         children = sorted(path.iterdir())
-        found = _images(path, children)
-        if not found:
-            hint = f"; for folders below it use '{path}/**/*.jpg'" if any(map(os.path.isdir, children)) else ""
-            raise FileNotFoundError(f"no image in folder {path}: looked for {' '.join(SUFFIXES)}{hint}")
-        return Pictures(found, found)
+        hint = f"; for folders below it use '{path}/**/*.jpg'" if any(map(os.path.isdir, children)) else ""
+        return _images(children, str(path), f"no image in folder {path}", hint)
     if os.path.isfile(path):
         if is_video(path):
             raise ValueError(f"{path} is a video, which is predicted on its own and not in a list")
         return Pictures([path])
     if _has_pattern(path):
-        found = _images(path, sorted(Path(match) for match in glob.glob(str(path), recursive=True)))
-        if not found:
-            raise FileNotFoundError(f"no image matches {path}: looked for {' '.join(SUFFIXES)}")
-        return Pictures(found, found)
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        return _images(matches, str(path), f"no image matches {path}", "")
     if "://" in str(source):
         raise FileNotFoundError(f"{source} is an address: download it first and give the file")
     if path.exists():
@@ -190,17 +223,29 @@ def _files(source: str | Path) -> Pictures:
     raise FileNotFoundError(f"there is nothing at {path}{_near(path)}")
 
 
-def _images(source: Path, files: Iterable[Path]) -> list[Path]:
-    """The image files among ``files``; pictures and videos that are left out are named in a warning."""
+def _images(files: Iterable[Path], source: str, none: str, hint: str) -> Pictures:
+    """The image files among ``files``, and which pictures and videos are not taken.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
     seen = [file for file in files if not file.name.startswith(".")]
     named = [file for file in seen if file.suffix.lower() in SUFFIXES]
     found = [file for file in named if os.path.isfile(file)]  # no pipe and no device, which might never end
     other = [file for file in seen if file.suffix.lower() in (*_OTHER_KINDS, *VIDEOS)]
-    what = "are of kinds that are not read here (convert pictures to JPEG or PNG, give videos one by one)"
-    report(source, what, [file.name for file in other], len(seen), "files")
-    odd = [file.name for file in named if not os.path.isfile(file) and not os.path.isdir(file)]
-    report(source, "are no regular files and are left out", odd, len(seen), "files")
-    return found
+    odd = [file for file in named if not os.path.isfile(file) and not os.path.isdir(file)]
+    remarks = [
+        f"{len(left)} of {len(seen)} files {why}: {', '.join(file.name for file in left[:SAID])}"
+        f"{f' and {len(left) - SAID} more' if len(left) > SAID else ''}"
+        for left, why in (
+            (other, "are of kinds that are not read here (convert pictures to JPEG or PNG, give videos one by one)"),
+            (odd, "are no regular files and are left out"),
+        )
+        if left
+    ]
+    if not found:
+        raise FileNotFoundError("; ".join([f"{none}: looked for {' '.join(SUFFIXES)}{hint}", *remarks]))
+    return Pictures(found, found, (f"{source}: {remark}" for remark in remarks))
 
 
 def _near(path: Path) -> str:

@@ -9,35 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.literals import (
-    BASE,
-    MOST_BYTES,
-    MOST_DEPTH,
-    MOST_STEPS,
-    Budget,
-    evaluate,
-    parse,
-    with_own_names,
-)
+from detzoo.interop.mmdet.literals import with_own_names
+from detzoo.interop.mmdet.scope import BASE, LOST, PACKAGES, Imported
+from detzoo.interop.mmdet.statements import evaluate
+from detzoo.interop.mmdet.syntax import MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, parse
+from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
 
 DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing it
 MOST_FILES = 50  # that one config reads
 
 
-def read_file(path: str | Path) -> dict[str, Any]:
+def read_file(path: str | Path) -> Settings:
     """The settings in a config file (``.py`` or ``.json``), merged with those of the files that it names as bases.
+
+    Returns:
+        Them; what only running the file would give is unknown, and an error where it is read.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ConfigError: it is not a config, does what is not evaluated, or is too large; the message names file and line.
+        ConfigError: it is not a config, or is too large; the message names file and line.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no config file at {path}")
-    return _Reader().read(path, ())
+    return guarded(_Reader().read(path, ()))
 
 
-def read_text(text: str, name: str) -> dict[str, Any]:
+def read_text(text: str, name: str) -> Settings:
     """The settings in a merged config, as a checkpoint carries it.
 
     Args:
@@ -51,16 +49,16 @@ def read_text(text: str, name: str) -> dict[str, Any]:
     tree = parse(text, name)
     if _bases(tree, name):
         raise ConfigError(f"{name}: inherits from files that are not at hand; pass the path of the config file")
-    return reader.plain(evaluate(tree, name, {}, reader.budget), name)
+    return guarded(reader.plain(evaluate(tree, name, {}, reader.budget), name))
 
 
-def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+def checked(values: Mapping[str, Any]) -> Settings:
     """A copy of a config that was given as a dict; config objects of MMDetection are dicts too.
 
     Raises:
         ConfigError: it holds something that is no plain value, is nested too deeply, or is too large.
     """
-    return _Reader().plain(values, "the config")
+    return guarded(_Reader().plain(values, "the config"))
 
 
 class _Reader:
@@ -103,51 +101,78 @@ class _Reader:
             if where.suffix not in (".py", ".json") or not _is_file(where):
                 raise ConfigError(f"{path}: inherits from {base[:200]!r}, but there is no such .py or .json file")
             more = self.read(where, children)
-            both = sorted(result.keys() & more.keys())
+            both = sorted(name for name in result.keys() & more.keys() if not isinstance(more[name], Unknown))
             if both:
                 raise ConfigError(f"{path}: {', '.join(both[:5])} comes from more than one of its bases")
             result.update(more)
         return result
 
     def plain(self, value: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """A copy in which no dict or list is shared."""
-        return self._plain(value, name, ())
+        """A copy in which no dict or list is shared, and a list with an unknown item is unknown."""
+        found = self._plain(value, name, ())
+        return {REST: found} if isinstance(found, Unknown) else found
 
     def _plain(self, value: Any, name: str, place: tuple[str, ...]) -> Any:
         if len(place) > MOST_DEPTH:
             raise ConfigError(f"{name}: values are nested more than {MOST_DEPTH} deep")
         if not self.budget.spend():
             raise ConfigError(f"{name}: more than {MOST_STEPS} values")
+        if isinstance(value, Unknown):
+            return value
+        if isinstance(value, Imported):
+            if place[-1:] == ("type",) and value.package in PACKAGES:
+                return value.name
+            return Unknown(f"'{value.name[:80]}' in {name}, which is never imported here")
         if isinstance(value, Mapping):
+            if type(value) is dict and LOST in value:
+                return value[LOST]
             made = {}
-            for key, inner in value.items():
+            for key, inner in dict.items(value) if isinstance(value, Settings) else value.items():
                 if not isinstance(key, str | int):
                     raise ConfigError(f"{name}: {'.'.join(place) or 'it'} has a key that is no text")
                 made[key] = self._plain(inner, name, (*place, str(key)))
             return made
         if isinstance(value, list | tuple):
+            if value and value[0] is LOST:
+                return value[1]
             items = [self._plain(inner, name, (*place, str(index))) for index, inner in enumerate(value)]
+            unknown = next((one for one in items if isinstance(one, Unknown)), None)
+            if unknown is not None:
+                return unknown
             return items if isinstance(value, list) else tuple(items)
         if value is None or isinstance(value, str | bool | int | float):
             return value
-        raise ConfigError(f"{name}: {'.'.join(place)} is a {type(value).__name__}, which no config file can hold")
+        raise ConfigError(
+            f"{name}: {'.'.join(place) or 'it'} is a {type(value).__name__}, which no config file can hold"
+        )
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any], name: str, place: str = "") -> dict[str, Any]:
-    """``base`` with ``changes``: dicts are merged key by key, all else is replaced.
+    """``base`` with ``changes``: dicts are merged key by key, all else is replaced; what is unknown stays unknown.
 
     Raises:
         ConfigError: a dict would change something that is none, without ``_delete_=True``.
     """
-    result = dict(base)
+    rest = changes.get(REST)
+    result: dict[Any, Any] = dict.fromkeys(base, rest) if isinstance(rest, Unknown) else dict(base)
     for key, value in changes.items():
         if key == DELETE:
             continue
         where = f"{place}.{key}" if place else str(key)
+        deletes = value.get(DELETE) if isinstance(value, dict) else False
+        before = base.get(key, base.get(REST) if isinstance(base.get(REST), Unknown) else None)
         if not isinstance(value, dict):
             result[key] = _without_marks(value)
-        elif key not in base or value.get(DELETE):
+        elif isinstance(deletes, Unknown):
+            result[key] = deletes
+        elif deletes:
             result[key] = merged({}, value, name, where)
+        elif isinstance(before, Unknown):
+            result[key] = before
+        elif key not in base:
+            result[key] = merged({}, value, name, where)
+        elif isinstance(rest, Unknown) or (isinstance(before, dict) and isinstance(value.get(REST), Unknown)):
+            result[key] = rest if isinstance(rest, Unknown) else value[REST]  # it may be replaced or changed
         elif isinstance(base[key], dict):
             result[key] = merged(base[key], value, name, where)
         else:

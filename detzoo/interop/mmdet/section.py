@@ -8,6 +8,7 @@ from typing import Any
 
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.said import short
+from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
 
 LARGEST = 1_000_000  # of whole numbers: channels, samples, pixels
 LARGEST_NUMBER = 1e18
@@ -25,13 +26,40 @@ class Section:
     """
 
     def __init__(self, values: Any, path: str, notes: list[str], training: bool = False) -> None:
+        if isinstance(values, Unknown):
+            raise values.refused(path)
         if not isinstance(values, dict):
             raise ConfigError(f"{path} must be a dict, not {short(values)}")
-        self.values = values
+        self._values = values if isinstance(values, Settings) else guarded(values, path)
         self.path = path
         self.notes = notes
         self.training = training
         self._read: set[Any] = {"type", "_scope_"}
+
+    @property
+    def values(self) -> Settings:
+        """The settings as they stand; reading one that is unknown is an error."""
+        return self._values
+
+    @values.setter
+    def values(self, values: dict[Any, Any]) -> None:
+        """Other settings, where two spellings are made one."""
+        self._values = values if isinstance(values, Settings) else guarded(values, self.path)
+
+    def _given(self, name: str) -> Any:
+        """A setting, None where it is absent.
+
+        Raises:
+            ConfigError: it is unknown, outside of training sections; there this is a note.
+        """
+        value = self._values.raw(name)
+        if not isinstance(value, Unknown):
+            return value
+        refusal = value.refused(f"{self.path}.{name}" if self.path else name)
+        if not self.training:
+            raise refusal
+        self.notes.append(str(refusal))
+        return None
 
     def __enter__(self) -> Section:
         return self
@@ -39,7 +67,14 @@ class Section:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None:
             for name in self.values:
-                if name not in self._read:
+                if name in self._read:
+                    continue
+                value = self._values.raw(name)
+                if name == REST and isinstance(value, Unknown):
+                    if not self.training:
+                        raise value.refused(f"what else is in {self.path or 'it'}")
+                    self.notes.append(str(value.refused(f"what else is in {self.path or 'it'}")))
+                else:
                     self.differs(name, "is not known")
 
     def differs(self, name: str, why: str) -> None:
@@ -58,12 +93,12 @@ class Section:
 
     def _said(self, name: str, why: str) -> str:
         where = f"{self.path}.{name}" if self.path else name
-        return f"{where}={short(self.values.get(name))} {why}"
+        return f"{where}={short(self._values.raw(name))} {why}"
 
     @property
     def kind(self) -> str:
         """The class that the section is for, without the name of the package."""
-        kind = self.values.get("type")
+        kind = self._given("type")
         if not isinstance(kind, str):
             raise ConfigError(f"{self.path} has no type")
         for package in ("mmdet.", "mmcv.", "mmengine."):
@@ -84,7 +119,8 @@ class Section:
 
     def has(self, name: str) -> bool:
         """Whether a setting is there and not None; one that is None counts as read."""
-        if self.values.get(name) is None:
+        value = self._given(name) if self.training else self._values.raw(name)
+        if value is None:
             self._read.add(name)
             return False
         return True
@@ -92,7 +128,7 @@ class Section:
     def take(self, name: str, default: Any = None) -> Any:
         """A setting as it stands; ``default`` where it is absent or None."""
         self._read.add(name)
-        value = self.values.get(name)
+        value = self._given(name)
         return default if value is None else value
 
     def ignore(self, *names: str) -> None:
@@ -149,7 +185,7 @@ class Section:
         """
         values = self.take(name, default)
         if values is None:
-            raise ConfigError(f"{self.path}.{name} is missing")
+            raise ConfigError(f"{self.path}.{name} is missing" if self.path else f"{name} is missing")
         return Section(values, f"{self.path}.{name}" if self.path else name, self.notes, training or self.training)
 
     def sections(self, name: str, training: bool = False) -> list[Section]:
@@ -179,7 +215,7 @@ class Section:
         return value
 
     def _bad(self, name: str, wanted: str) -> Any:
-        value = self.values.get(name)
+        value = self._values.raw(name)
         where = f"{self.path}.{name}" if self.path else name
         if value is None:
             raise ConfigError(f"{where} is missing")

@@ -308,7 +308,7 @@ def test_several_coco_files_of_one_half(tmp_path: Path) -> None:
 def test_broken_json_in_a_folder(tmp_path: Path) -> None:
     picture(tmp_path)
     (tmp_path / "train.json").write_text('{"images": [')
-    with pytest.raises(DataError, match=r"train\.json is not valid JSON"):
+    with pytest.raises(DataError, match=r"train\.json is not a JSON object"):
         as_data(tmp_path)
     coco(tmp_path / "val.json")
     assert (first(tmp_path, "train"), first(tmp_path, "val")) == (None, "a.png")

@@ -99,7 +99,7 @@ def test_a_settings_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "is empty"),
-        ("{", "not valid JSON"),
+        ("{", "not a JSON object"),
         ("[1]", "not a JSON object"),
         ('{"annotations": []}', "no `images`"),
     ],

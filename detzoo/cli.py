@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parse(given)
     if not options.debug:
-        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {_shown(message)}\n"
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not _known(error):
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {_shown(_one_line(error))}", file=sys.stderr)
         return WRONG
 
 
@@ -409,6 +409,13 @@ def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:
         return "; there is no checkpoint yet to go on from"
     words = [*given, *(() if options.resume else ("--resume",))]
     return f"; go on with: {shlex.join(['detzoo', *words])}"
+
+
+def _shown(message: object) -> str:
+    """A message, which may quote what a file says, as a terminal may be sent it."""
+    from detzoo.terminal import printable
+
+    return "\n".join(map(printable, str(message).splitlines()))
 
 
 def _known(error: Exception) -> bool:

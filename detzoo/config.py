@@ -10,6 +10,12 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+_MOST_BYTES = 1 << 24  # of a settings file
+_LONGEST_LIST = 1000
+_MOST_LINES = 20  # of an error
+_LONGEST_REASON = 500  # characters
+_LONGEST_NAME = 100  # characters of a name that is none
+
 
 class ConfigError(ValueError):
     """A setting that does not exist or has a value that does not fit; the message names it and the nearest name."""
@@ -50,6 +56,7 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
     """The message for a name that does not exist, with the nearest ones that do."""
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
     return f"{name!r} is not a {what}{hint}"
@@ -65,9 +72,11 @@ def validate(kind: type[AnyConfig], values: Any) -> AnyConfig:
         return kind.model_validate(values)
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_url=False):
-            place = ".".join(str(part) for part in problem["loc"]) or kind.__qualname__
-            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}")
+        for problem in error.errors(include_url=False, include_input=False)[:_MOST_LINES]:
+            place = ".".join(str(part)[:_LONGEST_NAME] for part in problem["loc"]) or kind.__qualname__
+            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')[:_LONGEST_REASON]}")
+        if error.error_count() > _MOST_LINES:
+            lines.append(f"and {error.error_count() - _MOST_LINES} more")
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -84,9 +93,22 @@ def from_json(kind: type[AnyConfig], text: str) -> AnyConfig:
     """
     try:
         values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
         raise ConfigError(f"not valid JSON: {error}") from None
+    _check_lengths(values)
     return validate(kind, values)
+
+
+def _check_lengths(values: Any) -> None:
+    """Refuse long lists of anything but names: two characters of a file can describe a part with all its settings."""
+    left = [values] if isinstance(values, dict | list) else []
+    while left:
+        one = left.pop()
+        if isinstance(one, list) and len(one) > _LONGEST_LIST and not all(isinstance(item, str) for item in one):
+            raise ConfigError(
+                f"a list of {len(one)} entries is longer than any setting; up to {_LONGEST_LIST} are read"
+            )
+        left += [item for item in (one.values() if isinstance(one, dict) else one) if isinstance(item, dict | list)]
 
 
 def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
@@ -96,7 +118,15 @@ def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
         ConfigError: the file is missing or does not fit ``kind``; the message names the file.
     """
     try:
-        return from_json(kind, Path(path).read_text())
+        if Path(path).exists() and not Path(path).is_file():
+            raise ConfigError("it is a folder, a device or a pipe, and no file")
+        with Path(path).open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ConfigError(f"it has more than {_MOST_BYTES} bytes, which no settings need")
+        return from_json(kind, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not valid JSON, which is UTF-8: {error}") from None
     except OSError as error:
         raise ConfigError(f"cannot read settings from {path}: {error.strerror}") from None
     except ConfigError as error:

@@ -144,11 +144,21 @@ class Detector(nn.Module):
 
         return predict(self, source, threshold=threshold, batch=batch, progress=progress)
 
-    def save(self, path: str | Path) -> Path:
-        """Write weights, recipe and class names to one safetensors file that `detzoo.load` rebuilds; atomic."""
+    def save(self, path: str | Path, *, parts: Sequence[str] = ()) -> Path:
+        """Write weights, recipe and class names to one safetensors file that `detzoo.load` rebuilds; atomic.
+
+        Args:
+            path: the file, by habit ending in ``.safetensors``.
+            parts: names of modules that the program has put in the place of the recipe's, e.g. ``["backbone"]``; to
+                load the file, it passes them in again: ``detzoo.load(path, parts={"backbone": module})``.
+
+        Raises:
+            ValueError: there is no recipe, or it would not build this detector again: other parts, settings or tensors.
+            OSError: the file cannot be written; what was there is unchanged.
+        """
         from detzoo.recipes.files import save
 
-        return save(self, path)
+        return save(self, path, parts=parts)
 
     def trainable(self) -> Iterable[tuple[str, nn.Parameter]]:
         """Name and parameter of everything that an optimizer should see."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 import detzoo
+from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError, override
 from detzoo.detector import Detector
 from detzoo.recipes import files
@@ -29,7 +35,7 @@ TINY = {
 }
 
 
-def small(name: str = "retinanet_r18_fpn_shapes") -> Detector:
+def small(name: str = "retinanet_r18_fpn_shapes") -> Any:
     torch.manual_seed(0)
     return detzoo.build(override(detzoo.find(name), TINY[name]), classes=["cat", "dog"])
 
@@ -108,7 +114,7 @@ def test_anything_else_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, r"model\.safetensors has format version 2, this detzoo reads up to 1"),
+        ({"version": "3"}, r"model\.safetensors has format version 3, this detzoo reads up to 2"),
         ({"version": None}, r"model\.safetensors is damaged: its description cannot be read"),
         ({"version": "one"}, r"is damaged: its description cannot be read"),
         ({"recipe": None}, r"is damaged: its description cannot be read"),
@@ -143,3 +149,116 @@ def test_a_file_cannot_name_other_code(tmp_path: Path):
     rewrite(path, recipe=json.dumps(recipe))
     with pytest.raises(ConfigError, match=r"os\.system"):
         detzoo.load(path)
+
+
+def swapped(detector: Detector) -> None:
+    """Another backbone with the same tensors: of the same class, with another stride."""
+    detector.backbone = ResNet(ResNet.Config(depth=18, strides=(1, 2, 2, 1)))
+
+
+CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "another backbone": (lambda one: setattr(one, "backbone", nn.Conv2d(3, 8, 3)), r"backbone: a Conv2d, not a ResNet"),
+    "another stride": (swapped, r"backbone.*(strides|config)"),
+    "a module of the same shapes": (lambda one: setattr(one.backbone, "bn1", Shifted(64)), r"backbone\.bn1: a Shifted"),
+    "another head": (lambda one: setattr(one, "cls", nn.Conv2d(16, 27, 3, padding=1)), r"cls"),
+    "a setting of a layer": (
+        lambda one: setattr(one.cls, "padding", (0, 0)),
+        r"cls: padding is \(0, 0\), not \(1, 1\)",
+    ),
+    "an attribute": (lambda one: setattr(one, "head", one.head.replace(nms=0.9)), r"the detector: head is"),
+    "other classes": (lambda one: setattr(one, "classes", ("a", "b", "c")), r"cls: out_channels is 18, not 27"),
+    "an extra layer": (lambda one: one.add_module("extra", nn.Linear(2, 2)), r"extra: a Linear that is new"),
+    "an extra parameter": (lambda one: one.register_parameter("k", nn.Parameter(torch.ones(1))), r"k is left over"),
+    "no head": (lambda one: one.cls_convs.pop(-1), r"cls_convs\.\d+: no \w+ any more"),
+    "another mean": (lambda one: one.pixel_mean.zero_(), r"pixel_mean is not that"),
+}
+
+
+class Shifted(nn.BatchNorm2d):
+    """Computes something else from the same tensors."""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_detector_that_its_recipe_would_not_build_is_not_saved(tmp_path: Path, name: str):
+    detector = small()
+    change, message = CHANGES[name]
+    change(detector)
+    with pytest.raises(ValueError, match=rf"no longer what its recipe .* builds.*{message}"):
+        detector.save(tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_the_detectors_are_not_saved(tmp_path: Path):
+    detector = small()
+    weights = detector.state_dict()
+    del weights["cls.bias"]
+    with pytest.raises(ValueError, match=r"cls\.bias is missing"):
+        files.save(detector, tmp_path / "model.safetensors", weights)
+
+
+def test_what_leaves_the_detector_as_it_is_can_be_saved(tmp_path: Path):
+    detector = small().train().half()
+    detector.backbone.requires_grad_(False)
+    nn.SyncBatchNorm.convert_sync_batchnorm(detector)
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.01
+    detector.classes = ("one", "two")
+    detector.note = "mine"
+    detector.cls.bias = detector.cls.bias  # pyright: ignore[reportAttributeAccessIssue] # a module's
+    again = detzoo.load(copy.deepcopy(detector).save(tmp_path / "model.safetensors"))
+    assert again.classes == ("one", "two")
+
+
+def test_tensors_that_share_memory_are_saved_apart(tmp_path: Path):
+    detector = small()
+    detector.cls_convs = detector.reg_convs
+    again: Any = detzoo.load(detector.save(tmp_path / "model.safetensors"))
+    assert all(
+        bool((a == b).all()) for a, b in zip(again.cls_convs.parameters(), again.reg_convs.parameters(), strict=True)
+    )
+
+
+class Backbone(nn.Module):
+    """A program's own: the maps of a ResNet-18, made by three convolutions."""
+
+    def __init__(self, like: Any) -> None:
+        super().__init__()
+        self.channels, self.strides = like.channels, like.strides
+        widths = (3, *self.channels)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=8 if a == 3 else 2, padding=1) for a, b in pairwise(widths)
+        )
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Maps ``[N, C, H, W]``, finest first."""
+        maps = []
+        for conv in self.convs:
+            pixels = conv(pixels)
+            maps.append(pixels)
+        return maps
+
+
+def test_a_part_of_the_programs_own_is_passed_in_again(tmp_path: Path):
+    detector = small().eval()
+    detector.backbone = Backbone(detector.backbone)
+    path = detector.save(tmp_path / "model.safetensors", parts=["backbone"])
+    with pytest.raises(CheckpointError, match=r"the program's own backbone.*parts=\{'backbone': module\}"):
+        detzoo.load(path)
+    again = detzoo.load(path, parts={"backbone": Backbone(detector.backbone)})
+    with torch.no_grad():
+        assert bool((again.detect(images()).scores == detector.detect(images()).scores).all())
+    with pytest.raises(ValueError, match="no longer what its recipe"):
+        again.save(path)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        detzoo.load(path, parts={"backbone": nn.Conv2d(3, 8, 3)})
+    with pytest.raises(CheckpointError, match=r"without parts.*neck"):
+        detzoo.load(path, parts={"backbone": Backbone(detector.backbone), "neck": nn.Identity()})
+    for part in ("backbon", "../x", ""):
+        with pytest.raises(ValueError, match="there is no part"):
+            again.save(path, parts=[part])
+
+
+def test_parts_are_for_files():
+    with pytest.raises(ValueError, match="parts are for a file"):
+        detzoo.load("retinanet_r50_fpn_1x_coco", parts={"backbone": nn.Identity()})

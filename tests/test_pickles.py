@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import io
 import pickle
 import struct
 import time
@@ -177,7 +176,7 @@ def test_a_whole_network_is_refused(tmp_path: Path) -> None:
 def run(data: bytes, storage: torch.Tensor | None = None) -> Any:
     """A hand-made pickle."""
     flat = torch.arange(10.0) if storage is None else storage
-    return Machine(RULES, BUILDERS, lambda key: Storage(flat), len(data)).run(io.BytesIO(data))
+    return Machine(RULES, BUILDERS, lambda key: Storage(flat), len(data)).run(data)
 
 
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"

@@ -33,7 +33,7 @@ class FPN(nn.Module):
 
         kind: Literal["fpn"] = "fpn"
         out_channels: int = Field(default=256, ge=1)
-        levels: int = Field(default=5, ge=1)  # feature maps returned, extra ones included
+        levels: int = Field(default=5, ge=1, le=16)  # feature maps returned, extra ones included
         start: int = Field(default=0, ge=0)  # first backbone map used; earlier ones are ignored
         end: int | None = Field(default=None, ge=1)  # one past the last backbone map used; None: all
         # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting

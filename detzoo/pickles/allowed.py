@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detzoo.pickles.machine import CheckpointError, Inert, Machine, Rule, checked_key
+from detzoo.pickles.machine import CheckpointError, Inert, Machine, Rule
 
 # dtype by the name of PyTorch's storage classes
 STORAGES = {
@@ -67,10 +68,11 @@ def _dict(machine: Machine, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         raise TypeError("a dict of several arguments")
     if not arguments:
         return {}
-    machine.charge(len(arguments[0]))
-    if isinstance(arguments[0], dict):
-        return dict(arguments[0])
-    return {checked_key(key): value for key, value in arguments[0]}
+    (given,) = arguments
+    if not isinstance(given, dict | list | tuple):
+        raise TypeError(f"a dict of a {type(given).__name__}")
+    machine.work(len(given))
+    return dict(given) if isinstance(given, dict) else {machine.key(key): value for key, value in given}
 
 
 def _default_dict(machine: Machine, arguments: tuple[Any, ...]) -> dict[Any, Any]:
@@ -79,8 +81,10 @@ def _default_dict(machine: Machine, arguments: tuple[Any, ...]) -> dict[Any, Any
 
 def _set(machine: Machine, arguments: tuple[Any, ...]) -> set[Any]:
     (items,) = arguments
-    machine.charge(len(items))
-    return set(map(checked_key, items))
+    if not isinstance(items, list | tuple | set | frozenset):
+        raise TypeError(f"a set of a {type(items).__name__}")
+    machine.work(len(items))
+    return set(map(machine.key, items))
 
 
 def _encoded(machine: Machine, arguments: tuple[Any, ...]) -> bytes:
@@ -129,6 +133,7 @@ def _fill_array(machine: Machine, array: np.ndarray[Any, Any], state: Any) -> No
     if not isinstance(data, bytes) or math.prod(_sizes(shape)) * dtype.itemsize != len(data):
         raise TypeError("an array without its bytes")
     machine.charge(len(data))
+    _check_letters(dtype, data)
     array.__setstate__((1, shape, dtype, columns_first, data))  # pyright: ignore[reportArgumentType] (it takes a bool)
 
 
@@ -139,7 +144,14 @@ def _numpy_scalar(machine: Machine, arguments: tuple[Any, ...]) -> Any:
     if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or len(data) != dtype.itemsize:
         raise TypeError("a number without its bytes")
     machine.charge(len(data))
+    _check_letters(dtype, data)
     return np.frombuffer(data, dtype)[0]
+
+
+def _check_letters(dtype: np.dtype[Any], data: bytes) -> None:
+    """Texts in arrays are numbers of letters, which NumPy does not check before it makes a text of them."""
+    if dtype.kind == "U" and len(data) and int(np.frombuffer(data, "<u4").max()) > sys.maxunicode:
+        raise ValueError("a text with a letter that is none")
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
@@ -179,16 +191,19 @@ def _tensor_of_type(machine: Machine, arguments: tuple[Any, ...]) -> Any:
 
 
 def _size(machine: Machine, arguments: tuple[Any, ...]) -> torch.Size:
-    return torch.Size(_sizes(tuple(arguments[0])))
+    (sizes,) = arguments
+    if not isinstance(sizes, list | tuple) or len(sizes) > MOST_DIMENSIONS:
+        raise TypeError("a shape that is none")
+    return torch.Size(_sizes(tuple(sizes)))
 
 
 def _device(machine: Machine, arguments: tuple[Any, ...]) -> torch.device:
-    if not all(isinstance(one, str | int) for one in arguments):
-        raise TypeError("a device that is none")
-    name = ":".join(map(str, arguments))
-    if not re.fullmatch(r"(cpu|cuda|mps)(:\d{1,3})?", name):
+    kind, *number = arguments
+    if not isinstance(kind, str) or not re.fullmatch(r"(cpu|cuda|mps)(:\d{1,3})?", kind):
         raise ValueError("a device that is none")
-    return torch.device(name)
+    if number and (":" in kind or len(number) > 1 or type(number[0]) is not int or not 0 <= number[0] < 1000):
+        raise ValueError("a device that is none")
+    return torch.device(kind, *number)
 
 
 def _attribute(machine: Machine, arguments: tuple[Any, ...]) -> Inert:

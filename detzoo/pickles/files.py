@@ -5,8 +5,8 @@ Storages are mapped, not read: a tensor costs memory only when it is used.
 
 from __future__ import annotations
 
-import io
 import mmap
+import os
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 
 from detzoo.pickles.allowed import BUILDERS, RULES, STORAGES, Storage
-from detzoo.pickles.machine import CheckpointError, Machine, Rule
+from detzoo.pickles.machine import MOST_BYTES, CheckpointError, Machine, Rule
 
+MOST_LISTED = 1 << 22  # bytes of an archive's list of its entries: some 40 thousand
+MOST_TENSORS = 100_000  # of a state dict
+LONGEST_STORAGE = 200  # characters of its name
 _MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the older form
 _LEGACY_PROTOCOL = 1001
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field
@@ -38,16 +41,24 @@ def read(path: str | Path) -> Any:
         CheckpointError: it is damaged, no PyTorch file, or names what is not allowed; the message names the file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.is_file():  # which a device and a pipe are not, linked ones neither
         raise FileNotFoundError(f"no weights file at {path}")
     try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise CheckpointError("it is empty")
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        data = _mapping(path)
         return _zipped(data) if data[:4] == b"PK\x03\x04" else _plain(data)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def _mapping(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise CheckpointError("it is empty")
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise CheckpointError(f"it is too large for this machine ({reason})") from None
 
 
 def state_dict(content: Any) -> dict[str, Tensor]:
@@ -63,10 +74,14 @@ def state_dict(content: Any) -> dict[str, Tensor]:
         state = next(
             (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content
         )
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not state:
         raise CheckpointError("this file holds no state dict")
-    prefix = "module." if all(str(name).startswith("module.") for name in state) else ""
-    return {str(name).removeprefix(prefix): value for name, value in state.items()}
+    if len(state) > MOST_TENSORS:
+        raise CheckpointError(f"this file holds {len(state)} tensors; up to {MOST_TENSORS} are read")
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        raise CheckpointError("this file holds no state dict")
+    prefix = "module." if all(name.startswith("module.") for name in state) else ""
+    return {name.removeprefix(prefix): value for name, value in state.items()}
 
 
 def _zipped(data: mmap.mmap) -> Any:
@@ -93,15 +108,31 @@ def _zipped(data: mmap.mmap) -> Any:
         return storages[name]
 
     start, size = entries[f"{folder}/data.pkl"]
-    return Machine(RULES, BUILDERS, persistent, size).run(io.BytesIO(data[start : start + size]))
+    if size > MOST_BYTES:
+        raise CheckpointError(f"its pickle has {size} bytes; up to {MOST_BYTES} are read")
+    return Machine(RULES, BUILDERS, persistent, size).run(data, start, start + size)
+
+
+class _Listed:
+    """An archive as `zipfile` reads it, which reads the list of entries at once: a list that is too long is refused."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.seek, self.tell, self.data = data.seek, data.tell, data
+
+    def read(self, size: int = -1) -> bytes:
+        if (len(self.data) - self.tell() if size < 0 else size) > MOST_LISTED:
+            raise CheckpointError(f"its list of entries has more than {MOST_LISTED} bytes, which no weights need")
+        return self.data.read(size)
 
 
 def _entries(data: mmap.mmap) -> dict[str, tuple[int, int]]:
     """Where each entry of a zip archive begins, and its size. Entries of weights are not compressed."""
     try:
-        with zipfile.ZipFile(cast(IO[bytes], data)) as archive:
+        with zipfile.ZipFile(cast(IO[bytes], _Listed(data))) as archive:
             listed = archive.infolist()
-    except (zipfile.BadZipFile, ArithmeticError, LookupError, NotImplementedError, OSError, ValueError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a damaged list can provoke: texts, sizes, structures, memory
         raise CheckpointError(f"it is damaged or cut off ({str(error)[:100]})") from None
     entries = {}
     for entry in listed:
@@ -120,45 +151,46 @@ def _entries(data: mmap.mmap) -> dict[str, tuple[int, int]]:
 
 def _plain(data: mmap.mmap) -> Any:
     """The content of the older form: five pickles (the fourth is it, the fifth lists storages), then the storages."""
-    data.seek(0)
+    magic = protocol = None
+    place = 0
     try:
-        magic, protocol = (_no_tensors().run(data) for _ in range(2))
+        magic, place = _plain_pickle(data, place)
+        protocol, place = _plain_pickle(data, place)
     except CheckpointError:
-        magic = protocol = None
+        pass
     if magic != _MAGIC or protocol != _LEGACY_PROTOCOL:
         raise CheckpointError("it is no file that torch.save wrote, or is damaged")
-    system = _no_tensors().run(data)
+    system, begin = _plain_pickle(data, place)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("it was written with another byte order")
-    begin = data.tell()
-    found: dict[str, tuple[torch.dtype, int]] = {}
+    found: dict[str, Storage] = {}
 
     def look(key: Any) -> Storage:
         name, dtype, count = _described(key)
-        found[name] = (dtype, count)
-        return Storage(torch.empty(count, dtype=dtype, device="meta"))
+        if name not in found:
+            found[name] = Storage(torch.empty(count, dtype=dtype, device="meta"))
+        elif found[name].flat.dtype != dtype or found[name].flat.numel() != count:
+            raise CheckpointError("a tensor's data is described twice, differently")
+        return found[name]
 
-    Machine(RULES, BUILDERS, look, len(data)).run(data)
-    listed = _no_tensors().run(data)
-    storages = _stored(data, listed, found)
-
-    def persistent(key: Any) -> Storage:
-        return storages[_described(key)[0]]
-
-    data.seek(begin)
-    return Machine(RULES, BUILDERS, persistent, len(data)).run(data)
+    # read twice, for where the storages are is only known behind it; both times count
+    machine = Machine(RULES, BUILDERS, look, 2 * len(data))
+    machine.run(data, begin)
+    listed, place = _plain_pickle(data, machine.place)
+    storages = _stored(data, place, listed, found)
+    machine.persistent = lambda key: storages[_described(key)[0]]
+    return machine.run(data, begin)
 
 
-def _stored(data: mmap.mmap, listed: Any, found: Mapping[str, tuple[torch.dtype, int]]) -> dict[str, Storage]:
+def _stored(data: mmap.mmap, place: int, listed: Any, found: Mapping[str, Storage]) -> dict[str, Storage]:
     """The storages, each a count and so many numbers, in the order that the last pickle lists them."""
     storages = {}
-    place = data.tell()
     if not isinstance(listed, list) or len(listed) != len(found) or not all(isinstance(one, str) for one in listed):
         raise CheckpointError("it is damaged: its list of tensors does not fit")
     if set(listed) != set(found):
         raise CheckpointError("it is damaged: its list of tensors does not fit")
     for name in listed:
-        dtype, count = found[name]
+        dtype, count = found[name].flat.dtype, found[name].flat.numel()
         start = place + _COUNT.size
         place = start + count * dtype.itemsize
         if place > len(data) or _COUNT.unpack(data[start - _COUNT.size : start]) != (count,):
@@ -167,11 +199,14 @@ def _stored(data: mmap.mmap, listed: Any, found: Mapping[str, tuple[torch.dtype,
     return storages
 
 
-def _no_tensors() -> Machine:
+def _plain_pickle(data: mmap.mmap, start: int) -> tuple[Any, int]:
+    """The value of a pickle without tensors, and where it ends."""
+
     def persistent(key: Any) -> None:
         raise ValueError("a tensor where none belongs")
 
-    return Machine({}, {}, persistent, 0)
+    machine = Machine({}, {}, persistent, 0)
+    return machine.run(data, start), machine.place
 
 
 def _described(key: Any) -> tuple[str, torch.dtype, int]:
@@ -183,6 +218,7 @@ def _described(key: Any) -> tuple[str, torch.dtype, int]:
     if (
         key[1].name not in _DTYPES
         or not isinstance(key[2], str)
+        or len(key[2]) > LONGEST_STORAGE
         or type(key[4]) is not int
         or not 0 <= key[4] < 1 << 48
     ):

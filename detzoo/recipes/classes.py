@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from reprlib import repr as shortened
+from typing import Any
+
+MOST_CLASSES = 1 << 16
+
 # COCO 2017 detection (Lin et al., "Microsoft COCO: Common Objects in Context", arXiv 1405.0312)
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
@@ -34,3 +41,28 @@ DEEPFASHION_CLASSES = (
 
 # the generated data set of detzoo.data.shapes
 SHAPES_CLASSES = ("circle", "square", "triangle", "star", "cross")
+
+
+def checked(classes: Any) -> tuple[str, ...]:
+    """Class names as a tuple.
+
+    Raises:
+        TypeError: they are no list of texts.
+        ValueError: there are none or too many, one is there twice, or is no text that can be written.
+    """
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
+        raise TypeError(f"classes takes a list of names such as ['cat', 'dog'], not {shortened(classes)}")
+    if not 1 <= len(classes) <= MOST_CLASSES:
+        raise ValueError(
+            f"classes has {len(classes)} names; a detector needs at least one class name, at most {MOST_CLASSES}"
+        )
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
+    if twice:
+        more = f" and {len(twice) - 5} others" if len(twice) > 5 else ""
+        raise ValueError(f"classes names {', '.join(map(shortened, twice[:5]))}{more} more than once")
+    for name in classes:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"classes has a name that is no text: {shortened(name)}") from None
+    return tuple(classes)

@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import Request, urlopen
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -21,6 +21,8 @@ from detzoo.atomic import write_atomically
 
 TIMEOUT = 30.0  # seconds without an answer
 _PIECE = 1 << 20  # bytes read at once
+_LONGEST_STEP = 200  # characters of a folder's or file's name
+MOST_BYTES = 16 << 30  # of a file
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -40,16 +42,39 @@ def cache_dir() -> Path:
 def cached_path(url: str) -> Path:
     """Where the file of an address is kept: the cache folder, then host and path as in the address.
 
+    Letters that file systems take amiss become ``_``; then a part of the address's hash keeps two such files apart.
+
     Raises:
         DownloadError: it is no http or https address of a file.
     """
-    parts = urlsplit(url)
-    steps = [step for step in PurePosixPath(unquote(parts.path)).parts if step not in ("/", "..")]
-    if parts.scheme not in ("http", "https") or not parts.hostname or not steps:
-        raise DownloadError(f"{url!r} is no http or https address of a file")
+    parts = _split(url)
+    steps = [step for step in unquote(parts.path).split("/") if step not in ("", ".", "..")]
+    if not steps or parts.path.endswith("/"):
+        raise DownloadError(f"{url[:200]!r} is no http or https address of a file")
     if parts.query:
-        steps[-1] += "_" + re.sub(r"[^\w.-]", "_", parts.query)
-    return cache_dir().joinpath(parts.hostname, *steps)
+        steps[-1] += f"_{parts.query}"
+    clean = [re.sub(r"[^\w.+=@,~ -]", "_", step) for step in (parts.hostname or "", *steps)]
+    clean = [step if len(step) <= _LONGEST_STEP else step[-_LONGEST_STEP:] for step in clean]
+    clean = [f"_{step}" if step.strip(". ") == "" else step for step in clean]
+    if clean[1:] != steps:
+        clean[-1] += f"_{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return cache_dir().joinpath(*clean)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        DownloadError: it is no http or https address of a host.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w:][\w.:-]*", parts.hostname or ""):
+        raise DownloadError(f"{url[:200]!r} is no http or https address of a file")
+    return parts
 
 
 def fetch(url: str, sha256: str | None = None) -> Path:
@@ -63,14 +88,19 @@ def fetch(url: str, sha256: str | None = None) -> Path:
 
     Raises:
         Unreachable: no connection, or no such file there; a `DownloadError`.
-        DownloadError: a broken transfer, a web page in place of a file, or another hash.
+        DownloadError: a broken transfer, a web page in place of a file, one that is too large, or another hash.
         OSError: the file cannot be written.
     """
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        raise DownloadError(f"{sha256[:80]!r} is no part of a SHA-256: 8 to 64 hex digits")
     path = cached_path(url)
     if path.is_file() and (sha256 is None or _hash_of(path).startswith(sha256.lower())):
         return path
     with _open(url, path) as response:
-        length = int(response.headers.get("Content-Length") or 0)
+        announced = response.headers.get("Content-Length") or ""
+        length = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+        if length > MOST_BYTES:
+            raise DownloadError(_too_large(url))
         if response.headers.get_content_type() == "text/html":
             raise DownloadError(f"{url} answers with a web page, not with the file. {_by_hand(path)}")
 
@@ -90,18 +120,38 @@ def fetch(url: str, sha256: str | None = None) -> Path:
 
 
 def _open(url: str, path: Path) -> HTTPResponse:
-    parts = urlsplit(url)
+    parts = _split(url)
+    parts = parts._replace(path=quote(parts.path, safe="/%:@!$&'()*+,;=~"), fragment="")
     if parts.scheme == "http" and parts.hostname not in _LOCAL:
         parts = parts._replace(scheme="https")
     request = Request(urlunsplit(parts), headers={"User-Agent": f"detzoo/{detzoo.__version__}"})
     try:
-        return urlopen(request, timeout=TIMEOUT)
+        return _OPENER.open(request, timeout=TIMEOUT)
+    except DownloadError:
+        raise
     except HTTPError as error:
         error.close()
         raise Unreachable(f"{url} cannot be fetched: {error.code} {error.reason}. {_by_hand(path)}") from None
-    except (URLError, HTTPException, OSError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:  # ValueError: letters that no request can hold
         reason = error.reason if isinstance(error, URLError) else error
         raise Unreachable(f"cannot reach {parts.hostname} ({reason}). {_by_hand(path)}") from None
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows a server to another address, but never out of https; this machine itself may use http."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        parts = _split(newurl)
+        if parts.scheme != "https" and not {parts.hostname, _split(req.full_url).hostname} <= set(_LOCAL):
+            raise DownloadError(f"{req.full_url} leads out of https, to {newurl[:200]!r}; it is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = build_opener(_Redirects)
+
+
+def _too_large(url: str) -> str:
+    return f"{url} has more than {MOST_BYTES >> 30} GB, which no published file has; it is not kept"
 
 
 def _by_hand(path: Path) -> str:
@@ -121,6 +171,8 @@ def _copy(response: HTTPResponse, sink: BinaryIO, url: str, advance: Callable[[i
         sink.write(piece)
         digest.update(piece)
         size += len(piece)
+        if size > MOST_BYTES:
+            raise DownloadError(_too_large(url))
         advance(len(piece))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from detzoo.config import Config
 from detzoo.detector import Detector
@@ -58,6 +59,18 @@ METHODS: tuple[type[Detector], ...] = (
 )
 
 
+def _no_path(name: str) -> str:
+    if not re.fullmatch(r"\w[\w .+-]{0,199}", name):
+        raise ValueError(
+            f"{name[:60]!r} is no name of a recipe, which is a part of file names: letters, digits and '_', then also "
+            "'-', '+', '.' and blanks, up to 200"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_no_path)]
+
+
 class Published(Config):
     """Numbers printed in the published table; AP in percent."""
 
@@ -72,7 +85,9 @@ class Weights(Config):
     """A published weights file."""
 
     url: str
-    sha256: str | None = None  # leading hex digits of the file's SHA-256; None: the publisher gave none
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-fA-F]{8,64}$"
+    )  # leading hex digits of the file's SHA-256; None: the publisher gave none
 
 
 class Init(Weights):
@@ -87,7 +102,7 @@ class Init(Weights):
 class Recipe(Config):
     """A model, the data and schedule that it was trained with, and what came out."""
 
-    name: str
+    name: Name
     model: Model
     data: Data = Data()
     schedule: Schedule = Schedule()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from detzoo.detector import Detector
 from detzoo.device import pick_device
@@ -36,7 +36,9 @@ from detzoo.recipes import (
     ssd,
     yolov3,
 )
+from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
+from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
 from detzoo.recipes.index import matching, spelling, spellings, unknown_recipe
@@ -105,44 +107,48 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
     Raises:
         UnknownRecipe: no recipe has the name.
         TypeError: ``classes`` is a number or a single string.
-        ValueError: ``classes`` is empty or names a class twice.
+        ValueError: ``classes`` is empty, too long, or names a class twice.
+        ConfigError: the model of the recipe cannot be built, or is too large to be meant.
     """
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
     if classes is None:
         classes = recipe.data.classes or _CLASSES[recipe.data.kind]
     names = _checked(classes)
+    blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
     detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
 
-def _checked(classes: Any) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
-        raise TypeError(f"classes takes a list of names such as ['cat', 'dog'], not {classes!r}")
-    twice = sorted({name for name in classes if list(classes).count(name) > 1})
-    if twice:
-        raise ValueError(f"classes names {', '.join(map(repr, twice))} more than once")
-    return tuple(classes)
-
-
-def load(name_or_path: str | os.PathLike[str], device: torch.device | str | None = "cpu") -> Detector:
+def load(
+    name_or_path: str | os.PathLike[str],
+    device: torch.device | str | None = "cpu",
+    *,
+    parts: Mapping[str, nn.Module] | None = None,
+) -> Detector:
     """A detector with trained weights, in evaluation mode.
 
     Args:
         name_or_path: a name of the zoo, whose published weights are fetched into the cache and checked (see
             `detzoo.recipes.download`), or the path of a file that `Detector.save` or training wrote.
         device: where it goes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: the fastest there is.
+        parts: modules of the program's own, by the names that the file was saved with (`Detector.save`); they are put
+            in their places and given their weights.
 
     Raises:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
-        CheckpointError: the file is damaged, does not fit, or cannot be read safely.
+        CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts``.
         DownloadError: the published file cannot be fetched.
         ValueError: no weights were published for the recipe, or the device does not exist here.
     """
     place = pick_device(device)
     found = locate(name_or_path)
-    return (rebuild(found) if isinstance(found, Path) else _published(found)).to(place)
+    if isinstance(found, Path):
+        return rebuild(found, parts).to(place)
+    if parts:
+        raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
+    return _published(found).to(place)
 
 
 def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
@@ -51,7 +51,6 @@ METHODS: dict[str, Reader] = {
 
 # of MMDetection 3's loops, which are called train_cfg and test_cfg too
 _LOOP = {"type", "by_epoch", "max_epochs", "max_iters", "val_begin", "val_interval", "dynamic_intervals", "fp16"}
-MOST_PARAMETERS = 4_000_000_000  # of a model that is built here
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
 _CONFIGS = (".py", ".json")
 
@@ -198,7 +197,7 @@ def _imported(
         settings, count = METHODS[model.kind](model, input)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
         names = class_names(config, count if finds_classes else None, meta, classes)
-        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem)[:120] or "imported", model=settings)
+        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(_told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))
@@ -207,7 +206,7 @@ def _imported(
     if not finds_classes:
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
-    _probe(recipe, names)
+    blueprint(recipe, names)
     return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)))
 
 
@@ -250,18 +249,6 @@ def _told(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place = ".".join(map(str, problem["loc"]))
     return f"does not fit {error.title}: {place}{': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}"
-
-
-def _probe(recipe: Recipe, classes: Sequence[str]) -> None:
-    """Build the model without memory, so that one that cannot be built, or is too large, is refused at once."""
-    try:
-        with torch.device("meta"):
-            model = method_of(recipe)(recipe.model, classes)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"the model cannot be built: {str(error).splitlines()[0]}") from None
-    count = sum(parameter.numel() for parameter in model.parameters())
-    if count > MOST_PARAMETERS:
-        raise ConfigError(f"the model has {count} parameters; up to {MOST_PARAMETERS} are built")
 
 
 def _checked_state(content: Any, where: str) -> dict[str, Tensor]:

@@ -159,6 +159,6 @@ def test_a_folder_with_one_half_says_how_to_have_two(
         overrides=[*SMALL, "schedule.evaluate_every=1"],
         progress=False,
     )
-    assert "no epoch is known to be best; val=0.2 (--val 0.2) keeps a fifth" in capsys.readouterr().out
+    assert "no epoch is known to be best; val=0.2 keeps a fifth" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"nothing to evaluate on; split='train' \(--split train\)"):
         detzoo.evaluate(done.detector, tmp_path / "data", progress=False)

@@ -209,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
     )
+    convert.add_argument("--configs", metavar="DIR", help="MMDetection's folder of configs, for bases that lie there")
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
     convert.add_argument(
@@ -367,10 +368,14 @@ def _convert(options: argparse.Namespace) -> int:
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     try:
         detector = detzoo.from_mmdet(
-            options.config or options.source, options.source, classes=classes, size=options.size
+            options.config or options.source,
+            options.source,
+            classes=classes,
+            size=options.size,
+            configs=options.configs,
         )
     except ConfigError as error:
-        text = str(error).replace("size=(1333, 800)", "--size 1333 800")
+        text = str(error).replace("size=(1333, 800)", "--size 1333 800").replace("configs=DIR", "--configs DIR")
         raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from detzoo.detector import Detector
     from detzoo.evaluate.run import evaluate
     from detzoo.interop.mmdet.importer import from_mmdet
+    from detzoo.predict.result import Result
     from detzoo.recipes.recipe import Recipe
     from detzoo.recipes.zoo import build, find, load, names
     from detzoo.train.loop import train
@@ -27,6 +28,7 @@ _HOMES = {
     "Detector": "detzoo.detector",
     "Images": "detzoo.types",
     "Recipe": "detzoo.recipes.recipe",
+    "Result": "detzoo.predict.result",
     "Targets": "detzoo.types",
     "build": "detzoo.recipes.zoo",
     "evaluate": "detzoo.evaluate.run",
@@ -42,6 +44,7 @@ __all__ = [
     "Detector",
     "Images",
     "Recipe",
+    "Result",
     "Targets",
     "__version__",
     "build",

@@ -21,7 +21,6 @@ from detzoo import __version__
 if TYPE_CHECKING:
     from detzoo.detector import Detector
     from detzoo.recipes.recipe import Recipe
-    from detzoo.types import Detections
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 WRONG = 2  # the user can mend it
@@ -66,6 +65,8 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         parser.exit(WRONG)
     command = options.parser
+    if options.command == "train":
+        rest = _sorted_out(options, rest)
     for number, word in enumerate(rest):
         if word.startswith("-") and len(word) > 1:
             close = _meant(options, word, rest[number + 1 :])
@@ -76,6 +77,27 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             command.error(f"{word!r} is not of the form a.b.c=value")
     options.overrides = rest
     return options
+
+
+def _sorted_out(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """What follows ``train``, where both NAME and the folder behind ``--resume`` may be left out: a word with ``=`` is
+    a setting, not one of the two, and the name of a recipe is no folder. Returns the words that are neither.
+    """
+    settings = []
+    if isinstance(options.resume, str) and not os.path.isdir(options.resume):
+        from detzoo.recipes.index import rows
+
+        if "=" in options.resume:
+            settings, options.resume = [options.resume], True
+        elif options.name is None and options.resume in rows():
+            options.name, options.resume = options.resume, True
+    if options.name is not None and "=" in options.name:
+        settings.append(options.name)
+        options.name = next((word for word in rest if "=" not in word and not word.startswith("-")), None)
+        rest = [word for word in rest if word != options.name]
+    if options.name is None and not options.resume:
+        options.parser.error("NAME is missing: a name from the zoo (detzoo list), a recipe's .json file, or weights")
+    return settings + rest
 
 
 def _meant(options: argparse.Namespace, word: str, following: Sequence[str]) -> str | None:
@@ -138,13 +160,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--explain", action="store_true", help="with what each setting means")
 
     train = add("train", _train, "fit a detector to your data; the classes come from the data", overrides=True)
-    train.add_argument("name", metavar="NAME", help="a name from the zoo, or a recipe's .json file")
+    train.add_argument(
+        "name", metavar="NAME", nargs="?", help="a name from the zoo, a recipe's .json file, or weights to start from"
+    )
     train.add_argument(
         "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
     )
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
+    train.add_argument(
+        "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
+    )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", overrides=True)
@@ -159,13 +185,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    predict = add("predict", _predict, "find objects in pictures or a video and write what was found")
+    predict = add("predict", _predict, "find objects in pictures or a video and write what was found", overrides=True)
     predict.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
     predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg' or video")
     predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the pictures (%(default)s)")
     predict.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (%(default)s)")
     predict.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
+    predict.add_argument("--coco", metavar="FILE", help="write a COCO results file too")
+    predict.add_argument(
+        "--data", metavar="FILE", help="COCO annotations to take the ids in it from; default: numbers as file names"
+    )
+    predict.add_argument("--classes", metavar="A,B", help="only these, by name or number")
+    predict.add_argument("--nms", type=float, help="IoU above which the lesser of two boxes is dropped, 0 to 1")
+    predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
     predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
@@ -173,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
     )
+    convert.add_argument("--configs", metavar="DIR", help="MMDetection's folder of configs, for bases that lie there")
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
     convert.add_argument(
@@ -184,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add("doctor", _doctor, "check that everything works on this machine")
-    for command in (show, train, evaluate):
+    for command in (show, train, evaluate, predict):
         command.usage = command.format_usage().removeprefix("usage: ").rstrip() + " [a.b.c=value ...]"
     return parser
 
@@ -241,17 +275,20 @@ def _show(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     import detzoo
+    from detzoo.train.typed import on_command_line
 
-    recipe = _recipe(options.name)
-    done = detzoo.train(
-        recipe,
-        data=options.data,
-        out=options.out,
-        weights=options.weights,
-        resume=options.resume,
-        device=options.device,
-        overrides=options.overrides,
-    )
+    if options.name is not None and not _is_file(options.name):
+        _recipe(options.name)  # a misspelt name is refused before anything heavy is imported
+    with on_command_line():
+        done = detzoo.train(
+            options.name,
+            data=options.data,
+            out=options.out,
+            weights=options.weights,
+            resume=options.resume or False,
+            device=options.device,
+            overrides=options.overrides,
+        )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
     return 0
@@ -275,6 +312,7 @@ def _predict(options: argparse.Namespace) -> int:
     from detzoo.arguments import count, fraction
     from detzoo.atomic import write_atomically
     from detzoo.device import pick_device
+    from detzoo.predict.coco_ids import CocoTable
     from detzoo.predict.outputs import Outputs
     from detzoo.recipes.zoo import locate
     from detzoo.terminal import printable
@@ -284,19 +322,35 @@ def _predict(options: argparse.Namespace) -> int:
     count("--batch", options.batch)
     pick_device(options.device)
     locate(options.name)
-    outputs = Outputs(options.out, options.source, more=[options.name])
+    outputs = Outputs(options.out, options.source, more=[options.name, *([options.data] if options.data else [])])
     table = outputs.file("predictions.json") if options.json else None
-    detector = _load(options)
-    found = detector.predict(options.source, threshold=options.threshold, batch=options.batch, progress=True)
+    coco = None
+    if options.coco:
+        outputs.check(options.coco)
+        coco = CocoTable(outputs.images, options.data)
+    elif options.data:
+        raise ValueError("--data is for --coco: it says which ids the results in that file have")
+    detector = _load(options).with_settings(options.overrides, nms=options.nms, size=options.size)
+    if coco is not None:
+        for note in coco.notes(detector.classes):
+            print(printable(f"note: {note}"), file=sys.stderr)
+    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    found = detector.predict(
+        options.source, threshold=options.threshold, batch=options.batch, classes=classes, progress=True
+    )
     records = []
     for number, result in enumerate(found):
         picture = result.save(outputs.drawing(result.path, number))
-        print(printable(f"{result.path or number}: {_counts(result)} -> {picture}"))
-        if options.json:
+        print(printable(f"{result.path or number}: {result.summary()} -> {picture}"))
+        if table is not None:
             records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
-    if table is not None:
-        text = json.dumps(records)
-        print(printable(f"detections: {write_atomically(table, lambda path: path.write_text(text))}"))
+        if coco is not None:
+            coco.add(result)
+    for path, content in ((table, records), (options.coco, coco.entries if coco is not None else [])):
+        if path:
+            text = json.dumps(content)
+            written = write_atomically(path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
+            print(printable(f"detections: {written}"))
     return 0
 
 
@@ -310,10 +364,14 @@ def _convert(options: argparse.Namespace) -> int:
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     try:
         detector = detzoo.from_mmdet(
-            options.config or options.source, options.source, classes=classes, size=options.size
+            options.config or options.source,
+            options.source,
+            classes=classes,
+            size=options.size,
+            configs=options.configs,
         )
     except ConfigError as error:
-        text = str(error).replace("size=(1333, 800)", "--size 1333 800")
+        text = str(error).replace("size=(1333, 800)", "--size 1333 800").replace("configs=DIR", "--configs DIR")
         raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
@@ -370,9 +428,9 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
     Raises:
         ConfigError: a setting does not exist, or the weights do not fit the changed model.
     """
-    import detzoo
-    from detzoo.config import ConfigError, override
+    from detzoo.config import override
     from detzoo.data.source import as_data
+    from detzoo.recipes.changed import with_model
     from detzoo.recipes.recipe import Recipe
 
     before = detector.recipe
@@ -380,21 +438,7 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
         raise ValueError("these weights carry no recipe")
     recipe = before if data is None else before.replace(data=as_data(data))
     recipe = override(recipe, overrides)
-    if recipe.model == before.model:
-        return detector, recipe.data
-    changed = detzoo.build(recipe, classes=detector.classes)
-    try:
-        changed.load_state_dict(detector.state_dict())
-    except RuntimeError as error:
-        raise ConfigError(f"the weights do not fit the changed model: {error}") from None
-    return changed.to(detector.device).eval(), recipe.data
-
-
-def _counts(result: Detections) -> str:
-    """What was found, most frequent first, e.g. ``2 cat, 1 dog``."""
-    names = result.names
-    order = sorted(set(names), key=lambda name: (-names.count(name), name))
-    return ", ".join(f"{names.count(name)} {name}" for name in order) or "nothing"
+    return with_model(detector, recipe.model), recipe.data
 
 
 def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:

@@ -158,13 +158,26 @@ def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) 
     Raises:
         ConfigError: a string without ``=``, an unknown name (with suggestions), or a value that does not fit.
     """
+    values = config.model_dump(mode="json")
+    for path, value in assigned(assignments).items():
+        _assign(values, config, path, value)
+    return validate(type(config), values)
+
+
+def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """What `override` takes, as ``{"a.b.c": value}``; of a path that is there twice the last value.
+
+    Raises:
+        ConfigError: a string without ``=``.
+    """
     if isinstance(assignments, str):
         raise ConfigError(f"overrides is a list of settings, as [{assignments!r}], or a dict")
-    values = config.model_dump(mode="json")
     pairs = assignments.items() if isinstance(assignments, Mapping) else map(_parsed, assignments)
+    found: dict[str, Any] = {}
     for path, value in pairs:
-        _assign(values, config, str(path), value)
-    return validate(type(config), values)
+        found.pop(str(path), None)
+        found[str(path)] = value
+    return found
 
 
 def paths_of(config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,6 +276,7 @@ def suggestion(word: str, value: str | None, paths: Iterable[str]) -> str | None
 __all__ = [
     "Config",
     "ConfigError",
+    "assigned",
     "flatten",
     "from_json",
     "load",

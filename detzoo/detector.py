@@ -123,26 +123,72 @@ class Detector(nn.Module):
 
         return rename(published, self.published_names)
 
-    def predict(self, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False) -> Any:
+    def predict(
+        self,
+        source: Any,
+        *,
+        threshold: float = 0.05,
+        batch: int = 4,
+        progress: bool = False,
+        classes: Any = None,
+        nms: float | None = None,
+        size: int | str | tuple[int, int] | None = None,
+        overrides: Iterable[str] | Mapping[str, Any] = (),
+    ) -> Any:
         """Detect in pictures: the one call for using a trained detector.
 
         Args:
             source: a path, folder, glob pattern, video file, PIL image, uint8 RGB array (H, W, 3), or a list of those.
-            threshold: detections that score less are left out.
+            threshold: detections that score less are left out; 0 to 1.
             batch: images per network call.
             progress: show a progress bar.
+            classes: names or numbers of the classes to return, one or a list; None: all.
+            nms: IoU above which the lesser of two boxes of a class is dropped, 0 to 1; None: the detector's own.
+            size: pixels of the short edge in the network's input, the bound of the long edge moving in proportion; or
+                both, ``(480, 640)`` or ``"480x640"``: of the short and the long edge, and of height and width where the
+                detector does not keep the ratio. None: the detector's own.
+            overrides: any settings of the model for this call, ``["model.box_head.detections=300"]`` or a dict; for
+                many calls see `with_settings`.
 
         Returns:
-            A list of one-image `Detections` in pixels of each original image, in the order of the source;
+            A list of one `detzoo.Result` for each image, in pixels of the image, in the order of the source;
             for a video, a generator that yields one per frame.
 
         Raises:
             FileNotFoundError: nothing is at the path or matches the pattern.
-            ValueError: a file is no picture, or an array is not uint8 (H, W, 3); or the method needs proposals.
+            ConfigError: an override does not exist or does not fit.
+            ValueError: a file is no picture, an array is not uint8 (H, W, 3), a number is out of range, there is no
+                such class; or the method needs proposals.
         """
         from detzoo.predict.run import predict
 
-        return predict(self, source, threshold=threshold, batch=batch, progress=progress)
+        changed = self.with_settings(overrides, nms=nms, size=size)
+        return predict(changed, source, threshold=threshold, batch=batch, progress=progress, classes=classes)
+
+    def with_settings(
+        self,
+        overrides: Iterable[str] | Mapping[str, Any] = (),
+        *,
+        nms: float | None = None,
+        size: int | str | tuple[int, int] | None = None,
+    ) -> Detector:
+        """This detector with other settings of its model, sharing its weights; to predict with, again and again.
+
+        Args:
+            overrides: as for `predict`.
+            nms: as for `predict`.
+            size: as for `predict`.
+
+        Returns:
+            A detector in evaluation mode; this one if nothing changes.
+
+        Raises:
+            ConfigError: a setting is unknown or does not fit, or the weights do not fit the changed model.
+            ValueError: ``nms`` is not from 0 to 1, or ``size`` is not positive.
+        """
+        from detzoo.recipes.changed import with_settings
+
+        return with_settings(self, overrides, nms=nms, size=size)
 
     def save(self, path: str | Path, *, parts: Sequence[str] = ()) -> Path:
         """Write weights, recipe and class names to one safetensors file that `detzoo.load` rebuilds; atomic.

@@ -17,13 +17,12 @@ class OverwritesSource(ValueError):
 class ReadFiles:
     """Files that something reads and that nothing it writes may replace."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_paths")
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]] = ()) -> None:
-        """Remember which files these are; one that does not exist, and what is no path at all, is passed over."""
-        self._known: dict[Identity, str] = {}
-        for path in paths:
-            self._known.update(dict.fromkeys(_identities(path), os.fspath(path)))
+        """Remember the paths; one that does not exist, and what is no path at all, is passed over."""
+        self._paths = [(os.fspath(path), _absolute(path)) for path in paths]
+        self._known: dict[Identity, str] | None = None  # looked up when first asked for: there can be many
 
     def refuse(self, target: str | os.PathLike[str], instead: str) -> None:
         """Raise where writing to ``target`` would replace one of the files.
@@ -38,19 +37,25 @@ class ReadFiles:
         Raises:
             OverwritesSource: it would.
         """
-        for identity in _identities(target):
-            if identity in self._known:
+        wanted = _identities(_absolute(target))
+        if wanted and self._known is None:
+            self._known = {identity: path for path, whole in self._paths for identity in _identities(whole)}
+        for identity in wanted:
+            if self._known and identity in self._known:
                 source = self._known[identity]
                 same = "" if source == os.fspath(target) else f", which is {source},"
                 raise OverwritesSource(f"{target}{same} is read here and would be overwritten: {instead}")
 
 
-def _identities(path: str | os.PathLike[str]) -> list[Identity]:
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.join(os.getcwd(), Path(path).expanduser())
+
+
+def _identities(path: str) -> list[Identity]:
     """Numbers of the file, the same for all of its names, and the path without links, by which some systems tell."""
-    expanded = Path(path).expanduser()
     try:
-        found = expanded.stat()
+        found = os.stat(path)
     except (OSError, ValueError):
         return []
-    real = os.path.normcase(os.path.realpath(expanded))
+    real = os.path.normcase(os.path.realpath(path))
     return [real, (found.st_dev, found.st_ino)] if found.st_ino else [real]

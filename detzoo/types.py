@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
+import detzoo
+from detzoo.ops.masks import paste
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -153,7 +156,7 @@ def _pad(rows: Sequence[Tensor], count: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Detections(_Tensors):
-    """Results. Batched as a method returns them, or one image's after indexing; the leading N is then gone.
+    """What a method found. Batched as a method returns them, or one image's after indexing; the leading N is then gone.
 
     Instance masks come in one of two forms: ``crops``, mask probabilities on a grid spanning each box, or ``dense``
     canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that only needs run lengths or
@@ -169,9 +172,9 @@ class Detections(_Tensors):
         dense: bool ``[N, K, H, W]`` masks on the canvas, or None.
         canvas: ``(H, W)`` that `masks` are pasted on; None where there are no crops.
         mask_threshold: a pixel is inside where its pasted probability is at least this.
-        classes: class names by label, or None. Set by ``predict``.
-        picture: uint8 RGB array ``[H, W, 3]`` the result belongs to, or None where ``path`` can be read; see `image`.
-        path: file the image came from, or None. Set by ``predict``.
+        classes: class names by label, or None. Set by ``predict``, as is what follows.
+        picture: uint8 RGB array ``[H, W, 3]`` that one image's detections belong to, or None.
+        path: file that the image came from, or None.
     """
 
     boxes: Tensor
@@ -212,6 +215,17 @@ class Detections(_Tensors):
                 picked[field.name] = value[index][keep]
         return dataclasses.replace(self, **picked)
 
+    def pick(self, rows: Tensor) -> Detections:
+        """Some of one image's detections: by a mask, bool ``[K]``, or by their numbers, int64 ``[M]``.
+
+        Raises:
+            TypeError: these are a batch.
+        """
+        if self.batched:
+            raise TypeError("index the batch first: its images have different detections")
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return dataclasses.replace(self, **{name: value[rows] for name, value in fields if isinstance(value, Tensor)})
+
     @property
     def names(self) -> list[str]:
         """Class name of each detection of one image.
@@ -225,50 +239,39 @@ class Detections(_Tensors):
         return [self.classes[label] if self.classes else str(label) for label in labels]
 
     @property
-    def image(self) -> Any:
-        """The picture as uint8 RGB ``[H, W, 3]``, read from ``path`` where it is not held; None if neither is set."""
-        if self.picture is not None or self.path is None:
-            return self.picture
-        from detzoo.data.images import read_image
-
-        return read_image(self.path)
-
-    @property
     def masks(self) -> Tensor | None:
         """Bool ``[N, K, H, W]`` (one image: ``[K, H, W]``) on the canvas, or None for a detector without masks."""
         if self.dense is not None or self.crops is None:
             return self.dense
-        from detzoo.ops.masks import paste
-
         if self.canvas is None:
             raise ValueError("mask crops need a canvas to be pasted on")
         crops, boxes = self.crops.flatten(0, -3), self.boxes.reshape(-1, 4)
         pasted = paste(crops, boxes, self.canvas, self.mask_threshold)
         return pasted.reshape(*self.boxes.shape[:-1], *self.canvas)
 
-    def plot(self, threshold: float = 0.0) -> Any:
-        """A PIL image with boxes, masks and names drawn on it, for detections scoring at least ``threshold``."""
-        from detzoo.predict.drawing import draw
+    def result(self) -> detzoo.Result:
+        """One image's detections as `detzoo.Result`, which draws, filters and writes them.
 
-        return draw(self, threshold=threshold)
+        Raises:
+            TypeError: these are a batch.
+        """
+        return detzoo.Result(self)
 
-    def save(self, path: str | Path, threshold: float = 0.0) -> Path:
-        """Write `plot` to an image file and return its path."""
-        from detzoo.predict.drawing import save
+    def plot(self, threshold: float = 0.0, **switches: Any) -> Any:
+        """Short for ``result().plot(...)``: a PIL image with boxes, masks and names drawn on it."""
+        return self.result().plot(threshold, **switches)
 
-        return save(self, path, threshold=threshold)
+    def save(self, path: str | Path, threshold: float = 0.0, **switches: Any) -> Path:
+        """Short for ``result().save(...)``: write `plot` to an image file and return its path."""
+        return self.result().save(path, threshold, **switches)
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """One dict per detection: ``box`` xyxy, ``score``, ``label``, ``name``, and a mask RLE."""
-        from detzoo.predict.results import to_dict
+        """Short for ``result().to_dict()``: one dict per detection."""
+        return self.result().to_dict()
 
-        return to_dict(self)
-
-    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
-        """COCO result entries: ``image_id``, ``category_id`` (the label), ``bbox`` xywh, ``score`` and a mask RLE."""
-        from detzoo.predict.results import to_coco
-
-        return to_coco(self, image_id=image_id)
+    def to_coco(self, image_id: int | str = 0, **ids: Any) -> list[dict[str, Any]]:
+        """Short for ``result().to_coco(...)``: COCO result entries."""
+        return self.result().to_coco(image_id, **ids)
 
 
 @dataclass(frozen=True, slots=True)

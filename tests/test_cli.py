@@ -101,7 +101,7 @@ def test_help_of_every_command(run: Callable[..., Any]) -> None:
     for command in COMMANDS:
         code, out, _ = run(command, "--help")
         assert code == 0
-        assert ("[a.b.c=value ...]" in out) == (command in ("show", "train", "evaluate"))
+        assert ("[a.b.c=value ...]" in out) == (command in ("show", "train", "evaluate", "predict"))
 
 
 def test_no_command_is_help_and_a_mistake(run: Callable[..., Any]) -> None:
@@ -269,7 +269,8 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("train", NAME, "--epochs", "3"), ("--epochs", "did you mean schedule.epochs=3?")),
         (("show", NAME, "lr=0.1"), ("'lr' is not a setting", "did you mean schedule.lr=0.1?")),
         (("train", NAME, "epochs"), ("a.b.c=value",)),
-        (("predict", "a", "b", "c=1"), ("one word too many",)),
+        (("doctor", "c=1"), ("one word too many",)),
+        (("predict", "a", "b", "c"), ("a.b.c=value",)),
     ],
 )
 def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, ...], parts: tuple[str, ...]) -> None:
@@ -321,6 +322,50 @@ def test_ctrl_c_says_how_to_go_on(
     hint = f"detzoo train {NAME} --out '{out}' schedule.epochs=3 --resume"
     assert (hint in err) == kept
     assert "Traceback" not in err
+
+
+def test_resume_alone_is_enough(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in trained.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    before = (copy / "recipe.json").read_text()
+    for words in (
+        ("--resume", str(copy)),
+        ("--resume", "--out", str(copy)),
+        (NAME, "--resume", "--out", str(copy)),
+        ("--resume", NAME, "--out", str(copy)),
+        ("schedule.epochs=1", "--resume", str(copy)),
+        ("--out", str(copy), "--resume", "schedule.epochs=1"),
+        ("--out", str(copy), "--resume", "schedule.epochs=1", NAME),
+    ):
+        code, out, err = run("train", *words, "--device", "cpu")
+        assert code == 0, err
+        assert "resuming" in out
+        assert (copy / "recipe.json").read_text().split("classes")[0] == before.split("classes")[0]
+    code, out, _ = run("train", "--resume", str(copy), "schedule.epochs=2", "--device", "cpu")
+    assert code == 0
+    assert "schedule.epochs: 1 -> 2" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train",),
+        ("train", "schedule.epochs=3"),
+        ("train", "--resume"),
+        ("train", "--resume", "nowhere/at/all"),
+        ("train", NAME, "--resume", "--out", "nowhere/at/all"),
+        ("train", NAME, "--out", "{trained}", "--data", "shapes:4/2"),
+    ],
+)
+def test_the_command_line_speaks_its_own_language(
+    trained: Path, run: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    code, out, err = run(*(word.format(trained=trained) for word in words))
+    assert code == 2
+    assert "=True" not in out + err
+    assert "--resume" in err or "NAME is missing" in err
 
 
 def test_a_real_ctrl_c(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_commands_are_understood(page: Path) -> None:
         if words[:1] != ["detzoo"] or "NAME" in words or words[1:] in (["train"], ["show"], ["evaluate"]):
             continue
         options = cli._parse(words[1:])
-        if options.command in ("show", "train") and not options.name.endswith(".json"):
+        if options.command in ("show", "train") and options.name and not options.name.endswith(".json"):
             if "name_r50" in options.name:  # the method that a reader adds
                 continue
             override(detzoo.find(options.name), options.overrides)

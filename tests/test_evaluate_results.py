@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 import detzoo
 from detzoo.config import ConfigError
 from detzoo.data.dataset import open_dataset
+from detzoo.data.problems import DataError
 from detzoo.data.source import as_data
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import OverwritesSource
@@ -126,6 +127,16 @@ def test_a_split_that_does_not_exist_is_refused(split: Any, open_first: bool) ->
     with pytest.raises(ConfigError, match=r"is not a split.*train, val") as caught:
         evaluate(detector, data, split=split, workers=0, progress=False)
     assert repr(str(split)) in str(caught.value)
+
+
+def test_parts_that_share_image_ids_are_refused(contents: dict[str, Any], tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "data", contents)
+    part = as_data(path).val[0]
+    data = as_data(path).replace(train=(part, part))
+    for split in ("train", "val"):
+        with pytest.raises(DataError, match="could not be told apart"):
+            evaluate(oracle(contents), data.replace(val=(part, part)), split=split, workers=0, progress=False)
+    assert evaluate(oracle(contents), data, workers=0, progress=False).images == 3
 
 
 @pytest.mark.parametrize(("split", "images"), [("train", 3), ("val", 2)])

@@ -27,9 +27,9 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # from the top of the page to its end; what stands in one line knows nothing below it
 PAGE = (
     ("__init__",),
+    ("ops",),
     ("config", "config_comments", "arguments", "atomic", "overwrite", "device", "terminal", "types", "detector"),
     ("pickles",),
-    ("ops",),
     ("blocks",),
     ("backbones",),
     ("necks",),
@@ -46,9 +46,9 @@ PAGE = (
 )
 PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 
-# These may import from below inside a function: they carry the public words of rooms that build on them. The command
+# This may import from below inside a function: it carries the public words of rooms that build on it. The command
 # line imports late to answer --help at once; nms, because Triton is only there with CUDA.
-LATE_IMPORTS_DOWN = {"types.py", "detector.py"}
+LATE_IMPORTS_DOWN = {"detector.py"}
 LATE_IMPORTS_UP = {"cli.py", "doctor.py", "ops/nms.py"}
 
 LONGEST_FILE, LONGEST_METHOD, MOST_FILES = 500, 400, 12

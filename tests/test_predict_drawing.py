@@ -1,15 +1,19 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import hotcoco
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.data.images import read_image
 from detzoo.predict import drawing
-from detzoo.predict.drawing import color_of, draw, ink_on, save
+from detzoo.predict.drawing import color_of, draw, ink_on
+from detzoo.predict.fonts import Fonts
+from detzoo.predict.result import Result
 from detzoo.types import Detections
 
 CLASSES = ("dog", "a class with quite a long name", "cat")
@@ -36,22 +40,22 @@ def detections(height: int = 120, width: int = 160, masks: str = "crops", grey: 
 
 def test_masks_are_tinted_where_they_are_and_nowhere_else():
     found = detections()
-    before = found.image.copy()
-    picture = np.asarray(draw(found, threshold=0.85)).astype(int)
-    assert np.array_equal(found.image, before)
+    before = found.picture.copy()
+    picture = np.asarray(draw(found, found.picture, 0.85)).astype(int)
+    assert np.array_equal(found.picture, before)
     color = np.array(color_of(0))
     inside = picture[75, 55]
     assert np.abs(inside - (128 * 0.55 + color * 0.45)).max() <= 1
     assert (picture[115, 120] == 128).all()
     assert (picture[45, 25] == 128).all()  # in the box, out of the mask
     assert (picture[41, 50] == color).all() or (picture[40, 50] == color).all()  # the frame
-    assert np.abs(np.asarray(draw(detections(masks="dense"), 0.85)).astype(int)[75, 55] - inside).max() <= 1
+    assert np.abs(np.asarray(detections(masks="dense").plot(0.85)).astype(int)[75, 55] - inside).max() <= 1
 
 
 def test_threshold_leaves_out():
-    empty = draw(detections(), threshold=0.95)
-    assert np.array_equal(np.asarray(empty), detections().image)
-    assert not np.array_equal(np.asarray(draw(detections())), detections().image)
+    empty = detections().plot(threshold=0.95)
+    assert np.array_equal(np.asarray(empty), detections().picture)
+    assert not np.array_equal(np.asarray(detections().plot()), detections().picture)
 
 
 @pytest.mark.parametrize("size", [(120, 160), (20, 30), (700, 90), (4, 4), (1, 1)])
@@ -64,7 +68,7 @@ def test_labels_stay_inside_the_picture(size: tuple[int, int], monkeypatch: pyte
         original(labels)
 
     monkeypatch.setattr(drawing._Labels, "draw", remember)
-    picture = draw(detections(*size))
+    picture = detections(*size).plot()
     assert picture.size == size[::-1]
     assert len(placed) == 4
     if min(size) >= 20:
@@ -78,7 +82,7 @@ def test_labels_avoid_each_other():
     boxes = torch.tensor([[20.0, 40, 90, 110]] * 3)
     found = Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 0, 2]), torch.ones(3, dtype=torch.bool),
                        classes=CLASSES, picture=np.zeros((120, 160, 3), np.uint8))  # fmt: skip
-    labels = drawing._Labels(drawing.ImageDraw.Draw(Image.new("RGB", (160, 120))), 160, 120)
+    labels = drawing._Labels(drawing.ImageDraw.Draw(Image.new("RGB", (160, 120))), 160, 120, Fonts())
     for name, box in zip(found.names, found.boxes.tolist(), strict=True):
         labels.place(name, box, (0, 0, 0))
     spots = [spot for _, _, spot, _ in labels.placed]
@@ -99,8 +103,8 @@ def test_save(tmp_path: Path):
     found = detections()
     assert found.save(tmp_path / "deep" / "one.jpg") == tmp_path / "deep" / "one.jpg"
     assert read_image(tmp_path / "deep" / "one.jpg").shape == (120, 160, 3)
-    save(found, tmp_path / "one.PNG", threshold=0.95)
-    assert np.array_equal(read_image(tmp_path / "one.PNG"), found.image)
+    found.save(tmp_path / "one.PNG", threshold=0.95)
+    assert np.array_equal(read_image(tmp_path / "one.PNG"), found.picture)
     with pytest.raises(ValueError, match=r"suffix such as \.jpg"):
         found.save(tmp_path / "one.txt")
     with pytest.raises(ValueError, match=r"suffix such as \.jpg"):
@@ -147,5 +151,49 @@ def test_the_image_is_read_again_from_its_path(tmp_path: Path):
     Image.new("RGB", (9, 8), (1, 2, 3)).save(tmp_path / "one.png")
     found = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long(), torch.zeros(0).bool(),
                        path=tmp_path / "one.png")  # fmt: skip
-    assert found.image.shape == (8, 9, 3)
+    assert found.result().image.shape == (8, 9, 3)
     assert found.plot().size == (9, 8)
+
+
+def pixels(found: Result, **switches: Any) -> NDArray[Any]:
+    return np.asarray(found.plot(**switches)).astype(int)
+
+
+def test_switches_draw_less() -> None:
+    found = Result(detections())
+    whole = pixels(found)
+    nothing = pixels(found, boxes=False, masks=False, labels=False, scores=False)
+    assert np.array_equal(nothing, found.image)
+    parts = [pixels(found, **{name: False}) for name in ("boxes", "masks", "labels", "scores")]
+    for one in [whole, *parts]:
+        assert sum(np.array_equal(one, other) for other in [whole, *parts]) == 1
+    only_boxes = pixels(found, masks=False, labels=False, scores=False)
+    assert (only_boxes[75, 55] == 128).all()  # no mask there
+    assert (only_boxes[70, 20] == color_of(0)).all()  # the frame
+    only_scores = pixels(found, boxes=False, masks=False, labels=False)
+    assert not np.array_equal(only_scores, found.image)
+
+
+def test_width_and_colours_of_instances() -> None:
+    found = Result(detections())
+    plain = {"masks": False, "labels": False, "scores": False}
+    wide = pixels(found, width=9, **plain)
+    assert (wide[70, 20:29] == color_of(0)).all()
+    assert (wide[70, 29] == 128).all()
+    # rows 0 and 3 are of one class
+    apart = pixels(found, color_by="instance", **plain)
+    assert (apart[50, 50] == color_of(3)).all()
+    assert (pixels(found, **plain)[50, 50] == color_of(0)).all()
+    wrong: Any
+    for wrong in (0, -1, 2.5, "3"):
+        with pytest.raises(ValueError, match="width must be a whole number and at least 1"):
+            found.plot(width=wrong)
+    wrong = "colour"
+    with pytest.raises(ValueError, match="color_by is 'class' or 'instance', not 'colour'"):
+        found.plot(color_by=wrong)
+
+
+def test_save_takes_the_switches(tmp_path: Path) -> None:
+    found = Result(detections())
+    found.save(tmp_path / "one.png", 0.5, masks=False, width=3)
+    assert np.array_equal(read_image(tmp_path / "one.png"), pixels(found, threshold=0.5, masks=False, width=3))

@@ -14,6 +14,7 @@ from detzoo.data.images import ImageError
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import detect_on_host, in_evaluation_mode
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.predict.result import Result
 from detzoo.predict.run import predict
 from detzoo.predict.sources import load
 from detzoo.recipes.recipe import METHODS
@@ -47,7 +48,7 @@ def test_results_are_in_pixels_of_each_image(files: list[Path], contents: dict[s
         assert torch.equal(one.labels, answer.labels)
         assert one.names == [NAMES[label] for label in answer.labels.tolist()]
         assert one.path == files[index]
-        assert one.canvas == size
+        assert one.size == size
         assert one.image.shape == (*size, 3)
         masks = one.masks
         assert masks is not None
@@ -191,8 +192,7 @@ def test_a_real_detector_does_not_mind_its_neighbours():
     (alone,) = detector.predict(small, threshold=0.0)
     together = detector.predict([small, large], threshold=0.0, batch=2)[0]
     assert len(alone) > 0
-    assert isinstance(alone, Detections)
-    assert alone.crops is not None
+    assert isinstance(alone, Result)
     assert len(alone) == len(together)
     assert together.masks is not None
     assert together.masks.shape[1:] == (48, 64)

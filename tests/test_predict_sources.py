@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+import detzoo
+from detzoo import cli
 from detzoo.data.images import ImageError
 from detzoo.predict.sources import frames, is_camera, is_video, load, pictures
 from tests.oracle import write_images
@@ -171,3 +174,18 @@ def test_numbers_are_cameras(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert [frame[0, 0].tolist() for frame in frames("0")] == [[3, 2, 1]] * 3
     with pytest.raises(ValueError, match="camera 7 does not answer"):
         frames(7)
+
+
+def test_the_command_writes_what_it_can_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    (folder / "001.png").write_bytes(b"")
+    weights = detzoo.build("fcos_r18_fpn_shapes").save(tmp_path / "w.safetensors")
+    monkeypatch.chdir(tmp_path)
+    command = ["predict", str(weights), "images", "--out", "found", "--json", "--device", "cpu"]
+    assert cli.main(command) == 0
+    found = json.loads((tmp_path / "found/predictions.json").read_text())
+    assert [Path(one["path"]).name for one in found] == ["000.png", "002.png"]
+    assert "1 of 3 images cannot be read and are left out" in caplog.text
+    assert "001.png is empty" in caplog.text
+    assert cli.main([*command[:2], "images/001.png"]) != 0

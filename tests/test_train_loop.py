@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from detzoo.recipes.settings import Data
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
+from detzoo.train.plan import planned
+from detzoo.train.progress import Display
 from tests.train_fakes import quick
 
 SMALL = (
@@ -128,3 +131,130 @@ def test_runs_without_a_folder_are_numbered(tmp_path: Path, monkeypatch: pytest.
         for resume in (False, False, True)
     ]
     assert folders == [Path("runs") / RETINANET, Path("runs") / f"{RETINANET}-2", Path("runs") / f"{RETINANET}-2"]
+
+
+def epoch_zero(out: Path) -> dict[str, Any]:
+    return json.loads(read_state(out / "last.state")["recipe"])
+
+
+def test_a_run_goes_on_with_its_own_recipe_and_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever way it is named; only what is typed changes."""
+    out = tmp_path / "mine"
+    run(out, "schedule.epochs=1", "schedule.evaluate_every=0", "schedule.lr=0.002", data="shapes:6/0")
+    before = epoch_zero(out)
+    calls: list[Any] = [
+        lambda: train(resume=out, device="cpu", progress=False),
+        lambda: train(out=out, resume=True, device="cpu", progress=False),
+        lambda: train(RETINANET, out=out, resume=True, device="cpu", progress=False),
+        lambda: train(detzoo.find(RETINANET), resume=str(out / "last.state"), device="cpu", progress=False),
+    ]
+    for call in calls:
+        capsys.readouterr()
+        call()
+        assert epoch_zero(out) == before
+        assert "settings that changed" not in capsys.readouterr().out
+    longer = train(None, resume=out, device="cpu", progress=False, overrides={"schedule.epochs": 2})
+    assert len(longer.history) == 2
+    shown = capsys.readouterr().out
+    assert "settings that changed since the run was stopped: schedule.epochs: 1 -> 2\n" in shown
+    assert "6 training images" in shown
+    assert "in proportion" not in shown
+    changed = detzoo.find(RETINANET)
+    changed = changed.replace(schedule=changed.schedule.replace(clip_norm=3.0))
+    train(changed, resume=out, device="cpu", progress=False, weights=longer.last)
+    shown = capsys.readouterr().out
+    assert "schedule.clip_norm: None -> 3.0\n" in shown
+    assert "weights is not used" in shown
+    moved = train(None, "shapes:7/0", resume=out, device="cpu", progress=False)
+    (part,) = json.loads((out / "recipe.json").read_text())["data"]["train"]
+    assert part["count"] == 7
+    assert moved.detector.classes == longer.detector.classes
+
+
+def test_what_to_train_or_resume_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="which recipe"):
+        train(device="cpu")
+    with pytest.raises(ValueError, match="which run"):
+        train(resume=True, device="cpu")
+    with pytest.raises(ValueError, match="two folders"):
+        train(resume="a", out="b", device="cpu")
+    with pytest.raises(FileNotFoundError, match=r"nothing to resume: runs/none/last\.state"):
+        train(resume="runs/none", device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("first", ["sgd", "adam", "adamw"])
+def test_another_optimizer_starts_anew_and_says_so(
+    tmp_path: Path, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, "schedule.epochs=1", "schedule.evaluate_every=0", f"schedule.optimizer={first}", data="shapes:3/0")
+    kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    for second in {"sgd", "adam", "adamw"} - {first}:
+        for name, content in kept.items():
+            (tmp_path / name).write_bytes(content)
+        train(resume=tmp_path, device="cpu", progress=False, optimizer=second, epochs=2)
+        assert f"schedule.optimizer was {first} and now is {second}, which starts anew" in capsys.readouterr().out
+        memory = read_state(tmp_path / "last.state")["optimizer"]
+        assert all(("exp_avg" in values) == (second != "sgd") for values in memory.values())
+        assert all(float(values.get("step", 1)) == 1 for values in memory.values())
+
+
+def test_a_weights_file_or_a_detector_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("schedule.epochs=1", "schedule.evaluate_every=0")
+    first = run(tmp_path / "first", *options, data="shapes:3/0")
+    other = run(tmp_path / "other", *options, "schedule.seed=3", data="shapes:3/0")
+    capsys.readouterr()
+    slow = ("schedule.lr=1e-12",)
+    for recipe, weights, wanted in (
+        (str(first.last), None, first),
+        (first.detector, None, first),
+        (first.last, other.last, other),
+    ):
+        out = tmp_path / f"on-{len(list(tmp_path.iterdir()))}"
+        done = train(recipe, "shapes:3/0", out, weights=weights, device="cpu", overrides=slow, progress=False)
+        key = "cls.weight"
+        torch.testing.assert_close(done.detector.state_dict()[key], wanted.detector.state_dict()[key])
+        shown = capsys.readouterr().out
+        named = "the given detector" if recipe is first.detector else str(first.last)
+        assert (f"starting from the weights of {named}" in shown) == (weights is None)
+        assert "weights: took" in shown
+
+
+def test_milestones_move_with_the_number_of_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = detzoo.find("retinanet_r50_fpn_1x_coco")
+    longer, notes = planned(recipe, None, ["schedule.epochs=24"], {})
+    assert (longer.schedule.epochs, longer.schedule.milestones) == (24, (16, 22))
+    assert notes == [
+        "schedule.epochs=24 instead of 12: schedule.milestones moves in proportion, [8, 11] -> [16, 22]; "
+        "set it to have it elsewhere"
+    ]
+    assert planned(recipe, None, {}, {"epochs": 6})[0].schedule.milestones == (4, 6)
+    assert planned(recipe, None, ["schedule.epochs=1"], {})[0].schedule.milestones == (1,)
+    explicit = planned(recipe, None, {"schedule.epochs": 24, "schedule.milestones": [9]}, {})
+    assert (explicit[0].schedule.milestones, explicit[1]) == ((9,), [])
+    assert planned(recipe, None, ["schedule.epochs=12"], {}) == (recipe, [])
+    late = recipe.replace(schedule=recipe.schedule.replace(decay="poly", decay_start=8.0))
+    shorter, notes = planned(late, None, ["schedule.epochs=3"], {})
+    assert (shorter.schedule.decay_start, shorter.schedule.milestones) == (2.0, (8, 11))
+    assert "decay_start" in notes[0]
+    with pytest.raises(ConfigError, match=r"schedule\.epochs"):
+        planned(recipe, None, ["schedule.epochs=-1"], {})
+
+
+def test_frozen_layers_without_weights_are_a_loud_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("schedule.epochs=1", "schedule.evaluate_every=0", "model.backbone.frozen_stages=0")
+    first = run(tmp_path / "a", *options, "schedule.seed=3", data="shapes:3/0")
+    shown = capsys.readouterr().out
+    assert "WARNING: 1 layers are frozen with random weights, so that they never learn: backbone.conv1" in shown
+    assert "model.backbone.frozen_stages=-1" in shown
+    run(tmp_path / "b", *options, data="shapes:3/0", weights=first.last)
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_the_numbers_of_images_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = run(tmp_path, "schedule.epochs=1", "schedule.evaluate_every=1", data="shapes:5/3")
+    assert "5 training images, 3 validation images" in capsys.readouterr().out
+    assert read_log(done.log)[0]["images"] == {"train": 5, "val": 3}
+    Display(show=True, bar=False).images(4, 2, 0)
+    assert capsys.readouterr().out == "4 training images (2 more are left out), no validation images\n"

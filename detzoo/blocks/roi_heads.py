@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
@@ -108,6 +109,11 @@ class BoxHead(nn.Module):
         soft_nms: SoftNMS | None = None  # None: what overlaps a better box by more than `nms` is dropped
         detections: int = Field(default=100, ge=1)  # per image
         candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
+
+    @property
+    def class_rows(self) -> Mapping[str, ClassRows]:
+        """Layers with rows per class."""
+        return {"fc_cls": BACKGROUND_LAST} | ({} if self.config.class_agnostic else {"fc_reg": ClassRows(each=4)})
 
     def __init__(self, config: BoxHead.Config, channels: int, classes: int, stage: nn.Module | None = None) -> None:
         """Build for features of ``channels`` and a number of ``classes`` without background.
@@ -258,6 +264,11 @@ class MaskHead(nn.Module):
         class_agnostic: bool = False
         weight: float = Field(default=1.0, ge=0)
         threshold: float = Field(default=0.5, ge=0, le=1)  # least probability of a pixel inside
+
+    @property
+    def class_rows(self) -> Mapping[str, ClassRows]:
+        """Layers with rows per class."""
+        return {} if self.config.class_agnostic else {"conv_logits": ONE_EACH}
 
     def __init__(self, config: MaskHead.Config, channels: int, classes: int) -> None:
         """Build for features of ``channels`` and a number of ``classes``."""

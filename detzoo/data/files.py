@@ -8,13 +8,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-PICTURES = frozenset(
-    f".{word}"
-    for word in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "tif", "tiff", "webp", "gif", "avif", "jp2", "j2k", "tga"),
-        *("ppm", "pgm", "pbm", "pnm"),
-    )
-)
+from detzoo.data.images import SUFFIXES
+
+PICTURES = frozenset(SUFFIXES)
 _BESIDE = frozenset((".xml", ".txt", ".json"))
 _DEEPEST = 12
 

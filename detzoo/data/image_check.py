@@ -31,17 +31,18 @@ def check_images(datasets: Sequence[Dataset]) -> None:
 
 def find_broken(datasets: Sequence[Dataset]) -> list[Problems]:
     """What is wrong with the image files of each data set: header, size or end, not what is within their pixels."""
-    return [_look(dataset, time.monotonic() + SECONDS) if _looks(dataset) else {} for dataset in datasets]
+    deadline = time.monotonic() + SECONDS
+    return [_look(dataset, deadline) if _looks(dataset) else {} for dataset in datasets]
 
 
 def settle(datasets: Sequence[Dataset], problems: Sequence[Problems]) -> None:
     """Refuse or leave out what `find_broken` found; errors as `check_images`."""
     kept = [(dataset, found) for dataset, found in zip(datasets, problems, strict=True) if not dataset.data.skip_broken]
-    refused = [why for _, found in kept for why in found.values()]
+    refused = list(dict.fromkeys(why for _, found in kept for why in found.values()))  # train and val may share files
     if refused:
-        total = sum(len(dataset) for dataset, _ in kept)
+        files = {(dataset.data.root, dataset.annotations.files[int(i)]) for dataset, _ in kept for i in dataset.indices}
         raise DataError(
-            f"{len(refused)} of {total} images cannot be used:{_listed(refused)}\n"
+            f"{len(refused)} of {len(files)} images cannot be used{_listed(refused)}\n"
             "mend them, or leave them out with data.skip_broken=true; data.check_images=false does not look at them"
         )
     for dataset, found in zip(datasets, problems, strict=True):
@@ -79,10 +80,10 @@ def _look(dataset: Dataset, deadline: float) -> Problems:
         return None
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = [answer for answer in pool.map(problem, order, chunksize=64) if answer is not None]
+        found = [answer for answer in pool.map(problem, order) if answer is not None]
     late = sum(position < 0 for position, _ in found)
     if late:
-        log.warning("%d of %d images were not looked at in %g seconds", late, len(order), SECONDS)
+        log.warning("%d of %d images were not looked at: there was no time in %g seconds", late, len(order), SECONDS)
     return dict(sorted(answer for answer in found if answer[0] >= 0))
 
 

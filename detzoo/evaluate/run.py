@@ -211,6 +211,11 @@ def _detect(
     rank, world = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=rank, world=world)
     number_of = {dataset.annotations.image_id(int(image)): number for number, image in enumerate(order)}
+    if len(number_of) < len(order):
+        raise DataError(
+            f"{len(order) - len(number_of)} of {len(order)} images in {dataset.data.root} share their id with another: "
+            "results could not be told apart; evaluate each part of the data alone, or give the images other ids"
+        )
     label_of = _label_table(detector, dataset, metric)
     results: dict[int, ImageResult] = {}
     waiting: deque[tuple[int, Future[ImageResult]]] = deque()

@@ -12,8 +12,8 @@ A corner has to be a local maximum, which only matters where an image has fewer 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.blocks.assign import pick
+from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.corners import CornerPooling
 from detzoo.blocks.heatmaps import Peaks, bell_radius, draw_bells, find_peaks
 from detzoo.blocks.layers import ConvNorm
@@ -226,6 +227,8 @@ class CornerNet(Detector):
 
 class _Corner(nn.Module):
     """Everything about one kind of corner (figure 11): features ``[N, width, h, w]`` to `CornerMaps`."""
+
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"heat.1": ONE_EACH}
 
     def __init__(
         self, config: CornerNet.Head, width: int, classes: int, directions: tuple[Direction, Direction]

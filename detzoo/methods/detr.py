@@ -9,8 +9,8 @@ Departures from the paper: none but that a batch without objects divides its los
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import pick
+from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, sine_positions
 from detzoo.config import Config as BaseConfig
@@ -150,6 +151,7 @@ class DETR(Detector):
         return hungarian(costs.flatten(0, 1), valid.flatten(0, 1)).view(costs.shape[:3])
 
     # three layouts: MMDetection 3; MMDetection 2 from 2.9 on, where all is in the head; before, with shorter names
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^bbox_head\.input_proj\.", "neck.convs.0.conv."),

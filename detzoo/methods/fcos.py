@@ -11,8 +11,8 @@ Departures from the paper: a score is the class score times the centerness, with
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
+from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
@@ -165,6 +166,7 @@ class FCOS(Detector):
             slot = torch.where(better, where + start, slot)
         return slot, smallest < math.inf
 
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),

@@ -9,8 +9,8 @@ batch with at least one per image, as the published weights were trained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
+from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
@@ -110,6 +111,7 @@ class RetinaNet(Detector):
         logits = [self.cls(self.cls_convs(feature)) for feature in features]
         return logits, [self.reg(self.reg_convs(feature)) for feature in features]
 
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),

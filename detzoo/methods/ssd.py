@@ -11,8 +11,8 @@ input size works; an object that overlaps no default box at all is not learned.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
+from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.dense import survivors
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
@@ -157,6 +158,7 @@ class SSD(Detector):
         scores, boxes, labels, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
         return scores, boxes, labels, used
 
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}
     published_names = (
         (r"^backbone\.features\.", "backbone.features."),
         (r"^neck\.", "neck."),

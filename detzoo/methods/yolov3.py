@@ -12,8 +12,8 @@ not by that of what it predicts; losses are sums over the batch. The published r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from detzoo.backbones.darknet import SLOPE, Darknet
 from detzoo.blocks.anchors import ShapedAnchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
+from detzoo.blocks.class_rows import ClassRows
 from detzoo.blocks.dense import survivors
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import binary_loss
@@ -198,6 +199,7 @@ class YOLOv3(Detector):
                 parameter = output.get_parameter("bias")
                 parameter.copy_(bias.repeat(len(parameter) // len(bias)))
 
+    class_rows: ClassVar[Mapping[str, ClassRows]] = {"outputs": ClassRows(before=5)}
     published_names = (
         (r"^backbone\.", "backbone."),
         (r"^neck\.", "neck."),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from detzoo.arguments import count
 from detzoo.atomic import write_atomically
 from detzoo.ops.masks import windows
-from detzoo.overwrite import ReadFiles
+from detzoo.predict.fonts import Fonts, Run
+from detzoo.terminal import printable
 from detzoo.types import Detections
 
 Color: TypeAlias = tuple[int, int, int]
@@ -33,57 +36,92 @@ def color_of(label: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def draw(detections: Detections, threshold: float = 0.0) -> Image.Image:
-    """A picture with masks, boxes and names, of which the surest lie on top.
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What is drawn and how; see `detzoo.predict.result.Result.plot`."""
+
+    boxes: bool = True
+    masks: bool = True
+    labels: bool = True
+    scores: bool = True
+    width: int | None = None
+    color_by: Literal["class", "instance"] = "class"
+    font: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn.
+
+        Raises:
+            ValueError: the width is no positive number of pixels, or the colours are to go by something else.
+        """
+        if self.width is not None:
+            count("width", self.width)
+        if self.color_by not in ("class", "instance"):
+            raise ValueError(f"color_by is 'class' or 'instance', not {self.color_by!r}")
+
+
+PLAIN = Style()
+
+
+def draw(detections: Detections, pixels: Any, threshold: float = 0.0, style: Style = PLAIN) -> Image.Image:
+    """An image with masks, boxes and names, of which the surest lie on top.
 
     Args:
-        detections: of one image, which carries its picture or its path.
+        detections: of one image, in its pixels.
+        pixels: the image, uint8 RGB ``(H, W, 3)``; None is refused.
         threshold: detections that score less are left out.
+        style: what is drawn and how.
 
     Raises:
-        TypeError: the result is a batch.
-        ValueError: there is no picture to draw on, or its file cannot be read.
+        ValueError: there is no image to draw on, or the font of the names cannot be read.
     """
-    names, pixels = detections.names, detections.image
     if pixels is None:
-        raise ValueError("there is no picture to draw on: set `picture`, or draw a result of predict()")
+        raise ValueError("there is no picture to draw on: give one, or draw a result of predict()")
+    fonts = Fonts(style.font)
     canvas = np.array(pixels)
     height, width = size = canvas.shape[0], canvas.shape[1]
-    scores, boxes = detections.scores.tolist(), detections.boxes.tolist()
-    colors = [color_of(label) for label in detections.labels.tolist()]
+    scores, boxes, labels = detections.scores.tolist(), detections.boxes.tolist(), detections.labels.tolist()
+    colors = [color_of(label if style.color_by == "class" else row) for row, label in enumerate(labels)]
     shown = [index for index, score in enumerate(scores) if score >= threshold]
-    thick = max(1, round(min(size) / 230))
+    thick = style.width or max(1, round(min(size) / 230))
     # results come with the surest first; drawing ends with them
-    for index, (top, left, inside) in zip(shown[::-1], _masks(detections, shown[::-1], size), strict=False):
-        _tint(canvas, top, left, inside, colors[index], thick)
+    rows = shown[::-1]
+    if style.masks:
+        for index, (top, left, inside) in zip(rows, _masks(detections, rows, size), strict=False):
+            _tint(canvas, top, left, inside, colors[index], thick)
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture, "RGBA")
-    for index in reversed(shown):
-        _outline(pen, boxes[index], colors[index], thick, width, height)
-    labels = _Labels(pen, width, height)
-    for index in shown:
-        labels.place(f"{names[index]} {scores[index]:.2f}", boxes[index], colors[index])
-    labels.draw()
+    if style.boxes:
+        for index in rows:
+            _outline(pen, boxes[index], colors[index], thick, width, height)
+    if style.labels or style.scores:
+        tags = _Labels(pen, width, height, fonts)
+        names = detections.names if style.labels else [""] * len(labels)
+        for index in shown:
+            number = f"{scores[index]:.2f}" if style.scores else ""
+            tags.place(names[index], boxes[index], colors[index], number, labels[index])
+        tags.draw()
     return picture
 
 
-def save(detections: Detections, path: str | Path, threshold: float = 0.0) -> Path:
-    """Write `draw` to an image file, whole or not at all, and return its path.
+def write(picture: Callable[[], Image.Image], path: str | Path) -> Path:
+    """Write an image file, whole or not at all, and return its path.
+
+    Args:
+        picture: makes the image, once the name is known to be good.
+        path: its suffix chooses the format.
 
     Raises:
-        OverwritesSource: the file is the one that the picture came from.
-        ValueError: the suffix names no image format, or there is no picture to draw on.
+        ValueError: the suffix names no image format.
         OSError: the file cannot be written.
     """
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None or kind not in Image.SAVE:
         raise ValueError(f"cannot save a picture as {path.name}: give it a suffix such as .jpg or .png")
-    if detections.path is not None:
-        ReadFiles([detections.path]).refuse(path, "save it under another name or in another folder")
-    picture = draw(detections, threshold)
+    image = picture()
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
-    return write_atomically(path, lambda temporary: picture.save(temporary, format=kind, **options))
+    return write_atomically(path, lambda temporary: image.save(temporary, format=kind, **options))
 
 
 def _masks(
@@ -126,38 +164,50 @@ def _outline(pen: ImageDraw.ImageDraw, box: Sequence[float], color: Color, thick
 class _Labels:
     """Names beside their boxes: inside the picture, and not on one another where there is room."""
 
-    def __init__(self, pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
-        self.pen, self.width, self.height = pen, width, height
+    def __init__(self, pen: ImageDraw.ImageDraw, width: int, height: int, fonts: Fonts) -> None:
+        self.pen, self.width, self.height, self.fonts = pen, width, height, fonts
         self.points = min(max(min(width, height) / 32, 11.0), 40.0)
-        self.font = ImageFont.load_default(size=self.points)
-        self.placed: list[tuple[str, Any, Rectangle, Color]] = []
+        self.placed: list[tuple[str, list[Run], Rectangle, Color]] = []
 
-    def place(self, text: str, box: Sequence[float], color: Color) -> None:
+    def place(self, name: str, box: Sequence[float], color: Color, number: str = "", label: int = 0) -> None:
         """Choose where a label goes; earlier labels keep their place."""
-        font = self.font
-        wide, high = self._extent(text, font)
+        runs = self._runs(name, number, label, self.points)
+        wide, high = self._extent(runs)
         if wide > self.width:
-            font = ImageFont.load_default(size=max(6.0, self.points * self.width / wide))
-            wide, high = self._extent(text, font)
+            runs = self._runs(name, number, label, max(6.0, self.points * self.width / wide))
+            wide, high = self._extent(runs)
         left = min(max(round(box[0]), 0), max(self.width - wide, 0))
         above, inside, below = round(box[1]) - high, round(box[1]), round(box[3])
         tops = [above, inside, below, *(inside + step * high for step in range(1, 12))]
         spots = [(left, top, left + wide, top + high) for top in tops if 0 <= top <= self.height - high]
         fallback = (left, 0, left + wide, high)
         free = (spot for spot in spots if not any(_touch(spot, other[2]) for other in self.placed))
-        self.placed.append((text, font, next(free, spots[0] if spots else fallback), color))
+        self.placed.append((name, runs, next(free, spots[0] if spots else fallback), color))
 
     def draw(self) -> None:
         """Draw every label, the first placed on top."""
-        for text, font, (left, top, right, bottom), color in reversed(self.placed):
+        for _, runs, (left, top, right, bottom), color in reversed(self.placed):
             self.pen.rectangle((left, top, right - 1, bottom - 1), fill=(*color, LABEL_OPACITY))
-            self.pen.text(((left + right) / 2, (top + bottom) / 2), text, fill=ink_on(color), font=font, anchor="mm")
+            x = (left + right - self._length(runs)) / 2
+            baseline = top + max(font.getmetrics()[0] for font, _ in runs)
+            for font, text in runs:
+                self.pen.text((x, baseline), text, fill=ink_on(color), font=font, anchor="ls")
+                x += self.pen.textlength(text, font=font)
 
-    def _extent(self, text: str, font: Any) -> tuple[int, int]:
+    def _runs(self, name: str, number: str, label: int, points: float) -> list[Run]:
+        """A name and what stands behind it, each in a font that has its letters."""
+        runs = self.fonts.name(printable(name), label, points) if name else []
+        behind = self.fonts.runs(f" {number}" if name else number, points) if number else []
+        return [*runs, *(behind or [])] or (self.fonts.runs(" ", points) or [])
+
+    def _length(self, runs: list[Run]) -> float:
+        return sum(self.pen.textlength(text, font=font) for font, text in runs)
+
+    def _extent(self, runs: list[Run]) -> tuple[int, int]:
         """Width and height of a label, its margins included."""
-        rise, fall = font.getmetrics()
+        rise, fall = (max(part) for part in zip(*(font.getmetrics() for font, _ in runs), strict=True))
         margin = max(2, round(self.points / 5))
-        return math.ceil(self.pen.textlength(text, font=font)) + 2 * margin, rise + fall
+        return math.ceil(self._length(runs)) + 2 * margin, rise + fall
 
 
 def ink_on(color: Color) -> Color:

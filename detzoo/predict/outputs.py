@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.overwrite import ReadFiles
-from detzoo.predict.sources import is_video, pictures
+from detzoo.predict.sources import is_camera, is_video, pictures
 
 KEPT = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # an image of one of these kinds is drawn in its own
 INSTEAD = "choose another folder with --out"
 
 
 class Outputs:
-    """A folder of drawings, one for each image of a source that is a path, a folder, a pattern or a video."""
+    """A folder of drawings, one for each image of a source that is a path, a folder, a pattern or a video.
+
+    Attributes:
+        folder: where the drawings go.
+        images: the image files that are read, in order; none for a video.
+    """
 
     def __init__(self, folder: str | Path, source: Any, more: Iterable[str | Path] = ()) -> None:
         """Choose every name; nothing is written, and no image is read.
@@ -30,15 +35,19 @@ class Outputs:
             OverwritesSource: a drawing would replace a file that is read.
         """
         self.folder = Path(folder).expanduser()
-        paths = [Path(source)] if is_video(source) else [item for item in pictures(source) if isinstance(item, Path)]
-        self.read = ReadFiles([*paths, *more])
+        if is_video(source):
+            paths = [] if is_camera(source) else [Path(source)]
+        else:
+            paths = [item for item in pictures(source) if isinstance(item, Path)]
+        self.images = [] if is_video(source) else paths
+        self._read = ReadFiles([*paths, *more])
         self._taken: set[str] = set()
         self._names: dict[Path, Path] = {}
         if not is_video(source):
             for number, path in enumerate(paths):
                 self._names[path] = self._free(path, number)
             for target in self._names.values():
-                self.read.refuse(target, INSTEAD)
+                self._read.refuse(target, INSTEAD)
 
     def file(self, name: str) -> Path:
         """The path of another file in the folder.
@@ -46,8 +55,16 @@ class Outputs:
         Raises:
             OverwritesSource: it is a file that is read.
         """
-        self.read.refuse(self.folder / name, INSTEAD)
+        self.check(self.folder / name)
         return self.folder / name
+
+    def check(self, target: str | Path) -> None:
+        """Refuse any other file that is to be written, if it is one that is read.
+
+        Raises:
+            OverwritesSource: it is.
+        """
+        self._read.refuse(target, INSTEAD if self.folder in Path(target).parents else "choose another file")
 
     def drawing(self, path: Path | None, number: int) -> Path:
         """Where the drawing of an image, or of the frame ``number`` of a video, goes."""

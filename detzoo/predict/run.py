@@ -22,7 +22,10 @@ from detzoo.data.images import ImageError
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
-from detzoo.predict.sources import Picture, Pictures, frames, is_camera, is_video, load, pictures
+from detzoo.overwrite import ReadFiles
+from detzoo.predict.chosen_classes import chosen_labels
+from detzoo.predict.result import Result
+from detzoo.predict.sources import Picture, Pictures, file_of, frames, is_camera, is_video, load, pictures
 from detzoo.types import Detections
 
 log = logging.getLogger("detzoo.predict")
@@ -41,9 +44,30 @@ class _Ready:
     image: NDArray[np.uint8] | None  # None for an image file, which can be read again: large ones must not pile up here
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which detections are returned."""
+
+    threshold: float
+    labels: list[int] | None  # None: of all classes
+
+    def of(self, found: Detections) -> Detections:
+        """Those of one image's detections."""
+        keep = found.scores >= self.threshold
+        if self.labels is not None:
+            keep &= torch.isin(found.labels, torch.tensor(self.labels, dtype=found.labels.dtype))
+        return found.pick(keep)
+
+
 def predict(
-    detector: Detector, source: Any, *, threshold: float = 0.05, batch: int = 4, progress: bool = False
-) -> list[Detections] | Iterator[Detections]:
+    detector: Detector,
+    source: Any,
+    *,
+    threshold: float = 0.05,
+    batch: int = 4,
+    progress: bool = False,
+    classes: Any = None,
+) -> list[Result] | Iterator[Result]:
     """Detect in pictures; see `detzoo.detector.Detector.predict`, which is the way to call it.
 
     Broken image files that a folder or pattern gave are left out, and named in a warning at the end.
@@ -55,20 +79,28 @@ def predict(
             ``batch`` is not positive, or the detector must be given the boxes to look at.
     """
     threshold, batch = fraction("threshold", threshold), count("batch", batch)
+    labels = None if classes is None else chosen_labels(classes, detector.classes)
+    wanted = _Wanted(threshold, labels)
     if is_video(source):
         path = None if is_camera(source) else Path(source).expanduser()
-        found = _stream(detector, frames(source), threshold, batch, path)
+        read = ReadFiles([path] if path else [])
+        found = _stream(detector, frames(source), wanted, batch, read, path)
         return iter(track(found, f"Predicting {path.name if path else source}")) if progress else found
     items = pictures(source)
     for remark in items.remarks:
         log.warning("%s", remark)
-    results = _stream(detector, items, threshold, batch)
+    results = _stream(detector, items, wanted, batch, ReadFiles(filter(None, map(file_of, items))))
     return list(track(results, "Predicting", total=len(items)) if progress else results)
 
 
 def _stream(
-    detector: Detector, items: Iterable[Picture], threshold: float, batch: int, path: Path | None = None
-) -> Iterator[Detections]:
+    detector: Detector,
+    items: Iterable[Picture],
+    wanted: _Wanted,
+    batch: int,
+    read: ReadFiles,
+    path: Path | None = None,
+) -> Iterator[Result]:
     """One result per picture, in order."""
     broken: list[Exception] = []
     for chunk in _prepared(items, detector.config.input, batch, path):
@@ -79,9 +111,10 @@ def _stream(
         pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
         found = detect_on_host(detector, pixels, sizes)
         for index, picture in enumerate(ready):
-            result = _above(found[index], threshold)
-            result = in_original_pixels(result, picture.resized.shape[1:], picture.size)
-            yield dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
+            height, width = picture.size
+            result = in_original_pixels(wanted.of(found[index]), picture.resized.shape[1:], (height, width))
+            result = dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
+            yield Result(result, (height, width), read=read)
     _say_broken(broken, items)
 
 
@@ -93,7 +126,7 @@ def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
     more = f"\n  and {len(broken) - SAID} more" if len(broken) > SAID else ""
     total = len(items) if isinstance(items, Pictures) else len(broken)
     if len(broken) == total:
-        raise ImageError(f"none of the {total} images can be read:{first}{more}")
+        raise ImageError(f"none of the {total} images can be read{first}{more}")
     log.warning("%d of %d images cannot be read and are left out:%s%s", len(broken), total, first, more)
 
 
@@ -136,14 +169,3 @@ def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
     for index, image in enumerate(images):
         pixels[index, :, : image.shape[1], : image.shape[2]] = image
     return pixels, sizes
-
-
-def _above(result: Detections, threshold: float) -> Detections:
-    """Those of one image's detections that score at least ``threshold``."""
-    keep = result.scores >= threshold
-    picked = {
-        field.name: value[keep]
-        for field in dataclasses.fields(result)
-        if isinstance(value := getattr(result, field.name), Tensor)
-    }
-    return dataclasses.replace(result, **picked)

@@ -107,6 +107,12 @@ def pictures(source: Any) -> Pictures:
     )
 
 
+def file_of(picture: Picture) -> Path | None:
+    """The file that a picture is read from, which Pillow does late; None for pixels in memory."""
+    name = picture if isinstance(picture, Path) else getattr(picture, "filename", None)
+    return Path(name) if name and isinstance(name, str | Path) else None
+
+
 def _joined(sources: Iterable[Any]) -> Pictures:
     parts = [pictures(source) for source in sources]
     return Pictures(

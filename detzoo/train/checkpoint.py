@@ -29,6 +29,8 @@ from detzoo.recipes.files import CheckpointError
 from detzoo.train.ema import Ema
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import load_optimizer_state, optimizer_state
+from detzoo.train.typed import argument
+from detzoo.train.typed import resume as resume_by
 
 FORMAT, VERSION = "detzoo training state", 1
 
@@ -81,6 +83,7 @@ class State:
     position: Position = field(default_factory=Position)
     best: Best = field(default_factory=Best)
     history: list[dict[str, Any]] = field(default_factory=list)
+    given: str | None = None  # JSON of the recipe that the run began with, before what was typed beside it
 
     @property
     def result(self) -> Detector:
@@ -156,9 +159,7 @@ class Files:
             if str(path) not in reason:
                 reason = f"could not write {path} ({reason})"
             kept = f"the previous {path.name} is whole and unchanged" if existed else f"there was no {path.name} before"
-            mend = (
-                f"make room and go on with out={str(self.out)!r}, resume=True" if self.state.exists() else "make room"
-            )
+            mend = f"make room and go on with {resume_by(self.out)}" if self.state.exists() else "make room"
             raise SaveError(error.errno, f"{reason}\ntraining stopped: {kept}; {mend}") from error
 
 
@@ -190,6 +191,7 @@ def _contents(state: State, steps_per_epoch: int) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "recipe": to_json(recipe, indent=None) if recipe is not None else None,
+        "given": state.given,
         "classes": list(state.detector.classes),
         "weights": state.detector.state_dict(),
         "averaged": state.ema.detector.state_dict() if state.ema else None,
@@ -212,8 +214,10 @@ def read_state(path: Path) -> dict[str, Any]:
         CheckpointError: it is cut short, damaged, something else, or of a later version.
     """
     if not path.exists():
-        raise FileNotFoundError(f"nothing to resume: {path} does not exist; leave out resume to start a new run")
-    mend = f"resume from a copy, or start anew from weights={str(path.with_suffix('.safetensors'))!r}"
+        raise FileNotFoundError(
+            f"nothing to resume: {path} does not exist; leave out {argument('resume')} to start a new run"
+        )
+    mend = f"resume from a copy, or start anew from {argument('weights', path.with_suffix('.safetensors'))}"
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
@@ -227,7 +231,9 @@ def read_state(path: Path) -> dict[str, Any]:
     return contents
 
 
-def restore(state: State, contents: dict[str, Any], path: Path, steps_per_epoch: int) -> None:
+def restore(
+    state: State, contents: dict[str, Any], path: Path, steps_per_epoch: int, *, keep_memory: bool = True
+) -> None:
     """Put a run back to where `Files.save_last` left it.
 
     Args:
@@ -235,6 +241,7 @@ def restore(state: State, contents: dict[str, Any], path: Path, steps_per_epoch:
         contents: from `read_state`.
         path: for messages.
         steps_per_epoch: of this run; a run that stopped within an epoch can only go on with the same number.
+        keep_memory: give the optimizer what it remembered; False: it is another one, and begins anew.
 
     Raises:
         CheckpointError: model, classes, trainable parameters or steps per epoch differ.
@@ -242,7 +249,7 @@ def restore(state: State, contents: dict[str, Any], path: Path, steps_per_epoch:
     if tuple(contents["classes"]) != state.detector.classes:
         raise CheckpointError(
             f"{path} was trained on the classes {contents['classes']}, the data has {list(state.detector.classes)}; "
-            f"to fine-tune start a new run with weights={str(path.with_suffix('.safetensors'))!r}"
+            f"to fine-tune start a new run with {argument('weights', path.with_suffix('.safetensors'))}"
         )
     position = Position(**contents["position"])
     if 0 < position.step < contents["steps_per_epoch"] != steps_per_epoch:
@@ -261,7 +268,8 @@ def restore(state: State, contents: dict[str, Any], path: Path, steps_per_epoch:
         state.detector.load_state_dict(contents["weights"])
         if state.ema is not None and averaged is not None:
             state.ema.detector.load_state_dict(averaged)
-        load_optimizer_state(state.optimizer, state.detector, contents["optimizer"])
+        if keep_memory:
+            load_optimizer_state(state.optimizer, state.detector, contents["optimizer"])
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit this recipe's model: {error}") from None
     if contents["scaler"] and state.scaler.is_enabled():

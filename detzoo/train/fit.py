@@ -27,6 +27,7 @@ from detzoo.train.optimizer import set_learning_rate
 from detzoo.train.progress import Display, memory_in_use
 from detzoo.train.schedules import lr_factor
 from detzoo.train.step import compute_losses, seed_step, total_loss
+from detzoo.train.typed import resume as resume_by
 from detzoo.types import Batch
 
 
@@ -322,7 +323,7 @@ def _leave(run: Run, interrupts: Interrupts, error: BaseException) -> None:
         return
     place = f"epoch {min(position.epoch + 1, run.schedule.epochs)}/{run.schedule.epochs}, "
     place += f"step {position.step}/{len(run.loader)}"
-    resume = f"go on with train(..., out={str(run.files.out)!r}, resume=True)"
+    resume = f"go on with {resume_by(run.files.out)}"
     older = f"{run.files.state} holds the last checkpoint before that; {resume}" if run.files.state.exists() else ""
     if isinstance(error, NonFiniteLoss):
         say(f"stopped at {place}: {error}. {older}".rstrip())

@@ -1,4 +1,4 @@
-"""Starting from other weights: everything that fits is taken, and what does not is named."""
+"""Starting from other weights: all that fits is taken, a head's classes by their names; what does not fit is named."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from detzoo.blocks.class_rows import ClassRows, class_layers, moved
 from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
 from detzoo.recipes.download import fetch
@@ -15,7 +16,8 @@ from detzoo.recipes.recipe import Init
 def load_matching(
     detector: nn.Module, weights: Mapping[str, Tensor], classes: Sequence[str], from_classes: Sequence[str] | None
 ) -> list[str]:
-    """Copy the tensors whose name and shape fit; the others, as a head for another number of classes, keep their start.
+    """Copy the tensors whose name and shape fit; of the layers with rows per class, those rows whose class has the
+    same name. The others, as a head for another number of classes whose names are not known, keep their start.
 
     Args:
         detector: is changed in place.
@@ -24,13 +26,23 @@ def load_matching(
         from_classes: what the weights were trained to find, if known.
 
     Returns:
-        Printable lines that name the tensors that were not taken.
+        Printable lines that say what was taken by name and which tensors were not taken.
 
     Raises:
         ValueError: nothing fits.
     """
     own = detector.state_dict()
-    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    layers = list(class_layers(detector))
+    renamed = from_classes is not None and tuple(from_classes) != tuple(classes)
+    by_name, lines = (
+        _by_name(own, weights, layers, classes, from_classes) if from_classes and renamed and layers else ({}, [])
+    )
+    moving = tuple(f"{layer}." for layer, _ in layers) if by_name else ()
+    fitting = by_name | {
+        name: value
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape and not name.startswith(moving)
+    }
     if not fitting:
         raise ValueError(
             f"none of the {len(weights)} tensors of the weights fits this model; theirs start with "
@@ -44,19 +56,51 @@ def load_matching(
     ]
     missing = [name for name in own if name not in weights]
     extra = [name for name in weights if name not in own]
-    lines = [f"weights: took {len(fitting)} of {len(own)} tensors"]
+    lines = [f"weights: took {len(fitting)} of {len(own)} tensors", *lines]
     if resized:
         known = f"{len(from_classes)} classes" if from_classes is not None else "another number of classes"
         lines.append(
             f"head rebuilt for {len(classes)} classes, the weights have {known}; not taken: {_few(resized, 12)}"
         )
-    elif from_classes is not None and tuple(from_classes) != tuple(classes):
+    elif from_classes is not None and renamed and not layers:
         lines.append(f"the head is kept although its classes had other names: {_few(list(from_classes), 6)}")
     if missing:
         lines.append(f"not in the weights, so left as initialized: {_few(missing, 8)}")
     if extra:
         lines.append(f"in the weights but not in this model: {_few(extra, 8)}")
     return lines
+
+
+def _by_name(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    layers: Sequence[tuple[str, ClassRows]],
+    classes: Sequence[str],
+    from_classes: Sequence[str],
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of layers with rows per class, each row from the class of its name, and what to say of them."""
+    number = {name: index for index, name in enumerate(from_classes)}
+    pairs = [(index, number[name]) for index, name in enumerate(classes) if name in number]
+    counts = len(classes), len(from_classes)
+    found: dict[str, Tensor] = {}
+    for layer, rows in layers:
+        for name in own:
+            if name.startswith(f"{layer}.") and name in weights:
+                tensor = moved(own[name], weights[name], rows, counts, pairs)
+                if tensor is not None:
+                    found[name] = tensor
+    if not found:
+        return {}, []
+    start = f"head rebuilt for {counts[0]} classes, the weights have {counts[1]} classes"
+    if counts[0] == counts[1]:
+        start = "head: the weights have these classes in another order" if len(pairs) == counts[0] else "head"
+    taken = [classes[index] for index, _ in pairs]
+    new = [name for name in classes if name not in number]
+    unused = [name for name in from_classes if name not in classes]
+    said = [f"taken by name: {_few(taken, 12) or 'none'}"]
+    said += [f"newly initialized: {_few(new, 12)}"] if new else []
+    said += [f"not used: {_few(unused, 6)}"] if unused else []
+    return found, [f"{start}; {'; '.join(said)} (in {_few(list(found), 4)})"]
 
 
 def load_init(detector: Detector, init: Init) -> list[str]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from detzoo.train.typed import argument
+
 NAME = "training.lock"
 _PLACE = 1 << 20  # on Windows a locked byte cannot be read, and the first ones say whose lock it is
 _TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}  # any other error: there are no locks here
@@ -68,7 +70,7 @@ def _acquire(path: Path, say: Callable[[str], object]) -> int:
                 os.close(file)
                 raise FolderInUse(
                     f"a training is going on in {path.parent}{f' ({owner})' if owner else ''}; "
-                    "wait until it ends, stop it, or choose another folder"
+                    f"wait until it ends, stop it, or choose another {argument('out')}"
                 ) from None
             say(f"{path.parent} is on a file system without locks: see to it that no other run writes there")
             return file

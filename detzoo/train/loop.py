@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,19 +15,17 @@ from torch.amp.grad_scaler import GradScaler
 
 import detzoo
 from detzoo.atomic import write_atomically
-from detzoo.config import Config, ConfigError, flatten, from_json, override, paths_of, to_json
+from detzoo.config import to_json
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
-from detzoo.data.source import as_data
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.run import evaluate
 from detzoo.recipes.download import Unreachable
-from detzoo.recipes.files import CheckpointError, read
+from detzoo.recipes.files import read
 from detzoo.recipes.recipe import Init, Recipe, method_of
-from detzoo.recipes.settings import Data
-from detzoo.recipes.zoo import build, find, load
+from detzoo.recipes.zoo import build
 from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
@@ -36,16 +33,14 @@ from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching
 from detzoo.train.interrupts import Interrupts
-from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
+from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
+from detzoo.train.typed import argument
 from detzoo.train.validation import validation_losses
-
-# what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
-_ELSEWHERE = {name: Data.model_fields[name].default for name in ("kind", "root", "train", "val", "classes", "metric")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +70,12 @@ class Trained:
 
 
 def train(
-    recipe: str | Recipe,
+    recipe: str | Path | Recipe | Detector | None = None,
     data: Any = None,
     out: str | Path | None = None,
     *,
     weights: str | Path | Mapping[str, Tensor] | None = None,
-    resume: bool = False,
+    resume: bool | str | Path = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
@@ -93,17 +88,22 @@ def train(
     folder that all nodes see. What is equal to one device, and what is not, is said in `detzoo.train.distributed`.
 
     Args:
-        recipe: a name from the zoo, or a `Recipe`.
+        recipe: a name from the zoo, a `Recipe` or its ``.json`` file; a file that detzoo wrote, or a detector, which is
+            then what training starts from unless ``weights`` says otherwise. None, with ``resume``: that of the run.
         data: what `detzoo.data.source.as_data` takes; None: the recipe's. How images are varied (sizes, flip, masks,
             ...) stays as the recipe has it, unless said here.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
-        weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. Tensors of another shape,
-            as the head for another number of classes, are not taken, and named. None: the recipe's ``init``, usually a
+        weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. The outputs of a head go by
+            the names of the classes, where the weights have names; what is not taken is named, and starts at random.
+            None: the recipe's ``init``, usually a
             backbone trained on ImageNet, which is fetched into the cache; where that cannot be had, this is said and
             training starts from random weights, as it does with ``init=null`` among the overrides.
-        resume: go on with the run in ``out`` exactly where it stopped; ``schedule.epochs`` may have grown.
+        resume: go on with the run in ``out``, or in the folder that is named here, exactly where it stopped, with its
+            recipe and its data; only what is given now changes, as ``schedule.epochs``. Another model is refused,
+            another optimizer starts anew.
         device: None: CUDA, else MPS, else CPU.
-        overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last.
+        overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last. With ``schedule.epochs`` alone the
+            milestones of the schedule move in proportion.
         callbacks: called with every record of the log.
         progress: show a progress bar.
         settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
@@ -118,14 +118,22 @@ def train(
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
-        ValueError: ``init`` does not fit the model.
+        ValueError: ``init`` does not fit the model; or no recipe is named, or no run to resume.
         NonFiniteLoss: a loss, a weight or a statistic became NaN or infinite; the message names it, and of a loss the
             step and the images.
         SaveError: a checkpoint could not be written; the previous one is still there.
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
-    recipe = _settle(recipe, data, overrides, settings)
+    if not isinstance(resume, bool):
+        folder = Path(resume).parent if Path(resume).name == "last.state" else Path(resume)
+        if out is not None and Path(out) != folder:
+            raise ValueError(f"{argument('resume', folder)} and {argument('out', out)} are two folders; name one")
+        out, resume = folder, True
+    if recipe is None and not resume:
+        raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
+    given, start = (None, None) if recipe is None else given_recipe(recipe)
+    settled, notes = (given, []) if resume or given is None else planned(given, data, overrides, settings)
     with (
         join(device) as ranks,
         Display(ranks.first, progress) as display,
@@ -135,15 +143,27 @@ def train(
     ):
         if ranks.device.type == "cpu":
             keep_freed_memory()
-        files = Files(ranks.share(_claim(claims, out, recipe.name, resume, display) if ranks.first else None))
+        name = None if settled is None else settled.name
+        files = Files(ranks.share(claim(claims, out, name, resume, display) if ranks.first else None))
         contents = read_state(files.state) if resume else None
-        given = method_of(recipe).takes_proposals
-        dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=given)
+        if contents is not None:
+            settled = resumed(contents, files.state, given, data, overrides, settings)
+            start = None
+            if weights is not None:
+                notes.append(f"{argument('weights')} is not used: the run goes on with its own")
+        elif weights is not None:
+            start = named_start(weights)
+        for note in notes:
+            display.say(note)
+        recipe = cast("Recipe", settled)
+        proposals = method_of(recipe).takes_proposals
+        dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=proposals)
         val = _validation_set(recipe, display)
         sets = [dataset] if val is None else [dataset, val]
         settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
+        display.images(len(dataset), len(dataset.annotations) - len(dataset), 0 if val is None else len(val))
         loader = make_loader(
             dataset,
             recipe.schedule.batch,
@@ -157,16 +177,18 @@ def train(
             raise ValueError(
                 f"the training data does not fill one batch of {recipe.schedule.batch} images on every device"
             )
-        detector = _detector(recipe, dataset.classes, None if resume else weights, display).to(ranks.device)
-        if recipe.init is not None and weights is None and not resume:
-            _start_from(detector, recipe.init, ranks, display)
+        torch.manual_seed(recipe.schedule.seed)
+        detector = build(recipe, classes=dataset.classes).to(ranks.device)
+        if contents is None:
+            _begin(detector, start, recipe.init, ranks, display)
         state, lr = _state(detector, recipe, ranks, display)
+        state.given = contents.get("given") if contents is not None else to_json(cast("Recipe", given), indent=None)
         for remark in warnings(recipe.schedule, -(-len(loader) // recipe.schedule.accumulate)):
             display.say(remark)
         done = None
         if contents is not None:
-            _same_model(detector.recipe, contents["recipe"], files.state, display)
-            restore(state, contents, files.state, len(loader))
+            same = same_run(cast("Recipe", detector.recipe), contents, files.state, display)
+            restore(state, contents, files.state, len(loader), keep_memory=same)
             done = (state.position.epoch, state.position.update)
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
         log = None
@@ -187,74 +209,32 @@ def train(
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
-        run.record(_start(recipe, rows, ranks, state))
+        run.record(_start(recipe, rows, ranks, state) | {"images": {"train": len(dataset), "val": len(val or ())}})
         ended = fit(run)
         display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
         return _result(state, files, ranks, ended)
 
 
-def _settle(
-    recipe: str | Recipe, data: Any, overrides: Iterable[str] | Mapping[str, Any], settings: Mapping[str, Any]
-) -> Recipe:
-    """The recipe with the data and overrides of this run."""
-    settled = find(recipe) if isinstance(recipe, str) else recipe
-    if data is not None:
-        given = as_data(data)
-        told = {name: getattr(given, name) for name in given.model_fields_set}
-        settled = settled.replace(data=settled.data.replace(**{**_ELSEWHERE, **told}))
-    return override(override(settled, overrides), paths_of(settled, settings))
-
-
-def _claim(claims: ExitStack, out: str | Path | None, name: str, resume: bool, display: Display) -> Path:
-    """The folder of the run, locked until ``claims`` is closed."""
-    if out is not None:
-        folder = Path(out)
-        claims.enter_context(lock(folder, display.say))
-        if (folder / "last.state").exists() and not resume:
-            raise FileExistsError(f"{folder} holds a run already; go on with it by resume=True, or choose another out")
-        return folder
-    runs = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
-    if resume:
-        folder = last = next(runs)
-        while (last / "last.state").exists():
-            folder, last = last, next(runs)
-        claims.enter_context(lock(folder, display.say))
-        return folder
-    for folder in runs:
-        if not (folder / "last.state").exists():
-            with suppress(FolderInUse):
-                claims.enter_context(lock(folder, display.say))
-                return folder
-    raise AssertionError("there is always a next number")
-
-
-def _same_model(recipe: Config | None, stored: str, path: Path, display: Display) -> None:
-    """Refuse to resume with another model; name every other setting that changed."""
-    try:
-        before, now = flatten(from_json(Recipe, stored)), flatten(recipe) if recipe is not None else {}
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    changed = {key: (before.get(key), now.get(key)) for key in {**before, **now} if before.get(key) != now.get(key)}
-    lines = [f"{key}: {then!r} -> {value!r}" for key, (then, value) in changed.items()]
-    if any(key.startswith("model.") for key in changed):
-        raise CheckpointError(f"{path} was written by another model: {'; '.join(lines)}")
-    if lines:
-        display.say(f"settings that changed since the run was stopped: {'; '.join(lines)}")
-
-
-def _detector(
-    recipe: Recipe, classes: Sequence[str], weights: str | Path | Mapping[str, Tensor] | None, display: Display
-) -> Detector:
-    """A detector for ``classes``, the same on every rank, with all that fits of ``weights``."""
-    torch.manual_seed(recipe.schedule.seed)
-    detector = build(recipe, classes=classes)
-    if weights is None:
-        return detector
-    source = None if isinstance(weights, Mapping) else load(weights)
-    tensors = source.state_dict() if source is not None else cast("Mapping[str, Tensor]", weights)
-    for line in load_matching(detector, tensors, detector.classes, source.classes if source is not None else None):
-        display.say(line)
-    return detector
+def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ranks, display: Display) -> None:
+    """All that fits of the weights to start from, or else the recipe's, on every rank; and what is wrong with that."""
+    frozen = [(name, value) for name, value in detector.named_parameters() if not value.requires_grad]
+    # a vector is a scale or an offset, which starts as ones or zeros
+    random = {name: value.detach().clone() for name, value in frozen if value.ndim > 1}
+    if start is not None:
+        for line in (start.words, *load_matching(detector, start.tensors, detector.classes, start.classes)):
+            if line:
+                display.say(line)
+    elif init is not None:
+        _start_from(detector, init, ranks, display)
+    left = [name for name, value in frozen if name in random and torch.equal(value, random[name])]
+    if left:
+        layers = [name.rpartition(".")[0] for name in left]
+        more = f" and {len(layers) - 6} more" if len(layers) > 6 else ""
+        display.say(
+            f"WARNING: {len(layers)} layers are frozen with random weights, so that they never learn: "
+            f"{', '.join(layers[:6])}{more}. model.backbone.frozen_stages=-1 trains all stages, "
+            f"{argument('weights')} names weights to start from"
+        )
 
 
 def _start_from(detector: Detector, init: Init, ranks: Ranks, display: Display) -> None:
@@ -268,8 +248,6 @@ def _start_from(detector: Detector, init: Init, ranks: Ranks, display: Display) 
                 f"WARNING: training starts from random weights instead of {init.url}; expect far less of it. "
                 "init=null says that this is meant",
             ]
-            if any(not parameter.requires_grad for parameter in detector.parameters()):
-                lines.append("WARNING: some of them are frozen; model.backbone.frozen_stages=-1 trains all stages")
         for line in lines:
             display.say(line)
     ranks.share_weights(detector)

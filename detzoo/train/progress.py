@@ -92,6 +92,11 @@ class Display:
         if unseen:
             self.say(f"no object to learn from: {', '.join(unseen[:10])}{' ...' if len(unseen) > 10 else ''}")
 
+    def images(self, used: int, dropped: int, validation: int) -> None:
+        """Print how many images there are to train on, are left out of that, and are validated on."""
+        left = f" ({dropped} more are left out)" if dropped else ""
+        self.say(f"{used} training images{left}, {validation or 'no'} validation images")
+
     def start_epoch(self, epoch: int, epochs: int, done: int, steps: int) -> None:
         """Begin the bar of an epoch (0-based) with ``done`` of ``steps`` behind it."""
         with self._unheard():

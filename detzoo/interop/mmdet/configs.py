@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Mapping
+import os
 from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.literals import with_own_names
-from detzoo.interop.mmdet.scope import BASE, LOST, PACKAGES, Imported
+from detzoo.interop.mmdet.bases import base_file, base_module, base_names, named_bases
+from detzoo.interop.mmdet.kinds import PACKAGES, kind_name
+from detzoo.interop.mmdet.objects import plain_object
+from detzoo.interop.mmdet.scope import BASE, LOST, Imported
 from detzoo.interop.mmdet.statements import evaluate
 from detzoo.interop.mmdet.syntax import MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, parse
 from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
@@ -19,8 +20,13 @@ DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing
 MOST_FILES = 50  # that one config reads
 
 
-def read_file(path: str | Path) -> Settings:
+def read_file(path: str | Path, configs: str | os.PathLike[str] | None = None) -> Settings:
     """The settings in a config file (``.py`` or ``.json``), merged with those of the files that it names as bases.
+
+    Args:
+        path: the file.
+        configs: MMDetection's folder of configs, for bases that are not where the file says; None: that of an installed
+            MMDetection, which is not imported.
 
     Returns:
         Them; what only running the file would give is unknown, and an error where it is read.
@@ -32,7 +38,7 @@ def read_file(path: str | Path) -> Settings:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no config file at {path}")
-    return guarded(_Reader().read(path, ()))
+    return guarded(_Reader(None if configs is None else Path(configs)).read(path, ()))
 
 
 def read_text(text: str, name: str) -> Settings:
@@ -47,25 +53,31 @@ def read_text(text: str, name: str) -> Settings:
     """
     reader = _Reader()
     tree = parse(text, name)
-    if _bases(tree, name):
+    if named_bases(tree, name):
         raise ConfigError(f"{name}: inherits from files that are not at hand; pass the path of the config file")
     return guarded(reader.plain(evaluate(tree, name, {}, reader.budget), name))
 
 
-def checked(values: Mapping[str, Any]) -> Settings:
-    """A copy of a config that was given as a dict; config objects of MMDetection are dicts too.
+def checked(values: Any) -> Settings:
+    """A copy of a config that was given as a dict, or as a ``Config`` of mmengine or mmcv.
+
+    Returns:
+        The settings; what is no plain value is unknown, and an error where it is read.
 
     Raises:
-        ConfigError: it holds something that is no plain value, is nested too deeply, or is too large.
+        ConfigError: it is none, is nested too deeply, or is too large.
     """
+    if not isinstance(plain_object(values), dict):
+        raise ConfigError(f"a config is a path, a dict or a Config of mmengine, not {type(values).__name__}")
     return guarded(_Reader().plain(values, "the config"))
 
 
 class _Reader:
     """Reads one config; what all its files cost together is bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, configs: Path | None = None) -> None:
         self.budget = Budget()
+        self.configs = configs
         self.files = 0
 
     def read(self, path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
@@ -79,35 +91,32 @@ class _Reader:
         text, name = _content(path), str(path)
         if path.suffix == ".json":
             values = _json(text, name)
-            bases = _names(values.pop(BASE, ()), name, 1)
+            bases = base_names(values.pop(BASE, ()), name, 1)
             inherited = self._inherited(path, bases, (here, *children))
             if "{{" in text:
                 tree = parse(f"content = {values!r}", name)
                 values = evaluate(tree, name, inherited, self.budget)["content"]
         else:
             tree = parse(text, name)
-            inherited = self._inherited(path, _bases(tree, name), (here, *children))
-            values = evaluate(tree, name, inherited, self.budget)
+            inherited = self._inherited(path, named_bases(tree, name), (here, *children))
+
+            def load(module: str, level: int, line: int) -> dict[str, Any]:
+                return self.read(base_module(path, module, level, self.configs), (here, *children))
+
+            values = evaluate(tree, name, inherited, self.budget, load)
         return merged(self.plain(inherited, name), self.plain(values, name), name)
 
     def _inherited(self, path: Path, bases: tuple[str, ...], children: tuple[Path, ...]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for base in bases:
-            where = path.parent / base
-            if "::" in base or "://" in base:
-                raise ConfigError(
-                    f"{path}: inherits from {base[:80]!r}, which is no file here; copy it beside this one"
-                )
-            if where.suffix not in (".py", ".json") or not _is_file(where):
-                raise ConfigError(f"{path}: inherits from {base[:200]!r}, but there is no such .py or .json file")
-            more = self.read(where, children)
+            more = self.read(base_file(path, base, self.configs), children)
             both = sorted(name for name in result.keys() & more.keys() if not isinstance(more[name], Unknown))
             if both:
                 raise ConfigError(f"{path}: {', '.join(both[:5])} comes from more than one of its bases")
             result.update(more)
         return result
 
-    def plain(self, value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def plain(self, value: Any, name: str) -> dict[str, Any]:
         """A copy in which no dict or list is shared, and a list with an unknown item is unknown."""
         found = self._plain(value, name, ())
         return {REST: found} if isinstance(found, Unknown) else found
@@ -121,17 +130,11 @@ class _Reader:
             return value
         if isinstance(value, Imported):
             if place[-1:] == ("type",) and value.package in PACKAGES:
-                return value.name
+                return kind_name(value.name)
             return Unknown(f"'{value.name[:80]}' in {name}, which is never imported here")
-        if isinstance(value, Mapping):
-            if type(value) is dict and LOST in value:
-                return value[LOST]
-            made = {}
-            for key, inner in dict.items(value) if isinstance(value, Settings) else value.items():
-                if not isinstance(key, str | int):
-                    raise ConfigError(f"{name}: {'.'.join(place) or 'it'} has a key that is no text")
-                made[key] = self._plain(inner, name, (*place, str(key)))
-            return made
+        value = plain_object(value)
+        if isinstance(value, dict):
+            return self._plain_dict(value, name, place)
         if isinstance(value, list | tuple):
             if value and value[0] is LOST:
                 return value[1]
@@ -140,11 +143,23 @@ class _Reader:
             if unknown is not None:
                 return unknown
             return items if isinstance(value, list) else tuple(items)
+        if isinstance(value, str) and place[-1:] == ("type",):
+            return kind_name(value)
         if value is None or isinstance(value, str | bool | int | float):
             return value
-        raise ConfigError(
-            f"{name}: {'.'.join(place) or 'it'} is a {type(value).__name__}, which no config file can hold"
-        )
+        where = ".".join(place) or "it"
+        return Unknown(f"{where} in {name}, a {type(value).__name__}, which no config file can hold")
+
+    def _plain_dict(self, value: dict[Any, Any], name: str, place: tuple[str, ...]) -> Any:
+        if type(value) is dict and LOST in value:
+            return value[LOST]
+        made: dict[Any, Any] = {}
+        for key, inner in dict.items(value):
+            if not isinstance(key, str | int):
+                where = ".".join(place) or "it"
+                return Unknown(f"{where} in {name}, which has a key that is no text")
+            made[key] = self._plain(inner, name, (*place, str(key)))
+        return made
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any], name: str, place: str = "") -> dict[str, Any]:
@@ -192,13 +207,6 @@ def _without_marks(value: Any) -> Any:
     return value
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
-
-
 def _content(path: Path) -> str:
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -219,25 +227,6 @@ def _json(text: str, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: a config is a dict")
     return values
-
-
-def _bases(tree: ast.Module, name: str) -> tuple[str, ...]:
-    """What a file inherits from: the value of ``_base_``, which is a literal."""
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == BASE:
-                try:
-                    return _names(ast.literal_eval(value), name, node.lineno)
-                except (ValueError, TypeError, RecursionError, MemoryError):
-                    raise ConfigError(f"{name}:{node.lineno}: {BASE} is a path or a list of paths") from None
-    return ()
-
-
-def _names(value: Any, name: str, line: int) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
-        raise ConfigError(f"{name}:{line}: {BASE} is a path or a list of paths")
-    return tuple(with_own_names(one, name) for one in names)
 
 
 __all__ = ["checked", "merged", "read_file", "read_text"]

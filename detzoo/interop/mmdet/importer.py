@@ -73,22 +73,26 @@ class Imported:
 
 
 def from_mmdet(
-    config: str | os.PathLike[str] | Mapping[str, Any],
+    config: Any,
     weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
     *,
     classes: Sequence[str] | None = None,
     size: Sequence[int] | None = None,
+    configs: str | os.PathLike[str] | None = None,
 ) -> Detector:
     """A detector of ours from an MMDetection 2.x or 3.x model. Nothing in the files is executed.
 
     Args:
-        config: path of a ``.py`` or ``.json`` config, the config as a dict, or path of a ``.pth`` that carries one.
+        config: path of a ``.py`` or ``.json`` config, the config as a dict or as a ``Config`` of mmengine or mmcv, or
+            path of a ``.pth`` that carries one.
         weights: path of a ``.pth``, or a state dict; they have to fit exactly. None: those of ``config``, where that is
             a ``.pth``; else random ones.
         classes: names in the order of the labels; default: those in the checkpoint, or else in the config.
         size: width and height, in pixels, that pictures are resized to, in place of what the config's tests say, for
             example ``(1333, 800)``; with a kept ratio they are the longest edges. Where tests have several, one has
             to be named.
+        configs: MMDetection's folder of configs, for ``_base_`` that is ``mmdet::...`` or lies in a checkout elsewhere;
+            default: the one of an installed MMDetection, which is not imported.
 
     Returns:
         The detector, on the CPU; in evaluation mode if it has weights, else in training mode. It saves, trains,
@@ -116,7 +120,7 @@ def from_mmdet(
         state = _checked_state(content, where)
     elif weights is not None:
         state = state_dict(weights)
-    imported = read_config(config, meta=meta, classes=classes, size=size)
+    imported = read_config(config, meta=meta, classes=classes, size=size, configs=configs)
     detector = build(imported.recipe)
     if state is not None:
         refuse_weights_of_version_1(meta, where)
@@ -135,11 +139,12 @@ def from_mmdet(
 
 
 def read_config(
-    config: str | os.PathLike[str] | Mapping[str, Any],
+    config: Any,
     *,
     meta: Any = None,
     classes: Sequence[str] | None = None,
     size: Sequence[int] | None = None,
+    configs: str | os.PathLike[str] | None = None,
 ) -> Imported:
     """The recipe of an MMDetection config, without building the model.
 
@@ -148,20 +153,21 @@ def read_config(
         meta: what the checkpoint says of itself, where class names may be.
         classes: names in the order of the labels.
         size: as of `from_mmdet`.
+        configs: as of `from_mmdet`.
 
     Raises:
         ConfigError: as of `from_mmdet`.
     """
-    name, stem, values, own_meta = _values(config)
+    name, stem, values, own_meta = _values(config, configs)
     try:
         return _imported(stem, values, own_meta if meta is None else meta, classes, _size(size))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
 
-def _values(config: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, str, dict[str, Any], Any]:
+def _values(config: Any, configs: str | os.PathLike[str] | None) -> tuple[str, str, dict[str, Any], Any]:
     """What errors call a config, a name for the recipe, its settings, and the ``meta`` of a checkpoint."""
-    if isinstance(config, Mapping):
+    if not isinstance(config, str | os.PathLike):
         return "the config", "imported", checked(config), None
     path = Path(config)
     if path.suffix in _WEIGHTS:
@@ -174,7 +180,7 @@ def _values(config: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, st
         return str(path), path.stem, read_text(text, f"{path}, config"), meta
     if path.suffix not in _CONFIGS and path.is_file():
         raise ConfigError(f"{path} is neither a config ({', '.join(_CONFIGS)}) nor weights ({', '.join(_WEIGHTS)})")
-    return str(path), path.stem, read_file(path), None
+    return str(path), path.stem, read_file(path, configs), None
 
 
 def _size(size: Sequence[int] | None) -> Size | None:

@@ -13,8 +13,6 @@ from detzoo.interop.mmdet.syntax import MOST_BITS, MOST_ITEMS, MOST_STEPS, Budge
 from detzoo.interop.mmdet.unknowns import REST, Unknown
 
 BASE = "_base_"
-# their names in a config are those of classes and functions
-PACKAGES = ("mmdet", "mmcv", "mmengine", "torch", "torchvision")
 NOT_RUN = "is Python, which is never run here"
 
 
@@ -188,4 +186,4 @@ def own_names(name: str) -> dict[str, str]:
     }
 
 
-__all__ = ["BASE", "LOST", "NOT_RUN", "PACKAGES", "Imported", "Scope", "own_names"]
+__all__ = ["BASE", "LOST", "NOT_RUN", "Imported", "Scope", "own_names"]

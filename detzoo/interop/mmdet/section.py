@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from detzoo.config import ConfigError
+from detzoo.interop.mmdet.kinds import kind_name
 from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
 
@@ -101,10 +102,7 @@ class Section:
         kind = self._given("type")
         if not isinstance(kind, str):
             raise ConfigError(f"{self.path} has no type")
-        for package in ("mmdet.", "mmcv.", "mmengine."):
-            if kind.startswith(package):
-                return kind.rpartition(".")[2]
-        return kind
+        return kind_name(kind)
 
     def kinds(self, *known: str) -> str:
         """`kind`, which has to be one of ``known``; where only training uses it the first stands for another.

@@ -8,9 +8,10 @@ from typing import Any
 
 from detzoo.interop.mmdet.calls import Calls
 from detzoo.interop.mmdet.effects import PURE_MODULES, effects, reaching
+from detzoo.interop.mmdet.kinds import PACKAGES
 from detzoo.interop.mmdet.literals import Changed
 from detzoo.interop.mmdet.said import said
-from detzoo.interop.mmdet.scope import BASE, NOT_RUN, PACKAGES, Imported
+from detzoo.interop.mmdet.scope import BASE, NOT_RUN, Imported
 from detzoo.interop.mmdet.syntax import Budget
 from detzoo.interop.mmdet.unknowns import REST, Unknown
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detzoo.ops.rle import encode_crops, encode_dense
+from detzoo.recipes.classes import COCO_CATEGORY_IDS, COCO_CLASSES
 from detzoo.types import Detections
+
+_COCO = dict(zip(COCO_CLASSES, COCO_CATEGORY_IDS, strict=True))
 
 
 def run_lengths(detections: Detections) -> list[dict[str, Any]] | None:
@@ -27,9 +31,6 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 
     Returns:
         ``box`` [x1, y1, x2, y2] pixels, ``score``, ``label``, ``name``, and with masks ``mask``, COCO run lengths.
-
-    Raises:
-        TypeError: the result is a batch.
     """
     names = detections.names
     values = zip(detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), names, strict=True)
@@ -41,26 +42,34 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
     return rows
 
 
-def to_coco(detections: Detections, image_id: int = 0) -> list[dict[str, Any]]:
+def to_coco(
+    detections: Detections,
+    image_id: int | str = 0,
+    category_ids: Sequence[int] | Mapping[str, int] | None = None,
+) -> list[dict[str, Any]]:
     """COCO result entries of one image.
 
     Args:
         detections: of one image.
         image_id: the data set's id of the image.
+        category_ids: the data set's id of each class, by label or by name; None: see `category_numbers`.
 
     Returns:
-        ``image_id``, ``category_id`` (the label), ``bbox`` [x, y, width, height], ``score``, and with masks
-        ``segmentation``.
+        ``image_id``, ``category_id``, ``bbox`` [x, y, width, height], ``score``, and with masks ``segmentation``.
 
     Raises:
-        TypeError: the result is a batch.
+        ValueError: a class that was found has no id.
     """
+    numbers = category_numbers(detections.classes, category_ids)
     entries = []
     for row in to_dict(detections):
         x0, y0, x1, y1 = row["box"]
+        label = row["label"]
+        if numbers is not None and label not in numbers:
+            raise ValueError(f"category_ids has no number for class {label}, {row['name']!r}")
         entry = {
             "image_id": image_id,
-            "category_id": row["label"],
+            "category_id": label if numbers is None else numbers[label],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": row["score"],
         }
@@ -68,3 +77,30 @@ def to_coco(detections: Detections, image_id: int = 0) -> list[dict[str, Any]]:
             entry["segmentation"] = row["mask"]
         entries.append(entry)
     return entries
+
+
+def category_numbers(
+    classes: Sequence[str] | None, category_ids: Sequence[int] | Mapping[str, int] | None = None
+) -> dict[int, int] | None:
+    """The data set's number of each label.
+
+    Args:
+        classes: class names by label, or None.
+        category_ids: the numbers by label or by name. None: COCO's own where the classes are COCO's 80, whose numbers
+            run from 1 to 90 with gaps; else nobody knows them.
+
+    Returns:
+        By label, or None where they are not known and the labels themselves have to do.
+
+    Raises:
+        ValueError: there are more or fewer numbers than classes.
+    """
+    if category_ids is None:
+        if classes is None or set(classes) != set(_COCO):
+            return None
+        category_ids = _COCO
+    if isinstance(category_ids, Mapping):
+        return {label: category_ids[name] for label, name in enumerate(classes or ()) if name in category_ids}
+    if classes is not None and len(category_ids) != len(classes):
+        raise ValueError(f"category_ids has {len(category_ids)} numbers, but there are {len(classes)} classes")
+    return dict(enumerate(category_ids))

@@ -1,0 +1,76 @@
+"""Which outputs of a layer belong to which class: what lets a head move with the names of its classes.
+
+A part that predicts something per class says so in a table beside its layers, ``class_rows``: the layer's name within
+the part, and its `ClassRows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class ClassRows(NamedTuple):
+    """The outputs of a layer: once, or once per anchor, these rows, one after the other.
+
+    Attributes:
+        before: rows that belong to no class, as a box and an objectness.
+        each: rows per class.
+        after: rows that belong to no class, as that of the background.
+    """
+
+    before: int = 0
+    each: int = 1
+    after: int = 0
+
+    def per_anchor(self, classes: int) -> int:
+        """Rows of one anchor with this many classes."""
+        return self.before + self.each * classes + self.after
+
+
+ONE_EACH = ClassRows()
+BACKGROUND_LAST = ClassRows(after=1)
+
+
+def class_layers(detector: nn.Module) -> Iterator[tuple[str, ClassRows]]:
+    """Every layer of a detector with rows per class, by its name in the state dict."""
+    for path, part in detector.named_modules():
+        for name, rows in getattr(part, "class_rows", {}).items():
+            yield f"{path}.{name}".lstrip("."), rows
+
+
+def moved(
+    new: Tensor, old: Tensor, rows: ClassRows, classes: tuple[int, int], pairs: list[tuple[int, int]]
+) -> Tensor | None:
+    """A weight or bias whose classes are taken from another one.
+
+    Args:
+        new: shape ``[anchors * rows, ...]``, gives what is not taken; stays as it is.
+        old: shape ``[anchors * other rows, ...]``, the same anchors.
+        rows: how the first dimension of both is laid out.
+        classes: how many classes ``new`` and ``old`` have.
+        pairs: of each class that is taken, its number in ``new`` and in ``old``.
+
+    Returns:
+        A tensor of the shape of ``new``, with all rows of ``old`` that belong to no class; None where the two do not
+        have the same anchors and inputs.
+    """
+    here, there = rows.per_anchor(classes[0]), rows.per_anchor(classes[1])
+    if new.shape[1:] != old.shape[1:] or new.shape[0] % here or old.shape[0] % there:
+        return None
+    if new.shape[0] // here != old.shape[0] // there:
+        return None
+    result = new.clone()
+    target, source = result.unflatten(0, (-1, here)), old.to(new).unflatten(0, (-1, there))
+    target[:, : rows.before] = source[:, : rows.before]
+    if rows.after:
+        target[:, -rows.after :] = source[:, -rows.after :]
+    for mine, theirs in pairs:
+        for row in range(rows.each):
+            target[:, rows.before + rows.each * mine + row] = source[:, rows.before + rows.each * theirs + row]
+    return result
+
+
+__all__ = ["BACKGROUND_LAST", "ONE_EACH", "ClassRows", "class_layers", "moved"]

@@ -1,0 +1,222 @@
+"""What a run is to be: from what was typed, and of a run that goes on from what its folder says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor
+
+from detzoo.config import Config, ConfigError, assigned, flatten, from_json, override, paths_of
+from detzoo.config import load as load_config
+from detzoo.data.source import as_data
+from detzoo.detector import Detector
+from detzoo.recipes.files import CheckpointError
+from detzoo.recipes.proportion import in_proportion
+from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.settings import Data, Schedule
+from detzoo.recipes.zoo import find, load
+from detzoo.train.lock import FolderInUse, lock
+from detzoo.train.progress import Display
+from detzoo.train.typed import argument
+
+# what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
+_ELSEWHERE = {name: Data.model_fields[name].default for name in ("kind", "root", "train", "val", "classes", "metric")}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights to start from.
+
+    Attributes:
+        tensors: a state dict.
+        classes: what they were trained to find, if known.
+        words: a printable sentence on where they are from; empty where the user has named them.
+    """
+
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    classes: tuple[str, ...] | None = None
+    words: str = ""
+
+
+def given_recipe(recipe: str | Path | Recipe | Detector) -> tuple[Recipe, Start | None]:
+    """The recipe of a zoo name, of a recipe's ``.json`` file, of our weights file or of a detector; of the last two
+    their weights, too.
+
+    Raises:
+        ConfigError: there is no such setting or file.
+        UnknownRecipe: the name is not in the zoo.
+        FileNotFoundError: there is no such weights file.
+        ValueError: a detector has no recipe.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe, None
+    source = recipe
+    if not isinstance(source, Detector):
+        if str(source).endswith(".json"):
+            return load_config(Recipe, source), None
+        if not str(source).endswith(".safetensors"):
+            return find(str(source)), None
+        source = load(source)
+    if not isinstance(source.recipe, Recipe):
+        raise ValueError("this detector has no recipe to train it by; name one, and give the detector's weights")
+    words = f"starting from the weights of {'the given detector' if source is recipe else recipe}"
+    return source.recipe, Start(source.state_dict(), source.classes, words)
+
+
+def named_start(weights: str | Path | Mapping[str, Tensor]) -> Start:
+    """The weights that the user has named: a zoo name, our file, or a state dict."""
+    if isinstance(weights, Mapping):
+        return Start(cast("Mapping[str, Tensor]", weights))
+    source = load(weights)
+    return Start(source.state_dict(), source.classes)
+
+
+def planned(
+    given: Recipe, data: Any, overrides: Iterable[str] | Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[Recipe, list[str]]:
+    """The recipe of a new run, and what to say of it.
+
+    Args:
+        given: what it begins with.
+        data: replaces where its images are; None: its own.
+        overrides: settings by their path.
+        settings: settings by their last name.
+    """
+    settled = given if data is None else given.replace(data=_elsewhere(given.data, data, _ELSEWHERE))
+    typed = assigned(overrides) | paths_of(settled, settings)
+    moved = in_proportion(settled.schedule, typed)
+    changed = override(settled, {**moved, **typed})
+    before = flatten(settled)
+    notes = [
+        f"schedule.epochs={changed.schedule.epochs} instead of {settled.schedule.epochs}: {path} moves in proportion, "
+        f"{before[path]} -> {value}; set it to have it elsewhere"
+        for path, value in moved.items()
+        if value != before[path]
+    ]
+    return changed, notes
+
+
+def resumed(
+    contents: Mapping[str, Any],
+    path: Path,
+    given: Recipe | None,
+    data: Any,
+    overrides: Iterable[str] | Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Recipe:
+    """The recipe of a run that goes on: its own, with what is typed now, or is otherwise in ``given`` than then.
+
+    Args:
+        contents: of the state in its folder.
+        path: of the state, for messages.
+        given: the recipe that is named now, or None.
+        data: replaces where its images are; None: as before.
+        overrides: settings by their path.
+        settings: settings by their last name.
+
+    Raises:
+        CheckpointError: the state has no recipe that can be read.
+    """
+    try:
+        recipe = from_json(Recipe, contents["recipe"])
+        then = from_json(Recipe, contents["given"]) if contents.get("given") else None
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    if given is not None:
+        then = then or given.replace(model=recipe.model, data=recipe.data)  # a state of before this was kept
+        recipe = recipe.replace(
+            **_changed(then, given, ("name", "model", "init")),
+            data=recipe.data.replace(**_changed(then.data, given.data, Data.model_fields)),
+            schedule=recipe.schedule.replace(**_changed(then.schedule, given.schedule, Schedule.model_fields)),
+        )
+    if data is not None:
+        where = {**_ELSEWHERE, "classes": recipe.data.classes}  # others would be refused
+        recipe = recipe.replace(data=_elsewhere(recipe.data, data, where))
+    return override(recipe, assigned(overrides) | paths_of(recipe, settings))
+
+
+def _elsewhere(before: Data, data: Any, where: Mapping[str, Any]) -> Data:
+    told = as_data(data)
+    return before.replace(**{**where, **{name: getattr(told, name) for name in told.model_fields_set}})
+
+
+def _changed(then: Config, now: Config, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(now, name) for name in names if getattr(now, name) != getattr(then, name)}
+
+
+def same_run(now: Recipe, contents: Mapping[str, Any], path: Path, display: Display) -> bool:
+    """Refuse to go on with another model; name every other setting that changed.
+
+    Returns:
+        Whether the optimizer is the same one, so that what it remembered is of use.
+
+    Raises:
+        CheckpointError: it is another model.
+    """
+    before, after = flatten(from_json(Recipe, contents["recipe"])), flatten(now)
+    changed = {key: (before.get(key), after.get(key)) for key in {**before, **after}}
+    changed = {key: pair for key, pair in changed.items() if pair[0] != pair[1]}
+    lines = [f"{key}: {then!r} -> {value!r}" for key, (then, value) in changed.items()]
+    if any(key.startswith("model.") for key in changed):
+        raise CheckpointError(f"{path} was written by another model: {'; '.join(lines)}")
+    if lines:
+        display.say(f"settings that changed since the run was stopped: {'; '.join(lines)}")
+    if "schedule.optimizer" not in changed:
+        return True
+    then, value = changed["schedule.optimizer"]
+    display.say(
+        f"schedule.optimizer was {then} and now is {value}, which starts anew: it remembers nothing of the updates so "
+        "far; weights, epoch and best AP are kept. Its rate is schedule.lr as set for it"
+    )
+    return False
+
+
+def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: bool, display: Display) -> Path:
+    """The folder of a run, locked until ``claims`` is closed.
+
+    Args:
+        claims: holds the lock.
+        out: the folder; None: below ``runs``.
+        name: of the recipe.
+        resume: the folder holds a run; of several below ``runs`` the last.
+        display: for remarks.
+
+    Raises:
+        FileExistsError: ``out`` holds a run already and ``resume`` is not set.
+        FolderInUse: a run is going on there.
+        ValueError: neither a folder nor a recipe is named.
+    """
+    if out is not None:
+        folder = Path(out)
+        if resume and not folder.is_dir():  # which reading it then says
+            return folder
+        claims.enter_context(lock(folder, display.say))
+        if (folder / "last.state").exists() and not resume:
+            raise FileExistsError(
+                f"{folder} holds a run already; go on with it by {argument('resume', True)}, "
+                f"or choose another {argument('out')}"
+            )
+        return folder
+    if name is None:
+        raise ValueError(f"which run? Name its folder, as in {argument('resume', 'runs/mine')}")
+    runs = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
+    if resume:
+        folder = last = next(runs)
+        while (last / "last.state").exists():
+            folder, last = last, next(runs)
+        claims.enter_context(lock(folder, display.say))
+        return folder
+    for folder in runs:
+        if not (folder / "last.state").exists():
+            with suppress(FolderInUse):
+                claims.enter_context(lock(folder, display.say))
+                return folder
+    raise AssertionError("there is always a next number")
+
+
+__all__ = ["Start", "claim", "given_recipe", "named_start", "planned", "resumed", "same_run"]

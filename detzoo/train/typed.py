@@ -1,0 +1,38 @@
+"""Arguments of `train` as the user types them: in Python, or on the command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+_on_command_line = ContextVar("on_command_line", default=False)
+
+
+@contextmanager
+def on_command_line() -> Iterator[None]:
+    """Inside, messages speak of ``--resume`` and not of ``resume=True``."""
+    token = _on_command_line.set(True)
+    try:
+        yield
+    finally:
+        _on_command_line.reset(token)
+
+
+def argument(name: str, value: str | Path | bool | None = None) -> str:
+    """An argument with its value, as it is typed; without a value its name."""
+    if _on_command_line.get():
+        return f"--{name}" if value is None or value is True else f"--{name} {shlex.quote(str(value))}"
+    return name if value is None else f"{name}={str(value) if isinstance(value, bool) else repr(str(value))}"
+
+
+def resume(out: Path) -> str:
+    """The whole call that goes on with the run in a folder."""
+    if _on_command_line.get():
+        return f"detzoo train --resume {shlex.quote(str(out))}"
+    return f"train(out={str(out)!r}, resume=True)"
+
+
+__all__ = ["argument", "on_command_line", "resume"]

@@ -57,7 +57,7 @@ class TinyDetector(Detector):
         loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / count
         return {"loss_cls": loss, "loss_size": logits.square().mean() * 0.1, "acc": (logits > 0).float().mean()}
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, parts: Sequence[str] = ()) -> Path:
         tensors = {name: value.detach().contiguous() for name, value in self.state_dict().items()}
         return write_atomically(path, lambda file: save_file(tensors, file))
 

@@ -32,8 +32,10 @@ def half_of(name: str) -> Half | None:
 def halves_named(name: str) -> set[Half]:
     """Every half that a name has a word for: ``trainval`` has both."""
     words = [word for word in map(str.lower, _WORD.findall(name)) if word in _HALVES]
-    both: set[Half] = {"val"} if "trainval" in words else set()
-    return both | {_HALVES[word] for word in words}
+    found: set[Half] = {_HALVES[word] for word in words}
+    if "trainval" in words:
+        found.add("val")
+    return found
 
 
 def is_train_and_val(name: str) -> bool:

@@ -169,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
     train.add_argument(
+        "--val", type=float, metavar="PART", help="keep this part of the training images for validation, e.g. 0.2"
+    )
+    train.add_argument(
         "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
     )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
@@ -285,6 +288,7 @@ def _train(options: argparse.Namespace) -> int:
             data=options.data,
             out=options.out,
             weights=options.weights,
+            val=options.val,
             resume=options.resume or False,
             device=options.device,
             overrides=options.overrides,

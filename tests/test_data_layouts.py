@@ -157,6 +157,11 @@ COCO: dict[str, tuple[Build, str | None, str | None]] = {
         "images/a.png",
         "images/a.png",
     ),
+    "Label Studio, another machine's paths": (
+        lambda r: (coco(r / "result.json", "../../label-studio/data/media/upload/1/a.png"), picture(r / "images")),
+        "images/a.png",
+        "images/a.png",
+    ),
     "one file of any name beside its pictures": (
         lambda r: (coco(r / "my labels (final).json"), (r / "package.json").write_text("{}"), picture(r)),
         "a.png",

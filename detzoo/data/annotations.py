@@ -211,7 +211,7 @@ def relabel(annotations: Annotations, classes: Sequence[str]) -> Annotations:
     rows = np.flatnonzero(labels >= 0)
     kept_before = np.concatenate([[0], np.cumsum(labels >= 0)]).astype(np.int64)
     mask_bytes, mask_ends = take_bytes(annotations.mask_bytes, annotations.mask_ends, rows)
-    columns = {name: getattr(annotations, name)[rows] for name in _PER_OBJECT}
+    columns = {name: getattr(annotations, name)[rows] for name in PER_OBJECT}
     return dataclasses.replace(
         annotations,
         **{**columns, "labels": labels[rows]},
@@ -223,7 +223,7 @@ def relabel(annotations: Annotations, classes: Sequence[str]) -> Annotations:
     )
 
 
-_PER_OBJECT = ("boxes", "labels", "areas", "crowd", "ignore", "ids", "mask_kind")
+PER_OBJECT = ("boxes", "labels", "areas", "crowd", "ignore", "ids", "mask_kind")
 
 
 def concatenate(parts: Sequence[Annotations]) -> Annotations:
@@ -232,7 +232,7 @@ def concatenate(parts: Sequence[Annotations]) -> Annotations:
         return parts[0]
     images = [part.image_id(image) for part in parts for image in range(len(part))]
     files = [part.files[image] for part in parts for image in range(len(part))]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_OBJECT}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_OBJECT}
     ids = zip(*(part.category_ids.tolist() for part in parts), strict=True)
     return Annotations(
         **columns,

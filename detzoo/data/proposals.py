@@ -19,6 +19,7 @@ from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError
 from detzoo.data.annotations import Annotations
 from detzoo.data.problems import DataError
+from detzoo.data.read import SplitName
 from detzoo.recipes.settings import Data
 
 _PER_OBJECT, _ANYWHERE = 6, 30  # made-up proposals of an image
@@ -42,7 +43,7 @@ def write_proposals(path: str | Path, found: Mapping[Any, NDArray[np.float32]]) 
     return write_atomically(path, lambda file: save_file(tensors, file))
 
 
-def open_proposals(data: Data, split: str, annotations: Annotations, images: NDArray[np.int64]) -> Proposals:
+def open_proposals(data: Data, split: SplitName, annotations: Annotations, images: NDArray[np.int64]) -> Proposals:
     """The proposals of a split; for generated images they are made up.
 
     Args:
@@ -58,7 +59,7 @@ def open_proposals(data: Data, split: str, annotations: Annotations, images: NDA
     """
     if data.kind == "shapes":
         return MadeUp(annotations)
-    parts = data.train if split == "train" else data.val
+    parts = data.parts(split)
     if not all(part.proposals for part in parts):
         raise ConfigError(
             f"this method is given its boxes, but data.{split} names no file of them in `proposals`; "

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from detzoo.config import ConfigError, unknown
 from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
+from detzoo.data.held_out import held_out, take_images
 from detzoo.data.problems import DataError, log
 from detzoo.recipes.settings import Data, Split
 
@@ -46,7 +47,7 @@ def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations
     if data.classes is not None:
         classes = list(data.classes)
         _check_classes(data, split, classes, here, strict)
-    elif split == "train" or not data.train:
+    elif split == "train" or not data.train or data.val_fraction:
         classes = here
     else:
         classes = class_names(data, "train")
@@ -57,6 +58,8 @@ def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations
     if not classes:
         raise DataError(f"{split} annotations in {data.root} name no classes")
     joined = concatenate([relabel(part, classes) for part in read])
+    if data.val_fraction:
+        joined = take_images(joined, held_out(joined, data.val_fraction) == (split == "val"))
     if split == "val" and len(read) > 1:
         _refuse_repeated_ids(joined)
     return joined
@@ -69,11 +72,13 @@ def class_names(data: Data, split: SplitName) -> list[str]:
 
 def _parts(data: Data, split: SplitName) -> tuple[Split, ...]:
     check_split(split)
-    parts = data.train if split == "train" else data.val
+    parts = data.parts(split)
     if not parts:
-        raise ConfigError(
-            f"data.{split} is empty: there is nothing to {'train' if split == 'train' else 'evaluate'} on"
-        )
+        if split == "train":
+            hint = "; val=0.2 (--val 0.2) divides the images of data.val" if data.val else ""
+            raise ConfigError(f"data.train is empty: there is nothing to train on{hint}")
+        hint = "; split='train' (--split train) measures on the training images" if data.train else ""
+        raise ConfigError(f"data.val is empty: there is nothing to evaluate on{hint}")
     return parts
 
 
@@ -87,7 +92,7 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
     if data.kind == "shapes":
         if not part.count:
             raise ConfigError(f"data.{split}: a shapes split needs a count of at least 1")
-        return shapes.read_shapes(split, part.count, first)
+        return shapes.read_shapes("train" if data.val_fraction else split, part.count, first)
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks)
     if data.kind == "yolo":
@@ -123,7 +128,7 @@ def _check_classes(data: Data, split: SplitName, classes: Sequence[str], here: S
         return
     other: SplitName = "val" if split == "train" else "train"
     known = list(here)
-    if strict and (data.val if other == "val" else data.train):
+    if strict and data.parts(other):
         known = _union([here, class_names(data, other)])
     everywhere = set(known)
     for name in missing:

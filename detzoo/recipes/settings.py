@@ -30,6 +30,8 @@ class Data(Config):
     root: str = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()
+    # part of the training images that is kept for validation, where there are no others for it: always the same ones
+    val_fraction: float = Field(default=0.0, ge=0, lt=1)
     classes: tuple[str, ...] | None = None  # None: read from the annotations
     masks: bool = False  # read instance masks
     keep_empty: bool = False  # train on images without objects too
@@ -52,6 +54,21 @@ class Data(Config):
         if self.sizes and not any(isinstance(step, Resize) and not step.sizes for step in plain_steps(self.augment)):
             raise ValueError("sizes are not used: no `resize` step of augment is without sizes of its own")
         return self
+
+    @model_validator(mode="after")
+    def _one_validation(self) -> Data:
+        if self.val_fraction and self.train and self.val and self.train != self.val:
+            raise ValueError(
+                f"val_fraction={self.val_fraction:g} keeps training images for validation, but there are others for it "
+                "already: leave it out, or set data.val=[]"
+            )
+        return self
+
+    def parts(self, half: Literal["train", "val"]) -> tuple[Split, ...]:
+        """The annotated parts that a half comes from; with ``val_fraction`` both come from the same."""
+        if self.val_fraction:
+            return self.train or self.val
+        return self.train if half == "train" else self.val
 
 
 class ParamGroup(Config):

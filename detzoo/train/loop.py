@@ -75,6 +75,7 @@ def train(
     out: str | Path | None = None,
     *,
     weights: str | Path | Mapping[str, Tensor] | None = None,
+    val: float | None = None,
     resume: bool | str | Path = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
@@ -98,6 +99,8 @@ def train(
             None: the recipe's ``init``, usually a
             backbone trained on ImageNet, which is fetched into the cache; where that cannot be had, this is said and
             training starts from random weights, as it does with ``init=null`` among the overrides.
+        val: part of the training images to keep for validation, such as 0.2, where the data has no others for it: the
+            same images every time. It is ``data.val_fraction`` of the recipe.
         resume: go on with the run in ``out``, or in the folder that is named here, exactly where it stopped, with its
             recipe and its data; only what is given now changes, as ``schedule.epochs``. Another model is refused,
             another optimizer starts anew.
@@ -125,6 +128,8 @@ def train(
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
+    if val is not None:
+        settings = {**settings, "val_fraction": val}
     if not isinstance(resume, bool):
         folder = Path(resume).parent if Path(resume).name == "last.state" else Path(resume)
         if out is not None and Path(out) != folder:
@@ -158,12 +163,12 @@ def train(
         recipe = cast("Recipe", settled)
         proposals = method_of(recipe).takes_proposals
         dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=proposals)
-        val = _validation_set(recipe, display)
-        sets = [dataset] if val is None else [dataset, val]
+        unseen = _validation_set(recipe, display)
+        sets = [dataset] if unseen is None else [dataset, unseen]
         settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
         rows = class_table(dataset)
         display.classes(rows)
-        display.images(len(dataset), len(dataset.annotations) - len(dataset), 0 if val is None else len(val))
+        display.images(len(dataset), len(dataset.annotations) - len(dataset), 0 if unseen is None else len(unseen))
         loader = make_loader(
             dataset,
             recipe.schedule.batch,
@@ -205,11 +210,11 @@ def train(
             files=files,
             display=display,
             log=log,
-            validate=None if val is None else _validator(recipe, val, ranks),
+            validate=None if unseen is None else _validator(recipe, unseen, ranks),
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
-        run.record(_start(recipe, rows, ranks, state) | {"images": {"train": len(dataset), "val": len(val or ())}})
+        run.record(_start(recipe, rows, ranks, state) | {"images": {"train": len(dataset), "val": len(unseen or ())}})
         ended = fit(run)
         display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
         return _result(state, files, ranks, ended)
@@ -269,9 +274,18 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -
 def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
     if not recipe.schedule.evaluate_every:
         return None
-    if not recipe.data.val:
-        display.say("there are no validation images (data.val), so no epoch is known to be best")
+    keep = argument("val", 0.2)
+    if not recipe.data.parts("val"):
+        display.say(
+            "there are no validation images (data.val), so no epoch is known to be best; "
+            f"{keep} keeps a fifth of the training images for it"
+        )
         return None
+    if recipe.data.train == recipe.data.val and recipe.data.kind != "shapes" and not recipe.data.val_fraction:
+        display.say(
+            "WARNING: validation images are the training images, so AP says nothing about others; "
+            f"{keep} keeps a fifth of them apart"
+        )
     given = method_of(recipe).takes_proposals
     return open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
 

@@ -21,11 +21,11 @@ def on_command_line() -> Iterator[None]:
         _on_command_line.reset(token)
 
 
-def argument(name: str, value: str | Path | bool | None = None) -> str:
+def argument(name: str, value: str | Path | bool | float | None = None) -> str:
     """An argument with its value, as it is typed; without a value its name."""
     if _on_command_line.get():
         return f"--{name}" if value is None or value is True else f"--{name} {shlex.quote(str(value))}"
-    return name if value is None else f"{name}={str(value) if isinstance(value, bool) else repr(str(value))}"
+    return name if value is None else f"{name}={value if isinstance(value, bool | float) else repr(str(value))}"
 
 
 def resume(out: Path) -> str:

@@ -1,0 +1,49 @@
+"""Images of one set that are kept apart for validation: the same ones every time, on every machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detzoo.data.annotations import PER_OBJECT, Annotations, Strings, take_bytes
+from detzoo.data.problems import DataError
+
+
+def held_out(annotations: Annotations, fraction: float) -> NDArray[np.bool_]:
+    """Which images are for validation, bool ``[I]``.
+
+    The order of the files, their number and where the data set lies do not matter: each file's path below the data set
+    draws a number by its hash, and the lowest are taken. So a set that grows keeps most of its division.
+
+    Raises:
+        DataError: there are fewer than two images.
+    """
+    files = [annotations.files[image] for image in range(len(annotations))]
+    drawn = {file: blake2b(file.encode(), digest_size=8).digest() for file in files}
+    if len(drawn) < 2:
+        raise DataError("a single image cannot be divided into training and validation")
+    count = min(max(1, round(len(drawn) * fraction)), len(drawn) - 1)
+    lowest = set(sorted(drawn, key=lambda file: (drawn[file], file))[:count])
+    return np.array([file in lowest for file in files], dtype=bool)
+
+
+def take_images(annotations: Annotations, chosen: NDArray[np.bool_]) -> Annotations:
+    """The annotations of some images: bool ``[I]``."""
+    images = np.flatnonzero(chosen).tolist()
+    rows = np.flatnonzero(chosen[annotations.image_of()])
+    mask_bytes, mask_ends = take_bytes(annotations.mask_bytes, annotations.mask_ends, rows)
+    ids = annotations.image_ids
+    counts = np.diff(annotations.starts)[images]
+    return dataclasses.replace(
+        annotations,
+        **{name: getattr(annotations, name)[rows] for name in PER_OBJECT},
+        image_ids=Strings([ids[image] for image in images]) if isinstance(ids, Strings) else ids[images],
+        files=Strings([annotations.files[image] for image in images]),
+        sizes=annotations.sizes[images],
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        mask_ends=mask_ends,
+        mask_bytes=mask_bytes,
+    )

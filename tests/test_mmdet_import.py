@@ -539,7 +539,10 @@ def test_where_class_names_come_from(configs: Path) -> None:
     assert classes(**{head: 20, "train_dataloader__dataset__type": "VOCDataset"}) == VOC_CLASSES
     assert classes(**{head: 1}) == ("object",)
     assert classes(**{head: 2}) == ("class 0", "class 1")
-    assert "are 'class 0', 'class 1'; pass classes=[...]" in read_config(changed(configs, **{head: 2})).unnamed
+    assert (
+        "are 'class 0', 'class 1'; pass classes=[...]"
+        in read_config(changed(configs, model__roi_head__bbox_head__num_classes=2)).unnamed
+    )
     assert classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "q"]}}) == ("p", "q")
     assert classes(**{head: 1, "train_dataloader__dataset__metainfo": {"CLASSES": "cat"}}) == ("cat",)
     old = changed(configs, "faster_2.py", **{head: 2, "data__train__classes": ("r", "s")})

@@ -21,8 +21,10 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError, override
 from detzoo.detector import Detector
 from detzoo.recipes import files
+from detzoo.recipes.blueprint import changes
 from detzoo.recipes.files import CheckpointError
-from tests.tiny import images, tiny
+from detzoo.recipes.recipe import Recipe
+from tests.tiny import detect, every_form, images, targets, tiny
 
 TINY = {
     "faster_rcnn_r18_fpn_shapes": [
@@ -181,11 +183,21 @@ class Shifted(nn.BatchNorm2d):
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_detector_that_its_recipe_would_not_build_is_not_saved(tmp_path: Path, name: str):
     detector = small()
-    change, message = CHANGES[name]
-    change(detector)
+    make, message = CHANGES[name]
+    make(detector)
     with pytest.raises(ValueError, match=rf"no longer what its recipe .* builds.*{message}"):
         detector.save(tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@every_form
+def test_what_was_trained_and_used_is_still_what_its_recipe_builds(form: str):
+    detector = tiny(form).train()
+    recipe = Recipe.model_validate({"name": "tiny", "model": detector.config.model_dump()})
+    detector(images(), targets(2, 0))
+    with torch.no_grad():
+        detect(detector.eval(), images())
+    assert changes(detector, recipe, detector.state_dict(), ()) == []
 
 
 def test_weights_that_are_not_the_detectors_are_not_saved(tmp_path: Path):

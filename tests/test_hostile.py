@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import detzoo
+from detzoo.cli import main
 from detzoo.config import ConfigError
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
@@ -157,6 +158,15 @@ def test_a_recipe_name_is_no_path(name: str) -> None:
         detzoo.find("retinanet_r18_fpn_shapes").replace(name=name)
     kept = detzoo.find("retinanet_r18_fpn_shapes").replace(name="Mine 2.1+x-y_ü")
     assert kept.name == "Mine 2.1+x-y_ü"
+
+
+def test_messages_show_what_a_terminal_would_obey(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a\x1b[2J.json"
+    path.write_text(json.dumps({"name": "a", "model": {"method": "\x1b]0;mine\x07"}, "\x1b[31m": 1}))
+    assert main(["show", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "\\x1b[2J.json" in said
+    assert not {"\x1b", "\x07"} & set(said)
 
 
 @pytest.mark.parametrize("sha256", ["", "0", "xyz", "0123456", "g" * 8])

@@ -327,7 +327,7 @@ REFUSED = [
     ({"model__roi_head__bbox_roi_extractor__finest_scale": 112}, "finest_scale=112 has no counterpart"),
     ({"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head\.type='Shared' is not known here"),
     ({"model__roi_head__bbox_head__num_classes": 0}, "the model has 0 classes"),
-    ({"model__roi_head__bbox_head__loss_cls__type": "SeesawLoss"}, "loss_cls.type='SeesawLoss' is not known"),
+    ({"model__roi_head__bbox_head__loss_cls__type": "SeesawLoss"}, "loss_cls.type='SeesawLoss' makes other scores"),
     ({"model__test_cfg__rcnn__nms__type": "soft_something"}, "nms.type='soft_something' is not known"),
     ({"model__test_cfg__rcnn__nms__class_agnostic": True}, "class_agnostic=True has no counterpart; False has"),
     ({"model__test_cfg__rcnn__score_thr": GONE}, r"model\.test_cfg\.rcnn\.score_thr is missing"),

@@ -13,6 +13,7 @@ import detzoo
 from detzoo.config import from_json, to_json
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
+from detzoo.recipes.index import spellings
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Split
 from detzoo.train.optimizer import make_optimizer
@@ -83,8 +84,8 @@ def test_a_recipe_builds(recipe: Recipe):
 
 
 def test_names_are_unique_however_they_are_spelled():
-    spellings = Counter(spelling for recipe in RECIPES for spelling in set(zoo._spellings(recipe)))
-    assert [spelling for spelling, count in spellings.items() if count > 1] == []
+    counted = Counter(spelling for recipe in RECIPES for spelling in set(spellings(recipe.name, recipe.config)))
+    assert [spelling for spelling, count in counted.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -106,7 +106,8 @@ def evaluate(
     batch, workers = count("batch", batch), count("workers", workers, least=0)
     place = None if device is None else pick_device(device)
     dataset, reread = _open(detector, data, split)
-    _refuse_to_overwrite(dataset.data, data, [report_file(out) if out is not None else None, proposals, results])
+    targets = [report_file(out) if out is not None else None, proposals, results]
+    _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if place is not None:
         detector.to(place)
@@ -140,10 +141,13 @@ def evaluate(
     return report
 
 
-def _refuse_to_overwrite(settings: Data, given: Any, targets: Sequence[str | Path | None]) -> None:
-    """Raise where a result would replace a file of the data."""
+def _refuse_to_overwrite(
+    settings: Data, given: Any, targets: Sequence[str | Path | None], reads_proposals: bool
+) -> None:
+    """Raise where a result would replace a file of the data. Whoever reads no proposals may write them anew."""
     splits = [*settings.train, *settings.val]
-    names = [name for part in splits for name in (part.annotations, part.proposals) if name]
+    names = [part.annotations for part in splits] + [part.proposals for part in splits if reads_proposals]
+    names = [name for name in names if name]
     paths = [Path(settings.root, name).expanduser() for name in names]
     read = ReadFiles([*paths, given] if isinstance(given, str | Path) else paths)
     for target in targets:

@@ -29,10 +29,25 @@ def rename(name: str, table: Table) -> str:
 def load_renamed(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> None:
     """Copy a published state dict into ``module``; every name and shape must fit, or nothing is changed.
 
+    Args:
+        module: where the weights go; its devices and dtypes stay.
+        weights: published name -> tensor.
+        table: see `rename`.
+
+    Raises:
+        ValueError: as of `fitted`.
+    """
+    given = fitted(module, weights, table)
+    module.load_state_dict({name: given.get(name, value) for name, value in module.state_dict().items()})
+
+
+def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
+    """A published state dict under our names, all of which fit ``module``, that may be on the meta device.
+
     Batch normalization's step counters may be missing or left over: nothing is computed from them.
 
     Args:
-        module: where the weights go; its devices and dtypes stay.
+        module: what the weights are for.
         weights: published name -> tensor.
         table: see `rename`.
 
@@ -69,7 +84,7 @@ def load_renamed(module: nn.Module, weights: Mapping[str, Tensor], table: Table)
     ]
     if problems:
         raise ValueError("\n".join([f"these weights do not fit {type(module).__name__}:", *problems]))
-    module.load_state_dict({name: given.get(name, value) for name, value in ours.items()})
+    return given
 
 
 def _section(what: str, lines: Iterable[str], most: int = 10) -> list[str]:

@@ -148,8 +148,7 @@ def train(
     ):
         if ranks.device.type == "cpu":
             keep_freed_memory()
-        name = None if settled is None else settled.name
-        files = Files(ranks.share(claim(claims, out, name, resume, display) if ranks.first else None))
+        files = Files(_folder(claims, out, settled, resume, ranks, display))
         contents = read_state(files.state) if resume else None
         if contents is not None:
             settled = resumed(contents, files.state, given, data, overrides, settings)
@@ -218,6 +217,14 @@ def train(
         ended = fit(run)
         display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
         return _result(state, files, ranks, ended)
+
+
+def _folder(
+    claims: ExitStack, out: str | Path | None, recipe: Recipe | None, resume: bool, ranks: Ranks, display: Display
+) -> Path:
+    """The folder of the run, the same on every rank; the first one locks it until ``claims`` is closed."""
+    name = None if recipe is None else recipe.name
+    return ranks.share(claim(claims, out, name, resume, display) if ranks.first else None)
 
 
 def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ranks, display: Display) -> None:

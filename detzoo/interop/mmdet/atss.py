@@ -28,7 +28,7 @@ def atss(model: Section, input: Input) -> tuple[ATSS.Config, int]:
             head.fixed("reg_decoded_bbox", True)
             head.ignore("init_cfg")  # where training began
             parts.fixed_coder(head, STDS)
-            learning.cross_entropy(head, sigmoid=True, name="loss_centerness")
+            learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
             default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
             settings: dict[str, Any] = {
                 "convs": head.whole("stacked_convs", 4, MOST_LAYERS),

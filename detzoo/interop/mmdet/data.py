@@ -41,6 +41,9 @@ def read_data(config: Section, input: Input) -> Data:
     if train[0].has("proposal_file"):
         train[0].noted("proposal_file", "is another format; detzoo evaluate writes the .safetensors that is read here")
     settings |= _described(config, train[0])
+    for leaf in train[1:]:
+        if (leaf.kind in _VOC) != (train[0].kind in _VOC):
+            leaf.noted("type", f"is read like the first one, {train[0].kind}")
     settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
     settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
     settings |= read_augment(train[0] if train[0].has("pipeline") else loader, input)

@@ -229,15 +229,18 @@ def _losses(head: Section) -> dict[str, Any]:
     """``loss_cls``, ``loss_bbox`` and ``loss_iou`` as settings ``losses`` and ``background``."""
     default = {"type": "CrossEntropyLoss", "bg_cls_weight": 0.1, "class_weight": 1.0}
     with head.section("loss_cls", default) as given:
-        given.kinds("CrossEntropyLoss")
+        if given.kind != "CrossEntropyLoss" and given.take("use_sigmoid") is not False:
+            given.differs("type", "has no counterpart; CrossEntropyLoss has")  # its scores may be sigmoids
         given.fixed("use_sigmoid", False)
         given.training = True
-        given.fixed("reduction", "mean")
-        share = given.number("class_weight", 0.0)
-        if share != 1:
-            given.noted("class_weight", "has no counterpart; 1.0 has")
-        weights = {"cls": given.number("loss_weight", 1.0)}
-        background = given.number("bg_cls_weight", 1.0)
+        weights, background = {}, DETR.Config().background
+        if learning.known(given, "CrossEntropyLoss"):
+            given.fixed("reduction", "mean")
+            share = given.number("class_weight", 0.0)
+            if share != 1:
+                given.noted("class_weight", "has no counterpart; 1.0 has")
+            weights = {"cls": given.number("loss_weight", 1.0)}
+            background = given.number("bg_cls_weight", 1.0)
     kinds = {"box": ("loss_bbox", "L1Loss", 5.0), "iou": ("loss_iou", "GIoULoss", 2.0)}
     for ours, (name, kind, weight) in kinds.items():
         with head.section(name, {"type": kind, "loss_weight": weight}, training=True) as given:

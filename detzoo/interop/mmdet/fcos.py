@@ -28,7 +28,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
             with head.section("bbox_coder", {"type": "DistancePointBBoxCoder"}) as coder:
                 coder.kinds("DistancePointBBoxCoder")
                 coder.fixed("clip_border", True)
-            learning.cross_entropy(head, sigmoid=True, name="loss_centerness")
+            learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
             norm = parts.norm(head) if "norm_cfg" in head.values else "gn"
             if norm is None:
                 head.fixed("conv_bias", "auto", True)

@@ -24,9 +24,10 @@ from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
+from detzoo.interop.mmdet.weights import refuse_unfit, usual
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
-from detzoo.recipes.blueprint import blueprint
+from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
@@ -127,13 +128,13 @@ def from_mmdet(
     elif weights is not None:
         state = state_dict(weights)
     imported = read_config(config, meta=meta, classes=classes, size=size, configs=configs)
-    detector = build(imported.recipe)
     if state is not None:
         refuse_weights_of_version_1(meta, where)
-        try:
-            detector.load_published(state)
-        except ValueError as error:
-            raise CheckpointError(f"{where}: {error}") from None
+        state = usual(state)
+        refuse_unfit(imported.recipe, imported.recipe.data.classes or (), state, where)
+    detector = build(imported.recipe)
+    if state is not None:
+        detector.load_published(state)
         detector.eval()
     if imported.unnamed:
         warnings.warn(imported.unnamed, UnnamedClasses, stacklevel=2)
@@ -233,6 +234,11 @@ def _model(config: Section, meta: Any) -> Section:
     if model.kind not in METHODS:
         model.differs("type", f"cannot be imported; these can: {', '.join(METHODS)}")
     refuse_version_1(config, model, meta)
+    if isinstance(model.values.get("neck"), list | tuple):
+        necks = model.sections("neck")
+        for more in necks[1:]:
+            more.differs("type", "is a further part of the neck, which has no counterpart; a neck of one part has")
+        model.values = {**model.values, "neck": necks[0].values if necks else None}
     for name in ("train_cfg", "test_cfg"):
         beside = config.take(name)
         if not isinstance(beside, dict) or beside.keys() <= _LOOP or "type" in beside:
@@ -273,4 +279,13 @@ def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{where}: {error}") from None
 
 
-__all__ = ["METHODS", "DetectionsDiffer", "Differs", "Imported", "UnnamedClasses", "from_mmdet", "read_config"]
+__all__ = [
+    "METHODS",
+    "MOST_PARAMETERS",
+    "DetectionsDiffer",
+    "Differs",
+    "Imported",
+    "UnnamedClasses",
+    "from_mmdet",
+    "read_config",
+]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.losses import BoxLoss
+from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 
 _BOX_LOSSES = {
@@ -19,6 +23,24 @@ _BOX_LOSSES = {
     "BoundedIoULoss": "bounded_iou",
 }
 _BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
+_FOCAL = {"alpha": 0.25, "gamma": 2.0}
+# losses that say themselves how many outputs there are, and how they become scores
+_SCORING = ("SeesawLoss", "CrossEntropyCustomLoss", "FocalCustomLoss")
+
+Read = TypeVar("Read")
+
+
+def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read]) -> Read:
+    """What ``reading`` gives; where a setting of training is malformed, ``default`` and a note."""
+    try:
+        return reading()
+    except ConfigError as error:
+        owner.notes.append(f"{error}; the usual {name} takes its place")
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join((owner.path, name, *map(str, problem["loc"])))
+        owner.notes.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}; the usual {name} takes its place")
+    return default
 
 
 def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None) -> BoxLoss:
@@ -26,6 +48,10 @@ def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
+    return tried(head, "loss_bbox", BoxLoss(), lambda: _box_loss(head, default, decodes))
+
+
+def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None) -> BoxLoss:
     with head.section("loss_bbox", default, training=True) as given:
         decoded = head.flag("reg_decoded_bbox", False) if decodes is None else decodes
         if not known(given, *_BOX_LOSSES):
@@ -57,23 +83,44 @@ def known(given: Section, *kinds: str) -> bool:
     return False
 
 
-def cross_entropy(head: Section, sigmoid: bool, name: str = "loss_cls") -> None:
-    """A classification loss without settings here; whether scores are sigmoids is part of the model."""
+def cross_entropy(head: Section, sigmoid: bool, name: str = "loss_cls", decides: bool = True) -> None:
+    """A classification loss without settings here.
+
+    ``decides`` says whether its ``use_sigmoid`` makes scores sigmoids or a softmax with one more output for the
+    background, which is part of the model; else they are what they are, whatever is learned with.
+    """
     default = {"type": "CrossEntropyLoss", "use_sigmoid": sigmoid}
     with head.section(name, default) as given:
-        given.kinds("CrossEntropyLoss")
-        given.fixed("use_sigmoid", *((True,) if sigmoid else (False,)))
+        if decides:
+            _decided(given, sigmoid)
+        elif given.kind in _SCORING:
+            given.differs("type", "makes other scores, which has no counterpart; CrossEntropyLoss has")
         given.training = True
-        given.fixed("loss_weight", 1.0)
-        given.fixed("class_weight")
-        given.fixed("ignore_index")
-        given.fixed("use_mask", False)
-        given.fixed("reduction", "mean")
-        given.fixed("avg_non_ignore", False)
+        if known(given, "CrossEntropyLoss"):
+            given.fixed("use_sigmoid", sigmoid)
+            given.fixed("loss_weight", 1.0)
+            given.fixed("class_weight")
+            given.fixed("ignore_index")
+            given.fixed("use_mask", False)
+            given.fixed("reduction", "mean")
+            given.fixed("avg_non_ignore", False)
+
+
+def _decided(given: Section, sigmoid: bool) -> None:
+    """Refuse a loss with which a head makes other scores than sigmoids, or than a softmax."""
+    if given.kind in _SCORING:
+        given.differs("type", "makes other scores, which has no counterpart; CrossEntropyLoss has")
+    if given.flag("use_sigmoid", False) != sigmoid:
+        left_out = "" if given.has("use_sigmoid") else " (left out it is False)"
+        given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
 def match(owner: Section, default: MatchConfig) -> MatchConfig:
     """``assigner`` of a training section; ``default`` for one that has no counterpart."""
+    return tried(owner, "assigner", default, lambda: _match(owner, default))
+
+
+def _match(owner: Section, default: MatchConfig) -> MatchConfig:
     with owner.section("assigner", training=True) as given:
         if not known(given, "MaxIoUAssigner"):
             return default
@@ -94,6 +141,10 @@ def match(owner: Section, default: MatchConfig) -> MatchConfig:
 
 def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples``, ``positives`` and ``hard_examples``."""
+    return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
+
+
+def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
     with owner.section("sampler", training=True) as given:
         if not known(given, "RandomSampler", *(("OHEMSampler",) if objects_too else ())):
             return {}
@@ -108,14 +159,16 @@ def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
 
 
 def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
-    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``."""
-    with head.section(name, {"type": "FocalLoss"}) as given:
-        given.kinds("FocalLoss")
-        given.fixed("use_sigmoid", True)
+    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``; none for another loss, which is noted."""
+    with head.section(name, {"type": "FocalLoss", "use_sigmoid": True}) as given:
+        _decided(given, sigmoid=True)
         given.training = True
+        if not known(given, "FocalLoss"):
+            return {}
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
-        return {"alpha": given.number("alpha", 0.25), "gamma": given.number("gamma", 2.0)}
+        given.fixed("activated", False)
+        return tried(head, name, {}, lambda: {one: given.number(one, usual) for one, usual in _FOCAL.items()})
 
 
 def no_sampler(train: Section) -> None:
@@ -146,5 +199,6 @@ __all__ = [
     "match",
     "no_sampler",
     "sampler",
+    "tried",
     "weights_of_anchors",
 ]

@@ -13,6 +13,7 @@ from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
+from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
@@ -231,6 +232,20 @@ def fixed_coder(owner: Section, stds: Sequence[float]) -> None:
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 
+def renamed(given: Section, old: str, new: str) -> None:
+    """Have a setting of an older version under its new name.
+
+    Raises:
+        ConfigError: both are there and differ.
+    """
+    if not given.has(old):
+        return
+    value = given.take(old)
+    if given.has(new) and given.take(new) != value:
+        given.differs(old, f"contradicts {new}, which is {short(given.take(new))}")
+    given.values = {**given.values, new: value}
+
+
 def nms(owner: Section, name: str = "nms") -> float:
     """The IoU above which ``nms`` drops a box, within a class."""
     with owner.section(name) as given:
@@ -257,7 +272,8 @@ def nms_or_soft(owner: Section, name: str = "nms") -> tuple[float, SoftNMS | Non
 def _overlap(given: Section, default: float | None = None) -> float:
     given.fixed("class_agnostic", False)
     given.ignore("split_thr", "max_num")  # how many boxes are compared at once; a bound of proposals, see there
-    return given.number("iou_thr" if given.has("iou_thr") else "iou_threshold", default)
+    renamed(given, "iou_thr", "iou_threshold")
+    return given.number("iou_threshold", default)
 
 
 def dense_tests(test: Section) -> dict[str, float]:
@@ -290,5 +306,6 @@ __all__ = [
     "nms_or_soft",
     "norm",
     "norm_frozen",
+    "renamed",
     "resnet",
 ]

@@ -126,9 +126,19 @@ def _proposals(found: Section) -> dict[str, Any]:
     return {
         "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
         "proposals": count,
-        "nms": found.number("nms_thr") if found.has("nms_thr") else parts.nms(found),
+        "nms": _overlap(found),
         "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in
     }
+
+
+def _overlap(found: Section) -> float:
+    """The IoU of ``nms``, or of the older ``nms_thr``; both may be there if they are equal."""
+    if not found.has("nms_thr"):
+        return parts.nms(found)
+    overlap = found.number("nms_thr")
+    if found.has("nms") and parts.nms(found) != overlap:
+        found.differs("nms_thr", f"contradicts nms, whose IoU is {parts.nms(found):g}")
+    return overlap
 
 
 @dataclass(frozen=True)
@@ -185,8 +195,20 @@ def extractor(given: Section, features: Features) -> Pooled:
             layer.fixed("aligned", True)
             layer.fixed("pool_mode", "avg")
             layer.ignore("use_torchvision")  # two programs for the same
-            size, sampling = layer.whole("output_size", most=64), layer.whole("sampling_ratio", 0, 64)
+            for old, new in (("out_size", "output_size"), ("sample_num", "sampling_ratio")):
+                parts.renamed(layer, old, new)  # of the first versions of 2
+            size, sampling = _bins(layer), layer.whole("sampling_ratio", 0, 64)
             return Pooled(size, sampling, len(strides), features.channels[0], size)
+
+
+def _bins(layer: Section) -> int:
+    """``output_size``: one number, or the same for height and width."""
+    if not isinstance(layer.take("output_size"), list | tuple):
+        return layer.whole("output_size", most=64)
+    height, width = layer.wholes("output_size", count=2)
+    if height != width or not 1 <= height <= 64:
+        layer.differs("output_size", "has no counterpart; a square of up to 64 has")
+    return height
 
 
 def _through_stage(given: Section, backbone: ResNet.Config, pooled: Pooled) -> Pooled:
@@ -228,7 +250,7 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             given.fixed(name, {"type": "Linear"})
         given.fixed("predict_box_type", "hbox")
         given.ignore("init_cfg")  # where training began
-        learning.cross_entropy(given, sigmoid=False)
+        learning.cross_entropy(given, sigmoid=False, decides=False)
         classes = given.whole("num_classes", 80)
         overlap, soft = parts.nms_or_soft(test)
         settings: dict[str, Any] = {

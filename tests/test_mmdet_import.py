@@ -22,7 +22,7 @@ from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_changes import GONE, changed, config_text, published, small
 from tests.mmdet_configs import Row, rows
-from tests.mmdet_files import MODELS, OTHERS, write_all
+from tests.mmdet_files import MODELS, OTHERS, RETINANET_2, write_all
 from tests.mmdet_spelling import respelled
 from tests.tiny import images
 
@@ -539,6 +539,10 @@ def test_where_class_names_come_from(configs: Path) -> None:
     assert classes(**{head: 20, "train_dataloader__dataset__type": "VOCDataset"}) == VOC_CLASSES
     assert classes(**{head: 1}) == ("object",)
     assert classes(**{head: 2}) == ("class 0", "class 1")
+    assert (
+        "are 'class 0', 'class 1'; pass classes=[...]"
+        in read_config(changed(configs, model__roi_head__bbox_head__num_classes=2)).unnamed
+    )
     assert classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "q"]}}) == ("p", "q")
     assert classes(**{head: 1, "train_dataloader__dataset__metainfo": {"CLASSES": "cat"}}) == ("cat",)
     old = changed(configs, "faster_2.py", **{head: 2, "data__train__classes": ("r", "s")})
@@ -635,3 +639,30 @@ def test_the_list_of_published_configs(configs: Path, tmp_path: Path) -> None:
     assert found[0] == same
     assert [row.result for row in found] == ["imported", "imported", "refused", "imported"]
     assert "model.type='Other' cannot be imported" in found[2].reason
+
+
+def test_class_names_beside_the_data_and_the_config(tmp_path: Path) -> None:
+    text = RETINANET_2.replace("num_classes=80", "num_classes=2")
+
+    def read(more: str = "") -> tuple[tuple[str, ...] | None, str]:
+        (tmp_path / "c.py").write_text(text + "\n" + more)
+        found = read_config(tmp_path / "c.py")
+        return found.recipe.data.classes, found.unnamed
+
+    assert read()[0] == ("class 0", "class 1")
+    assert "pass classes=[...]" in read()[1]
+    for more in (
+        "classes = ('a', 'b')",
+        "CLASSES = ['a', 'b']",
+        "class_names = ['a', 'b']",
+        "metainfo = dict(classes=('a', 'b'))",
+    ):
+        assert read(more) == (("a", "b"), "")
+    assert read("classes = ('a', 'b', 'c')")[1] != ""
+    (tmp_path / "names.txt").write_text("a\nb\n\n")
+    assert read() == (("a", "b"), "")
+    (tmp_path / "mine.txt").write_text("c\nd\n")
+    assert read("data['train']['classes'] = 'mine.txt'") == (("c", "d"), "")
+    (tmp_path / "names.txt").unlink()
+    with pytest.raises(ConfigError, match=r"classes is not known here, because of .*; or pass classes="):
+        read("import os\ndata['train']['classes'] = os.listdir('.')")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import deform_conv2d
 
 
 def deform_conv(
@@ -44,6 +43,8 @@ def deform_conv(
     Raises:
         RuntimeError: the shapes do not fit each other.
     """
+    from torchvision.ops import deform_conv2d  # late: importing it takes a second that other networks do not need
+
     wide = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         result = deform_conv2d(

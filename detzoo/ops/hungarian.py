@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from detzoo.ops.boxes import full_precision
@@ -18,6 +17,8 @@ _WORST = 1e30  # stands in for a cost that is no number: the loss that follows w
 
 @torch.library.custom_op("detzoo::hungarian", mutates_args=(), device_types="cpu")
 def _hungarian(cost: Tensor) -> Tensor:
+    from scipy.optimize import linear_sum_assignment  # late: training of other methods does not need it
+
     table = cost.numpy()
     slots = np.full(table.shape[:2], -1, dtype=np.int64)
     for row, costs in enumerate(table):

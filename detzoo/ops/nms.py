@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms as torchvision_nms
 
 from detzoo.ops.boxes import full_precision
 
 
 @torch.library.custom_op("detzoo::nms", mutates_args=(), device_types="cpu")
 def _nms(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
+    from torchvision.ops import nms as torchvision_nms  # costs a second that building a detector does not need
+
     keep = torch.zeros_like(valid)
     falling = torch.arange(valid.shape[1], 0, -1, dtype=boxes.dtype)
     for row in range(len(boxes)):

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import roi_align as torchvision_roi_align
 
 from detzoo.ops.boxes import full_precision
 
@@ -105,6 +104,8 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
 
 @torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))
 def _roi_align(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+    from torchvision.ops import roi_align as torchvision_roi_align  # late: importing it takes a second
+
     return torchvision_roi_align(canvas, rois, size, 1.0, sampling, aligned=True)
 
 
@@ -225,6 +226,8 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
     Returns:
         float32 ``[N, S, size, size]`` of 0 and 1.
     """
+    from torchvision.ops import roi_align as torchvision_roi_align
+
     images, slots, height, width = masks.shape
     with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
         # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway

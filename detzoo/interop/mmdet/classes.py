@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
@@ -19,60 +21,121 @@ _OF_DATASETS = {
     "WIDERFaceDataset": ("face",),
 }
 _MEND = "pass classes=[...], in the order of the labels"
+_TOP = ("classes", "CLASSES", "class_names", "class_name", "metainfo")  # beside the data sets
+_BESIDE = ("classes.txt", "class_names.txt", "labels.txt", "names.txt")  # beside the config
 MOST = 1 << 16  # classes
 _LONGEST = 200  # letters of a name
+_LARGEST = 1 << 20  # bytes of a file of names
 
 
-def class_names(config: Section, count: int | None, meta: Any, given: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of ``count`` classes: as given, as the checkpoint's ``meta`` or the config says, or as they are usual.
+def class_names(
+    config: Section, count: int | None, meta: Any, given: Sequence[str] | None, folder: Path | None = None
+) -> tuple[tuple[str, ...], str]:
+    """The names of ``count`` classes: as given, as the checkpoint's ``meta`` or the config says, or as its data set.
 
-    None: the model tells none apart, and the names are only those of the data.
+    Args:
+        config: all of it.
+        count: how many the model tells apart; None: it tells none apart, and the names are only those of the data.
+        meta: what the checkpoint says of itself.
+        given: by the caller.
+        folder: of the config, where a file of names may be; None: there is none.
+
+    Returns:
+        The names, and why they are made up; nothing where they are not.
 
     Raises:
         ConfigError: ``count`` is none, or there are more or fewer names, or a name is there twice.
     """
     if count is not None and not 1 <= count <= MOST:
         raise ConfigError(f"the model has {count} classes")
-    for where, names in _said(config, meta, given):
+    unread: list[ConfigError] = []
+    for where, names in _said(config, meta, given, folder, unread):
         if count is not None and len(names) != count:
             raise ConfigError(f"the model has {count} classes, but {where} names {len(names)}; {_MEND}")
         for name, times in Counter(names).items():
             if times > 1:
                 raise ConfigError(f"{where} names {name!r} more than once; {_MEND}")
-        return names
-    for names in (_OF_DATASETS.get(kind) for kind in _kinds(config)):
-        if names is not None and count in (None, len(names)):
-            return names
-    if count == len(COCO_CLASSES):
-        return COCO_CLASSES
-    return ("object",) if count in (None, 1) else tuple(f"class {index}" for index in range(count))
+        return names, ""
+    for names in _likely(config, folder):
+        if count in (None, len(names)) and len(set(names)) == len(names):
+            return names, ""
+    if unread:
+        raise ConfigError(f"{unread[0]}; or {_MEND}")
+    if count is None:
+        return ("object",), ""
+    made = ("object",) if count == 1 else tuple(f"class {index}" for index in range(count))
+    return (
+        made,
+        f"neither the checkpoint nor the config names the {count} classes, so they are {_listed(made)}; {_MEND}",
+    )
 
 
-def _said(config: Section, meta: Any, given: Sequence[str] | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Where class names are said, the most trusted first."""
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:2])) + (", ..." if len(names) > 2 else "")
+
+
+def _said(
+    config: Section, meta: Any, given: Sequence[str] | None, folder: Path | None, unread: list[ConfigError]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Where class names are said, the most trusted first; what of a config is unknown goes into ``unread``."""
     if given is not None:
         yield "classes", tuple(given)
     if isinstance(meta, Mapping):
         of_data = meta.get("dataset_meta")
         for holder in (of_data if isinstance(of_data, Mapping) else {}, meta):
             for key in ("classes", "CLASSES"):
-                if names := _names(holder.get(key)):
+                if names := _names(holder.get(key), None):
                     yield f"the checkpoint's {key}", names
-    for dataset in datasets(config):
-        info = dataset.take("metainfo")
-        for holder in (info if isinstance(info, dict) else {}, dataset.values):
-            for key in ("classes", "CLASSES"):
-                if names := _names(holder.get(key)):
-                    yield f"{dataset.path}.{key}", names
+    for split in ("train", "test", "val"):
+        try:
+            for dataset in datasets(config, (split,)):
+                info = dataset.take("metainfo")
+                for holder in (info if isinstance(info, dict) else {}, dataset.values):
+                    for key in ("classes", "CLASSES"):
+                        if names := _names(holder.get(key), folder):
+                            yield f"{dataset.path}.{key}", names
+        except ConfigError as error:
+            unread.append(error)
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    """Names from a list; one text is one name, unless it is the path of a file, which is not read."""
+def _likely(config: Section, folder: Path | None) -> Iterator[tuple[str, ...]]:
+    """Names that count where there are as many as classes: of the kind of data set, beside the data, in a file."""
+    with suppress(ConfigError):  # data sets that are unknown, which `_said` has told
+        yield from (_OF_DATASETS[kind] for kind in _kinds(config) if kind in _OF_DATASETS)
+    for name in _TOP:
+        try:
+            value = config.take(name)
+            holders = [value.get("classes"), value.get("CLASSES")] if isinstance(value, dict) else [value]
+        except ConfigError:
+            continue  # a name that says nothing for sure
+        yield from (names for one in holders if (names := _names(one, folder)))
+    if folder is not None:
+        yield from (names for one in _BESIDE if (names := _in_file(folder / one)))
+
+
+def _names(value: Any, folder: Path | None) -> tuple[str, ...]:
+    """Names from a list; one text is one name, or the path of a file of names."""
     if isinstance(value, str):
-        value = () if value.endswith(".txt") else (value,)
+        if not value.endswith((".txt", ".names")):
+            value = (value,)
+        elif folder is None:
+            value = ()
+        else:
+            value = _in_file(folder / value) or _in_file(Path(value))
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) and len(one) <= _LONGEST for one in value):
         return ()
     return tuple(value)
+
+
+def _in_file(path: Path) -> tuple[str, ...]:
+    """The lines of a file of names, empty ones left out; nothing where it is none."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return ()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):  # not readable, a name that is too long, no text in UTF-8
+        return ()
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _kinds(config: Section) -> Iterator[str]:

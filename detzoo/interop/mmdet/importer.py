@@ -64,6 +64,10 @@ class DetectionsDiffer(UserWarning):
     """Pictures become another input of the network here than there, so that detections differ, too."""
 
 
+class UnnamedClasses(UserWarning):
+    """Neither the checkpoint nor the config names the classes, so that their names are made up."""
+
+
 @dataclass(frozen=True)
 class Imported:
     """What was read of a model: its recipe, and what could not be taken over."""
@@ -71,6 +75,7 @@ class Imported:
     recipe: Recipe
     notes: tuple[str, ...]  # of training
     differences: tuple[str, ...] = ()  # of detections
+    unnamed: str = ""  # why the names of the classes are made up, if they are
 
 
 def from_mmdet(
@@ -106,6 +111,7 @@ def from_mmdet(
         CheckpointError: the weights cannot be read safely, are damaged, or do not fit.
 
     Warns:
+        UnnamedClasses: nothing names the classes, so that their names are made up.
         Differs: settings that only training uses have no counterpart.
         DetectionsDiffer: detections differ from MMDetection's, for example because its tests flip pictures as well.
     """
@@ -130,6 +136,8 @@ def from_mmdet(
     if state is not None:
         detector.load_published(state)
         detector.eval()
+    if imported.unnamed:
+        warnings.warn(imported.unnamed, UnnamedClasses, stacklevel=2)
     if imported.differences:
         text = "; ".join(imported.differences)
         warnings.warn(f"detections differ from MMDetection's: {text}", DetectionsDiffer, stacklevel=2)
@@ -161,7 +169,8 @@ def read_config(
     """
     name, stem, values, own_meta = _values(config, configs)
     try:
-        return _imported(stem, values, own_meta if meta is None else meta, classes, _size(size))
+        folder = Path(config).parent if isinstance(config, str | os.PathLike) else None
+        return _imported(stem, values, own_meta if meta is None else meta, classes, folder, _size(size))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
@@ -194,7 +203,7 @@ def _size(size: Sequence[int] | None) -> Size | None:
 
 
 def _imported(
-    stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None, size: Size | None
+    stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None, folder: Path | None, size: Size | None
 ) -> Imported:
     notes: list[str] = []
     config = Section(values, "", notes)
@@ -203,7 +212,7 @@ def _imported(
         input, differences = read_input(config, model, size)
         settings, count = METHODS[model.kind](model, input)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
-        names = class_names(config, count if finds_classes else None, meta, classes)
+        names, unnamed = class_names(config, count if finds_classes else None, meta, classes, folder)
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(_told(error)) from None
@@ -214,7 +223,7 @@ def _imported(
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
     blueprint(recipe, names)
-    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)))
+    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)), unnamed)
 
 
 def _model(config: Section, meta: Any) -> Section:
@@ -270,4 +279,13 @@ def _checked_state(content: Any, where: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{where}: {error}") from None
 
 
-__all__ = ["METHODS", "MOST_PARAMETERS", "DetectionsDiffer", "Differs", "Imported", "from_mmdet", "read_config"]
+__all__ = [
+    "METHODS",
+    "MOST_PARAMETERS",
+    "DetectionsDiffer",
+    "Differs",
+    "Imported",
+    "UnnamedClasses",
+    "from_mmdet",
+    "read_config",
+]

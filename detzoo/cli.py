@@ -336,7 +336,7 @@ def _predict(options: argparse.Namespace) -> int:
     table = outputs.file("predictions.json") if options.json else None
     coco = None
     if options.coco:
-        outputs.check(options.coco)
+        outputs.claim(options.coco)
         coco = CocoTable(outputs.images, options.data)
     elif options.data:
         raise ValueError("--data is for --coco: it says which ids the results in that file have")
@@ -351,6 +351,7 @@ def _predict(options: argparse.Namespace) -> int:
     records = []
     for number, result in enumerate(found):
         picture = result.save(outputs.drawing(result.path, number))
+        outputs.wrote(picture)
         print(printable(f"{result.path or number}: {result.summary()} -> {picture}"))
         if table is not None:
             records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
@@ -360,6 +361,8 @@ def _predict(options: argparse.Namespace) -> int:
         if path:
             text = json.dumps(content)
             written = write_atomically(path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
+            if path == table:
+                outputs.wrote(written)
             print(printable(f"detections: {written}"))
     return 0
 

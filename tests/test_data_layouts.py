@@ -266,6 +266,75 @@ def test_layouts(tmp_path: Path, name: str) -> None:
     assert (first(tmp_path, "train"), first(tmp_path, "val")) == (train, val)
 
 
+APART: dict[str, Build] = {
+    "train.json and val.json": lambda r: [coco(r / f"{h}.json") for h in ("train", "val")],
+    "annotations of COCO 2017": lambda r: [coco(r / f"annotations/instances_{h}2017.json") for h in ("train", "val")],
+    "names with folders of another machine": lambda r: [
+        coco(r / f"{h}.json", f"/home/me/{h}/a.png") for h in ("train", "val")
+    ],
+    "Roboflow": lambda r: [coco(r / h / "_annotations.coco.json") for h in ("train", "valid")],
+}
+
+
+@pytest.mark.parametrize("pictures", ["train", "train2017", "images/train", "train/images", "Training set/1"])
+@pytest.mark.parametrize("name", APART)
+def test_one_half_never_takes_the_pictures_of_another(tmp_path: Path, name: str, pictures: str) -> None:
+    APART[name](tmp_path)
+    picture(tmp_path / pictures)
+    for folder in ("val", "valid", "val2017"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    with pytest.raises(FileNotFoundError, match=r"val.*a\.png"):
+        read_split(as_data(tmp_path), "val")
+    file = next(file for file in sorted(tmp_path.rglob("*.json")) if half_of(str(file.relative_to(tmp_path))) == "val")
+    with pytest.raises(FileNotFoundError, match=r"val.*a\.png"):
+        read_split(as_data(file), "val")
+
+
+def test_pictures_of_both_halves_in_one_folder(tmp_path: Path) -> None:
+    for half in ("train", "val"):
+        coco(tmp_path / f"{half}.json")
+    picture(tmp_path / "trainval")
+    assert first(tmp_path, "val") == first(tmp_path, "train") == "trainval/a.png"
+
+
+UNDIVIDED_AND_TEST: dict[str, tuple[Build, str, str]] = {
+    "CVAT": (
+        lambda r: [
+            (coco(r / f"annotations/instances_{h}.json", f"{h}.png"), picture(r / "images" / h, h))
+            for h in ("default", "Test")
+        ],
+        "images/default/default.png",
+        "images/Test/Test.png",
+    ),
+    "CVAT, one folder": (
+        lambda r: [
+            (coco(r / f"annotations/instances_{h}.json", f"{h}.png"), picture(r / "images", h))
+            for h in ("default", "val")
+        ],
+        "images/default.png",
+        "images/val.png",
+    ),
+    "annotations.json and test.json": (
+        lambda r: [(coco(r / f"{h}.json", f"{h}.png"), picture(r / "images", h)) for h in ("annotations", "test")],
+        "images/annotations.png",
+        "images/test.png",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNDIVIDED_AND_TEST)
+def test_what_is_not_divided_trains_beside_a_test_set(tmp_path: Path, name: str) -> None:
+    build, train, val = UNDIVIDED_AND_TEST[name]
+    build(tmp_path)
+    assert (first(tmp_path, "train"), first(tmp_path, "val")) == (train, val)
+
+
+def test_a_test_set_that_is_not_read_needs_no_pictures(tmp_path: Path) -> None:
+    KNOWN["annotations/train.json, train"][0](tmp_path)
+    coco(tmp_path / "annotations/test.json", "nowhere.png")
+    assert first(tmp_path, "val") == "val/a.png"
+
+
 def test_years_of_voc_are_joined(tmp_path: Path) -> None:
     KNOWN["VOCdevkit"][0](tmp_path)
     assert len(read_split(as_data(tmp_path), "train")) == 2

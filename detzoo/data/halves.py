@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from detzoo.data.problems import log
 from detzoo.recipes.settings import Data, Split
 
 Half = Literal["train", "val", "test"]
@@ -22,10 +23,24 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 def half_of(name: str) -> Half | None:
     """The half that a name speaks of: ``instances_Train2017`` is ``train``; None: it speaks of none, or of several."""
-    found: set[Half] = {_HALVES[word] for word in map(str.lower, _WORD.findall(name)) if word in _HALVES}
-    if found == {"train", "val"}:
+    if is_train_and_val(name):
         return "train"
+    found = halves_named(name)
     return next(iter(found)) if len(found) == 1 else None
+
+
+def halves_named(name: str) -> set[Half]:
+    """Every half that a name has a word for: ``trainval`` has both."""
+    words = [word for word in map(str.lower, _WORD.findall(name)) if word in _HALVES]
+    found: set[Half] = {_HALVES[word] for word in words}
+    if "trainval" in words:
+        found.add("val")
+    return found
+
+
+def is_train_and_val(name: str) -> bool:
+    """Whether a name is of both together: ``trainval``, ``train_val``."""
+    return halves_named(name) == {"train", "val"}
 
 
 def is_half(name: str) -> bool:
@@ -41,15 +56,32 @@ def data_of(
 ) -> Data | None:
     """Settings of the parts that were found for each half; None: nothing was.
 
-    Where there is no ``val``, ``test`` takes its place. Parts of no half in particular are for training and validation
-    both, where they are all there is.
+    Where there is no ``val``, ``test`` takes its place. Parts of no half in particular are for training where there is
+    no ``train``, and for validation too where they are all there is.
     """
-    train, val = parts.get("train", ()), parts.get("val") or parts.get("test") or ()
-    if not train and not val:
-        train = val = parts.get(None, ())
+    rest = parts.get(None, ())
+    train, val = parts.get("train") or rest, parts.get("val") or parts.get("test") or ()
     if not train and not val:
         return None
+    if not val and not parts.get("train"):
+        val = rest
+    joint = next(
+        (name for part in train if (name := _of_both(part.images if kind == "yolo" else part.annotations))), ""
+    )
+    if joint and parts.get("val"):
+        log.warning(
+            "%s: train is %s, of which val is a part by its name: the images of validation are trained on; write "
+            "a list of the others, called train, beside it",
+            root,
+            joint,
+        )
     return Data(kind=kind, root=str(root), train=tuple(train), val=tuple(val), metric=metric)
+
+
+def _of_both(path: str) -> str:
+    """``path`` where the last of its names that speaks of a half is ``trainval`` or the like; else nothing."""
+    last = next((part for part in reversed(path.split("/")) if halves_named(part)), "")
+    return path if is_train_and_val(last) else ""
 
 
 def folders_in(root: Path) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 from detzoo.config import ConfigError
 from detzoo.data.coco import first_images
 from detzoo.data.file_names import locate, usable
-from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of
+from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, halves_named
 from detzoo.data.images import existing
 from detzoo.data.json_file import contents, decode
 from detzoo.data.problems import DataError
@@ -58,7 +58,10 @@ def coco_layout(root: Path) -> Data | None:
                 parts[half].append(Split(annotations=file, images=images))
         if parts:
             return data_of("coco", root, parts)
-    for half, file in _chosen(root).items():
+    chosen = _chosen(root)
+    if "val" in chosen:
+        chosen.pop("test", None)  # it is not read, and its images need not be there
+    for half, file in chosen.items():
         parts[half].append(Split(annotations=file.path, images=_folder_of_images(root, root / file.path, half)))
     return data_of("coco", root, parts)
 
@@ -70,8 +73,9 @@ def coco_file(path: Path) -> Data:
         FileNotFoundError: they are not found.
         DataError: the file is broken.
     """
-    root = path.parent if _find(path.parent, path, half_of(path.stem)) is not None else path.parent.parent
-    images = _folder_of_images(root, path, half_of(path.stem))
+    half = half_of(path.stem) or half_of(path.parent.name)
+    root = path.parent if _find(path.parent, path, half) is not None else path.parent.parent
+    images = _folder_of_images(root, path, half)
     part = Split(annotations=path.relative_to(root).as_posix(), images=images)
     return Data(kind="coco", root=str(root), val=(part,))
 
@@ -95,7 +99,7 @@ def is_coco(path: Path) -> bool:
 
 
 def _chosen(root: Path) -> dict[Half | None, _File]:
-    """The annotation file of each half."""
+    """The annotation file of each half. One of no half beside others is for training, where nothing else is."""
     by_half: dict[Half | None, list[_File]] = defaultdict(list)
     broken: list[DataError] = []
     for file in _preferred(list(_json_files(root))):
@@ -106,8 +110,9 @@ def _chosen(root: Path) -> dict[Half | None, _File]:
             broken.append(error)
     if not by_half and broken:
         raise broken[0]
-    if set(by_half) - {None}:
-        by_half.pop(None, None)
+    if None in by_half and len(by_half) > 1:
+        rest = by_half.pop(None)
+        by_half.setdefault("train", rest)
     several = next((files for files in by_half.values() if len(files) > 1), None)
     if several:
         listed = ", ".join(file.path for file in several)
@@ -140,7 +145,9 @@ def _folder_of_images(root: Path, path: Path, half: Half | None) -> str:
         names = first_images(path)
         folders = [str(root / folder) for folder in _folders_to_try(root, path, half)]
         looked = ", ".join(folders[:8]) + (f" and {len(folders) - 8} more folders" if len(folders) > 8 else "")
-        raise FileNotFoundError(f"{path}: its first image {names[0] if names else ''} is in none of {looked}")
+        others = [folder for folder in folders_in(root) if _is_of_another(folder, half)]
+        passed = f"; not looked for in {', '.join(others)}, by name another half's" if others else ""
+        raise FileNotFoundError(f"{path}: its first image {names[0] if names else ''} is in none of {looked}{passed}")
     return found
 
 
@@ -156,7 +163,10 @@ def _find(root: Path, path: Path, half: Half | None) -> str | None:
 
 
 def _folders_to_try(root: Path, path: Path, half: Half | None) -> list[str]:
-    """Folders below ``root`` where the images of an annotation file may be, likeliest first."""
+    """Folders below ``root`` where the images of an annotation file may be, likeliest first.
+
+    Never those of another half, whose images may have the same names, unless the file itself is in there.
+    """
     own = path.parent.relative_to(root).as_posix() if path.parent != root else ""
     stem = path.stem.removeprefix("instances_")
     tried = [own]
@@ -175,7 +185,14 @@ def _folders_to_try(root: Path, path: Path, half: Half | None) -> list[str]:
         tried.append(base)
     for name in folders_in(root)[:_MOST_FOLDERS]:  # wherever else they may be
         tried += [name, *(f"{name}/{inner}" for inner in folders_in(root / name)[:_MOST_FOLDERS])]
-    return list(dict.fromkeys(tried))
+    inside = f"{own}/"
+    apart = [folder for folder in tried if not _is_of_another(f"{folder}/".removeprefix(inside), half)]
+    return list(dict.fromkeys(apart))
+
+
+def _is_of_another(folder: str, half: Half | None) -> bool:
+    """Whether a name in the path of a folder speaks of other halves than this one only."""
+    return half is not None and any(words and half not in words for words in map(halves_named, folder.split("/")))
 
 
 def _joined(*parts: str) -> str:

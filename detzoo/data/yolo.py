@@ -20,7 +20,7 @@ from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arr
 from detzoo.data.boxes import check_boxes
 from detzoo.data.files import Files
 from detzoo.data.halves import folder_called
-from detzoo.data.images import image_size
+from detzoo.data.image_sizes import image_sizes
 from detzoo.data.masks import decode_polygons, encode_polygons
 from detzoo.data.problems import DataError, report
 from detzoo.data.texts import read_lines
@@ -56,7 +56,9 @@ class _Objects:
             self.polygons = []
 
 
-def read_yolo(path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False) -> Annotations:
+def read_yolo(
+    path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False, skip_broken: bool = False
+) -> Annotations:
     """Read one split of a YOLO data set.
 
     A line is ``class cx cy w h``, a box by its centre, or ``class x y x y x y ...``, an outline, whose extent is the
@@ -69,6 +71,7 @@ def read_yolo(path: str | Path, root: str | Path = ".", images: str = "", masks:
         root: folder that `Annotations.files` are relative to.
         images: below ``root``, a folder of pictures, those in its folders included, or a text file that lists them.
         masks: read outlines as masks.
+        skip_broken: leave out images whose size cannot be read.
 
     Returns:
         Annotations with every named class, by ascending number, which is the category id. An image's id is its path
@@ -77,23 +80,24 @@ def read_yolo(path: str | Path, root: str | Path = ".", images: str = "", masks:
     Raises:
         FileNotFoundError: a file or folder is missing, or no image has a label file.
         DataError: a file cannot be read, or there is no outline at all where masks are asked for; the message names
-            it.
+            it, and all images whose size cannot be read.
     """
     path, root = Path(path), Path(root)
     classes = read_classes(path)
     label_of, by_number = labels_of(path, classes.names)
     source = root / images
     pictures = _listed(source, root) if source.is_file() else _in_folder(source, root)
+    measured = image_sizes(source, root, pictures, [None] * len(pictures), skip_broken)
+    pictures = [picture for picture, size in zip(pictures, measured, strict=True) if size is not None]
+    sizes = [size for size in measured if size is not None]
     beside = _LabelFiles()
-    found, bare, sizes = _Objects(), [], []
+    found, bare = _Objects(), []
     for row, picture in enumerate(pictures):
-        height, width = image_size(root / picture)
-        sizes.append((height, width))
         labels = beside.of(root / picture)
         if labels is None:
             bare.append(picture)
         else:
-            _read_labels(labels, row, (height, width), by_number, classes.keypoints, masks, found)
+            _read_labels(labels, row, sizes[row], by_number, classes.keypoints, masks, found)
     if len(bare) == len(pictures) and not beside.has_folder:
         looked = beside.looked(root / pictures[0])
         raise FileNotFoundError(f"no picture of {source} has a label file, e.g. {looked} for {pictures[0]}")

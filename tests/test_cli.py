@@ -245,7 +245,8 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
     words = ("--out", str(out), "--threshold", "0", "--json", "--device", "cpu")
     code, said, _ = run("predict", str(trained / "last.safetensors"), str(tmp_path / "*" / "*.png"), *words)
     assert code == 0
-    assert {path.name for path in out.iterdir()} == {"same.png", "same_000001.png", "predictions.json"}
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    assert names == {"same.png", "same_000001.png", "predictions.json"}
     first, second = json.loads((out / "predictions.json").read_text())
     assert first["path"].endswith("a/same.png")
     assert Path(second["picture"]).name == "same_000001.png"
@@ -267,6 +268,11 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("predict", "nowhere.safetensors", "x.jpg"), ("nowhere.safetensors",)),
         (("train", NAME, "--dta", "x"), ("--dta", "did you mean --data")),
         (("train", NAME, "--epochs", "3"), ("--epochs", "did you mean schedule.epochs=3?")),
+        (("train", NAME, "--lr", "0.1"), ("--lr", "did you mean schedule.lr=0.1?")),
+        (("train", NAME, "--batch", "4"), ("--batch", "did you mean schedule.batch=4?")),
+        (("train", "--resume", "tests", "--epochs", "3"), ("did you mean schedule.epochs=3?",)),
+        (("train", "tests"), ("tests is a folder", "--resume tests")),
+        (("show", "ssd300"), ("is not a recipe", "`detzoo list ssd300` shows")),
         (("show", NAME, "lr=0.1"), ("'lr' is not a setting", "did you mean schedule.lr=0.1?")),
         (("train", NAME, "epochs"), ("a.b.c=value",)),
         (("doctor", "c=1"), ("one word too many",)),

@@ -9,7 +9,6 @@ import pytest
 
 from detzoo.data.annotations import NO_MASK, POLYGONS, RLE, Annotations, Strings
 from detzoo.data.coco import category_names, read_coco
-from detzoo.data.images import ImageError
 from detzoo.data.masks import decode
 from detzoo.data.problems import DataError
 from tests.data_files import draw, thing, write_coco
@@ -229,8 +228,21 @@ def test_an_unreadable_image_whose_size_is_not_stated(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images/1.png").touch()
     (tmp_path / "a.json").write_text('{"images": [{"id": 1, "file_name": "1.png"}]}')
-    with pytest.raises(ImageError, match=r"1\.png"):
+    with pytest.raises(DataError, match=r"1 of 1 images cannot be used\n.*1\.png is empty"):
         read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "names", [("1.png", "./1.png"), ("1.png", "x/../1.png"), ("1.PNG", "1.png"), ("1.PNG", "%31.png")]
+)
+def test_one_picture_under_two_ids(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = write_coco(tmp_path, [thing(1, 7, [1, 1, 9, 9]), thing(2, 8, [9, 9, 9, 9])], images=(1, 2))
+    content = json.loads(path.read_text())
+    content["images"] = [{"id": id, "file_name": name} for id, name in zip((7, 8), names, strict=True)]
+    path.write_text(json.dumps(content))
+    (tmp_path / "images/x").mkdir()
+    with pytest.raises(DataError, match=r"image ids 7 and 8 are both the picture images/.*1\.png"):
+        read(path)
 
 
 @pytest.mark.parametrize("size", [0, -1, None, 1e12, 1e300, 2**70, 20.5, "x", [20], True])
@@ -259,3 +271,28 @@ def test_good_files_give_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG)
     read(write_coco(tmp_path, [thing(1, 1, [0, 0, 30, 20], segmentation=[[1, 1, 9, 1, 9, 9]])]), masks=True)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "2,3,5,6",
+        "2 3 5 6",
+        '["2", "3", "5", "6"]',
+        '{"x": 2, "y": 3, "width": 5, "height": 6}',
+        "[2, 3, 5, 6]",
+        "(2.0, 3.0, 5.0, 6.0)",
+        {"x": 2, "y": 3, "width": 5, "height": 6},
+        {"x": "2", "y": 3, "w": 5, "h": 6},
+        {"left": 2, "top": 3, "width": 5, "height": 6},
+    ],
+)
+def test_boxes_as_tools_write_them(tmp_path: Path, box: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert read(write_coco(tmp_path, [thing(1, 1, box)])).boxes.tolist() == [[2, 3, 7, 9]]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("box", ["2,3,5", "a,b,c,d", "2;3;5;6", {"left": 2, "top": 3, "right": 5, "bottom": 6}, {}])
+def test_boxes_that_are_none(tmp_path: Path, box: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert not len(read(write_coco(tmp_path, [thing(1, 1, box)])).boxes)
+    assert "1 of 1 boxes are missing or not finite and are left out" in caplog.text

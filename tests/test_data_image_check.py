@@ -1,7 +1,9 @@
 """Broken image files are named before the first step, or left out where that is said."""
 
+import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ from detzoo.data.image_check import check_images
 from detzoo.data.images import ImageError, check_image, image_size, read_image
 from detzoo.data.loader import make_loader
 from detzoo.data.problems import DataError
+from detzoo.data.read import read_split
 from detzoo.data.source import as_data
 from detzoo.detector import Input
 from detzoo.evaluate.run import evaluate
-from tests.data_files import thing, write_coco
+from tests.data_files import draw, thing, write_coco, write_voc
 from tests.oracle import Oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -210,3 +213,56 @@ def test_a_run_names_the_validation_images_too(tmp_path: Path) -> None:
     (tmp_path / "images/2.png").write_text("no picture")
     with pytest.raises(DataError, match="2 of 3 images cannot be used"):  # each is named once
         detzoo.train("fcos_r18_fpn_shapes", tmp_path, tmp_path / "run", device="cpu", progress=False)
+
+
+def without_sizes(root: Path, kind: str) -> Path:
+    """Four pictures whose annotations do not say their size: b is text, c is cut behind its header, d is empty."""
+    boxes = {name: [("cat" if name != "d" else "dog", (1.0, 1.0, 9.0, 9.0))] for name in "abcd"}
+    if kind == "voc":
+        write_voc(root, boxes)
+        for path in root.glob("Annotations/*.xml"):
+            path.write_text(re.sub("<size>.*</size>", "", path.read_text()))
+    elif kind == "yolo":
+        (root / "labels").mkdir()
+        (root / "data.yaml").write_text("train: images\nval: images\nnames: [cat]\n")
+        for name in boxes:
+            draw(root / f"images/{name}.jpg")
+            (root / f"labels/{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    else:
+        path = write_coco(root, [thing(number, number, [1, 1, 9, 9]) for number in range(1, 5)], images=range(1, 5))
+        content = json.loads(path.read_text())
+        content["images"] = [{"id": n, "file_name": f"{name}.jpg"} for n, name in enumerate(boxes, 1)]
+        path.write_text(json.dumps(content))
+        for number, name in enumerate(boxes, 1):
+            (root / f"images/{number}.png").unlink()
+            draw(root / f"images/{name}.jpg")
+    folder = root / ("JPEGImages" if kind == "voc" else "images")
+    (folder / "b.jpg").write_text("no picture")
+    (folder / "c.jpg").write_bytes((folder / "c.jpg").read_bytes()[:-100])
+    (folder / "d.jpg").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
+def test_sizes_that_only_the_files_could_say(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """All broken files are named at once, and one does not make a whole set unreadable where it may be left out."""
+    folder = without_sizes(tmp_path, kind)
+    data = as_data(tmp_path)
+    for settings in (data, data.replace(check_images=False)):
+        with pytest.raises(DataError, match="3 of 4 images cannot be used") as caught:
+            read_split(settings, "train")
+        for name in "bcd":
+            assert str(folder / f"{name}.jpg") in str(caught.value)
+        assert "data.skip_broken=true" in str(caught.value)
+    found = open_dataset(data.replace(skip_broken=True), "train", Input(short=20, long=30), False)
+    assert "2 of 4 images are left out, as data.skip_broken says" in caplog.text
+    assert "no area" not in caplog.text
+    check_images([found])
+    assert [Path(found[0].path).name, len(found)] == ["a.jpg", 1]
+    assert len(found[0].target["boxes"]) == 1
+    if kind == "voc":  # the classes stay those of the whole set
+        assert found.classes == ("cat", "dog")
+    (folder / "a.jpg").write_bytes(b"")
+    (folder / "c.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="every image would be left out"):
+        read_split(data.replace(skip_broken=True), "train")

@@ -352,3 +352,21 @@ def test_files_in_circles_of_links(tmp_path: Path) -> None:
     draw(tmp_path / "a/b/1.png")
     (tmp_path / "a/b/c").symlink_to(tmp_path / "a")
     assert Files(tmp_path / "a").names == ["b/1.png"]
+
+
+def test_a_picture_with_its_own_xml_file_is_not_given_to_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_voc(tmp_path, {"b": [("dog", (1, 1, 9, 9))], "a": [("cat", (1, 1, 9, 9))], "c": [("dog", (2, 2, 5, 5))]})
+    sheets = tmp_path / "Annotations"
+    for name, picture in (("a_flip", "a"), ("_0", "a"), ("z_1", "c"), ("z_2", "c")):
+        text = (sheets / "b.xml").read_text().replace("<size>", f"<filename>{picture}.jpg</filename><size>")
+        (sheets / f"{name}.xml").write_text(text)
+    (sheets / "c.xml").unlink()
+    found = read_voc(sheets, tmp_path)
+    assert [found.files[image] for image in range(3)] == [f"JPEGImages/{name}.jpg" for name in "abc"]
+    assert found.classes == ("cat", "dog")
+    assert found.labels.tolist() == [0, 1, 1]
+    assert "3 of 6 XML files name a picture that has another XML file and are left out" in caplog.text
+    assert "a_flip.xml (a.jpg has a.xml)" in caplog.text
+    assert "z_2.xml (c.jpg has z_1.xml)" in caplog.text

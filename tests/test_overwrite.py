@@ -106,6 +106,97 @@ def test_other_files_that_are_read(images: Path, tmp_path: Path) -> None:
         outputs.file("predictions.json")
 
 
+def drawn(outputs: Outputs) -> None:
+    for number, path in enumerate(outputs.images):
+        target = outputs.drawing(path, number)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(b"drawing of " + path.name.encode())
+        outputs.wrote(target)
+
+
+def test_a_folder_keeps_what_no_run_has_written(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = images.parent / "other"
+    out.mkdir()
+    (out / "1.jpg").write_bytes(b"another picture")
+    assert cli.main(["predict", "retinanet_r50_fpn_1x_coco", str(images), "--out", str(out)]) == 2
+    assert "1.jpg exists, was not written by this command" in (said := capsys.readouterr().err)
+    assert "choose another folder with --out" in said
+    assert digests(out).keys() == {"1.jpg"}
+    drawn(Outputs(out, images / "0.jpg"))  # beside it there is room
+    drawn(Outputs(out, images / "0.jpg"))  # and again
+    with pytest.raises(FileExistsError):
+        Outputs(out, images)
+    (out / "predictions.json").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"predictions\.json exists"):
+        Outputs(out, images / "0.jpg").file("predictions.json")
+    (out / "0.jpg").write_bytes(b"put there since")
+    with pytest.raises(FileExistsError, match=r"0\.jpg exists"):
+        Outputs(out, images / "0.jpg")
+    (out / "0.jpg").unlink()
+    (out / "0.jpg").symlink_to(out / "nowhere.jpg")
+    with pytest.raises(FileExistsError, match=r"0\.jpg exists"):
+        Outputs(out, images / "0.jpg")
+
+
+def test_the_list_of_what_was_written_lasts(images: Path) -> None:
+    out = images.parent / "found"
+    drawn(Outputs(out, images / "0.jpg"))
+    drawn(Outputs(out, images / "1.jpg"))
+    drawn(Outputs(out, images))
+    shutil.copytree(out, images.parent / "moved")
+    Outputs(images.parent / "moved", images)
+    (out / ".detzoo-predict.jsonl").write_bytes(b'no\n["0.jpg"]\n7\n\xff\n')
+    with pytest.raises(FileExistsError):
+        Outputs(out, images)
+
+
+def test_frames_of_a_video_replace_nothing_either(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "clip.jpg").write_bytes(b"mine")
+    Outputs(out, tmp_path / "clip.mp4")
+    (out / "clip_000007.jpg").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"clip_000007\.jpg exists"):
+        Outputs(out, tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("predictions.json", "predictions.json is where predictions.json goes"),
+        ("../out/predictions.json", "is where predictions.json goes"),
+        ("1.jpg", "is the name of a picture"),
+        ("../b.PNG", "is the name of a picture"),
+        ("link.json", "is where a drawing goes"),
+        (".detzoo-predict.jsonl", "is where the list of what is written goes"),
+        ("", "is a folder"),
+    ],
+)
+def test_two_results_have_two_files(
+    images: Path, target: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images.parent)
+    Path("out").mkdir()
+    Path("out", "link.json").symlink_to("1.jpg")
+    words = ["--out", "out", "--json", "--coco", f"{images.parent}/out/{target}"]
+    assert cli.main(["predict", "retinanet_r50_fpn_1x_coco", str(images), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_image_read_from_an_open_file_is_not_replaced(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.full((32, 48, 3), level(0), np.uint8)).save(images / "0.png")
+    truth = answers(scene(1, [(32, 48)], {1: "dog"}), ["dog"], noise=0)
+    monkeypatch.chdir(images)
+    before = digests(images)
+    for name in ("0.png", b"0.png", images / "0.png"):
+        with open(name, "rb") as file:
+            (found,) = Oracle(["dog"], truth).predict(Image.open(file), threshold=0)
+            with pytest.raises(OverwritesSource):
+                found.save(images / "0.png")
+    assert digests(images) == before
+
+
 def test_every_image_has_a_name_of_its_own(tmp_path: Path) -> None:
     names = ["a/x_000002.jpg", "b/x.jpg", "c/X.JPG", "d/x.tif", "e/caf\u00e9.png", "f/cafe\u0301.png"]
     paths = []

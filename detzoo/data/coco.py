@@ -6,6 +6,7 @@ The parts: `coco_objects` reads the annotations, `coco_masks` the forms of their
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from detzoo.data.coco_ids import Index, as_written, identity
 from detzoo.data.coco_objects import read_objects
 from detzoo.data.file_names import below, locate, of_other_kind
 from detzoo.data.files import slashes
-from detzoo.data.images import image_size
+from detzoo.data.image_sizes import image_sizes
 from detzoo.data.json_file import contents, decode, lenient, not_unicode, number
 from detzoo.data.problems import NAMED, DataError, report
 from detzoo.data.share import release_memory
 
 _COCO = "COCO annotation file"
 MOST_PIXELS = 2**32  # of one picture: COCO's run lengths count no further
+LONGEST = 2**31 - 1  # pixels of an edge
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -78,7 +80,9 @@ def first_images(path: str | Path, count: int = 1) -> list[str]:
     ]
 
 
-def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False) -> Annotations:
+def read_coco(
+    path: str | Path, root: str | Path = ".", images: str = "", masks: bool = False, skip_broken: bool = False
+) -> Annotations:
     """Read a COCO annotation file.
 
     What cannot be used (an annotation that cannot be understood, a box without area, an object of an image or category
@@ -90,14 +94,15 @@ def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks:
         root: folder that `Annotations.files` are relative to.
         images: folder below ``root`` that the file names are relative to.
         masks: read polygons and run lengths too.
+        skip_broken: leave out images whose size is neither stated nor can be read from their file.
 
     Returns:
         Annotations with every category of the file as a class, by ascending category id.
 
     Raises:
         FileNotFoundError: there is no such file, or no image of it is in the folder.
-        DataError: the file is empty, not JSON, not COCO, has an id twice, or has no mask at all where masks are asked
-            for.
+        DataError: the file is empty, not JSON, not COCO, has an id twice or a picture under two ids, or has no mask at
+            all where masks are asked for; or a size cannot be read.
     """
     path = Path(path)
     data = contents(path, _COCO)
@@ -110,7 +115,13 @@ def read_coco(path: str | Path, root: str | Path = ".", images: str = "", masks:
     label_of = _labels(path, categories)
     files, row_of = _present(path, listed, Path(root), images)
     records = [image for image, row in zip(listed, row_of, strict=True) if row >= 0]
-    sizes = _sizes(path, records, Path(root), files)
+    _refuse_one_file_twice(path, records, files)
+    known = _sizes(path, records, Path(root), files, skip_broken)
+    used = np.array([size is not None for size in known])
+    row_of = np.where((row_of >= 0) & used[row_of], (np.cumsum(used) - 1)[row_of], -1)
+    records = [record for record, size in zip(records, known, strict=True) if size is not None]
+    files = [file for file, size in zip(files, known, strict=True) if size is not None]
+    sizes = np.array([size for size in known if size is not None], dtype=np.int32)
     labels = np.array([label_of[name] for name in names], dtype=np.int64)
     raw = content.annotations or []
     columns, given = read_objects(path, raw, image_index, row_of, category_index, labels, sizes, masks)
@@ -243,22 +254,40 @@ def _with_hint(root: Path, folder: str, name: str) -> str:
     return name if other is None else f"{name} (but there is {other})"
 
 
-def _sizes(path: Path, records: Sequence[_Image], root: Path, files: Sequence[str]) -> NDArray[np.int32]:
+def _refuse_one_file_twice(path: Path, records: Sequence[_Image], files: Sequence[str]) -> None:
+    first_of: dict[str, _Image] = {}
+    for record, file in zip(records, files, strict=True):
+        first = first_of.setdefault(os.path.normpath(file), record)
+        if first is not record:
+            raise DataError(
+                f"{path}: image ids {first.id!r} and {record.id!r} are both the picture {file} ({first.file_name!r}, "
+                f"{record.file_name!r}): each would lack the other's objects; give all of them one image id"
+            )
+
+
+def _sizes(
+    path: Path, records: Sequence[_Image], root: Path, files: Sequence[str], skip_broken: bool
+) -> list[tuple[int, int] | None]:
     """Height and width of each image, from its file where the annotations do not say or cannot be right."""
-    sizes = np.zeros((len(records), 2), dtype=np.int32)
+    stated: list[tuple[int, int] | None] = []
     impossible = []
-    for row, record in enumerate(records):
+    for record in records:
         height, width = record.height or 0, record.width or 0
-        if height > 0 and width > 0 and height * width < MOST_PIXELS and height % 1 == width % 1 == 0:
-            sizes[row] = height, width
+        if (
+            0 < height <= LONGEST
+            and 0 < width <= LONGEST
+            and height * width < MOST_PIXELS
+            and height % 1 == width % 1 == 0
+        ):
+            stated.append((int(height), int(width)))
         else:
-            sizes[row] = image_size(root / files[row])
+            stated.append(None)
             if height > 0 and width > 0:
                 impossible.append(record.file_name)
     report(
         path, "state a height and width that cannot be and have those of their file", impossible, len(records), "images"
     )
-    return sizes
+    return image_sizes(path, root, files, stated, skip_broken)
 
 
 def _labels(path: Path, categories: Sequence[_Category]) -> dict[str, int]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,7 +21,8 @@ def locate(root: str | Path, folder: str, names: Sequence[str]) -> list[str | No
 
     A name that is not there as it is written may differ from the one on disk by backslashes, percent signs, Unicode
     form, capitals (also of the suffix) and blanks around it, and may have leading folders too many: those of another
-    machine, or ``folder`` itself. Such a name counts where it fits one file only, and no other name claims that file.
+    machine, or ``folder`` itself. Such a name counts where it fits one file only, and no other name claims that file
+    but those that mean the same.
 
     Args:
         root: folder that the results are relative to.
@@ -39,11 +39,19 @@ def locate(root: str | Path, folder: str, names: Sequence[str]) -> list[str | No
     guessed = [row for row, exact in enumerate(there) if not exact]
     for row in guessed:
         found[row] = folders.search(folder, slashes(names[row]))
-    claims = Counter(found)
+    meanings: dict[str | None, set[str]] = {}
+    for name, file in zip(names, found, strict=True):
+        meanings.setdefault(file, set()).add(_meaning(folder, name))
     for row in guessed:
-        if claims[found[row]] > 1:
+        if len(meanings[found[row]]) > 1:
             found[row] = None
     return found
+
+
+def _meaning(folder: str, name: str) -> str:
+    """The same for names of one picture that differ in how they are written, but not by other folders."""
+    parts = [_key(part) for part in below(folder, slashes(name).removeprefix(f"{folder.rstrip('/')}/")).split("/")]
+    return os.path.normpath("/".join(parts))
 
 
 def of_other_kind(root: str | Path, folder: str, name: str) -> str | None:

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from detzoo.data.dataset import Dataset
+from detzoo.data.image_sizes import THREADS, listed
 from detzoo.data.images import ImageError, check_image
 from detzoo.data.problems import DataError, log
 
-THREADS = 8
 SECONDS = 60.0  # for all files of all data sets, unless broken ones are to be left out: then none may be missed
-SAID = 10
 
 Problems = dict[int, str]  # what is wrong, by position in the data set
 
@@ -42,7 +41,7 @@ def settle(datasets: Sequence[Dataset], problems: Sequence[Problems]) -> None:
     if refused:
         files = {(dataset.data.root, dataset.annotations.files[int(i)]) for dataset, _ in kept for i in dataset.indices}
         raise DataError(
-            f"{len(refused)} of {len(files)} images cannot be used{_listed(refused)}\n"
+            f"{len(refused)} of {len(files)} images cannot be used{listed(refused)}\n"
             "mend them, or leave them out with data.skip_broken=true; data.check_images=false does not look at them"
         )
     for dataset, found in zip(datasets, problems, strict=True):
@@ -51,7 +50,7 @@ def settle(datasets: Sequence[Dataset], problems: Sequence[Problems]) -> None:
                 "%d of %d images are left out, as data.skip_broken says:%s",
                 len(found),
                 len(dataset),
-                _listed(list(found.values())),
+                listed(list(found.values())),
             )
             dataset.leave_out(found)
 
@@ -85,8 +84,3 @@ def _look(dataset: Dataset, deadline: float) -> Problems:
     if late:
         log.warning("%d of %d images were not looked at: there was no time in %g seconds", late, len(order), SECONDS)
     return dict(sorted(answer for answer in found if answer[0] >= 0))
-
-
-def _listed(reasons: Sequence[str]) -> str:
-    first = "".join(f"\n  {why}" for why in reasons[:SAID])
-    return first + (f"\n  and {len(reasons) - SAID} more" if len(reasons) > SAID else "")

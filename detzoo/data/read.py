@@ -94,14 +94,17 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
             raise ConfigError(f"data.{split}: a shapes split needs a count of at least 1")
         return shapes.read_shapes("train" if data.val_fraction else split, part.count, first)
     if data.kind == "coco":
-        return coco.read_coco(path, data.root, part.images, data.masks)
+        return coco.read_coco(path, data.root, part.images, data.masks, data.skip_broken)
     if data.kind == "yolo":
         if not part.annotations:
             raise ConfigError(f"data.{split}: the annotations of a yolo split are the file that names the classes")
-        return yolo.read_yolo(path, data.root, part.images, data.masks)
+        return yolo.read_yolo(path, data.root, part.images, data.masks, data.skip_broken)
     if data.masks:
-        raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
-    return voc.read_voc(path, data.root, part.images)
+        raise ConfigError(
+            "Pascal VOC annotations have boxes only: take a method without masks, such as a faster_rcnn recipe, or "
+            "convert them to COCO; data.masks=false reads the boxes"
+        )
+    return voc.read_voc(path, data.root, part.images, data.skip_broken)
 
 
 def _names(data: Data, part: Split) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from detzoo.data.annotations import Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.files import Files
-from detzoo.data.images import image_size
+from detzoo.data.image_sizes import image_sizes
 from detzoo.data.problems import DataError, report
 from detzoo.data.texts import read_lines
 from detzoo.data.voc_xml import Object, read_xml
@@ -39,8 +39,13 @@ class _Found:
         self.pictures.append(_relative(pictures.folder / picture, root))
         self.xml.append(xml)
 
+    def those(self, rows: Sequence[int]) -> _Found:
+        """Some of them."""
+        lists = ([each[row] for row in rows] for each in (self.names, self.pictures))
+        return _Found(*lists, xml=[self.xml[row] for row in rows])
 
-def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Annotations:
+
+def read_voc(path: str | Path, root: str | Path = ".", images: str = "", skip_broken: bool = False) -> Annotations:
     """Read one split of a Pascal VOC data set. Difficult objects are marked ``ignore``.
 
     VOC counts pixels from 1 and means whole pixels: ``xmin, xmax`` becomes ``xmin - 1, xmax`` in detzoo's coordinates.
@@ -52,6 +57,7 @@ def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Anno
         root: folder that `Annotations.files` are relative to.
         images: folder below ``root`` that holds the pictures, itself or in ``JPEGImages`` or ``images``. With a list
             it holds the XML files too: in ``Annotations``, or beside the pictures.
+        skip_broken: leave out images whose size is neither stated nor can be read from their file.
 
     Returns:
         Annotations whose classes are the names that occur, sorted; category ids count from 1. An image's id is its
@@ -59,7 +65,7 @@ def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Anno
 
     Raises:
         FileNotFoundError: the list or a folder is missing, or no listed image exists.
-        DataError: the list is empty, or an XML file is broken; the message names it.
+        DataError: the list is empty, an XML file is broken, or a size cannot be read; the message names the files.
     """
     path, root = Path(path), Path(root)
     home = root / images
@@ -68,24 +74,29 @@ def read_voc(path: str | Path, root: str | Path = ".", images: str = "") -> Anno
         where = f"{home} or {PICTURE_FOLDERS[0]} in it" if pictures.folder == home else str(pictures.folder)
         raise FileNotFoundError(f"there are no pictures in {where}")
     found = _of_folder(path, root, pictures) if path.is_dir() else _of_list(path, root, home, pictures)
-    sizes: list[tuple[int, int]] = []
+    stated: list[tuple[int, int] | None] = []
     objects: list[tuple[int, Object]] = []
     nameless, unsure = [], []
     for row, xml in enumerate(found.xml):
         sheet = read_xml(xml)
-        sizes.append(sheet.size or image_size(root / found.pictures[row]))
+        stated.append(sheet.size)
         nameless += [xml.name for item in sheet.objects if not item.name]
         unsure += [f"{xml.name} ({item.unsure!r})" for item in sheet.objects if item.unsure]
         objects += [(row, item) for item in sheet.objects if item.name]
     total = len(objects) + len(nameless)
     report(path, "have no name and are left out", nameless, total, "objects")
     report(path, "have a <difficult> that says neither yes nor no and count as not difficult", unsure, total, "objects")
-    return _assemble(path, found, sizes, objects)
+    classes = sorted({item.name for _, item in objects})
+    sizes = image_sizes(path, root, found.pictures, stated, skip_broken)
+    rows = np.cumsum([size is not None for size in sizes]) - 1
+    objects = [(int(rows[row]), item) for row, item in objects if sizes[row] is not None]
+    found = found.those([row for row, size in enumerate(sizes) if size is not None])
+    return _assemble(path, found, [size for size in sizes if size is not None], objects, classes)
 
 
 def class_names(path: str | Path, root: str | Path = ".", images: str = "") -> list[str]:
     """The names that occur in a split, sorted. Arguments and errors as `read_voc`."""
-    return list(read_voc(path, root, images).classes)
+    return list(read_voc(path, root, images, skip_broken=True).classes)  # which are of all images, left out or not
 
 
 def _first_folder(home: Path, names: Sequence[str]) -> Path:
@@ -129,16 +140,21 @@ def _of_folder(path: Path, root: Path, pictures: Files) -> _Found:
     sheets = Files(path, (".xml",))
     if not sheets.names:
         raise FileNotFoundError(f"there is no XML file in {path}")
-    found, lacking, described = _Found(), [], set()
-    for sheet in sheets.names:
-        picture = pictures.beside(sheet)
+    found, lacking, second = _Found(), [], []
+    own = {sheet: pictures.beside(sheet) for sheet in sheets.names}
+    described: dict[str, str] = {}  # the sheet of each picture: the one of its very name, before another that names it
+    for sheet, picture in sorted(own.items(), key=_is_another_name):
         if picture is None:  # then it may say itself which picture it means
             named = read_xml(path / sheet).file_name
-            picture = pictures.find(named) if named else None
+            picture = own[sheet] = pictures.find(named) if named else None
+        if picture is not None:
+            described.setdefault(picture, sheet)
+    for sheet, picture in own.items():
         if picture is None:
             lacking.append(sheet)
+        elif described[picture] != sheet:
+            second.append(f"{sheet} ({picture} has {described[picture]})")
         else:
-            described.add(picture)
             found.add(os.path.splitext(sheet)[0], picture, pictures, root, path / sheet)
     if not found.xml:
         raise FileNotFoundError(
@@ -146,10 +162,17 @@ def _of_folder(path: Path, root: Path, pictures: Files) -> _Found:
             f"looked for in {', '.join(PICTURE_FOLDERS[:2])} and beside the XML files"
         )
     report(path, f"have no picture in {pictures.folder} and are left out", lacking, len(sheets.names), "XML files")
+    report(path, "name a picture that has another XML file and are left out", second, len(sheets.names), "XML files")
     bare = [picture for picture in pictures.names if picture not in described]
     report(pictures.folder, f"have no XML file in {path} and are left out", bare, len(pictures.names), "pictures")
     _report_ambiguous(path, sorted(described), pictures)
     return found
+
+
+def _is_another_name(pair: tuple[str, str | None]) -> int:
+    """0 where a sheet is called as its picture, 1 where but for capitals, 2 where no picture is called so."""
+    sheet, picture = pair
+    return 2 if picture is None else int(os.path.splitext(sheet)[0] != os.path.splitext(picture)[0])
 
 
 def _report_ambiguous(path: Path, chosen: Sequence[str], pictures: Files) -> None:
@@ -190,9 +213,12 @@ def _relative(file: Path, root: Path) -> str:
 
 
 def _assemble(
-    path: Path, found: _Found, sizes: Sequence[tuple[int, int]], objects: Sequence[tuple[int, Object]]
+    path: Path,
+    found: _Found,
+    sizes: Sequence[tuple[int, int]],
+    objects: Sequence[tuple[int, Object]],
+    classes: Sequence[str],
 ) -> Annotations:
-    classes = sorted({item.name for _, item in objects})
     label_of = {name: label for label, name in enumerate(classes)}
     image = np.array([row for row, _ in objects], dtype=np.int64)
     corners = np.array([item.corners for _, item in objects], dtype=np.float64).reshape(-1, 4)

@@ -1,14 +1,18 @@
-"""Where the drawings of a run go: a name for each image, and never that of a file that the run reads."""
+"""Where the drawings of a run go: a name for each image, and never that of a file that no run has written."""
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from detzoo.data.images import SUFFIXES
 from detzoo.overwrite import ReadFiles
-from detzoo.predict.sources import is_camera, is_video, pictures
+from detzoo.predict.sources import VIDEOS, is_camera, is_video, pictures
+from detzoo.predict.written import Written
 
 KEPT = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # an image of one of these kinds is drawn in its own
 INSTEAD = "choose another folder with --out"
@@ -33,6 +37,7 @@ class Outputs:
         Raises:
             FileNotFoundError: nothing is at the path or matches the pattern.
             OverwritesSource: a drawing would replace a file that is read.
+            FileExistsError: a drawing would replace another file that the command has not written.
         """
         self.folder = Path(folder).expanduser()
         if is_video(source):
@@ -41,36 +46,68 @@ class Outputs:
             paths = [item for item in pictures(source) if isinstance(item, Path)]
         self.images = [] if is_video(source) else paths
         self._read = ReadFiles([*paths, *more])
+        self._written = Written(self.folder)
         self._taken: set[str] = set()
         self._names: dict[Path, Path] = {}
-        if not is_video(source):
+        if is_video(source):
+            targets = self._old_frames(paths[0] if paths else None)
+        else:
             for number, path in enumerate(paths):
                 self._names[path] = self._free(path, number)
-            for target in self._names.values():
-                self._read.refuse(target, INSTEAD)
+            targets = list(self._names.values())
+        for target in targets:
+            self._read.refuse(target, INSTEAD)
+            self._written.refuse(target, INSTEAD)
+        self._claimed = {_place(target): "a drawing" for target in targets}
+        self._claimed[_place(self._written.path)] = "the list of what is written"
 
     def file(self, name: str) -> Path:
         """The path of another file in the folder.
 
         Raises:
             OverwritesSource: it is a file that is read.
+            FileExistsError: it is another file that the command has not written.
+            ValueError: something else is written there.
         """
-        self.check(self.folder / name)
-        return self.folder / name
+        target = self.folder / name
+        self.claim(target)
+        self._written.refuse(target, INSTEAD)
+        return target
 
-    def check(self, target: str | Path) -> None:
-        """Refuse any other file that is to be written, if it is one that is read.
+    def claim(self, target: str | Path) -> None:
+        """Set aside any other file that is to be written.
 
         Raises:
-            OverwritesSource: it is.
+            OverwritesSource: it is a file that is read.
+            ValueError: something else is written there, it is called as a picture, or is a folder.
         """
-        self._read.refuse(target, INSTEAD if self.folder in Path(target).parents else "choose another file")
+        target = Path(target)
+        self._read.refuse(target, INSTEAD if self.folder in target.parents else "choose another file")
+        if target.suffix.lower() in (*SUFFIXES, *VIDEOS):
+            raise ValueError(
+                f"{target} is the name of a picture or video, and JSON is written to it: call it NAME.json"
+            )
+        if target.is_dir():
+            raise ValueError(f"{target} is a folder: give the name of a file")
+        place = _place(target)
+        if place in self._claimed:
+            raise ValueError(f"{target} is where {self._claimed[place]} goes: choose another file")
+        self._claimed[place] = target.name
+
+    def wrote(self, target: Path) -> None:
+        """Remember, in the folder, that a file in it is the command's own, which the next run may replace."""
+        self._written.add(target)
 
     def drawing(self, path: Path | None, number: int) -> Path:
         """Where the drawing of an image, or of the frame ``number`` of a video, goes."""
         if path is not None and path in self._names:
             return self._names[path]
         return self._free(path, number)
+
+    def _old_frames(self, path: Path | None) -> list[Path]:
+        """What is in the folder under the names of frames, of which nobody knows how many there will be."""
+        frame = re.compile(rf"{re.escape(path.stem if path else 'picture')}_\d{{6,}}\.jpg", re.IGNORECASE)
+        return sorted(old for old in self.folder.glob("*") if frame.fullmatch(old.name))
 
     def _free(self, path: Path | None, number: int) -> Path:
         """The name of the image itself, unless another image has it; numbered in a video."""
@@ -82,6 +119,11 @@ class Outputs:
             stem = f"{stem}_{number:06d}"
         self._taken.add(_folded(stem + ending))
         return self.folder / f"{stem}{ending}"
+
+
+def _place(path: Path) -> str:
+    """What all spellings of a path have in common; the file need not exist."""
+    return _folded(os.path.realpath(path))
 
 
 def _folded(name: str) -> str:

@@ -108,9 +108,16 @@ def pictures(source: Any) -> Pictures:
 
 
 def file_of(picture: Picture) -> Path | None:
-    """The file that a picture is read from, which Pillow does late; None for pixels in memory."""
-    name = picture if isinstance(picture, Path) else getattr(picture, "filename", None)
-    return Path(name) if name and isinstance(name, str | Path) else None
+    """The file that a picture is read from, which Pillow does late; None for pixels in memory.
+
+    Pillow knows no name where it was given an open file, but the file itself does, until the pixels are loaded.
+    """
+    if isinstance(picture, Path):
+        return picture
+    for name in (getattr(picture, "filename", None), getattr(getattr(picture, "fp", None), "name", None)):
+        if name and isinstance(name, str | bytes | Path):
+            return Path(os.fsdecode(name))
+    return None
 
 
 def _joined(sources: Iterable[Any]) -> Pictures:

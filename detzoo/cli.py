@@ -104,16 +104,22 @@ def _meant(options: argparse.Namespace, word: str, following: Sequence[str]) -> 
     """The option, or else the setting, that is meant by an option that does not exist."""
     flag, equals, value = word.partition("=")
     known = [flag for action in options.parser._actions for flag in action.option_strings]
-    close = difflib.get_close_matches(flag, known, n=1)
-    if close or not options.takes_overrides:
+    # without the dashes, which all have in common
+    names = {name.lstrip("-"): name for name in known if name.startswith("--")}
+    close = [names[name] for name in difflib.get_close_matches(flag.lstrip("-"), names, n=1, cutoff=0.7)]
+    if not options.takes_overrides:
         return close[0] if close else None
     from detzoo.config import flatten, suggestion
     from detzoo.recipes.index import rows
 
     row = rows().get(options.name) or next(iter(rows().values()))
     if not equals:
-        value = next((one for one in following[:1] if not one.startswith("--") and "=" not in one), None)
-    return suggestion(flag.strip("-"), value, flatten(row.recipe))
+        # a number behind it may have been taken for the name of the recipe
+        candidates = following[:1] or ([options.name] if options.name and options.name not in rows() else [])
+        value = next((one for one in candidates if not one.startswith("--") and "=" not in one), None)
+    settings = flatten(row.recipe)
+    exact = any(path.rpartition(".")[2] == flag.strip("-").replace("-", "_") for path in settings)
+    return close[0] if close and not exact else suggestion(flag.strip("-"), value, settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -403,6 +409,11 @@ def _recipe(name: str) -> Recipe:
     """The recipe of a zoo name, of a weights file, or in a JSON file."""
     from detzoo.recipes.index import lookup
 
+    if os.path.isdir(name):
+        raise FileNotFoundError(
+            f"{name} is a folder: `detzoo train --resume {name}` goes on with a run there, and a weights file in it, "
+            f"as {os.path.join(name, 'best.safetensors')}, is something to start from"
+        )
     if not _is_file(name):
         lookup(name)  # a misspelt name is refused before anything heavy is imported
 

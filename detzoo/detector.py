@@ -66,6 +66,7 @@ class Detector(nn.Module):
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
     finds_classes: ClassVar[bool] = True  # False: what it finds are boxes of any class, measured by their recall
+    learns_masks: ClassVar[bool] = False  # True: training needs masks of the objects
     takes_proposals: ClassVar[bool] = False  # True: ``detect`` and training are given the boxes to look at
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

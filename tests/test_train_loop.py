@@ -258,3 +258,17 @@ def test_the_numbers_of_images_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     assert read_log(done.log)[0]["images"] == {"train": 5, "val": 3}
     Display(show=True, bar=False).images(4, 2, 0)
     assert capsys.readouterr().out == "4 training images (2 more are left out), no validation images\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"kind": "voc", "masks": True}, "Pascal VOC has boxes only"), ({"masks": False}, "or set data.masks=true")],
+)
+def test_a_method_that_learns_masks_wants_them_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    recipe = detzoo.find("mask_rcnn_r18_fpn_shapes")
+    recipe = recipe.replace(data=recipe.data.replace(**change))
+    with pytest.raises(ConfigError, match=said):
+        detzoo.train(recipe, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -100,7 +100,10 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
             raise ConfigError(f"data.{split}: the annotations of a yolo split are the file that names the classes")
         return yolo.read_yolo(path, data.root, part.images, data.masks, data.skip_broken)
     if data.masks:
-        raise ConfigError("Pascal VOC annotations are read without masks; set data.masks=false or convert them to COCO")
+        raise ConfigError(
+            "Pascal VOC annotations have boxes only: take a method without masks, such as a faster_rcnn recipe, or "
+            "convert them to COCO; data.masks=false reads the boxes"
+        )
     return voc.read_voc(path, data.root, part.images, data.skip_broken)
 
 

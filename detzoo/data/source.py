@@ -51,12 +51,12 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
         return data_in_folder(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"there is no file or folder {path}; data is a folder, a .json or .yaml file, or 'shapes'"
+            f"there is no file or folder {path}; data is a folder, a .json or .yaml file, 'shapes' or 'shapes:200/50'"
         )
     if path.suffix.lower() in (*YAML, ".data"):
         return yolo_file(path)
     if path.suffix.lower() != ".json":
-        raise ConfigError(f"{path}: data is a folder, a .json or .yaml file, or 'shapes'")
+        raise ConfigError(f"{path}: data is a folder, a .json or .yaml file, 'shapes' or 'shapes:200/50'")
     return _from_json(path)
 
 

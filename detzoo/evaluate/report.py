@@ -54,6 +54,10 @@ class Report:
     seconds: float
     notes: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        """As `summary`, for ``print``."""
+        return self.summary()
+
     def summary(self) -> str:
         """The report as a table of plain text; control characters in names are shown, such as ``\\x1b``, not sent."""
         rate = self.images / self.seconds if self.seconds > 0 else 0.0

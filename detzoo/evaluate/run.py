@@ -100,6 +100,10 @@ def evaluate(
         FileNotFoundError: a file of the data is missing.
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
+    if not isinstance(detector, Detector):
+        raise TypeError(f"evaluate takes a detector, such as detzoo.load({str(detector)!r})")
+    if data is None:
+        raise ValueError("data is missing: give a folder, a .json or .yaml file, or 'shapes'")
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"metric: {unknown(metric, METRICS, 'metric')}; there are {', '.join(METRICS)}")
     check_split(split)

@@ -41,6 +41,8 @@ class CascadeMaskRCNN(Detector):
         stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
 
+    learns_masks = True
+
     def __init__(self, config: CascadeMaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.stages = config.stages

@@ -42,6 +42,8 @@ class MaskRCNN(Detector):
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
         roi_stage: bool = False  # the backbone ends with stage 3, and stage 4 runs on every RoI, for both heads
 
+    learns_masks = True
+
     def __init__(self, config: MaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.roi_levels = config.roi_levels

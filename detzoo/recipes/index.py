@@ -98,7 +98,9 @@ def lookup(name: str) -> Row:
 
 def unknown_recipe(name: str, known: Iterable[str]) -> UnknownRecipe:
     """The error for a name that no recipe has."""
-    return UnknownRecipe(unknown(name, known, "recipe") + "; detzoo.names() or `detzoo list` has all")
+    found = len(matching(known := list(known), name)) if name else 0
+    some = f"`detzoo list {name}` shows {found} that contain it" if found else "`detzoo list` or detzoo.names() has all"
+    return UnknownRecipe(f"{unknown(name, known, 'recipe')}; {some}")
 
 
 def spellings(name: str, config: str | None) -> tuple[str, ...]:

@@ -170,7 +170,9 @@ def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
 
 def _published(recipe: Recipe) -> Detector:
     if recipe.weights is None:
-        raise ValueError(f"no weights were published for {recipe.name}; detzoo.build gives it random ones")
+        raise ValueError(
+            f"no weights were published for {recipe.name}; train it first, or build it with random ones by detzoo.build"
+        )
     path = fetch(recipe.weights.url, recipe.weights.sha256)
     content = read(path)
     detector = build(recipe)

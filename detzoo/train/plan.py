@@ -17,7 +17,7 @@ from detzoo.data.source import as_data
 from detzoo.detector import Detector
 from detzoo.recipes.files import CheckpointError
 from detzoo.recipes.proportion import in_proportion
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import find, load
 from detzoo.train.lock import FolderInUse, lock
@@ -94,6 +94,7 @@ def planned(
     typed = assigned(overrides) | paths_of(settled, settings)
     moved = in_proportion(settled.schedule, typed)
     changed = override(settled, {**moved, **typed})
+    _check_masks(changed)
     before = flatten(settled)
     notes = [
         f"schedule.epochs={changed.schedule.epochs} instead of {settled.schedule.epochs}: {path} moves in proportion, "
@@ -102,6 +103,16 @@ def planned(
         if value != before[path]
     ]
     return changed, notes
+
+
+def _check_masks(recipe: Recipe) -> None:
+    """Refuse data without masks for a method that learns them, before anything is written."""
+    if method_of(recipe).learns_masks and (recipe.data.kind == "voc" or not recipe.data.masks):
+        why = "Pascal VOC has boxes only" if recipe.data.kind == "voc" else "data.masks is false"
+        raise ConfigError(
+            f"{recipe.name} learns masks, and {why}: take a method without masks, such as a faster_rcnn recipe"
+            + ("" if recipe.data.kind == "voc" else ", or set data.masks=true")
+        )
 
 
 def resumed(

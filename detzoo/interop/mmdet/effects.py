@@ -88,15 +88,38 @@ def effects(*nodes: ast.AST, own: Container[str] = ()) -> Effects:
 
 
 def reaching(tree: ast.Module) -> tuple[str, int] | None:
-    """The first word in a file with which code reaches names that it does not name, and its line."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, lineno=line) if name in _REACHING:
-                return name, line
-            case ast.Attribute(attr=name, lineno=line) if name in _REACHING_PARTS:
-                return name, line
-            case ast.Attribute(value=ast.Name(id="sys"), attr="modules", lineno=line):
-                return "sys.modules", line
+    """The first word in a file with which code reaches names that it does not name, and its line.
+
+    Looks at every node of a file, so it goes through their fields itself: `ast.walk` takes three times as long.
+    """
+    first: tuple[str, int] | None = None
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        kind = type(node)
+        if kind is ast.Constant:
+            continue
+        word = _reaching_word(node) if kind is ast.Name or kind is ast.Attribute else None
+        line = getattr(node, "lineno", 1)
+        if word is not None and (first is None or line < first[1]):
+            first = word, line
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                waiting.extend(one for one in value if isinstance(one, ast.AST))
+            elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                waiting.append(value)
+    return first
+
+
+def _reaching_word(node: ast.AST) -> str | None:
+    match node:
+        case ast.Name(id=name) if name in _REACHING:
+            return name
+        case ast.Attribute(attr=name) if name in _REACHING_PARTS:
+            return name
+        case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+            return "sys.modules"
     return None
 
 

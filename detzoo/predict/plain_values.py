@@ -46,7 +46,7 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 def to_coco(
     detections: Detections,
     image_id: int | str = 0,
-    category_ids: Sequence[int] | Mapping[str, int] | None = None,
+    category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None,
 ) -> list[dict[str, Any]]:
     """COCO result entries of one image.
 
@@ -81,8 +81,8 @@ def to_coco(
 
 
 def category_numbers(
-    classes: Sequence[str] | None, category_ids: Sequence[int] | Mapping[str, int] | None = None
-) -> dict[int, int] | None:
+    classes: Sequence[str] | None, category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None
+) -> dict[int, int | str] | None:
     """The data set's number of each label.
 
     Args:

@@ -235,7 +235,7 @@ class Result:
         return json.dumps(self.to_dict(), indent=indent)
 
     def to_coco(
-        self, image_id: int | str = 0, category_ids: Sequence[int] | Mapping[str, int] | None = None
+        self, image_id: int | str = 0, category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None
     ) -> list[dict[str, Any]]:
         """COCO result entries: ``image_id``, ``category_id``, ``bbox`` x y width height, ``score``; ``segmentation``.
 

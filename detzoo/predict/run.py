@@ -166,7 +166,7 @@ def _prepared(
 
 def _check_input(size: tuple[int, ...], settings: Input) -> None:
     """Raise ValueError where an image would become larger than any that is read."""
-    height, width = fit_input(*size, settings)
+    height, width = fit_input(size[0], size[1], settings)
     if settings.resize and height * width > MAX_PIXELS:
         raise ValueError(
             f"size: an image of {size[0]} x {size[1]} pixels would become {height} x {width}, more than {MAX_PIXELS} "

@@ -271,3 +271,28 @@ def test_good_files_give_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG)
     read(write_coco(tmp_path, [thing(1, 1, [0, 0, 30, 20], segmentation=[[1, 1, 9, 1, 9, 9]])]), masks=True)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "2,3,5,6",
+        "2 3 5 6",
+        '["2", "3", "5", "6"]',
+        '{"x": 2, "y": 3, "width": 5, "height": 6}',
+        "[2, 3, 5, 6]",
+        "(2.0, 3.0, 5.0, 6.0)",
+        {"x": 2, "y": 3, "width": 5, "height": 6},
+        {"x": "2", "y": 3, "w": 5, "h": 6},
+        {"left": 2, "top": 3, "width": 5, "height": 6},
+    ],
+)
+def test_boxes_as_tools_write_them(tmp_path: Path, box: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert read(write_coco(tmp_path, [thing(1, 1, box)])).boxes.tolist() == [[2, 3, 7, 9]]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("box", ["2,3,5", "a,b,c,d", "2;3;5;6", {"left": 2, "top": 3, "right": 5, "bottom": 6}, {}])
+def test_boxes_that_are_none(tmp_path: Path, box: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert not len(read(write_coco(tmp_path, [thing(1, 1, box)])).boxes)
+    assert "1 of 1 boxes are missing or not finite and are left out" in caplog.text

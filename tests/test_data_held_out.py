@@ -63,6 +63,21 @@ def test_the_same_images_every_time_and_everywhere(tmp_path: Path) -> None:
     assert len(set(first) & set(grown)) >= 2
 
 
+def test_images_outside_of_the_root_are_divided_the_same_on_every_machine(tmp_path: Path) -> None:
+    chosen = []
+    for machine in ("a", "somewhere/else"):
+        ten(tmp_path / machine / "data")
+        images = tmp_path / machine / "pictures/2020"
+        images.parent.mkdir()
+        (tmp_path / machine / "data/images").rename(images)
+        part = Split(annotations="labels.json", images=str(images))
+        data = Data(root=str(tmp_path / machine / "data"), train=(part,), val_fraction=0.3)
+        val = files(data, "val")
+        assert all(Path(file).is_absolute() for file in val)
+        chosen.append(sorted(Path(file).name for file in val))
+    assert chosen[0] == chosen[1]
+
+
 def test_objects_stay_with_their_images(tmp_path: Path) -> None:
     whole = as_data(ten(tmp_path)).replace(masks=True)
     before = read_split(whole, "train")

@@ -212,6 +212,8 @@ def test_numbers_without_names_and_names_twice(tmp_path: Path, caplog: pytest.Lo
         ("a: " + "[" * 5000, "nested too deeply|not valid YAML"),
         ("a: \x07", "not valid YAML"),
         ("train: images\nnc: 3", "names no classes"),
+        ("train: images\nnames: [cat]\nnames: [dog]", "not valid YAML: `names` is there twice"),
+        ("train: images\nnames: {0: cat, 0: dog}", "not valid YAML: `0` is there twice"),
         ("train: images\nnames: cat", "'cat', but should be a list"),
         ("train: images\nnames: {a: cat}", "numbers from 0"),
         ("train: images\nnames: {-1: cat}", "numbers from 0"),
@@ -439,6 +441,10 @@ def test_what_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         ConfigError, match=r"nothing says what their classes are called: write the names into .*classes\.txt"
     ):
         as_data(tmp_path)
+    text(tmp_path, "data.yaml", "train: images/train\nnc: 2\n")
+    with pytest.raises(ConfigError, match=r"data\.yaml has no `names`"):
+        as_data(tmp_path)
+    (tmp_path / "data.yaml").unlink()
     for name in ("a.yaml", "b.yaml"):
         text(tmp_path, name, f"train: images/train\n{NAMES}")
     with pytest.raises(ConfigError, match=r"several descriptions of data sets: a\.yaml, b\.yaml"):

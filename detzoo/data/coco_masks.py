@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detzoo.data.json_file import number
+from detzoo.data.json_file import number, numbers_in
 from detzoo.data.masks import FARTHEST
 
 Size = tuple[int, int]  # height and width of the picture, pixels
@@ -53,7 +53,7 @@ def outline(shape: Any, size: Size) -> Outline | None:
     Args:
         shape: `Plain`, or any JSON value: one flat polygon, points as pairs or as ``{"x": ..., "y": ...}``, lists too
             deep, numbers as text, null in between, run lengths as floats, without size, with width and height swapped,
-            or in a list, JSON within text.
+            in a list, or as text, JSON within text.
         size: of the picture.
     """
     if isinstance(shape, Runs):
@@ -124,6 +124,8 @@ def _from_runs(counts: Any, stated: Any, size: Size) -> Outline | None:
         return None
     if isinstance(counts, list) and len(counts) == 1 and isinstance(counts[0], list):
         counts = counts[0]
+    if isinstance(counts, str):
+        counts = numbers_in(counts) or counts
     if isinstance(counts, list):
         lengths = _whole(counts)
         if lengths is None or sum(lengths) != pixels:
@@ -142,6 +144,11 @@ def _from_runs(counts: Any, stated: Any, size: Size) -> Outline | None:
 
 def _fits(stated: Any, size: Size) -> bool:
     """Whether a stated size is the picture's, in either order, or none is stated."""
+    if isinstance(stated, str):
+        stated = numbers_in(stated) or [stated]
+    if isinstance(stated, dict):
+        names = next((names for names in (("height", "width"), ("h", "w")) if stated.keys() >= set(names)), ())
+        stated = [stated[name] for name in names] or [stated]
     if isinstance(stated, list) and len(stated) == 1 and isinstance(stated[0], list):
         stated = stated[0]
     if not stated:

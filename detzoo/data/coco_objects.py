@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detzoo.data.annotations import NO_MASK, POLYGONS, RLE
 from detzoo.data.coco_ids import Index, identity
 from detzoo.data.coco_masks import Outline, Plain, Size, area, box, outline, with_pixels
-from detzoo.data.json_file import lenient, number
+from detzoo.data.json_file import lenient, number, numbers_in
 from detzoo.data.masks import encode_polygons
 from detzoo.data.problems import DataError, report
 
@@ -188,19 +188,20 @@ def _mended(value: Any) -> _Object:
 
 def _four(value: Any) -> list[float | None] | None:
     """The four numbers of a box, also from text, from a list of one list, or by their names."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
+    if isinstance(value, str):
         try:
             value = lenient(value.encode())
-        except ValueError:
-            return None
+        except ValueError:  # no JSON
+            value = numbers_in(value)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
-        names = next((names for names in (("width", "height"), ("w", "h")) if names[0] in value), ())
-        value = [value.get(name) for name in ("x", "y", *names)]
+        names = next((names for names in _EDGES if value.keys() >= set(names)), ())
+        value = [value[name] for name in names]
     return [number(edge) for edge in value] if isinstance(value, list) else None
 
 
+_EDGES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
 _FLAGS = {"": False, "false": False, "true": True, "no": False, "yes": True}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from hashlib import blake2b
+from itertools import takewhile
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +18,22 @@ def held_out(annotations: Annotations, fraction: float) -> NDArray[np.bool_]:
     """Which images are for validation, bool ``[I]``.
 
     The order of the files, their number and where the data set lies do not matter: each file's path below the data set
-    draws a number by its hash, and the lowest are taken. So a set that grows keeps most of its division.
+    draws a number by its hash, and the lowest are taken. So a set that grows keeps most of its division. Of files that
+    lie elsewhere it is the path below the folder that they have in common.
 
     Raises:
         DataError: there are fewer than two images.
     """
     files = [annotations.files[image] for image in range(len(annotations))]
-    drawn = {file: blake2b(file.encode(), digest_size=8).digest() for file in files}
+    far = [PurePath(file).parts for file in files if PurePath(file).is_absolute()]
+    levels = zip(*(parts[:-1] for parts in far), strict=False)
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    names = {file: "/".join(PurePath(file).parts[common:]) if PurePath(file).is_absolute() else file for file in files}
+    drawn = {file: blake2b(name.encode(), digest_size=8).digest() for file, name in names.items()}
     if len(drawn) < 2:
         raise DataError("a single image cannot be divided into training and validation")
     count = min(max(1, round(len(drawn) * fraction)), len(drawn) - 1)
-    lowest = set(sorted(drawn, key=lambda file: (drawn[file], file))[:count])
+    lowest = set(sorted(drawn, key=lambda file: (drawn[file], names[file]))[:count])
     return np.array([file in lowest for file in files], dtype=bool)
 
 

@@ -113,5 +113,14 @@ def number(value: Any) -> float | None:
     return float(value) if -_LARGEST < value < _LARGEST else None
 
 
+def numbers_in(text: str) -> list[float] | None:
+    """The numbers of a text such as ``[2, 2, 5, 5]``, ``2,2,5,5`` or ``2 2 5 5``; None: it is not several numbers."""
+    if "," not in text and " " not in text:
+        return None
+    values = [number(word) for word in text.strip().strip("[]()").replace(",", " ").split()]
+    found = [value for value in values if value is not None]
+    return found if len(found) == len(values) > 1 else None
+
+
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _LARGEST = 1.7e308

@@ -98,6 +98,11 @@ def yolo_layout(root: Path) -> Data | None:
     folders = [root, *(root / part.images for splits in parts.values() for part in splits)]
     names = _names_file(root, folders)
     if names is None:
+        lacking = next((name for name in _USUAL if name in files_in(root, YAML)), None)
+        if lacking is not None:
+            raise ConfigError(
+                f"{root / lacking} has no `names`: write the names of the classes, as `names: [cat, dog]`"
+            )
         raise ConfigError(
             f"{root} holds YOLO's labels, but nothing says what their classes are called: write the names into "
             f"{root / 'classes.txt'}, one a line, in the order of their numbers, or write a data.yaml with `names`"

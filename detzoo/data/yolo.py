@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
-from detzoo.data.files import Files
+from detzoo.data.files import PICTURES, Files, has_suffix
 from detzoo.data.halves import folder_called
 from detzoo.data.image_sizes import image_sizes
 from detzoo.data.masks import decode_polygons, encode_polygons
@@ -48,6 +48,8 @@ class _Objects:
     unnamed: list[str] = field(default_factory=list)
     no_fractions: list[str] = field(default_factory=list)
     sixth: list[str] = field(default_factory=list)
+    tracked: list[str] = field(default_factory=list)
+    either: list[str] = field(default_factory=list)
 
     def encode(self, least: int = 1) -> None:
         """Encode the polygons that wait for it, where there are so many."""
@@ -102,11 +104,19 @@ def read_yolo(
         looked = beside.looked(root / pictures[0])
         raise FileNotFoundError(f"no picture of {source} has a label file, e.g. {looked} for {pictures[0]}")
     report(source, "have no label file and count as images without objects", bare, len(pictures), "pictures")
+    shared = beside.shared()
+    report(
+        source, "share their label file with another picture, and each has all of it", shared, len(pictures), "pictures"
+    )
+    strays, total = beside.strays()
+    report(source, "have objects but no picture and are left out", strays, total, "label files")
     for lines, what in (
         (found.malformed, "are neither `class cx cy w h` nor an outline and are left out"),
         (found.unnamed, f"have a class number that {path.name} does not name and are left out"),
         (found.no_fractions, "have numbers far beyond 1, no fractions of width and height, and are left out"),
         (found.sixth, "have a sixth number, which is not used"),
+        (found.tracked, "have a confidence and a track id behind the box, which are not used"),
+        (found.either, "may be triangles, or boxes with a confidence and a track id, and count as triangles"),
     ):
         report(source, what, lines, found.lines, "lines")
     found.encode()
@@ -174,6 +184,7 @@ class _LabelFiles:
     def __init__(self) -> None:
         self.has_folder = False
         self._by_folder: dict[Path, list[tuple[Path, dict[str, str]]]] = {}
+        self._users: dict[Path, list[str]] = {}
 
     def of(self, picture: Path) -> Path | None:
         if picture.parent not in self._by_folder:
@@ -184,8 +195,37 @@ class _LabelFiles:
         for folder, files in self._by_folder[picture.parent]:
             name = files.get(stem) or files.get(stem.casefold())
             if name is not None:
+                self._users.setdefault(folder / name, []).append(picture.name)
                 return folder / name
         return None
+
+    def shared(self) -> list[str]:
+        """Pictures that have a label file together, ``a.jpg`` and ``a.png``."""
+        return [name for names in self._users.values() if len(names) > 1 for name in names]
+
+    def strays(self) -> tuple[list[str], int]:
+        """Label files with objects whose picture is not there, each with what else has its name; and the number of
+        label files in the same folders."""
+        stems: dict[Path, set[str]] = {}
+        files: dict[Path, set[str]] = {}
+        others: dict[Path, dict[str, str]] = {}
+        for home, folders in self._by_folder.items():
+            names = os.listdir(home)
+            for folder, labels in folders:
+                known = [name for name in names if has_suffix(name, PICTURES)]
+                if folder.parent == home.parent and folder not in (home, _swapped(home, folder.name)):
+                    # it may serve the folders beside, too
+                    known = Files(home.parent).names
+                stems.setdefault(folder, set()).update(map(_stem, known))
+                files.setdefault(folder, set()).update(labels.values())
+                others.setdefault(folder, {}).update({_stem(name): name for name in names if name not in files[folder]})
+        strays = []
+        for folder in files:
+            for name in sorted(name for name in files[folder] if _stem(name) not in stems[folder]):
+                if _has_objects(folder / name):
+                    other = others[folder].get(_stem(name))
+                    strays.append(f"{folder.name}/{name}" + (f" (but there is {other})" if other else ""))
+        return strays, sum(map(len, files.values()))
 
     def looked(self, picture: Path) -> str:
         """Where a label file would be, for a message."""
@@ -194,6 +234,18 @@ class _LabelFiles:
             swapped = _swapped(picture.parent, "labels")
             places.insert(0, (swapped or picture.parent / "labels") / f"{picture.stem}.txt")
         return " or ".join(str(place) for place in places)
+
+
+def _stem(name: str) -> str:
+    return unicodedata.normalize("NFC", os.path.splitext(os.path.basename(name))[0]).casefold()
+
+
+def _has_objects(path: Path) -> bool:
+    """Whether a text file has a line that could be an object; a list of pictures or classes has none."""
+    try:
+        return any(len(_values(line) or ()) >= 5 for line in read_lines(path, _LARGEST_LABELS) if line)
+    except (DataError, OSError):
+        return False
 
 
 def _label_folders(folder: Path) -> list[Path]:
@@ -233,12 +285,11 @@ def _read_labels(
 ) -> None:
     """Add the objects of one image."""
     height, width = size
-    for number, line in enumerate(read_lines(path, _LARGEST_LABELS), 1):
-        if not line:
-            continue
+    lines = [(number, _values(line)) for number, line in enumerate(read_lines(path, _LARGEST_LABELS), 1) if line]
+    kinds = set() if keypoints else {_is_outline(values) for _, values in lines if values is not None}
+    for number, values in lines:
         found.lines += 1
         where = f"{path.parent.name}/{path.name}:{number}"
-        values = _values(line)
         if values is None or not (len(values) in (5, 6) or (len(values) >= 7 and (keypoints or len(values) % 2))):
             found.malformed.append(where)
             continue
@@ -246,13 +297,18 @@ def _read_labels(
         if label is None:
             found.unnamed.append(where)
             continue
-        is_box = keypoints or len(values) <= 6
+        outline = not keypoints and _is_outline(values)
+        if outline is None and len(kinds - {None}) == 1:  # then it is what all others of the file are
+            outline = True in kinds
+        is_box = outline is False
         numbers = values[1:5] if is_box else values[1:]
         if max(map(abs, numbers)) > FARTHEST:
             found.no_fractions.append(where)
             continue
-        if len(values) == 6 and not keypoints:
-            found.sixth.append(where)
+        if is_box and not keypoints and len(values) > 5:
+            (found.sixth if len(values) == 6 else found.tracked).append(where)
+        elif outline is None:
+            found.either.append(where)
         if is_box:
             x, y, w, h = numbers
             box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
@@ -281,6 +337,17 @@ def _values(line: str) -> list[float] | None:
     if not all(map(math.isfinite, values)) or values[0] != int(values[0]):
         return None
     return values
+
+
+def _is_outline(values: Sequence[float]) -> bool | None:
+    """Whether a line's numbers are an outline rather than a box; None: its last two could be the third point of a
+    triangle, or a confidence and a track id."""
+    if len(values) != 7:
+        return len(values) > 7
+    confidence, track = values[5:]
+    if not 0 <= confidence <= 1 or track < 0 or track != int(track):
+        return True
+    return None if track <= 1 else False
 
 
 def _area(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -27,6 +27,16 @@ class _Loader(yaml.BaseLoader):
             raise yaml.MarkedYAMLError(problem="aliases (*) are not read", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in known:  # the last would count, silently
+                    problem = f"`{key.value[:40]}` is there twice; keep one"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                known.add(key.value)
+        return super().construct_mapping(node, deep)
+
 
 @dataclass(frozen=True, slots=True)
 class Classes:

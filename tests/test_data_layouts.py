@@ -381,6 +381,15 @@ def test_what_is_not_divided_trains_beside_a_test_set(tmp_path: Path, name: str)
     assert (first(tmp_path, "train"), first(tmp_path, "val")) == (train, val)
 
 
+def test_images_of_validation_in_the_file_that_trains(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    UNDIVIDED_AND_TEST["CVAT, one folder"][0](tmp_path)
+    as_data(tmp_path)
+    assert not caplog.text
+    coco(tmp_path / "annotations/instances_default.json", "val.png")
+    as_data(tmp_path)
+    assert "1 of 1 images are in annotations/instances_default.json too, which trains: images/val.png" in caplog.text
+
+
 def test_a_test_set_that_is_not_read_needs_no_pictures(tmp_path: Path) -> None:
     KNOWN["annotations/train.json, train"][0](tmp_path)
     coco(tmp_path / "annotations/test.json", "nowhere.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from detzoo.data.file_names import locate, usable
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, halves_named
 from detzoo.data.images import existing
 from detzoo.data.json_file import contents, decode
-from detzoo.data.problems import DataError
+from detzoo.data.problems import DataError, report
 from detzoo.recipes.settings import Data, Split
 
 # COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
@@ -63,6 +64,9 @@ def coco_layout(root: Path) -> Data | None:
         chosen.pop("test", None)  # it is not read, and its images need not be there
     for half, file in chosen.items():
         parts[half].append(Split(annotations=file.path, images=_folder_of_images(root, root / file.path, half)))
+    if "train" in chosen and chosen["train"].half is None:
+        for split in parts.get("val") or parts.get("test") or ():
+            _report_shared(root, split, parts["train"][0])
     return data_of("coco", root, parts)
 
 
@@ -122,6 +126,14 @@ def _chosen(root: Path) -> dict[Half | None, _File]:
             "and val into their names"
         )
     return {half: files[0] for half, files in by_half.items()}
+
+
+def _report_shared(root: Path, val: Split, train: Split) -> None:
+    """Warn about images of validation in a file that is for training only because it is called nothing else."""
+    trained = {_joined(train.images, name) for name in first_images(root / train.annotations, sys.maxsize)}
+    names = [_joined(val.images, name) for name in first_images(root / val.annotations, sys.maxsize)]
+    shared = [name for name in names if name in trained]
+    report(root / val.annotations, f"are in {train.annotations} too, which trains", shared, len(names), "images")
 
 
 def _json_files(root: Path) -> Iterator[_File]:

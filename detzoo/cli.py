@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detzoo import __version__
+from detzoo.typed import on_command_line
 
 if TYPE_CHECKING:
     from detzoo.detector import Detector
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.debug:
         warnings.formatwarning = lambda message, *_, **__: f"warning: {_shown(message)}\n"
     try:
-        return options.run(options)
+        with on_command_line():
+            return options.run(options)
     except KeyboardInterrupt:
         print(f"\ninterrupted{_resume_hint(options, given)}", file=sys.stderr)
         return INTERRUPTED
@@ -284,21 +286,19 @@ def _show(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     import detzoo
-    from detzoo.train.typed import on_command_line
 
-    if options.name is not None and not _is_file(options.name):
-        _recipe(options.name)  # a misspelt name is refused before anything heavy is imported
-    with on_command_line():
-        done = detzoo.train(
-            options.name,
-            data=options.data,
-            out=options.out,
-            weights=options.weights,
-            val=options.val,
-            resume=options.resume or False,
-            device=options.device,
-            overrides=options.overrides,
-        )
+    if options.name is not None:
+        _check_name(options.name)
+    done = detzoo.train(
+        options.name,
+        data=options.data,
+        out=options.out,
+        weights=options.weights,
+        val=options.val,
+        resume=options.resume or False,
+        device=options.device,
+        overrides=options.overrides,
+    )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
     return 0
@@ -369,23 +369,18 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     import detzoo
-    from detzoo.config import ConfigError
     from detzoo.overwrite import ReadFiles
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    try:
-        detector = detzoo.from_mmdet(
-            options.config or options.source,
-            options.source,
-            classes=classes,
-            size=options.size,
-            configs=options.configs,
-        )
-    except ConfigError as error:
-        text = str(error).replace("size=(1333, 800)", "--size 1333 800").replace("configs=DIR", "--configs DIR")
-        raise ConfigError(text.replace("pass classes=[...]", "pass --classes A,B")) from None
+    detector = detzoo.from_mmdet(
+        options.config or options.source,
+        options.source,
+        classes=classes,
+        size=options.size,
+        configs=options.configs,
+    )
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")
@@ -405,17 +400,26 @@ def _doctor(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _recipe(name: str) -> Recipe:
-    """The recipe of a zoo name, of a weights file, or in a JSON file."""
-    from detzoo.recipes.index import lookup
+def _check_name(name: str) -> None:
+    """Refuse a folder and a misspelt name before anything heavy is imported."""
+    from detzoo.recipes.index import UnknownRecipe, lookup
 
-    if os.path.isdir(name):
+    if _is_file(name):
+        return
+    try:
+        lookup(name)
+    except UnknownRecipe:
+        if not os.path.isdir(name):
+            raise
         raise FileNotFoundError(
             f"{name} is a folder: `detzoo train --resume {name}` goes on with a run there, and a weights file in it, "
             f"as {os.path.join(name, 'best.safetensors')}, is something to start from"
-        )
-    if not _is_file(name):
-        lookup(name)  # a misspelt name is refused before anything heavy is imported
+        ) from None
+
+
+def _recipe(name: str) -> Recipe:
+    """The recipe of a zoo name, of a weights file, or in a JSON file."""
+    _check_name(name)
 
     import detzoo
     from detzoo.config import load

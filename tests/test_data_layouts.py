@@ -211,6 +211,58 @@ VOC: dict[str, tuple[Build, str | None, str | None]] = {
         "VOC2007/JPEGImages/VOC2007trainval.png",
         "VOC2007/JPEGImages/VOC2007test.png",
     ),
+    "VOC of CVAT, default and Test": (
+        lambda r: voc(r, "default", "Test"),
+        "JPEGImages/default.png",
+        "JPEGImages/Test.png",
+    ),
+    "VOC, halves within the names of lists": (
+        lambda r: voc(r, "my_train", "my_val"),
+        "JPEGImages/my_train.png",
+        "JPEGImages/my_val.png",
+    ),
+    "VOC, lists in ImageSets beside Main": (
+        lambda r: (
+            voc(r, "train", "val"),
+            [(r / f"ImageSets/Main/{h}.txt").rename(r / f"ImageSets/{h}.txt") for h in ("train", "val")],
+        ),
+        "JPEGImages/train.png",
+        "JPEGImages/val.png",
+    ),
+    "VOC, lists beside the folders": (
+        lambda r: (
+            voc(r, "train", "val"),
+            [(r / f"ImageSets/Main/{h}.txt").rename(r / f"{h}.txt") for h in ("train", "val")],
+            (r / "notes.txt").write_text("hello"),
+        ),
+        "JPEGImages/train.png",
+        "JPEGImages/val.png",
+    ),
+    "years of VOC with default.txt": (
+        lambda r: [voc(r / year, "default") for year in ("VOC2007", "VOC2012")],
+        "VOC2007/JPEGImages/VOC2007default.png",
+        "VOC2007/JPEGImages/VOC2007default.png",
+    ),
+    "years of VOC without lists": (
+        lambda r: [(xml(r / y / "Annotations", y), picture(r / y / "JPEGImages", y)) for y in ("VOC2007", "VOC2012")],
+        "VOC2007/JPEGImages/VOC2007.png",
+        "VOC2007/JPEGImages/VOC2007.png",
+    ),
+    "one year of VOC without lists, and one with": (
+        lambda r: (voc(r / "VOC2012", "train", "val"), xml(r / "VOC2007/Annotations"), picture(r / "VOC2007/images")),
+        "VOC2012/JPEGImages/VOC2012train.png",
+        "VOC2012/JPEGImages/VOC2012val.png",
+    ),
+    "annotations/default and annotations/Test": (
+        lambda r: [(xml(r / "annotations" / h), picture(r / "images" / h)) for h in ("default", "Test")],
+        "images/default/a.png",
+        "images/Test/a.png",
+    ),
+    "a copy beside a whole set": (
+        lambda r: [(xml(p / "Annotations"), picture(p / "JPEGImages")) for p in (r, r / "copy")],
+        "JPEGImages/a.png",
+        "JPEGImages/a.png",
+    ),
     "VOC without lists": (
         lambda r: (xml(r / "Annotations"), picture(r / "JPEGImages")),
         "JPEGImages/a.png",
@@ -335,9 +387,52 @@ def test_a_test_set_that_is_not_read_needs_no_pictures(tmp_path: Path) -> None:
     assert first(tmp_path, "val") == "val/a.png"
 
 
-def test_years_of_voc_are_joined(tmp_path: Path) -> None:
-    KNOWN["VOCdevkit"][0](tmp_path)
+@pytest.mark.parametrize("name", ["VOCdevkit", *(name for name in VOC if "years of VOC" in name or "one year" in name)])
+def test_years_of_voc_are_joined(tmp_path: Path, name: str) -> None:
+    KNOWN[name][0](tmp_path)
     assert len(read_split(as_data(tmp_path), "train")) == 2
+
+
+def test_several_folders_of_one_half_are_joined(tmp_path: Path) -> None:
+    for half in ("train_1", "train_2", "val"):
+        for root in (tmp_path / "a" / half, tmp_path / "b" / half / "xml"):
+            xml(root, half)
+        picture(tmp_path / "a" / half, half)
+        picture(tmp_path / "b" / half, half)
+        xml(tmp_path / "c/Annotations" / half, half)
+        picture(tmp_path / "c/JPEGImages" / half, half)
+    voc(tmp_path / "d", "train_1", "train_2", "val")
+    for folder in "abcd":
+        found = read_split(as_data(tmp_path / folder), "train")
+        assert [Path(found.files[image]).name for image in range(len(found))] == ["train_1.png", "train_2.png"]
+        assert len(read_split(as_data(tmp_path / folder), "val")) == 1
+
+
+def test_lists_that_are_not_plain(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    voc(tmp_path / "a", "trainval", "val")
+    assert first(tmp_path / "a", "train") == "JPEGImages/trainval.png"
+    assert "trainval.txt, of which val is a part by their names" in caplog.text
+    caplog.clear()
+    voc(tmp_path / "b", "trainval", "test", "x", "train")
+    assert not caplog.text
+    voc(tmp_path / "c", "test", "a", "b")
+    assert first(tmp_path / "c", "train") is None
+    assert "left out, because there are several for training: a.txt, b.txt" in caplog.text
+    voc(tmp_path / "d", "train", "train_1", "val")
+    assert first(tmp_path / "d", "train") == "JPEGImages/train.png"
+    assert "left out beside train.txt: train_1.txt" in caplog.text
+    voc(tmp_path / "e", "a_train", "b_train", "a_val")
+    with pytest.raises(ConfigError, match=r"could be the same half: a_train\.txt, b_train\.txt\. Call those"):
+        as_data(tmp_path / "e")
+    voc(tmp_path / "f", "my_train", "my_val", "cat_train")
+    (tmp_path / "f/ImageSets/Main/cat_train.txt").write_text("my_train -1\n")
+    assert first(tmp_path / "f", "train") == "JPEGImages/my_train.png"
+    caplog.clear()
+    for half in ("trainval", "val"):
+        coco(tmp_path / f"g/{half}.json")
+    picture(tmp_path / "g/images")
+    as_data(tmp_path / "g")
+    assert "train is trainval.json, of which val is a part" in caplog.text
 
 
 def test_what_is_there_is_listed(tmp_path: Path) -> None:

@@ -417,6 +417,69 @@ def test_several_folders_are_joined(tmp_path: Path) -> None:
     assert len(read_split(as_data(tmp_path / "data.yaml"), "train")) == 2
 
 
+@pytest.mark.parametrize("pattern", ["{kind}/{half}", "{half}/{kind}", "{half}"])
+def test_several_folders_of_one_half_are_joined(tmp_path: Path, caplog: pytest.LogCaptureFixture, pattern: str) -> None:
+    halves(tmp_path, pattern, "train2014", "train2017", "trainval", "val")
+    text(tmp_path, "classes.txt", "cat\n")
+    found = read_split(as_data(tmp_path), "train")
+    assert [Path(found.files[image]).name for image in range(len(found))] == ["train2014.png", "train2017.png"]
+    assert not caplog.text
+    draw(tmp_path / pattern.format(kind="images", half="val_2") / "a.png")
+    draw(tmp_path / pattern.format(kind="images", half="test") / "a.png")
+    assert len(read_split(as_data(tmp_path), "val")) == 1
+    assert "left out, because there are no labels for it: " in caplog.text
+    assert "val_2" in caplog.text
+    assert "test" not in caplog.text.rpartition("there are no labels")[2]
+
+
+def test_what_is_not_divided_trains_beside_a_test_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    halves(tmp_path / "a", "{kind}/{half}", "default", "Test")
+    halves(tmp_path / "b", "{kind}/{half}", "val")
+    draw(tmp_path / "b/images/a.png")
+    for folder in "ab":
+        text(tmp_path / folder, "classes.txt", "cat\n")
+    assert read_split(as_data(tmp_path / "a"), "train").files[0] == "images/default/default.png"
+    assert read_split(as_data(tmp_path / "a"), "val").files[0] == "images/Test/Test.png"
+    assert not as_data(tmp_path / "b").train
+    assert "only those in its folders count: the pictures beside them" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("images", "valid/images"),
+        ("images", "../valid/images"),
+        ("images", "other/images"),
+        ("images", "/home/me/set/valid/images"),
+        ("images", "D:\\set\\other\\images"),
+        ("/home/me/set/images", "/home/me/set/valid/images"),
+        ("/home/me/set/images", "/home/me/set/other/images"),
+        ("list.txt", "valid/list.txt"),
+    ],
+)
+def test_a_folder_that_is_missing_is_not_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, train: str, val: str
+) -> None:
+    put(tmp_path, "images/a.png", "labels/a.txt", CAT)
+    text(tmp_path, "list.txt", "images/a.png\n")
+    text(tmp_path, "data.yaml", f"train: {train}\nval: {val}\n{NAMES}")
+    if train.endswith("me/set/images") and "other" in val:  # either could be meant
+        with pytest.raises(FileNotFoundError, match="nothing that it names is there"):
+            as_data(tmp_path)
+        return
+    data = as_data(tmp_path)
+    assert not data.val
+    assert read_split(data, "train").files[0] == "images/a.png"
+    assert f"left out, because they are not there: val: {val}" in caplog.text
+
+
+def test_the_folder_of_another_machine_may_be_called_anything(tmp_path: Path) -> None:
+    put(tmp_path / "set", "images/a.png", "labels/a.txt", CAT)
+    for path in ("/home/dev/set/images", "set/images", "../set/images"):
+        text(tmp_path / "set", "data.yaml", f"train: {path}\nval: {path}\n{NAMES}")
+        assert read_split(as_data(tmp_path / "set"), "val").files[0] == "images/a.png"
+
+
 def test_a_data_set_elsewhere(tmp_path: Path) -> None:
     halves(tmp_path / "set", "{kind}/{half}", "train", "val")
     text(tmp_path, "configs/a.yml", f"path: {tmp_path / 'set'}\ntrain: images/train\nval: images/val\n{NAMES}")

@@ -38,26 +38,84 @@ def listing(tmp_path: Path) -> Path:
 
 def test_images_go_by_the_end_of_their_path(listing: Path) -> None:
     ids = CocoIds(listing)
-    one, two, three = Path("photos/a/one.jpg"), Path("/data/b/one.jpg"), Path("caf\u00e9.png")
-    assert ids.images([one, two, three]) == {one: 7, two: 9, three: "x"}
+    one, two, three = Path("photos/a/one.jpg"), Path("/data/b/one.jpg"), Path("C/CAF\u00c9.png")
+    assert ids.images([one, two, three, Path("one.jpg"), Path("a/two.jpg")]) == {one: 7, two: 9, three: "x"}
     assert ids.categories == {"circle": 31, "star": 5, "square": 8, "triangle": 2, "whale": 1}
-    with pytest.raises(ValueError, match=r"lists 2 images one\.jpg in different folders"):
-        ids.images([Path("one.jpg")])
-    with pytest.raises(ValueError, match=r"val\.json lists no image two\.jpg"):
-        ids.images([Path("a/two.jpg")])
+    for path in (Path("one.jpg"), Path("a/two.jpg"), Path("val/caf\u00e9.png")):
+        with pytest.raises(ValueError, match=rf"val\.json lists no image {path}; it has a/one\.jpg, and folders"):
+            ids.images([path])
     with pytest.raises(ValueError, match="have the same image id, 7"):
         ids.images([Path("a/one.jpg"), Path("z/a/one.jpg")])
+
+
+def written(folder: Path, images: list[Any], categories: list[Any] | None = None) -> Path:
+    path = folder / "other.json"
+    content = {"images": images, "categories": categories or [{"id": 1, "name": "star"}], "annotations": []}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_names_are_understood_as_readers_understand_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "val").mkdir()
+    names = ["train/1.jpg", "C.JPG", "val/my%20photo.jpg", "D.jpg", "d.JPG", "val\\e.jpg", "/other/machine/val/f.jpg"]
+    images: list[Any] = [{"id": number + 1.0, "file_name": name} for number, name in enumerate(names)]
+    ids = CocoIds(written(tmp_path, [*images, {"id": None, "file_name": "g.jpg"}]))
+    assert "1 of 8 images" in caplog.text
+    monkeypatch.chdir(tmp_path / "val")
+    for folder in (Path(), tmp_path / "val", Path("../val"), Path("../val/../val")):
+        paths = [
+            folder / name for name in ("1.jpg", "c.jpg", "my photo.jpg", "d.jpg", "D.jpg", "e.jpg", "f.jpg", "g.jpg")
+        ]
+        found = {path.name: number for path, number in ids.images(paths).items()}
+        assert found == {"c.jpg": 2, "my photo.jpg": 3, "D.jpg": 4, "e.jpg": 6}
+        assert {type(number) for number in found.values()} == {int}
+    # two files for one name: the one that is called so
+    assert ids.images([Path("c.jpg"), Path("C.JPG")]) == {Path("C.JPG"): 2}
+
+
+def test_ids_are_those_that_an_evaluation_takes(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "1.jpg"}
+    with pytest.raises(DataError, match="category id 31 is both 'star' and 'circle'"):
+        CocoIds(written(tmp_path, [image], [{"id": 31, "name": "star"}, {"id": 31, "name": "circle"}]))
+    with pytest.raises(DataError, match="image ids 1 and '1' cannot be told apart"):
+        CocoIds(written(tmp_path, [image, {"id": "1", "file_name": "2.jpg"}]))
+    twice = [{"id": "8", "name": "star"}, {"id": 5.0, "name": "star"}, {"id": 6, "name": 4}]
+    assert CocoIds(written(tmp_path, [image], twice)).categories == {"star": 5, "4": 6}
+    with pytest.raises(DataError, match="is a folder: give the COCO annotation file itself"):
+        CocoIds(tmp_path)
+
+
+def test_one_image_without_an_id_does_not_refuse_the_others(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for name in ("1.jpg", "2.jpg", "cover.jpg"):
+        Image.new("RGB", (64, 48), (9, 99, 199)).save(photos / name)
+    (photos / "broken.jpg").write_bytes(b"")
+    names = written(tmp_path, [{"id": 7, "file_name": "1.jpg"}, {"id": 9, "file_name": "2.jpg"}])
+    for more, ids, why in (
+        ([], {1, 2}, "their names are no numbers"),
+        (["--data", names], {7, 9}, f"{names} does not list them plainly"),
+    ):
+        assert run(weights, photos, "--out", out, "--coco", out / "r.json", *more) == 0
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "2 of 4 images are not in the COCO results, as " + why in said
+        assert {entry["image_id"] for entry in json.loads((out / "r.json").read_text())} <= ids
+    assert {path.name for path in out.glob("*.jpg")} == {"1.jpg", "2.jpg", "cover.jpg"}
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"{", "is not valid JSON"),
-        (b"[]", "has no list of images"),
-        (b'{"images": [{"id": 1}], "categories": []}', r"images\[0\] has no id or no file_name"),
-        (b'{"images": [], "categories": [{"name": "a", "id": 1.5}]}', r"categories\[0\] has no id"),
-        (b'{"images": [], "categories": [{"name": "a", "id": 1}, {"name": "a", "id": 2}]}', "two categories are"),
-        (b'{"images": [{"file_name": "a", "id": 1}, {"file_name": "a", "id": 2}]}', "two images are called a"),
+        (b"[]", "is not a COCO annotation file"),
+        (b'{"categories": []}', "is not a COCO annotation file: .*images"),
+        (b'{"images": [{"id": 1}], "categories": []}', r"of 1 `images` none can be understood: .*file_name"),
+        (b'{"images": [], "categories": [{"name": "a", "id": null}]}', "category number 0 cannot be understood"),
+        (b'{"images": [{"file_name": "a", "id": 1}, {"file_name": "./a", "id": 2}]}', "two images are called a"),
     ],
 )
 def test_other_files_are_named(content: bytes, said: str, tmp_path: Path) -> None:
@@ -108,7 +166,7 @@ def test_the_command_writes_them(weights: Path, listing: Path, capsys: pytest.Ca
     capsys.readouterr()
     for words, message in [
         ([folder / "a", "--coco", out / "r.json"], "give the annotation file that lists the images with --data"),
-        ([folder / "139.jpg", "--coco", out / "r.json", "--data", listing], "lists no image 139.jpg"),
+        ([folder / "139.jpg", "--coco", out / "r.json", "--data", listing], "139.jpg; it has a/one.jpg"),
         ([folder / "a", "--coco", listing, "--data", listing], "would be overwritten"),
         ([folder / "a", "--coco", folder / "a/one.jpg", "--data", listing], "would be overwritten"),
         ([folder / "a", "--data", listing], "--data is for --coco"),

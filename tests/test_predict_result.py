@@ -171,6 +171,15 @@ def test_coco_ids() -> None:
         result().to_coco(category_ids=[7, 5])
 
 
+def test_ids_of_any_library_become_plain() -> None:
+    numbers = np.array([7, 5, 3])
+    for ids in (numbers, dict(zip(("person", "dog", "cat"), numbers, strict=True)), torch.tensor([7, 5, 3])):
+        entries = result().to_coco(np.int64(7), category_ids=ids)  # pyright: ignore[reportArgumentType]
+        json.dumps(entries)
+        assert [entry["category_id"] for entry in entries] == [7, 5, 7, 7]
+        assert {type(entry["image_id"]) for entry in entries} == {int} == {type(e["category_id"]) for e in entries}
+
+
 def test_pandas_is_asked_for_only_when_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ModuleNotFoundError, match="to_pandas needs pandas: pip install pandas"):

@@ -14,6 +14,7 @@ from detzoo.data.images import ImageError
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import detect_on_host, in_evaluation_mode
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.overwrite import OverwritesSource
 from detzoo.predict.result import Result
 from detzoo.predict.run import predict
 from detzoo.predict.sources import load
@@ -298,6 +299,38 @@ def test_broken_files_of_a_folder_are_left_out_and_named(
         file.write_text("no picture")
     with pytest.raises(ImageError, match=r"none of the 5 images can be read(.|\n)*000\.png"):
         predict(detector, files[0].parent)
+
+
+def test_a_named_broken_file_is_an_error_though_a_folder_has_it(
+    files: list[Path], contents: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    detector = Oracle(NAMES, answers(contents, NAMES, noise=0))
+    folder = files[0].parent
+    files[1].write_bytes(b"")
+    for source in ([folder, files[1]], [str(files[1]), folder], [[files[1]], [str(folder / "*.png")]]):
+        with pytest.raises(ImageError, match=r"001\.png"):
+            predict(detector, source)
+    with caplog.at_level(logging.WARNING):
+        assert len(list(predict(detector, [folder, str(folder / "*.png")]))) == 8
+    (said,) = caplog.messages
+    assert said.startswith("1 of 5 images cannot be read")
+    assert said.count("001.png") == 1
+
+
+def test_a_result_finds_its_image_from_another_folder(
+    files: list[Path], contents: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(files[0].parent)
+    (one,) = predict(Oracle(NAMES, answers(contents, NAMES, noise=0)), files[0].name, threshold=0.0)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    Image.new("RGB", (5, 5)).save(files[0].name)
+    for part in (one, one[:1]):
+        assert part.path == Path(files[0].name)
+        assert part.image.shape == (*SIZES[0], 3)
+        assert part.plot().size == SIZES[0][::-1]
+        with pytest.raises(OverwritesSource):
+            part.save(files[0])
 
 
 def test_pixels_of_files_do_not_wait_for_their_result(

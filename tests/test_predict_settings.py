@@ -110,3 +110,14 @@ def test_a_changed_detector_carries_the_changed_recipe() -> None:
     assert changed.recipe.model == changed.config != detector.config
     assert isinstance(detector.recipe, detzoo.Recipe)
     assert detector.recipe.model == detector.config
+
+
+def test_sizes_that_no_memory_holds_are_one_sentence() -> None:
+    detector = small(FasterRCNN)
+    for size in (10**9, 10**400, (480, 10**9), "1000000000"):
+        with pytest.raises(ValueError, match="size: an edge has 1048576 pixels at most"):
+            detector.predict(PICTURE, size=size)
+    with pytest.raises(ValueError, match="size: an image of 60 x 90 pixels would become 40000 x 60000, more than"):
+        detector.predict(PICTURE, size=40000)
+    with pytest.raises(ValueError, match="choose a smaller size"):
+        detector.predict(PICTURE, overrides=["input.short=1000000", "input.long=1000000"])

@@ -2,6 +2,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,10 +95,18 @@ def test_pil_images_are_turned_upright_and_made_rgb():
 
 def test_files_that_are_found_are_told_from_those_that_are_named(folder: Path):
     files = [folder / f"00{index}.png" for index in range(3)]
-    assert pictures(folder).found == set(files)
-    assert pictures(str(folder / "*1*")).found == {files[1]}
-    assert pictures(files).found == set()
-    assert pictures([files[0], str(folder / "*1*")]).found == {files[1]}
+    assert pictures(folder).optional == [True] * 3
+    assert pictures(str(folder / "*1*")).optional == [True]
+    assert pictures(files).optional == [False] * 3
+    assert pictures([files[1], str(folder / "*1*"), np.zeros((8, 9, 3), np.uint8)]).optional == [False, True, False]
+
+
+@pytest.mark.parametrize("source", ["", [""]])
+def test_an_empty_path_is_not_the_current_folder(source: Any, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ValueError, match="cannot predict on an empty path"):
+        pictures(source)
+    assert len(pictures(".")) == 3
 
 
 @pytest.mark.parametrize("suffix", ["avif", "jp2", "tga", "jpe", "jfif", "JPG", "dib", "Tiff", "webp", "j2k", "mpo"])

@@ -51,6 +51,10 @@ class _Images(msgspec.Struct):
     images: list[msgspec.Raw]
 
 
+class _Listing(_Images):
+    categories: list[msgspec.Raw] | None = None
+
+
 class _File(msgspec.Struct):
     images: list[msgspec.Raw]
     annotations: list[msgspec.Raw] | None = None  # decoded a few thousand at a time: all at once would take gigabytes
@@ -78,6 +82,24 @@ def first_images(path: str | Path, count: int = 1) -> list[str]:
     return [
         slashes(image.file_name) for image in _images(path, data, decode(path, data, _Images, _COCO).images[:count])
     ]
+
+
+def listed_ids(path: str | Path) -> tuple[list[tuple[str, int | str]], dict[str, int | str]]:
+    """File name and id of each image, and the id of each category name, without reading the annotations.
+
+    They are those that `read_coco` gives: ids as the file has them, and of a category name that occurs more than once
+    the least. Errors as `category_names`, and two images with one id.
+    """
+    path = Path(path)
+    data = contents(path, _COCO)
+    content = decode(path, data, _Listing, _COCO)
+    images = _images(path, data, content.images)
+    Index(path, "image", [image.id for image in images], [image.file_name for image in images])
+    categories = _categories(path, data, content.categories or [])
+    Index(path, "category", [category.id for category in categories], [category.name for category in categories])
+    label_of = _labels(path, categories)
+    category_ids = dict(zip(label_of, _category_ids(categories, label_of), strict=True))
+    return [(image.file_name, as_written(image.id)) for image in images], category_ids
 
 
 def read_coco(

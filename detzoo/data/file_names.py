@@ -78,6 +78,16 @@ def usable(name: str) -> bool:
         return False
 
 
+def parts_of(name: str) -> list[str]:
+    """The folders of a name and the file's own, without what only says where they begin."""
+    return [part for part in slashes(name).split("/") if part not in ("", ".", "..") and not _DRIVE.fullmatch(part)]
+
+
+def alike(name: str) -> tuple[str, ...]:
+    """The parts of a name, the same for all that differ only in how a tool has written them."""
+    return tuple(map(_key, parts_of(name)))
+
+
 def _key(part: str) -> str:
     """What names that mean the same have in common."""
     with contextlib.suppress(UnicodeError):
@@ -94,7 +104,7 @@ class _Folders:
 
     def search(self, folder: str, name: str) -> str | None:
         """The path of a picture with as many of its leading folders as are there."""
-        parts = [part for part in name.split("/") if part not in ("", ".", "..") and not _DRIVE.fullmatch(part)]
+        parts = parts_of(name)
         for first in range(len(parts)):
             for base in dict.fromkeys((folder.rstrip("/"), "")):
                 path = self._walk(base, parts[first:])

@@ -65,23 +65,50 @@ def data_of(
         return None
     if not val and not parts.get("train"):
         val = rest
-    joint = next(
-        (name for part in train if (name := _of_both(part.images if kind == "yolo" else part.annotations))), ""
-    )
-    if joint and parts.get("val"):
+    above, joint = next(filter(None, (_of_both(_named(kind, part)) for part in train)), ("", ""))
+    if joint and any(_named(kind, part).startswith(above) for part in parts.get("val", ())):
         log.warning(
-            "%s: train is %s, of which val is a part by its name: the images of validation are trained on; write "
-            "a list of the others, called train, beside it",
+            "%s: train is %s, of which val is a part by their names: the images of validation are trained on; name "
+            "those without them train, beside it",
             root,
             joint,
         )
     return Data(kind=kind, root=str(root), train=tuple(train), val=tuple(val), metric=metric)
 
 
-def _of_both(path: str) -> str:
-    """``path`` where the last of its names that speaks of a half is ``trainval`` or the like; else nothing."""
-    last = next((part for part in reversed(path.split("/")) if halves_named(part)), "")
-    return path if is_train_and_val(last) else ""
+def by_half(found: Iterable[tuple[str, Split]]) -> dict[Half | None, list[Split]]:
+    """Parts by the half that the name of each speaks of; ``trainval`` goes where there is ``train``, which is in it."""
+    named = list(found)
+    has_train = any(half_of(name) == "train" and not is_train_and_val(name) for name, _ in named)
+    parts: dict[Half | None, list[Split]] = {}
+    for name, part in named:
+        if not (has_train and is_train_and_val(name)):
+            parts.setdefault(half_of(name), []).append(part)
+    return parts
+
+
+def of_halves(found: Mapping[str, Split]) -> dict[Half | None, list[Split]]:
+    """Parts by half from those of folders in one folder, where some are called by no more than such a word. The others
+    are for training where there is no ``train``."""
+    parts = by_half((name, part) for name, part in found.items() if is_half(name))
+    rest = [part for name, part in found.items() if not is_half(name)]
+    if parts and rest and "train" not in parts:
+        parts[None] = rest
+    return parts
+
+
+def _named(kind: str, part: Split) -> str:
+    """The path that tells the half of a part."""
+    return part.images if kind == "yolo" else part.annotations
+
+
+def _of_both(path: str) -> tuple[str, str] | None:
+    """What is above the last name in a path that speaks of a half, and the path, where that is ``trainval``."""
+    names = path.split("/")
+    last = next((place for place in reversed(range(len(names))) if halves_named(names[place])), None)
+    if last is None or not is_train_and_val(names[last]):
+        return None
+    return "/".join([*names[:last], ""]) if last else "", path
 
 
 def folders_in(root: Path) -> list[str]:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.data.files import PICTURES, tails
-from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, is_half
+from detzoo.data.files import PICTURES
+from detzoo.data.halves import (
+    Half,
+    by_half,
+    data_of,
+    files_in,
+    folder_called,
+    folders_in,
+    half_of,
+    halves_named,
+    is_half,
+    of_halves,
+)
 from detzoo.data.problems import DataError, log
 from detzoo.data.yolo_sets import YAML, read_darknet, read_yaml
 from detzoo.recipes.settings import Data, Split
@@ -37,16 +50,18 @@ def yolo_file(path: Path) -> Data:
     content: dict[str, Any] = dict(read_darknet(path)) if darknet else read_yaml(path)
     bases = _bases(path, content.get("path"))
     parts: _Parts = {}
-    lacking = []
-    names = _resolved(bases, content.get("names", "")) if darknet else path
+    names = _places(bases, [content.get("names", "")]).get(content.get("names", "")) if darknet else path
     if names is None:
         raise FileNotFoundError(f"{path}: there is no file {content.get('names', '')} with the names of the classes")
-    found: list[tuple[Half, list[Path]]] = []
+    named: list[tuple[Half, str]] = []
     for half, keys in _KEYS:
-        entries = [entry for key in keys for entry in _entries(path, key, content.get(key))]
-        places = [(entry, _resolved(bases, entry)) for entry in entries]
-        lacking += [f"{half}: {entry}" for entry, place in places if place is None]
-        there = [place for _, place in places if place is not None]
+        for key in keys:
+            named.extend((half, entry) for entry in _entries(path, key, content.get(key)))
+    places = _places(bases, [entry for _, entry in named])
+    lacking = [f"{half}: {entry}" for half, entry in named if entry not in places]
+    found: list[tuple[Half, list[Path]]] = []
+    for half, _ in _KEYS:
+        there = [places[entry] for key, entry in named if key == half and entry in places]
         if there:
             found.append((half, there))
     if not found:
@@ -158,16 +173,51 @@ def _entries(path: Path, key: str, value: Any) -> list[str]:
     return [entry.strip() for entry in entries]
 
 
-def _resolved(bases: Sequence[Path], entry: str) -> Path | None:
-    """The file or folder that an entry means. Roboflow writes ``../train/images`` for ``train/images``, and paths of
-    another machine are taken as far as they are there."""
+def _places(bases: Sequence[Path], entries: Sequence[str]) -> dict[str, Path]:
+    """The file or folder of each entry that is there. One that is found only without some of its folders counts where
+    no other entry means the same."""
+    parts = {entry: _parts_of(entry) for entry in entries}
+    foreign = [parts[entry] for entry in entries if _is_absolute(entry)]
+    same = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*foreign, strict=False))
+    shared = len(list(same)) if len(foreign) > 1 else 0
+    found = {entry: _resolved(bases, entry, shared if _is_absolute(entry) else 0) for entry in parts}
+    there = {entry: place for entry, place in found.items() if place is not None}
+    meant = {(place.resolve(), tuple(parts[entry])) for entry, (place, _) in there.items()}
+    claims = Counter(place for place, _ in meant)
+    return {entry: place for entry, (place, exact) in there.items() if exact or claims[place.resolve()] == 1}
+
+
+def _resolved(bases: Sequence[Path], entry: str, shared: int) -> tuple[Path, bool] | None:
+    """The file or folder that an entry means, and whether it is where the entry says. Roboflow writes
+    ``../train/images`` for ``train/images``; paths of another machine are taken as far as they are there, and so are
+    those of lists.
+
+    Folders that tell what is meant are kept: ``valid/images`` is not ``images``. The first ``shared`` do not tell.
+    """
     name = entry.strip().replace("\\", "/")
-    plain = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+    parts = _parts_of(entry)
     for base in bases:
-        for candidate in (base / name, *(base / tail for tail in tails(plain))):
-            if name and candidate.exists():
-                return candidate
+        for place in (base / name, base.joinpath(*parts)):
+            if parts and place.exists():
+                return place, True
+    for base, start in itertools.product(bases, range(1, len(parts))):
+        lost, place = parts[:start], base.joinpath(*parts[start:])
+        tells = any(map(halves_named, lost[shared:])) and not any(map(halves_named, parts[start:]))
+        if tells or not place.exists():
+            continue
+        if _is_absolute(entry) or place.is_file() or lost[-1] == base.resolve().name:
+            return place, False
     return None
+
+
+def _parts_of(entry: str) -> list[str]:
+    parts = [part for part in entry.strip().replace("\\", "/").split("/") if part not in ("", ".")]
+    return list(itertools.dropwhile(lambda part: part == "..", parts))
+
+
+def _is_absolute(entry: str) -> bool:
+    """Whether it is a path from a root or a drive, of whatever system."""
+    return PurePosixPath(entry.strip()).is_absolute() or bool(PureWindowsPath(entry.strip()).anchor)
 
 
 def _is_below(path: Path, root: Path) -> bool:
@@ -187,23 +237,36 @@ def _halves_inside(root: Path) -> _Parts:
     if pictures is None or labels is None:
         return {}
     there = {name.lower() for name in folders_in(root / labels)}
-    return _first(
-        (half_of(name), f"{pictures}/{name}")
-        for name in filter(is_half, folders_in(root / pictures))
-        if name.lower() in there
-    )
+    inside = folders_in(root / pictures)
+    parts = of_halves({name: Split(images=f"{pictures}/{name}") for name in inside if name.lower() in there})
+    bare = [name for name in inside if is_half(name) and name.lower() not in there]
+    if parts and "train" not in parts and None not in parts and files_in(root / pictures, PICTURES):
+        log.warning("%s: left out, because only those in its folders count: the pictures beside them", root / pictures)
+    _say_bare(root, parts, {name: f"{pictures}/{name} (no {labels}/{name})" for name in bare})
+    return parts
 
 
 def _halves(root: Path) -> _Parts:
     """``train/images`` with ``train/labels``, or ``train`` with label files beside its pictures."""
-    found = []
+    found, bare = [], {}
     for name in filter(is_half, folders_in(root)):
         pictures, labels = folder_called(root / name, "images"), folder_called(root / name, "labels")
         if pictures is not None and labels is not None:
-            found.append((half_of(name), f"{name}/{pictures}"))
+            found.append((name, Split(images=f"{name}/{pictures}")))
         elif _has_labels_beside(root / name):
-            found.append((half_of(name), name))
-    return _first(found)
+            found.append((name, Split(images=name)))
+        elif pictures is not None or files_in(root / name, PICTURES):
+            bare[name] = f"{name} (no labels)"
+    parts = by_half(found)
+    _say_bare(root, parts, bare)
+    return parts
+
+
+def _say_bare(root: Path, parts: _Parts, bare: Mapping[str, str]) -> None:
+    """Name folders of pictures without labels, beside parts that have them; a test set may lack them."""
+    lost = [text for name, text in bare.items() if not (half_of(name) == "test" and "val" in parts)]
+    if parts and lost:
+        log.warning("%s: left out, because there are no labels for it: %s", root, ", ".join(lost))
 
 
 def _whole(root: Path) -> _Parts:
@@ -214,13 +277,6 @@ def _whole(root: Path) -> _Parts:
         if _has_labels_beside(root / name):
             return {None: [Split(images=name)]}
     return {}
-
-
-def _first(found: Iterable[tuple[Half | None, str]]) -> _Parts:
-    parts: _Parts = {}
-    for half, images in found:
-        parts.setdefault(half, [Split(images=images)])
-    return parts
 
 
 def _has_labels_beside(folder: Path) -> bool:

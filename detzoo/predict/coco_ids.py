@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from detzoo.data.coco import listed_ids
+from detzoo.data.file_names import alike, parts_of
+from detzoo.data.files import slashes
 from detzoo.data.problems import DataError
 from detzoo.predict.plain_values import category_numbers
 from detzoo.predict.result import Result
 
 Id: TypeAlias = int | str
+SAID = 10  # names in a note
 
 
 def numbered(paths: Iterable[Path]) -> dict[Path, Id]:
-    """Image ids where the file names are numbers, as COCO's are: ``000000000139.jpg`` is 139.
+    """Image ids where the file names are numbers, as COCO's are: ``000000000139.jpg`` is 139; other images have none.
 
     Raises:
-        ValueError: a name is no number, or two are the same one.
+        ValueError: no name is a number, or two are the same one.
     """
-    ids: dict[Path, Id] = {}
-    for path in paths:
-        if not (path.stem.isascii() and path.stem.isdigit()):
-            raise ValueError(
-                f"the image id of {path} is not known: give the annotation file that lists the images with --data"
-            )
-        ids[path] = int(path.stem)
+    paths = list(paths)
+    ids: dict[Path, Id] = {path: int(path.stem) for path in paths if path.stem.isascii() and path.stem.isdigit()}
+    if not ids:
+        raise ValueError(
+            f"the image id of {paths[0]} is not known: give the annotation file that lists the images with --data"
+        )
     _check_twice(ids)
     return ids
 
@@ -40,42 +43,54 @@ class CocoIds:
 
         Raises:
             FileNotFoundError: there is no such file.
-            DataError: it is no COCO annotation file, or gives a name or an id twice.
+            DataError: it is no COCO annotation file, or gives an id or a file name twice.
         """
         self.path = Path(path).expanduser()
-        content = _content(self.path)
-        self._images: dict[str, Id] = {}
-        self._tails: dict[str, list[Id]] = {}
-        for entry in _entries(self.path, content, "images", "file_name"):
-            name = _same(str(entry["file_name"]))
-            if self._images.setdefault(name, entry["id"]) != entry["id"]:
-                raise DataError(f"{self.path}: two images are called {entry['file_name']}")
-            self._tails.setdefault(name.rpartition("/")[2], []).append(entry["id"])
-        self.categories: dict[str, int] = {}
-        for entry in _entries(self.path, content, "categories", "name"):
-            if self.categories.setdefault(str(entry["name"]), entry["id"]) != entry["id"]:
-                raise DataError(f"{self.path}: two categories are called {entry['name']!r}")
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder: give the COCO annotation file itself")
+        images, self.categories = listed_ids(self.path)
+        self._first = images[0][0] if images else None
+        self._written: dict[tuple[str, ...], list[Id]] = {}
+        self._alike: dict[tuple[str, ...], list[Id]] = {}
+        names: set[str] = set()
+        for name, number in images:
+            name = os.path.normpath(slashes(name))
+            if name in names:
+                raise DataError(f"{self.path}: two images are called {name}")
+            names.add(name)
+            self._written.setdefault(tuple(parts_of(name)), []).append(number)
+            self._alike.setdefault(alike(name), []).append(number)
 
     def images(self, paths: Iterable[Path]) -> dict[Path, Id]:
-        """The id of each image file: the longest end of its path that the file lists, or else its bare name.
+        """The id of each image whose path ends as the file names one, folders included; the longest such name counts.
+
+        Capitals, percent signs, Unicode form and ``\\`` do not matter where one image and one name are meant.
 
         Raises:
-            ValueError: an image is not listed, or its name alone does not say which one it is.
+            ValueError: no image is listed, or two are the same one.
         """
-        ids = {path: self._image(path) for path in paths}
+        paths = list(paths)
+        exact: dict[Path, Id] = {}
+        guessed: dict[Path, Id] = {}
+        for path in paths:
+            self._find(path, Path(os.path.abspath(path)).as_posix(), exact, guessed)
+        claims = Counter([*exact.values(), *guessed.values()])
+        ids = exact | {path: number for path, number in guessed.items() if claims[number] == 1}
+        if not ids:
+            other = f"; it has {self._first}, and folders before the name have to agree" if self._first else ""
+            raise ValueError(f"{self.path} lists no image {paths[0]}{other}")
         _check_twice(ids)
         return ids
 
-    def _image(self, path: Path) -> Id:
-        for name in _ends(_same(path.as_posix())):
-            if name in self._images:
-                return self._images[name]
-        found = self._tails.get(_same(path.name), [])
-        if not found:
-            raise ValueError(f"{self.path} lists no image {path.name}")
-        if len(found) > 1:
-            raise ValueError(f"{self.path} lists {len(found)} images {path.name} in different folders")
-        return found[0]
+    def _find(self, path: Path, name: str, exact: dict[Path, Id], guessed: dict[Path, Id]) -> None:
+        parts, keys = tuple(parts_of(name)), alike(name)
+        for start in range(len(parts)):
+            for listed, end, found in ((self._written, parts, exact), (self._alike, keys, guessed)):
+                numbers = listed.get(end[start:], ())
+                if numbers:
+                    if len(numbers) == 1:
+                        found[path] = numbers[0]
+                    return
 
 
 class CocoTable:
@@ -93,7 +108,7 @@ class CocoTable:
             annotations: the COCO file that lists them; None: their names are their numbers.
 
         Raises:
-            ValueError: the id of an image is not known, or there are no image files.
+            ValueError: the id of no image is known, two have the same, or there are no image files.
             FileNotFoundError: there is no annotation file.
             DataError: it is none.
         """
@@ -101,32 +116,39 @@ class CocoTable:
             raise ValueError("a COCO results file is about image files: frames of a video have no ids")
         self._known = None if annotations is None else CocoIds(annotations)
         self._ids = numbered(images) if self._known is None else self._known.images(images)
+        self._images = images
         self.entries: list[dict[str, Any]] = []
 
     def notes(self, classes: Sequence[str]) -> list[str]:
-        """What a reader of the results should know: which of the detector's ``classes`` have no category id.
+        """What a reader of the results should know: which images and which of the ``classes`` have no id.
 
         Raises:
             ValueError: none of them is in the annotation file.
         """
+        notes = self._left_out()
         if self._known is None:
-            if category_numbers(classes) is not None:
-                return []
-            return ["the category ids of these classes are not known: the results have their numbers from 0"]
+            if category_numbers(classes) is None:
+                notes.append("the category ids of these classes are not known: the results have their numbers from 0")
+            return notes
         missing = [name for name in classes if name not in self._known.categories]
         if len(missing) == len(classes):
             raise ValueError(f"{self._known.path} has none of the detector's classes: {', '.join(missing[:5])}")
-        names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-        return (
-            [f"{names} {'is' if len(missing) == 1 else 'are'} not in {self._known.path}, nor in the results"]
-            if missing
-            else []
-        )
+        if missing:
+            are = "is" if len(missing) == 1 else "are"
+            notes.append(f"{_some(missing)} {are} not in {self._known.path}, nor in the results")
+        return notes
+
+    def _left_out(self) -> list[str]:
+        missing = [str(path) for path in self._images if path not in self._ids]
+        why = "their names are no numbers" if self._known is None else f"{self._known.path} does not list them plainly"
+        count = f"{len(missing)} of {len(self._images)} images are not in the COCO results"
+        return [f"{count}, as {why}: {_some(missing)}"] if missing else []
 
     def add(self, result: Result) -> None:
         """Take what was found in one image."""
         path = result.path
-        assert path is not None  # of files
+        if path not in self._ids:
+            return
         if self._known is not None:
             known = [name in self._known.categories for name in result.names]
             result = result[known]
@@ -142,32 +164,5 @@ def _check_twice(ids: Mapping[Path, Id]) -> None:
         first[number] = path
 
 
-def _content(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())  # takes UTF-8, UTF-16 and UTF-32, with or without a byte order mark
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no annotation file {path}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from None
-
-
-def _entries(path: Path, content: Any, part: str, name: str) -> Iterator[dict[str, Any]]:
-    entries = content.get(part) if isinstance(content, dict) else None
-    if not isinstance(entries, list):
-        raise DataError(f"{path} is not a COCO annotation file: it has no list of {part}")
-    for place, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int | str) or name not in entry:
-            raise DataError(f"{path} is not a COCO annotation file: {part}[{place}] has no id or no {name}")
-        yield entry
-
-
-def _same(name: str) -> str:
-    """A file name as every system writes it."""
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
-
-
-def _ends(name: str) -> Iterator[str]:
-    """``a/b/c``, then ``b/c``, then ``c``."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    for start in range(len(parts)):
-        yield "/".join(parts[start:])
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SAID]) + (", ..." if len(names) > SAID else "")

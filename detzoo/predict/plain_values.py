@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def to_dict(detections: Detections) -> list[dict[str, Any]]:
 def to_coco(
     detections: Detections,
     image_id: int | str = 0,
-    category_ids: Sequence[int] | Mapping[str, int] | None = None,
+    category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None,
 ) -> list[dict[str, Any]]:
     """COCO result entries of one image.
 
@@ -68,7 +69,7 @@ def to_coco(
         if numbers is not None and label not in numbers:
             raise ValueError(f"category_ids has no number for class {label}, {row['name']!r}")
         entry = {
-            "image_id": image_id,
+            "image_id": plain_id(image_id),
             "category_id": label if numbers is None else numbers[label],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": row["score"],
@@ -80,8 +81,8 @@ def to_coco(
 
 
 def category_numbers(
-    classes: Sequence[str] | None, category_ids: Sequence[int] | Mapping[str, int] | None = None
-) -> dict[int, int] | None:
+    classes: Sequence[str] | None, category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None
+) -> dict[int, int | str] | None:
     """The data set's number of each label.
 
     Args:
@@ -100,7 +101,18 @@ def category_numbers(
             return None
         category_ids = _COCO
     if isinstance(category_ids, Mapping):
-        return {label: category_ids[name] for label, name in enumerate(classes or ()) if name in category_ids}
+        known = enumerate(classes or ())
+        return {label: plain_id(category_ids[name]) for label, name in known if name in category_ids}
     if classes is not None and len(category_ids) != len(classes):
         raise ValueError(f"category_ids has {len(category_ids)} numbers, but there are {len(classes)} classes")
-    return dict(enumerate(category_ids))
+    return {label: plain_id(number) for label, number in enumerate(category_ids)}
+
+
+def plain_id(value: Any) -> Any:
+    """An id as JSON can have it: a whole number of any library as an int."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value

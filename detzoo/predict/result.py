@@ -38,10 +38,15 @@ class Result:
         size: height and width of the image, or None where nothing says them.
     """
 
-    __slots__ = ("_found", "_read", "size")
+    __slots__ = ("_file", "_found", "_read", "size")
 
     def __init__(
-        self, found: Detections, size: tuple[int, int] | None = None, *, read: ReadFiles | None = None
+        self,
+        found: Detections,
+        size: tuple[int, int] | None = None,
+        *,
+        read: ReadFiles | None = None,
+        file: Path | None = None,
     ) -> None:
         """Wrap what was found in one image.
 
@@ -50,6 +55,7 @@ class Result:
                 drawings possible.
             size: height and width of the image; default: those of the picture, or of the masks.
             read: files that `save` must not replace, besides the image itself.
+            file: where ``path`` is, whatever becomes the current folder later; default: looked up now.
 
         Raises:
             TypeError: the detections are a batch.
@@ -59,6 +65,7 @@ class Result:
         found = found.to("cpu")
         self._found = found if bool(found.valid.all()) else found.pick(found.valid)
         self._read = read or ReadFiles()
+        self._file = file or (None if found.path is None else Path(found.path).absolute())
         self.size = size or _size(found)
 
     @property
@@ -108,9 +115,9 @@ class Result:
     @property
     def image(self) -> Any:
         """The image, uint8 RGB ``(H, W, 3)``; that of a file is read again. None if there is neither."""
-        if self._found.picture is not None or self._found.path is None:
+        if self._found.picture is not None or self._file is None:
             return self._found.picture
-        return read_image(self._found.path)
+        return read_image(self._file)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -211,7 +218,7 @@ class Result:
             ValueError: the suffix names no image format, or as for `plot`.
             OSError: the file cannot be written.
         """
-        ReadFiles([self.path] if self.path else []).refuse(path, INSTEAD)
+        ReadFiles([self._file] if self._file else []).refuse(path, INSTEAD)
         self._read.refuse(path, INSTEAD)
         return write(lambda: self.plot(threshold, **switches), path)
 
@@ -228,7 +235,7 @@ class Result:
         return json.dumps(self.to_dict(), indent=indent)
 
     def to_coco(
-        self, image_id: int | str = 0, category_ids: Sequence[int] | Mapping[str, int] | None = None
+        self, image_id: int | str = 0, category_ids: Sequence[int | str] | Mapping[str, int | str] | None = None
     ) -> list[dict[str, Any]]:
         """COCO result entries: ``image_id``, ``category_id``, ``bbox`` x y width height, ``score``; ``segmentation``.
 
@@ -281,7 +288,7 @@ class Result:
         return "image" if self.path is None else str(self.path)
 
     def _some(self, rows: Tensor) -> Result:
-        return Result(self._found.pick(rows), self.size, read=self._read)
+        return Result(self._found.pick(rows), self.size, read=self._read, file=self._file)
 
 
 class Detection:

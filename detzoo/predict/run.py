@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from rich.progress import track
 from torch import Tensor
 
 from detzoo.arguments import count, fraction
-from detzoo.data.images import ImageError
-from detzoo.data.resize import canvas_size, resize
+from detzoo.data.images import MAX_PIXELS, ImageError
+from detzoo.data.resize import canvas_size, fit_input, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
 from detzoo.overwrite import ReadFiles
@@ -122,43 +122,56 @@ def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
     """Name the image files that were left out, or refuse where there was no other."""
     if not broken:
         return
-    first = "".join(f"\n  {error}" for error in broken[:SAID])
-    more = f"\n  and {len(broken) - SAID} more" if len(broken) > SAID else ""
-    total = len(items) if isinstance(items, Pictures) else len(broken)
-    if len(broken) == total:
+    said = list(dict.fromkeys(map(str, broken)))  # a file may be in two folders or patterns of a list
+    first = "".join(f"\n  {error}" for error in said[:SAID])
+    more = f"\n  and {len(said) - SAID} more" if len(said) > SAID else ""
+    entries = list(items)
+    total = len({item if isinstance(item, Path) else id(item) for item in entries})
+    if len(broken) == len(entries):
         raise ImageError(f"none of the {total} images can be read{first}{more}")
-    log.warning("%d of %d images cannot be read and are left out:%s%s", len(broken), total, first, more)
+    log.warning("%d of %d images cannot be read and are left out:%s%s", len(said), total, first, more)
 
 
 def _prepared(
     items: Iterable[Picture], settings: Input, batch: int, path: Path | None
 ) -> Iterator[list[_Ready | Exception]]:
     """Batches of pictures, decoded and resized ahead of their use; what is wrong with those that may be left out."""
-    optional = items.found if isinstance(items, Pictures) else set()
+    optional = items.optional if isinstance(items, Pictures) else repeat(False)
 
-    def prepare(item: Picture) -> _Ready | Exception:
+    def prepare(item: Picture, may_be_left_out: bool) -> _Ready | Exception:
         from_file = isinstance(item, Path)
         try:
             image = load(item)
         except (ImageError, OSError) as error:
-            if not from_file or item not in optional:
+            if not may_be_left_out:
                 raise
             return error
+        _check_input(image.shape[:2], settings)
         resized = resize(image, settings)[0]
         return _Ready(image.shape[:2], resized, item if from_file else path, None if from_file else image)
 
-    iterator = iter(items)
+    iterator = zip(items, optional, strict=False)
     waiting: deque[list[Future[_Ready | Exception]]] = deque()
     with ThreadPoolExecutor(READERS) as pool:
         while True:
             while len(waiting) < 2:
-                chunk = [pool.submit(prepare, item) for item in islice(iterator, batch)]
+                chunk = [pool.submit(prepare, *item) for item in islice(iterator, batch)]
                 if not chunk:
                     break
                 waiting.append(chunk)
             if not waiting:
                 return
             yield [future.result() for future in waiting.popleft()]
+
+
+def _check_input(size: tuple[int, ...], settings: Input) -> None:
+    """Raise ValueError where an image would become larger than any that is read."""
+    height, width = fit_input(size[0], size[1], settings)
+    if settings.resize and height * width > MAX_PIXELS:
+        raise ValueError(
+            f"size: an image of {size[0]} x {size[1]} pixels would become {height} x {width}, more than {MAX_PIXELS} "
+            "pixels; choose a smaller size"
+        )
 
 
 def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:

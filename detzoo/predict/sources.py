@@ -53,15 +53,16 @@ class Pictures(list[Picture]):
     """Pictures in order.
 
     Attributes:
-        found: those files that a folder or a pattern gave; the others were named one by one.
+        optional: for each whether a folder or a pattern gave it; the others were named one by one.
         remarks: which files there were not taken, and why, as sentences.
     """
 
     def __init__(
-        self, pictures: Iterable[Picture] = (), found: Iterable[Path] = (), remarks: Iterable[str] = ()
+        self, pictures: Iterable[Picture] = (), optional: Iterable[bool] = (), remarks: Iterable[str] = ()
     ) -> None:
         super().__init__(pictures)
-        self.found, self.remarks = set(found), list(remarks)
+        self.optional = list(optional) or [False] * len(self)
+        self.remarks = list(remarks)
 
 
 def is_video(source: Any) -> bool:
@@ -124,7 +125,7 @@ def _joined(sources: Iterable[Any]) -> Pictures:
     parts = [pictures(source) for source in sources]
     return Pictures(
         (one for part in parts for one in part),
-        (path for part in parts for path in part.found),
+        (one for part in parts for one in part.optional),
         (remark for part in parts for remark in part.remarks),
     )
 
@@ -217,6 +218,8 @@ def _has_pattern(source: str | Path) -> bool:
 
 
 def _files(source: str | Path) -> Pictures:
+    if not str(source):
+        raise ValueError("cannot predict on an empty path: give a path, '.' for the current folder")
     path = Path(source).expanduser()
     if path.is_dir():
         children = sorted(path.iterdir())
@@ -258,7 +261,7 @@ def _images(files: Iterable[Path], source: str, none: str, hint: str) -> Picture
     ]
     if not found:
         raise FileNotFoundError("; ".join([f"{none}: looked for {' '.join(SUFFIXES)}{hint}", *remarks]))
-    return Pictures(found, found, (f"{source}: {remark}" for remark in remarks))
+    return Pictures(found, [True] * len(found), (f"{source}: {remark}" for remark in remarks))
 
 
 def _near(path: Path) -> str:

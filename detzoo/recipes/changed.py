@@ -11,6 +11,7 @@ import torch
 from detzoo.arguments import count, fraction
 from detzoo.config import ConfigError, flatten, override
 from detzoo.detector import Detector, DetectorConfig, Input
+from detzoo.recipes.blueprint import LARGEST_NUMBER
 from detzoo.recipes.recipe import Recipe
 
 _PIXELS = re.compile(r"(\d+)(?:x(\d+))?")
@@ -99,10 +100,17 @@ def _input_changes(input: Input, size: Any) -> dict[str, Any]:
     if isinstance(size, tuple | list):
         if len(size) != 2:
             raise ConfigError(f"size is a number of pixels or two, got {size!r}")
-        short, long = (count("size", value) for value in size)
+        short, long = (_pixels(value) for value in size)
     else:
-        short = count("size", size)
+        short = _pixels(size)
         long = max(short, round(short * input.long / input.short))
     if input.keep_ratio and short > long:
         raise ConfigError(f"size: the short edge, {short}, is longer than the long one, {long}")
     return {"input.resize": True, "input.short": short, "input.long": long}
+
+
+def _pixels(value: Any) -> int:
+    number = count("size", value)
+    if number > LARGEST_NUMBER:
+        raise ConfigError(f"size: an edge has {LARGEST_NUMBER} pixels at most; choose a smaller size")
+    return number

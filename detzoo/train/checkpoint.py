@@ -29,8 +29,8 @@ from detzoo.recipes.files import CheckpointError
 from detzoo.train.ema import Ema
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import load_optimizer_state, optimizer_state
-from detzoo.train.typed import argument
-from detzoo.train.typed import resume as resume_by
+from detzoo.typed import argument
+from detzoo.typed import resume as resume_by
 
 FORMAT, VERSION = "detzoo training state", 1
 

@@ -27,7 +27,7 @@ from detzoo.train.optimizer import set_learning_rate
 from detzoo.train.progress import Display, memory_in_use
 from detzoo.train.schedules import lr_factor
 from detzoo.train.step import compute_losses, seed_step, total_loss
-from detzoo.train.typed import resume as resume_by
+from detzoo.typed import resume as resume_by
 from detzoo.types import Batch
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from detzoo.train.typed import argument
+from detzoo.typed import argument
 
 NAME = "training.lock"
 _PLACE = 1 << 20  # on Windows a locked byte cannot be read, and the first ones say whose lock it is

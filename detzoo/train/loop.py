@@ -39,8 +39,8 @@ from detzoo.train.optimizer import learning_rate, make_optimizer
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
-from detzoo.train.typed import argument
 from detzoo.train.validation import validation_losses
+from detzoo.typed import argument
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import find, load
 from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.progress import Display
-from detzoo.train.typed import argument
+from detzoo.typed import argument
 
 # what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
 _ELSEWHERE = {

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.literals import with_own_names
 from detzoo.interop.mmdet.scope import BASE
+from detzoo.typed import either
 
-_MEND = "pass MMDetection's folder of configs: configs=DIR"
 _SUFFIXES = (".py", ".json")
 
 
@@ -114,7 +114,7 @@ def _found(path: Path, base: str, tried: list[PurePosixPath], configs: Path | No
     folders = "" if configs is None else f", nor in {configs}"
     raise ConfigError(
         f"{path}: inherits from {base[:200]!r}, but there is no such .py or .json file{folders}"
-        f"{'' if configs is not None else f'; {_MEND}'}"
+        f"{'' if configs is not None else f'; {_mend()}'}"
     )
 
 
@@ -138,6 +138,10 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that is too long, or has a zero byte
         return False
+
+
+def _mend() -> str:
+    return f"pass MMDetection's folder of configs: {either('configs=DIR', '--configs DIR')}"
 
 
 __all__ = ["base_file", "base_module", "base_names", "named_bases"]

@@ -11,6 +11,7 @@ from typing import Any
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.classes import CITYSCAPES_CLASSES, COCO_CLASSES, DEEPFASHION_CLASSES, VOC_CLASSES
+from detzoo.typed import either
 
 # of the data sets that name their classes in MMDetection's code
 _OF_DATASETS = {
@@ -20,7 +21,12 @@ _OF_DATASETS = {
     "DeepFashionDataset": DEEPFASHION_CLASSES,
     "WIDERFaceDataset": ("face",),
 }
-_MEND = "pass classes=[...], in the order of the labels"
+
+
+def _mend() -> str:
+    return f"pass {either('classes=[...]', '--classes A,B')}, in the order of the labels"
+
+
 _TOP = ("classes", "CLASSES", "class_names", "class_name", "metainfo")  # beside the data sets
 _BESIDE = ("classes.txt", "class_names.txt", "labels.txt", "names.txt")  # beside the config
 MOST = 1 << 16  # classes
@@ -51,22 +57,22 @@ def class_names(
     unread: list[ConfigError] = []
     for where, names in _said(config, meta, given, folder, unread):
         if count is not None and len(names) != count:
-            raise ConfigError(f"the model has {count} classes, but {where} names {len(names)}; {_MEND}")
+            raise ConfigError(f"the model has {count} classes, but {where} names {len(names)}; {_mend()}")
         for name, times in Counter(names).items():
             if times > 1:
-                raise ConfigError(f"{where} names {name!r} more than once; {_MEND}")
+                raise ConfigError(f"{where} names {name!r} more than once; {_mend()}")
         return names, ""
     for names in _likely(config, folder):
         if count in (None, len(names)) and len(set(names)) == len(names):
             return names, ""
     if unread:
-        raise ConfigError(f"{unread[0]}; or {_MEND}")
+        raise ConfigError(f"{unread[0]}; or {_mend()}")
     if count is None:
         return ("object",), ""
     made = ("object",) if count == 1 else tuple(f"class {index}" for index in range(count))
     return (
         made,
-        f"neither the checkpoint nor the config names the {count} classes, so they are {_listed(made)}; {_MEND}",
+        f"neither the checkpoint nor the config names the {count} classes, so they are {_listed(made)}; {_mend()}",
     )
 
 

@@ -31,6 +31,7 @@ from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
+from detzoo.typed import either
 
 # reads a model's settings, given its input; gives ours and the number of classes
 Reader = Callable[[Section, Input], tuple[Model, int]]
@@ -198,7 +199,8 @@ def _size(size: Sequence[int] | None) -> Size | None:
         return None
     good = isinstance(size, list | tuple) and len(size) == 2 and all(type(edge) is int for edge in size)
     if not good or not 1 <= min(size) <= max(size) <= LARGEST:
-        raise ConfigError(f"size is a width and a height in pixels, for example size=(1333, 800), not {short(size)}")
+        example = either("size=(1333, 800)", "--size 1333 800")
+        raise ConfigError(f"size is a width and a height in pixels, for example {example}, not {short(size)}")
     return size[0], size[1]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.typed import either
 
 LOADING = ("LoadImageFromFile", "LoadImageFromWebcam", "LoadImageFromNDArray")
 # of a pipeline: reading and packing, which change no pixel
@@ -175,7 +176,7 @@ def _scale(step: Section, name: str, wanted: Size | None) -> Size:
     given = step.take(name)
     if isinstance(given, list | tuple) and any(isinstance(one, list | tuple) for one in given):
         if len(given) > 1:
-            step.differs(name, f"has several sizes; {_WHICH}")
+            step.differs(name, f"has several sizes; {_which()}")
         step.values = {**step.values, name: next(iter(given))}
     elif not isinstance(given, list | tuple):
         edge = step.whole(name)
@@ -184,7 +185,8 @@ def _scale(step: Section, name: str, wanted: Size | None) -> Size:
     return width, height
 
 
-_WHICH = "pass the one that pictures are to have, for example size=(1333, 800)"
+def _which() -> str:
+    return f"pass the one that pictures are to have, for example {either('size=(1333, 800)', '--size 1333 800')}"
 
 
 def _edges(size: Size, keep_ratio: bool) -> dict[str, Any]:
@@ -306,9 +308,9 @@ def _augmented(step: Section, size: Size | None, differences: list[str]) -> Iter
             scales = list(size)
             step.ignore("scale_factor")
         elif isinstance(scales, list | tuple) and len(scales) > 1 and isinstance(scales[0], list | tuple):
-            step.differs("img_scale", f"has several sizes; {_WHICH}")
+            step.differs("img_scale", f"has several sizes; {_which()}")
         elif isinstance(step.take("scale_factor"), list | tuple):
-            step.differs("scale_factor", f"has several sizes; {_WHICH}")
+            step.differs("scale_factor", f"has several sizes; {_which()}")
         if size is None:
             step.fixed("scale_factor", 1.0)
         if step.flag("flip", False):

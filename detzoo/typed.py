@@ -1,4 +1,4 @@
-"""Arguments of `train` as the user types them: in Python, or on the command line."""
+"""Arguments as the user types them, for messages: in Python, or on the command line."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def on_command_line() -> Iterator[None]:
         _on_command_line.reset(token)
 
 
+def either(in_python: str, in_shell: str) -> str:
+    """The one of two spellings of the same thing that fits."""
+    return in_shell if _on_command_line.get() else in_python
+
+
 def argument(name: str, value: str | Path | bool | float | None = None) -> str:
     """An argument with its value, as it is typed; without a value its name."""
     if _on_command_line.get():
@@ -35,4 +40,4 @@ def resume(out: Path) -> str:
     return f"train(out={str(out)!r}, resume=True)"
 
 
-__all__ = ["argument", "on_command_line", "resume"]
+__all__ = ["argument", "either", "on_command_line", "resume"]

@@ -296,3 +296,15 @@ def test_boxes_as_tools_write_them(tmp_path: Path, box: Any, caplog: pytest.LogC
 def test_boxes_that_are_none(tmp_path: Path, box: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert not len(read(write_coco(tmp_path, [thing(1, 1, box)])).boxes)
     assert "1 of 1 boxes are missing or not finite and are left out" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_twice_in_one_file(tmp_path: Path, key: str, encoding: str) -> None:
+    path = write_coco(tmp_path, [thing(1, 1, [1, 1, 5, 5], images=1, note=key)])
+    text = path.read_text()
+    path.write_text(f'{{"info": {{"x": "{key}"}}, "{key}": [], {text[1:]}', encoding=encoding)
+    with pytest.raises(DataError, match=f"has `{key}` twice"):
+        read(path)
+    path.write_text(f'{text[:-1]}, "info": {{"{key}": [2], "x": ["{key}"]}}}}', encoding=encoding)
+    assert len(read(path).boxes) == 1

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -5,6 +7,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from detzoo.ops import masks
+from detzoo.ops import roi_align as roi_align_file
 from detzoo.ops.masks import paste, sample
 from detzoo.ops.roi_align import crop_targets
 
@@ -126,3 +129,30 @@ def test_on_a_gpu():
     index = torch.arange(6)[None]
     ours = crop_targets(truth.cuda(), boxes[None].cuda(), index.cuda(), 28).cpu()
     assert (ours == crop_targets(truth, boxes[None], index, 28)).float().mean() > 0.999
+
+
+def test_targets_of_a_crowd_are_cut_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    """Bit for bit what one copy of all masks gives, without that copy."""
+    generator = torch.Generator().manual_seed(0)
+    crowd = torch.rand(2, 40, 24, 36, generator=generator) > 0.4
+    boxes = torch.stack([random_boxes(16, (24, 36), seed=seed) for seed in (0, 1)])
+    index = torch.randint(0, 40, (2, 16), generator=generator)
+    sizes: list[int] = []
+    monkeypatch.setattr(roi_align_file, "_PART", 5 * 24 * 36)
+    monkeypatch.setattr(Tensor, "float", _noting(sizes, Tensor.float))
+    parts = crop_targets(crowd, boxes, index, 14)
+    assert max(sizes) <= 5 * 24 * 36
+    monkeypatch.undo()
+    own = crowd[torch.arange(2)[:, None], index].flatten(0, 1)
+    for row, (mask, box) in enumerate(zip(own, boxes.flatten(0, 1), strict=True)):
+        alone = crop_targets(mask[None, None], box[None, None], torch.zeros(1, 1, dtype=torch.int64), 14)
+        assert torch.equal(alone[0, 0], parts.flatten(0, 1)[row])
+
+
+def _noting(sizes: list[int], real: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def noting(value: Tensor) -> Tensor:
+        if value.dtype == torch.bool and value.shape[-2:] == (24, 36):
+            sizes.append(value.numel())
+        return real(value)
+
+    return noting

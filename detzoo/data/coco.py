@@ -22,7 +22,7 @@ from detzoo.data.coco_objects import read_objects
 from detzoo.data.file_names import below, locate, of_other_kind
 from detzoo.data.files import slashes
 from detzoo.data.image_sizes import image_sizes
-from detzoo.data.json_file import contents, decode, lenient, not_unicode, number
+from detzoo.data.json_file import contents, decode, lenient, not_unicode, number, refuse_key_twice
 from detzoo.data.problems import NAMED, DataError, report
 from detzoo.data.share import release_memory
 
@@ -129,6 +129,7 @@ def read_coco(
     path = Path(path)
     data = contents(path, _COCO)
     content = decode(path, data, _File, _COCO)
+    refuse_key_twice(path, data, _File.__struct_fields__)
     listed = _images(path, data, content.images)
     image_index = Index(path, "image", [image.id for image in listed], [image.file_name for image in listed])
     categories = _categories(path, data, content.categories or [])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import mmap
 import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,44 @@ def _decode(data: Any, kind: Any) -> Any:
         if not count:
             raise
         return msgspec.json.decode(mended, type=kind)
+
+
+def refuse_key_twice(path: Path, data: Any, keys: Sequence[str]) -> None:
+    """Refuse what `contents` gave where the outermost object has one of some keys twice: the last alone would count.
+
+    Raises:
+        DataError: it has; the message names the key.
+    """
+    text: Any = data.obj if isinstance(data, memoryview) else data
+    for key in keys:
+        places = list(islice(_keys(text, f'"{key}"'.encode()), _LOOKED_AT))
+        if len(places) > 1 and sum(_is_outermost(bytes(text[:place])) for place in places) > 1:
+            raise DataError(f"{path} has `{key}` twice: one of them would not count; join them into one list")
+
+
+_LOOKED_AT = 8  # keys of one name: more are not of the outermost object
+
+
+def _keys(text: Any, quoted: bytes) -> Iterator[int]:
+    """Where a name stands as a key of some object."""
+    place = text.find(quoted)
+    while place >= 0:
+        if bytes(text[place + len(quoted) : place + len(quoted) + 16]).lstrip()[:1] == b":":
+            yield place
+        place = text.find(quoted, place + len(quoted))
+
+
+class _Anything(msgspec.Struct):
+    pass
+
+
+def _is_outermost(before: bytes) -> bool:
+    """Whether the next key is one of the outermost object: what stands before it is whole but for the last bracket."""
+    try:
+        msgspec.json.decode(before.removeprefix(codecs.BOM_UTF8).rstrip().removesuffix(b",") + b"}", type=_Anything)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def not_unicode(path: Path, data: Any) -> DataError:

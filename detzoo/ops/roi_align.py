@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from detzoo.ops.boxes import full_precision
 
 _ROIS = 128  # looked at together on a processor: bounds its memory
+_WHOLE, _PART = 1 << 26, 1 << 24  # pixels of masks that are copied at once: of all objects, of some RoIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,8 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
     """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
 
     RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
-    first clipped to the canvas. Costs one float copy of ``masks`` and the sum of the box areas.
+    first clipped to the canvas. Costs the sum of the box areas and one float copy of ``masks``; where that is large, as
+    with crowds, the RoIs are looked at a part at a time, each with a copy of its own mask, which takes 64 MiB.
 
     Args:
         masks: bool ``[N, G, H, W]``.
@@ -233,8 +235,16 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
         # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
         boxes = boxes.float().nan_to_num(0.0)
         clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
-        owner = index + torch.arange(images, device=index.device).unsqueeze(1) * slots
-        rois = torch.cat([owner.float().unsqueeze(2), clipped], 2).flatten(0, 1)
-        planes = masks.reshape(images * slots, 1, height, width).float()
-        pooled = torchvision_roi_align(planes, rois, size, 1.0, 0, aligned=True)
+        owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
+        clipped, planes = clipped.flatten(0, 1), masks.reshape(images * slots, 1, height, width)
+        if slots <= index.shape[1] and planes.numel() <= _WHOLE:
+            parts = [(planes.float(), torch.cat([owner.float().unsqueeze(1), clipped], 1))]
+        else:
+            step = max(1, _PART // max(1, height * width))
+            own = torch.arange(step, dtype=clipped.dtype, device=clipped.device).unsqueeze(1)
+            parts = (
+                (planes[mine].float(), torch.cat([own[: len(mine)], some], 1))
+                for mine, some in zip(owner.split(step), clipped.split(step), strict=True)
+            )
+        pooled = torch.cat([torchvision_roi_align(part, rois, size, 1.0, 0, aligned=True) for part, rois in parts])
         return (pooled >= 0.5).float().reshape(*index.shape, size, size)

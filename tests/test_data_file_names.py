@@ -124,8 +124,8 @@ def test_a_hundred_thousand_names_take_seconds(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("os.listdir", listed)
     monkeypatch.setattr(Path, "is_file", lambda self: True)
-    start = time.perf_counter()
+    start = time.process_time()
     found = locate(tmp_path, "images", [f"/mnt/share/project/set/{name.upper()}" for name in disk])
     assert found == [f"images/{name}" for name in disk]
     assert len(listings) == len(set(listings)) < 9
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15

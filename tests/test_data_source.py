@@ -167,11 +167,11 @@ def test_many_classes_take_time_in_proportion(tmp_path: Path) -> None:
     names = [f"c{number}" for number in range(60_000)]
     path = write_coco(tmp_path, [], categories=dict(enumerate(names)))
     data = Data(root=str(tmp_path), train=(Split(annotations=path.name, images="images"),), classes=tuple(names))
-    started = time.perf_counter()
+    started = time.process_time()
     assert read_split(data, "train").classes == tuple(names)
     with pytest.raises(ConfigError, match="and 59980 more more than once"):
         read_split(data.replace(classes=(*names, *names)), "train")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_several_parts_become_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -313,9 +313,9 @@ def test_xml_in_other_encodings(tmp_path: Path, encoding: str) -> None:
 def test_long_lists_take_time_in_proportion(tmp_path: Path) -> None:
     path = write_voc(tmp_path, {"a": []})
     path.write_text("a\n" + "".join(f"x{number}\n" for number in range(60_000)) * 2 + "a" + " " * 100_000 + "b\n")
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(read_voc(path, tmp_path)) == 1
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_folder_of_xml_files_in_place_of_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

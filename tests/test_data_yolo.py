@@ -235,12 +235,12 @@ def test_broken_yaml_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 def test_hostile_yaml_takes_little_time(tmp_path: Path) -> None:
     path = tmp_path / "data.yaml"
-    started = time.perf_counter()
+    started = time.process_time()
     for text in ("{" * 100_000, "[" * 100_000, "- " * 100_000, "? " * 100_000, "a: " * 100_000, "&a " * 100_000):
         path.write_text(text)
         with pytest.raises(DataError, match=r"data\.yaml"):
             as_data(path)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def halves(root: Path, pattern: str, *names: str) -> None:

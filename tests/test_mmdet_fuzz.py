@@ -103,13 +103,13 @@ def test_mutated_configs(place: Path, text: str) -> None:
     refused = imported = 0
     for _ in range(400):
         mutant = mutated_text(text, chance)
-        start = time.monotonic()
+        start = time.process_time()
         try:
             read_config(read_text(mutant, "config.py"))
             imported += 1
         except ConfigError:
             refused += 1
-        assert time.monotonic() - start < SECONDS, mutant
+        assert time.process_time() - start < SECONDS, mutant
     assert refused > 10
     assert imported > 0
 
@@ -165,13 +165,13 @@ def test_mutated_weights_files(place: Path, zipped: bool, protocol: int) -> None
     refused = loaded = 0
     for _ in range(1500):
         path.write_bytes(mutated_bytes(whole, chance))
-        start = time.monotonic()
+        start = time.process_time()
         try:
             read(path)
             loaded += 1
         except CheckpointError:
             refused += 1
-        assert time.monotonic() - start < SECONDS
+        assert time.process_time() - start < SECONDS
     assert refused > 50
 
 
@@ -187,10 +187,10 @@ def test_random_pickles(place: Path, protocol: int) -> None:
         warnings.simplefilter("error")
         for _ in range(2000):
             path.write_bytes(whole[:begin] + mutated_bytes(whole[begin:], chance))
-            start = time.monotonic()
+            start = time.process_time()
             try:
                 read(path)
             except CheckpointError:
                 count += 1
-            assert time.monotonic() - start < SECONDS
+            assert time.process_time() - start < SECONDS
     assert count > 50

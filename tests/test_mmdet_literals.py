@@ -186,11 +186,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "message"), REFUSED, ids=[text[:40] for text, _ in REFUSED])
 def test_what_is_refused(text: str, message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError, match=message) as caught:
         read_text(text, "file.py")
     assert str(caught.value).startswith("file.py:")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 UNKNOWN = [
@@ -251,17 +251,17 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_at_once(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError):
         read_text(BOMBS[name], "bomb.py")
-    assert time.perf_counter() - start < 5  # on a busy machine
+    assert time.process_time() - start < 5
 
 
 def test_braces_without_end_take_no_time() -> None:
     text = "{{" + " " * 40_000 + "}"
-    start = time.perf_counter()
+    start = time.process_time()
     assert read_text(f"x = '{text}'", "file.py") == {"x": text}
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_bases_that_are_refused(tmp_path: Path) -> None:

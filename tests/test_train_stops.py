@@ -229,11 +229,14 @@ def test_a_lock_ends_with_its_process_and_not_with_that_of_its_children(tmp_path
         from pathlib import Path
         from detzoo.train.lock import lock
         with lock(Path(sys.argv[1]), print):
+            begun, begin = os.pipe()
             child = os.fork()
             if child == 0:
                 os.close(1)
+                os.write(begin, b"!")
                 time.sleep(60)
                 os._exit(0)
+            os.read(begun, 1)
             print(child, flush=True)
             time.sleep(60)
     """

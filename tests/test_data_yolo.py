@@ -630,3 +630,14 @@ def test_pictures_of_one_name_there(tmp_path: Path) -> None:
     after = read_split(as_data(write_yolo({"train": before}, tmp_path, tmp_path / "out")), "train")
     assert [after.files[image] for image in range(2)] == ["images/train/x.png", "images/train/x_1.png"]
     assert len(after.boxes) == 2
+
+
+def test_a_listed_image_of_another_half_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """``valid/images/a.png`` of another machine is not the training image ``images/a.png``."""
+    put(tmp_path, "images/a.png", "labels/a.txt", CAT)
+    put(tmp_path, "images/b.png", "labels/b.txt", CAT)
+    (tmp_path / "classes.txt").write_text("cat\n")
+    (tmp_path / "val.txt").write_text("/x/valid/images/a.png\n/x/images/b.png\n")
+    read = read_yolo(tmp_path / "classes.txt", tmp_path, "val.txt")
+    assert [read.files[image] for image in range(len(read))] == ["images/b.png"]
+    assert "1 of 2 images are not there and are left out: /x/valid/images/a.png" in caplog.text

@@ -11,6 +11,7 @@ import torch
 import detzoo
 from detzoo.config import ConfigError
 from detzoo.data.source import as_data
+from detzoo.overwrite import OverwritesSource
 from detzoo.recipes.files import CheckpointError
 from detzoo.recipes.settings import Data
 from detzoo.train.checkpoint import read_state
@@ -272,3 +273,14 @@ def test_a_method_that_learns_masks_wants_them_before_anything_is_written(
     with pytest.raises(ConfigError, match=said):
         detzoo.train(recipe, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("named", ["recipe", "weights"])
+def test_the_weights_that_a_run_starts_from_are_not_replaced(tmp_path: Path, named: str) -> None:
+    file = detzoo.build("retinanet_r18_fpn_shapes").save(tmp_path / "best.safetensors")
+    before = file.read_bytes()
+    given: dict[str, Any] = {"recipe": "retinanet_r18_fpn_shapes", "data": "shapes:2/2", named: str(file)}
+    with pytest.raises(OverwritesSource, match="choose another out"):
+        detzoo.train(**given, out=tmp_path / "." / "")
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]

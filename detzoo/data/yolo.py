@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.files import PICTURES, Files, has_suffix
-from detzoo.data.halves import folder_called
+from detzoo.data.halves import folder_called, is_half
 from detzoo.data.image_sizes import image_sizes
 from detzoo.data.masks import decode_polygons, encode_polygons
 from detzoo.data.problems import DataError, report
@@ -154,7 +154,7 @@ def _listed(path: Path, root: Path) -> list[str]:
         if place is None:
             everywhere = everywhere or Files(root)
             other = everywhere.find(name)
-            place = root / other if other is not None else None
+            place = root / other if other is not None and not _loses_half(name, other) else None
         if place is None:
             missing.append(line)
         else:
@@ -166,6 +166,12 @@ def _listed(path: Path, root: Path) -> list[str]:
     twice = [name for name, count in counts.items() if count > 1]
     report(path, "are listed more than once and count once", twice, len(lines), "images")
     return list(counts)
+
+
+def _loses_half(name: str, found: str) -> bool:
+    """Whether ``found`` is ``name`` without a folder that speaks of a half: then it is another image."""
+    parts = [part for part in name.split("/") if part]
+    return any(is_half(part) for part in parts[: -len(found.split("/"))])
 
 
 def _relative(file: Path, root: Path) -> str:

@@ -22,6 +22,7 @@ from detzoo.data.loader import make_loader
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.run import evaluate
+from detzoo.overwrite import ReadFiles
 from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import read
 from detzoo.recipes.recipe import Init, Recipe, method_of
@@ -149,6 +150,10 @@ def train(
         if ranks.device.type == "cpu":
             keep_freed_memory()
         files = Files(_folder(claims, out, settled, resume, ranks, display))
+        if not resume:
+            begun_from = ReadFiles(one for one in (recipe, weights) if isinstance(one, str | Path))
+            for target in (files.best, files.last):
+                begun_from.refuse(target, f"choose another {argument('out')}")
         contents = read_state(files.state) if resume else None
         if contents is not None:
             settled = resumed(contents, files.state, given, data, overrides, settings)

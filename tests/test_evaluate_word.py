@@ -5,7 +5,6 @@ import importlib
 import pytest
 
 import detzoo
-from detzoo.config import ConfigError
 
 
 @pytest.mark.parametrize("word", ["evaluate", "train"])
@@ -21,5 +20,5 @@ def test_public_functions_stay_callable_after_their_package_is_imported(word: st
 
 def test_the_call_arrives():
     importlib.import_module("detzoo.evaluate.run")
-    with pytest.raises(ConfigError, match="did you mean 'coco'"):
-        detzoo.evaluate(None, "shapes", metric="coc")  # pyright: ignore[reportArgumentType] # refused before use
+    with pytest.raises(TypeError, match=r"evaluate takes a detector, such as detzoo\.load\('best\.safetensors'\)"):
+        detzoo.evaluate("best.safetensors", "shapes")  # pyright: ignore[reportArgumentType] # that is the test

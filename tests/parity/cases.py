@@ -19,7 +19,7 @@ class Case:
 
     Attributes:
         recipe: its name.
-        changes: settings of its model that differ, besides those of `recorded_settings`.
+        changes: settings of its model that differ, where the published model is no row of the zoo.
         classes: how many; None: those that the recipe was published for.
     """
 
@@ -27,13 +27,19 @@ class Case:
     changes: Mapping[str, Any] = field(default_factory=dict)
     classes: int | None = None
 
+    def published(self) -> Recipe:
+        """The recipe as published."""
+        return _changed(detzoo.find(self.recipe), self.changes)
+
     def build(self, threshold: float | None = None) -> Detector:
         """The model as it was recorded, with random weights; ``threshold``: see `recorded_settings`."""
-        recipe = detzoo.find(self.recipe)
-        changes = {**recorded_settings(recipe.model, threshold), **self.changes}
-        changed: Recipe = override(recipe, {f"model.{path}": value for path, value in changes.items()})
+        recipe = self.published()
         names = None if self.classes is None else [f"class {index}" for index in range(self.classes)]
-        return detzoo.build(changed, classes=names)
+        return detzoo.build(_changed(recipe, recorded_settings(recipe.model, threshold)), classes=names)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    return override(recipe, {f"model.{path}": value for path, value in changes.items()})
 
 
 def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
@@ -75,6 +81,7 @@ CASES = {
     "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person"),
     "faster-rcnn_r50_fpn_giou_1x_coco": Case("faster_rcnn_r50_fpn_giou_1x_coco"),
+    "faster-rcnn_r50_fpn_ciou_1x_coco": Case("faster_rcnn_r50_fpn_ciou_1x_coco"),
     "faster-rcnn_r101-caffe_fpn_1x_coco": Case("faster_rcnn_r101_caffe_fpn_1x_coco"),
     "faster-rcnn_r101_fpn_1x_coco": Case("faster_rcnn_r101_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_c4-1x_coco": Case("faster_rcnn_r50_caffe_c4_1x_coco"),
@@ -138,10 +145,9 @@ CASES = {
         "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
     ),
     # no rows of the published tables
-    "faster-rcnn_r50_fpn_ciou_1x_coco": Case(
-        "faster_rcnn_r50_fpn_giou_1x_coco", {"box_head.box_loss.kind": "ciou", "box_head.box_loss.weight": 12.0}
+    "retinanet_r50_fpn_1x_widerface": Case(
+        "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1
     ),
-    "retinanet_r50_fpn_1x_widerface": Case("retinanet_r50_fpn_1x_coco", classes=1),
     "ssd300_8xb32-24e_widerface": Case("ssd300_coco", classes=1),
 }
 

@@ -272,7 +272,14 @@ def _covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Ten
     return overlaps_index.covered(boxes, regions, valid, share)
 
 
-@_covered.register_kernel(("cuda", "mps"))
+@_covered.register_kernel("cuda")
+def _covered_cuda(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    from detzoo.ops import overlaps_triton
+
+    return overlaps_triton.covered(boxes, regions, valid, share)
+
+
+@_covered.register_kernel("mps")
 def _plain_covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
     result = valid.new_zeros((valid.shape[0], boxes.shape[-2]))
     for start in range(0, valid.shape[1], _CHUNK):

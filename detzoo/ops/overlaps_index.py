@@ -91,7 +91,7 @@ class _Index:
 
 
 def _shapes(size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Class int64 ``[A]`` of sizes ``[A, 2]``, and the least and the greatest size of each class, float64 ``[K, 2]``."""
+    """Class int64 ``[A]`` of sizes ``[A, 2]``; the least and the greatest size of each class, float64 ``[K, 2]``."""
     bits = size.view(torch.int32)  # the order of positive numbers is that of their bits
     code = bits >> 21  # exponent and two bits of the mantissa
     if len(code):

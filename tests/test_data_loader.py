@@ -200,7 +200,7 @@ SIZES = np.array([[480, 640], [640, 480], [427, 640], [428, 640], [480, 640], [3
 def test_a_batch_of_evaluation_holds_images_of_one_canvas() -> None:
     found = canvases(SIZES, Input())
     assert found.tolist() == [[800, 1088], [1088, 800], [800, 1216], [800, 1216], [800, 1088], [800, 1088], [800, 1088]]
-    assert found.tolist() == [list(canvas(*size, Input())) for size in SIZES.tolist()]
+    assert found.tolist() == [list(canvas(height, width, Input())) for height, width in SIZES.tolist()]
     assert evaluation_batches(found, 2, 0, 1) == [[2, 3], [0, 4], [5, 6], [1]]
     shared = [evaluation_batches(found, 2, rank, 3) for rank in range(3)]
     assert shared == [[[2, 3], [1]], [[0, 4]], [[5, 6]]]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
 from detzoo.blocks import rpn
@@ -30,8 +31,11 @@ def stable_sorting() -> Iterator[None]:
     default, select = Tensor.sort, rpn.select
 
     def sort(self: Tensor, dim: int = -1, descending: bool = False) -> Any:
-        shown = self.round(decimals=DIGITS) if self.is_floating_point() else self
-        return default(shown, stable=True, dim=dim, descending=descending)
+        shown = self.detach().round(decimals=DIGITS) if self.is_floating_point() else self
+        values, index = default(shown, stable=True, dim=dim, descending=descending)
+        if self.requires_grad:  # rounding has no gradient
+            values = self.gather(dim, index)
+        return torch.return_types.sort((values, index))  # type: ignore[attr-defined]
 
     def sort_all_digits(self: Tensor, dim: int = -1, descending: bool = False) -> Any:
         return default(self, stable=True, dim=dim, descending=descending)

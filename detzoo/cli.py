@@ -264,12 +264,14 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from detzoo.config import flatten, override
-    from detzoo.config_comments import explained
+    from detzoo.paths import flat
     from detzoo.recipes.index import lookup
 
     comments: dict[str, str] = {}
     if _is_file(options.name) or options.overrides or options.explain:
+        from detzoo.config import override
+        from detzoo.config_comments import explained
+
         recipe = override(_recipe(options.name), options.overrides)
         values = recipe.model_dump(mode="json")
         comments = explained(recipe) if options.explain else {}
@@ -278,7 +280,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values, indent=2, ensure_ascii=False))
         return 0
-    for path, value in flatten(values).items():
+    for path, value in flat(values).items():
         line = shlex.quote(f"{path}={json.dumps(value)}")
         print(f"{line}  # {comments[path]}" if path in comments else line)
     return 0

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detzoo.config import unknown
 from detzoo.data.images import SUFFIXES, ImageError, read_image, upright_rgb
+from detzoo.nearest import unknown
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 

@@ -1,7 +1,10 @@
-"""The number type that a network computes in: the words for it, and what stays in float32 whatever they say."""
+"""The number type that a network computes in: the words for it, its speed, and what stays in float32 whatever it is."""
 
 from __future__ import annotations
 
+import functools
+import time
+import warnings
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
@@ -49,3 +52,49 @@ def always_full(network: nn.Module) -> Iterator[Tensor]:
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             yield from module.parameters(recurse=False)
+
+
+_SLOW = 0.8  # of the speed in float32, from which a warning is due
+
+
+@functools.cache
+def speedup(dtype: torch.dtype, kind: str) -> float:
+    """How many times as fast as in float32 a convolution runs on a kind of device (``cpu``, ``cuda``, ``mps``).
+
+    Measured once, in a fifth of a second where there are no units for the type; 0 where it cannot be computed at all.
+    """
+    images = 1 if kind == "cpu" else 32  # enough work for a device of many units
+    best = {}
+    with torch.inference_mode(), torch.autocast(kind, enabled=False):
+        for one in (torch.float32, dtype):
+            try:
+                x, weight = (
+                    torch.ones(shape, dtype=one, device=kind).to(memory_format=torch.channels_last)
+                    for shape in ((images, 128, 56, 56), (128, 128, 3, 3))
+                )
+                best[one] = min(_seconds(x, weight) for _ in range(4))
+            except RuntimeError:
+                return 0.0
+    return best[torch.float32] / best[dtype]
+
+
+def _seconds(x: Tensor, weight: Tensor) -> float:
+    """What a convolution takes."""
+    start = time.perf_counter()
+    torch.conv2d(x, weight, padding=1)
+    if x.device.type != "cpu":
+        torch.accelerator.synchronize(x.device)
+    return time.perf_counter() - start
+
+
+def warn_if_slow(dtype: torch.dtype, kind: str) -> None:
+    """Warn of half precision that costs time on a kind of device, as it does without units for it."""
+    if not is_half(dtype):
+        return
+    factor = speedup(dtype, kind)
+    if factor < _SLOW:
+        name = next(name for name, value in PRECISIONS.items() if value == dtype)
+        speed = f"{1 / factor:.1f} times slower than fp32" if factor else "not computed"
+        warnings.warn(
+            f"precision: {name} is {speed} on this {kind} device; `detzoo doctor` says what is fast here", stacklevel=2
+        )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detzoo.detector import Detector
-from detzoo.precision import pick_precision
+from detzoo.precision import pick_precision, warn_if_slow
 from detzoo.types import Detections
 
 
@@ -36,7 +36,8 @@ def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Det
     """The detector to detect with in a precision, in evaluation mode; the given one stays as it is.
 
     One that is in it already is returned as `in_evaluation_mode` does, and shares its weights. Of any other the modules
-    are copied and the weights converted once, which costs about as much as autocast takes for one batch.
+    are copied and the weights converted once, which costs about as much as autocast takes for one batch. A warning
+    tells of half precision that the device has no units for.
 
     Args:
         detector: in any mode.
@@ -46,14 +47,16 @@ def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Det
         ValueError: there is no such precision, or the detector is in another one or in training mode and holds a
             function in place of a method that may lead from a copy back to it.
     """
-    dtype = pick_precision(precision)
-    if dtype in (None, detector.dtype):
+    own = detector.dtype
+    dtype = pick_precision(precision) or own
+    warn_if_slow(dtype, detector.device.type)
+    if dtype == own:
         return in_evaluation_mode(detector)
-    copied = _switched_copy(detector, f"this detector is in {detector.dtype}", f"to({dtype})")
+    copied = _switched_copy(detector, f"this detector is in {own}", f"to({dtype})")
     for module in copied.modules():
         held = module._parameters.items()
-        own = {name: None if value is None else nn.Parameter(value.detach(), False) for name, value in held}
-        vars(module).update(_parameters=own, _buffers=dict(module._buffers))
+        apart = {name: None if value is None else nn.Parameter(value.detach(), False) for name, value in held}
+        vars(module).update(_parameters=apart, _buffers=dict(module._buffers))
     return copied.to(dtype)
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+import detzoo
+from detzoo import cli
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import in_precision
 from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.precision import PRECISIONS, pick_precision
+from detzoo.precision import PRECISIONS, pick_precision, speedup
 from detzoo.recipes.recipe import METHODS
 from detzoo.typed import on_command_line
 from tests.tiny import METHOD_IDS, detect, every_form, images, targets, tiny
@@ -22,6 +26,12 @@ HALF = (torch.bfloat16, torch.float16)
 every_half = pytest.mark.parametrize("dtype", HALF, ids=["bf16", "fp16"])
 every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
 PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision is as fast as float32 wherever these tests run."""
+    monkeypatch.setattr("detzoo.precision.speedup", lambda dtype, kind: 1.0)
 
 
 def open_to_all(form: str | type[Detector]) -> Detector:
@@ -198,3 +208,60 @@ def test_other_words_are_refused_with_those_that_are_known(word: Any) -> None:
 def test_on_the_command_line_in_its_words() -> None:
     with on_command_line(), pytest.raises(ValueError, match=r"^--precision fp8: there are fp32, bf16 and fp16$"):
         pick_precision("fp8")
+
+
+@every_half
+@pytest.mark.parametrize("how", ["type", "file"])
+def test_a_file_of_half_weights_loads_as_half(how: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    detector = detzoo.build("mask_rcnn_r18_fpn_shapes")
+    whole, half = detector.save(tmp_path / "whole.safetensors"), tmp_path / "half.safetensors"
+    other = detzoo.load(whole, precision=dtype) if how == "type" else detector.to(dtype)
+    other.save(half)
+    assert half.stat().st_size < 0.51 * whole.stat().st_size
+    back = detzoo.load(half)
+    assert back.dtype == dtype
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, back.state_dict()[name]), name
+        assert value.dtype == back.state_dict()[name].dtype, name
+    assert {value.dtype for value in detzoo.load(half, precision="fp32").parameters()} == {torch.float32}
+
+
+def test_slow_half_precision_is_said_once_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detzoo.precision.speedup", lambda dtype, kind: 0.25 if dtype == torch.float16 else 2.0)
+    detector = tiny(FasterRCNN).eval()
+    in_precision(detector, None)
+    in_precision(detector, "bf16")
+    with pytest.warns(UserWarning, match=r"^precision: fp16 is 4.0 times slower than fp32 on this cpu device; `detzoo"):
+        in_precision(detector, "fp16")
+    with pytest.warns(UserWarning, match="fp16 is 4.0 times slower"):
+        in_precision(detector.half(), None)
+
+
+def test_the_speed_of_a_precision_is_measured() -> None:
+    speedup.cache_clear()
+    assert speedup(torch.bfloat16, "cpu") > 0
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_misspelt_precision_is_said_before_anything_is_read(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    detzoo.build("retinanet_r18_fpn_shapes").save(tmp_path / "some.safetensors")
+    words = [str(tmp_path / "some.safetensors"), *([str(tmp_path)] if command == "predict" else [])]
+    assert cli.main([command, *words, "--precision", "fp8"]) == cli.WRONG
+    assert capsys.readouterr().err == "error: --precision fp8: there are fp32, bf16 and fp16\n"
+
+
+def test_the_command_line_predicts_in_a_precision(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[torch.dtype] = []
+    detect_in = Detector.normalize
+    monkeypatch.setattr(
+        Detector, "normalize", lambda self, *given: (seen.append(self.dtype), detect_in(self, *given))[1]
+    )
+    Image.fromarray(PICTURE).save(tmp_path / "one.png")
+    weights = str(detzoo.build("retinanet_r18_fpn_shapes").save(tmp_path / "some.safetensors"))
+    given = [weights, str(tmp_path / "one.png"), "--out", str(tmp_path / "out"), "--size", "64", "--device", "cpu"]
+    assert cli.main(["predict", *given, "--precision", "bf16"]) == 0, capsys.readouterr()
+    assert seen == [torch.bfloat16]

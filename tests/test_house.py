@@ -37,6 +37,7 @@ PAGE = (
         "atomic",
         "overwrite",
         "device",
+        "precision",
         "terminal",
         "typed",
         "types",

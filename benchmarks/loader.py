@@ -2,11 +2,11 @@
 
     python -m benchmarks.loader
 
-Files as COCO has them (JPEG of 480 x 640 pixels and 150 KB, seven objects each) become batches of four: decoded, resized
-to a short edge of 800 pixels and a long one of at most 1333, flipped half of the time, padded to a multiple of 32, uint8
-RGB ``[4, 3, H, W]``, with their boxes and, where the row says so, the masks of their polygons. One process with one
-thread; what is counted is processor time, so that other programs matter little. The ways take turns: ``per_core`` is the
-median of pictures a second, ``to_opencv`` the median over turns of how many times as many as OpenCV's way.
+Files as COCO has them (JPEG of 480 x 640 pixels and 150 KB, seven objects each) become batches of four: decoded,
+resized to a short edge of 800 pixels and a long one of at most 1333, flipped half of the time, padded to a multiple of
+32, uint8 RGB ``[4, 3, H, W]``, with their boxes and, where the row says so, the masks of their polygons. One process
+with one thread; what is counted is processor time, so that other programs matter little. The ways take turns, a batch
+each: ``per_core`` is pictures a second in the median batch, ``to_opencv`` how many times as many as OpenCV's way.
 
 * detzoo: `detzoo.data.loader.Loader` on a data set in COCO's format, without worker processes.
 * torchvision: its references' transforms for detection (v2), on PIL images.
@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
+from pycocotools import mask as pycoco
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -92,8 +92,8 @@ Loaded = tuple[Tensor, list[dict[str, Tensor]]]  # pixels and targets of a batch
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=32, help="files, and pictures in a turn")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each")
+    parser.add_argument("--images", type=int, default=32, help="files, a multiple of the batch")
+    parser.add_argument("--rounds", type=int, default=9, help="passes over the files")
     parser.add_argument("--task", choices=[task.name for task in TASKS], action="append", help="default: all")
     parser.add_argument("--out", type=Path, default=Path("results/loader.csv"))
     args = parser.parse_args()
@@ -104,8 +104,8 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             items = write_files(Path(folder), task, args.images)
-            seconds = _take_turns(ways(Path(folder), items, task), args.rounds)
-        rows = [_row(task, who, seconds, args.images, args.rounds) for who in WHO]
+            seconds = _take_turns(ways(Path(folder), items, task), args.images // BATCH, args.rounds)
+        rows = [_row(task, who, seconds) for who in WHO]
         for row in rows:
             print(*row.values(), flush=True)
         merge(args.out, rows, ("task", "who"), {"task": [task.name for task in TASKS], "who": WHO})
@@ -186,7 +186,7 @@ def _batches(items: Sequence[Item], load: Callable[[Item], tuple[Tensor, dict[st
 def _opencv(masks: bool, flip: float, item: Item) -> tuple[Tensor, dict[str, Tensor]]:
     picture = cv2.imread(str(item.path), cv2.IMREAD_COLOR_RGB)
     assert picture is not None
-    before = picture.shape[:2]
+    before = picture.shape[0], picture.shape[1]
     height, width = fit_size(*before, SHORT, LONG)
     picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
     factors = torch.tensor([width / before[1], height / before[0]] * 2)
@@ -223,30 +223,32 @@ def _references(flip: float) -> v2.Transform:
 
 
 def _bitmaps(item: Item, size: tuple[int, int]) -> list[Any]:
-    return [coco_mask.decode(coco_mask.frPyObjects([polygon], *size))[..., 0] for polygon in item.polygons]
+    codec: Any = pycoco
+    return [codec.decode(codec.frPyObjects([polygon], *size)[0]) for polygon in item.polygons]
 
 
-def _take_turns(starts: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[str, list[float]]:
-    """Processor seconds of each way in each turn."""
+def _take_turns(starts: dict[str, Callable[[], Iterator[Any]]], batches: int, rounds: int) -> dict[str, list[float]]:
+    """Processor seconds of each batch of each way; in a round all load all files."""
     seconds: dict[str, list[float]] = {who: [] for who in starts}
     for turn in range(-1, rounds):  # one to warm up
-        for who in list(starts)[:: 1 if turn % 2 == 0 else -1]:
-            begun = time.process_time()
-            for _ in starts[who]():
-                pass
-            if turn >= 0:
-                seconds[who].append(time.process_time() - begun)
+        passes = {who: start() for who, start in starts.items()}
+        for _ in range(batches):
+            for who, one in passes.items():
+                begun = time.process_time()
+                next(one)
+                if turn >= 0:
+                    seconds[who].append(time.process_time() - begun)
     return seconds
 
 
-def _row(task: Task, who: str, seconds: dict[str, list[float]], images: int, rounds: int) -> dict[str, Any]:
+def _row(task: Task, who: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
     ratios = [theirs / mine for mine, theirs in zip(seconds[who], seconds[OPENCV], strict=True)]
     return {
         "task": task.name,
         "who": who,
-        "per_core": round(images / statistics.median(seconds[who]), 1),
+        "per_core": round(BATCH / statistics.median(seconds[who]), 1),
         "to_opencv": round(statistics.median(ratios), 2),
-        "rounds": rounds,
+        "batches": len(ratios),
         "torch": metadata.version("torch"),
         "torchvision": metadata.version("torchvision"),
         "opencv": cv2.__version__,

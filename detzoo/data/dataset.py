@@ -162,7 +162,7 @@ class Dataset(torch_data.Dataset[Sample]):
             return shapes.picture(name), name
         height, width = self.annotations.sizes[image].tolist()
         path = Path(self.data.root) / name
-        return read_image(path, (height, width)), str(path)
+        return read_image(path, (height, width), spare=True), str(path)
 
     def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Tensor]:
         """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""

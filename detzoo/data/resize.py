@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from detzoo.detector import Input
 
@@ -87,7 +86,7 @@ class Resized:
         return canvas[..., : self.width].permute(1, 2, 0).numpy()
 
     def draw(self, canvas: Tensor) -> None:
-        """Fill the top ``height`` rows of a canvas, uint8 ``(3, H, W)``, each row in one piece; W is a multiple of 4."""
+        """Fill the top ``height`` rows of a canvas, uint8 ``(3, H, W)``, contiguous; W is a multiple of 4."""
         rows, beside = len(self.image), canvas.shape[2]
         planes = canvas.numpy() if rows == self.height else np.empty((3, rows, beside), dtype=np.uint8)
         planes[:, :rows, self.width :] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -10,6 +11,7 @@ import detzoo
 from detzoo.config import override
 from detzoo.train.loop import train
 
+Half = Literal["bf16", "fp16"]
 MOST_LOST = 0.003
 # a hundred updates on a few pictures of half size: enough to find a part of the objects in others
 SHORT = (
@@ -50,7 +52,7 @@ def test_half_precision_costs_little_ap(
     name: str,
     own: tuple[str, ...],
     metrics: tuple[str, ...],
-    precisions: tuple[str, ...],
+    precisions: tuple[Half, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -58,7 +60,7 @@ def test_half_precision_costs_little_ap(
     recipe = override(detzoo.find(name), [*SHORT, *own])
     detector = train(recipe, out=tmp_path, device="cpu", progress=False).detector
 
-    def measured(precision: str) -> dict[str, float]:
+    def measured(precision: Literal["fp32"] | Half) -> dict[str, float]:
         return detzoo.evaluate(detector, recipe.data, precision=precision, progress=False, workers=0).metrics
 
     whole = measured("fp32")

@@ -280,6 +280,7 @@ def test_stable_sorting_keeps_equal_values_in_order_and_ends_with_the_block() ->
         values, order = nearly.sort(descending=True)
         assert order.tolist() == list(range(5000))
         assert torch.equal(values, nearly.round(decimals=9))
+        assert torch.equal(nearly.sort(stable=True).values, default(nearly).values)
         learned = torch.tensor([1.0, 3.0, 2.0], requires_grad=True)
         assert learned.sort().indices.tolist() == [0, 2, 1]
         learned.sort().values[0].backward()

@@ -30,7 +30,9 @@ def stable_sorting() -> Iterator[None]:
     """
     default, select = Tensor.sort, rpn.select
 
-    def sort(self: Tensor, dim: int = -1, descending: bool = False) -> Any:
+    def sort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+        if stable:  # its order is defined
+            return default(self, stable=True, dim=dim, descending=descending)
         shown = self.detach().round(decimals=DIGITS) if self.is_floating_point() else self
         values, index = default(shown, stable=True, dim=dim, descending=descending)
         if self.requires_grad:  # rounding has no gradient

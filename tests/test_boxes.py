@@ -99,7 +99,7 @@ def test_roi_align_on_a_processor_equals_torchvision_with_its_gradient(sampling:
     boxes[0] = 4.0
     boxes[1] = torch.tensor([-20.0, -20.0, 60.0, 50.0])
     rois = torch.cat([torch.arange(300, dtype=torch.float64)[:, None] % 2, boxes], 1)
-    ours = torch.ops.detzoo.roi_align(canvas, rois, 7, sampling)
+    ours = torch.ops.detzoo.roi_align([canvas], rois, torch.zeros(300, dtype=torch.int64), 7, sampling)
     theirs = peer.roi_align(canvas, rois, 7, 1.0, sampling, aligned=True)
     torch.testing.assert_close(ours, theirs)
     weights = torch.randn_like(theirs)
@@ -109,7 +109,7 @@ def test_roi_align_on_a_processor_equals_torchvision_with_its_gradient(sampling:
 
 def test_roi_align_without_rois():
     canvas = torch.randn(1, 4, 8, 8, requires_grad=True)
-    pooled = torch.ops.detzoo.roi_align(canvas, torch.zeros(0, 5), 7, 0)
+    pooled = torch.ops.detzoo.roi_align([canvas], torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64), 7, 0)
     assert pooled.shape == (0, 4, 7, 7)
     assert torch.autograd.grad(pooled.sum(), canvas)[0].abs().sum() == 0
 

@@ -2,16 +2,17 @@
 
 On processors it is an operator of our own, many times faster than torchvision's, forward and backward: RoIAlign is a
 linear map that is the same for all channels, every bin a weighted sum of cells. That is what an embedding bag computes,
-a row of C channels at a time and on all cores. Elsewhere it is torchvision's.
+a row of C channels at a time and on all cores, in half precision too. Elsewhere it is torchvision's.
 
 The levels of a pyramid have different sizes, so pooling each RoI from its own level usually loops over levels and
-picks RoIs by index, with shapes that depend on the data. Here the levels are first laid out on one canvas (an atlas),
-each with a border that repeats its edge pixels; a RoI on any level is then a RoI on the canvas.
+picks RoIs by index, with shapes that depend on the data. On processors that happens inside of the operator. Elsewhere
+the levels are first laid out on one canvas, each with a border that repeats its edge pixels; a RoI on any level is then
+a RoI on the canvas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,32 +22,33 @@ from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
 
-_ROIS = 128  # looked at together on a processor: bounds its memory
+_ROIS = 128  # pooled together on a processor: what they need stays in its cache
 _WHOLE, _PART = 1 << 26, 1 << 24  # pixels of masks that are copied at once: of all objects, of some RoIs
 
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Feature levels on one canvas, each with a border of one cell.
+    """Feature levels that RoIs are pooled from: as they are on a processor, on one canvas elsewhere.
 
-    Level 0 lies on top, the others in a row below it. Level l > 0 starts at column ``shelf * (1 - 2 / 2^l)``, so that a
-    RoI's place follows from its level by arithmetic: a table of places would have to be copied to the device.
+    On the canvas level 0 lies on top, the others in a row below it, each with a border of one cell. Level l > 0 starts
+    at column ``shelf * (1 - 2 / 2^l)``, so that a RoI's place follows from its level by arithmetic: a table of places
+    would have to be copied to the device.
 
     Attributes:
-        canvas: ``[N, C, H', W']``.
+        maps: ``[N, C, H_l, W_l]`` of each level, or the canvas ``[N, C, H', W']`` alone.
         strides: image pixels per feature cell of each level, each twice the one before.
-        below: row at which the levels above 0 start; 0 if there are none.
+        below: row of the canvas at which the levels above 0 start; 0 if there are none.
         shelf: width that their row would have with endlessly many levels.
     """
 
-    canvas: Tensor
+    maps: tuple[Tensor, ...]
     strides: tuple[int, ...]
-    below: int
-    shelf: int
+    below: int = 0
+    shelf: int = 0
 
 
 def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
-    """Lay out pyramid levels ``[N, C, H_l, W_l]``, finest first.
+    """Make pyramid levels ``[N, C, H_l, W_l]``, finest first, ready to be pooled from.
 
     Raises:
         ValueError: the strides do not double from level to level.
@@ -54,13 +56,18 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
     strides = tuple(strides)
     if len(strides) != len(levels) or any(stride != strides[0] << level for level, stride in enumerate(strides)):
         raise ValueError(f"RoIs are pooled from levels whose strides double, got {strides} for {len(levels)} levels")
+    if levels[0].device.type == "cpu":
+        return Atlas(tuple(levels), strides)
+    return _lay_out(levels, strides)
+
+
+def _lay_out(levels: Sequence[Tensor], strides: tuple[int, ...]) -> Atlas:
+    """The levels on one canvas, in planes: torchvision's operator would copy anything else at every call."""
     # the border reproduces RoIAlign's clamping of samples up to one cell outside a level
     framed = [F.pad(level, (1, 1, 1, 1), mode="replicate") for level in levels]
-    # rows of channels for our operator; torchvision's needs planes, and would copy the canvas at every call
-    layout = torch.channels_last if levels[0].device.type == "cpu" else torch.contiguous_format
-    first, *others = [level.contiguous(memory_format=layout) for level in framed]
+    first, *others = [level.contiguous() for level in framed]
     if not others:
-        return Atlas(first, strides, 0, 0)
+        return Atlas((first,), strides)
     unit = 1 << (len(others) - 1)  # keeps every start whole
     shelf = max(-(-level.shape[3] * 2**number // unit) * unit for number, level in enumerate(others, 1))
     row = shelf - shelf // unit + others[-1].shape[3]
@@ -72,13 +79,14 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
         cells.append(F.pad(level, (0, room - level.shape[3], 0, height - level.shape[2])))
     if width > first.shape[3]:
         first = F.pad(first, (0, width - first.shape[3]))
-    return Atlas(torch.cat([first, torch.cat(cells, 3)], 2), strides, first.shape[2], shelf)
+    return Atlas((torch.cat([first, torch.cat(cells, 3)], 2),), strides, first.shape[2], shelf)
 
 
 def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
     """Features of RoIs, bilinearly sampled at half-pixel-exact positions and averaged per bin.
 
-    Mask R-CNN, section 3 (arXiv:1703.06870), with the half-pixel shift of Detectron2 ("aligned").
+    Mask R-CNN, section 3 (arXiv:1703.06870), with the half-pixel shift of Detectron2 ("aligned"). Positions and sums
+    are float32 at least, whatever the features are; on processors what a cell weighs is rounded as these are.
 
     Args:
         atlas: of the pyramid.
@@ -88,80 +96,111 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
         sampling: samples per bin and side; 0: as many as a bin has feature cells.
 
     Returns:
-        ``[N * R, C, size, size]``.
+        ``[N * R, C, size, size]`` in the type of the features.
     """
     images, count = levels.shape
     power = 1 << levels
-    left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
-    top = (levels > 0) * atlas.below + 1
-    corner = torch.stack([left, top, left, top], -1)
-    placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
+    placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1)
+    if boxes.device.type != "cpu":
+        left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
+        top = (levels > 0) * atlas.below + 1
+        placed = placed + torch.stack([left, top, left, top], -1)
     owner = torch.arange(images, dtype=placed.dtype, device=boxes.device).view(-1, 1, 1).expand(-1, count, -1)
-    rois = torch.cat([owner, placed], 2).flatten(0, 1)
-    # coordinates need it, and so the canvas under autocast
-    canvas = full_precision(atlas.canvas)
-    return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)
+    rois = full_precision(torch.cat([owner, placed], 2).flatten(0, 1))
+    return torch.ops.detzoo.roi_align(atlas.maps, rois, levels.flatten(), size, sampling)
 
 
 @torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))
-def _roi_align(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+def _roi_align(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
     from torchvision.ops import roi_align as torchvision_roi_align  # late: importing it takes a second
 
-    return torchvision_roi_align(canvas, rois, size, 1.0, sampling, aligned=True)
+    canvas = full_precision(maps[0])  # coordinates need it, and there they have the type of the features
+    return torchvision_roi_align(canvas, rois.to(canvas.dtype), size, 1.0, sampling, aligned=True).to(maps[0].dtype)
 
 
 @_roi_align.register_kernel("cpu")
-def _roi_align_cpu(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
-    _, channels, height, width = canvas.shape
-    index, weight, samples = _samples(rois, size, height, width, sampling)
-    cells = canvas.permute(0, 2, 3, 1).reshape(-1, channels)
-    bags = (samples.cumsum(0) - samples).to(index.dtype)
-    rows = F.embedding_bag(index, cells, bags, mode="sum", per_sample_weights=weight)
-    return rows.view(rois.shape[0], size, size, channels).permute(0, 3, 1, 2)
+def _roi_align_cpu(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
+    channels = maps[0].shape[1]
+    bins = maps[0].new_empty(len(rois), size, size, channels)
+    for level, features in enumerate(maps):
+        cells = _rows(features)
+        for some in (levels == level).nonzero().squeeze(1).split(_ROIS):
+            index, weight, samples = _samples(rois[some], size, *features.shape[2:], sampling)
+            rows = _sums(index, cells, weight, samples)
+            bins[some] = rows.view(-1, size, size, channels)
+    return bins.permute(0, 3, 1, 2)
 
 
 @_roi_align.register_fake
-def _roi_align_shape(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
-    rows = canvas.new_empty(rois.shape[0], size, size, canvas.shape[1])
-    return rows.permute(0, 3, 1, 2) if canvas.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
+def _roi_align_shape(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
+    rows = maps[0].new_empty(rois.shape[0], size, size, maps[0].shape[1])
+    return rows.permute(0, 3, 1, 2) if rows.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
 
 
 @torch.library.custom_op("detzoo::roi_align_backward", mutates_args=(), device_types=("cuda", "mps"))
-def _roi_align_backward(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
-    channels, size = grad.shape[1:3]
-    shape = (images, channels, height, width)
-    return torch.ops.torchvision._roi_align_backward(grad, rois, 1.0, size, size, *shape, sampling, True)
+def _roi_align_backward(
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    """Gradients of the maps, whose ``shapes`` are given as N and then each height and width."""
+    images, height, width = shapes
+    wide, (channels, size) = full_precision(grad), grad.shape[1:3]
+    sizes = (1.0, size, size, images, channels, height, width)
+    of_canvas = torch.ops.torchvision._roi_align_backward(wide, rois.to(wide.dtype), *sizes, sampling, True)
+    return [of_canvas.to(grad.dtype)]
 
 
 @_roi_align_backward.register_kernel("cpu")
-def _roi_align_backward_cpu(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
-    channels, size = grad.shape[1:3]
-    index, weight, samples = _samples(rois, size, height, width, sampling)
-    rows = grad.permute(0, 2, 3, 1).reshape(-1, channels)
-    bag = torch.arange(len(rows), dtype=index.dtype).repeat_interleave(samples)
-    cells = torch.ops.aten._embedding_bag_dense_backward(
-        rows, index, bag, samples, index[:0], images * height * width, False, 0, weight, -1
-    )
-    return cells.view(images, height, width, channels).permute(0, 3, 1, 2)
+def _roi_align_backward_cpu(
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    size, grads = grad.shape[2], []
+    images, *sides = shapes
+    for level, (height, width) in enumerate(zip(sides[0::2], sides[1::2], strict=True)):
+        mine = (levels == level).nonzero().squeeze(1)
+        parts = [_samples(some, size, height, width, sampling) for some in rois[mine].split(_ROIS)]
+        index, weight, samples = (torch.cat(part) for part in zip(*parts, strict=True))
+        # the other way round: every cell a weighted sum of bins
+        bins = torch.arange(len(samples), dtype=index.dtype).repeat_interleave(samples)
+        index, order = index.sort()
+        count = index.bincount(minlength=images * height * width)
+        rows = _sums(bins[order], _rows(grad[mine]), weight[order], count.to(index.dtype))
+        grads.append(rows.view(images, height, width, -1).permute(0, 3, 1, 2))
+    return grads
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """The cells of ``[N, C, H, W]``, a row of channels each: ``[N * H * W, C]``."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _sums(index: Tensor, rows: Tensor, weight: Tensor, numbers: Tensor) -> Tensor:
+    """Weighted sums of ``rows [K, C]``: of the first ``numbers[0]`` that ``index`` names, of the next, and so on."""
+    starts = (numbers.cumsum(0) - numbers).to(index.dtype)
+    return F.embedding_bag(index, rows, starts, mode="sum", per_sample_weights=weight.to(rows.dtype))
 
 
 @_roi_align_backward.register_fake
 def _roi_align_backward_shape(
-    grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int
-) -> Tensor:
-    cells = grad.new_empty(images, height, width, grad.shape[1]).permute(0, 3, 1, 2)
-    return cells if grad.device.type == "cpu" else cells.contiguous()
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    images, *sides = shapes
+    grads = [
+        grad.new_empty(images, height, width, grad.shape[1]).permute(0, 3, 1, 2)
+        for height, width in zip(sides[0::2], sides[1::2], strict=True)
+    ]
+    return grads if grad.device.type == "cpu" else [part.contiguous() for part in grads]
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
-    canvas, rois, _, sampling = inputs
-    ctx.save_for_backward(rois)
-    ctx.settings = (canvas.shape[0], canvas.shape[2], canvas.shape[3], sampling)
+def _remember(ctx: Any, inputs: tuple[Sequence[Tensor], Tensor, Tensor, int, int], output: Tensor) -> None:
+    maps, rois, levels, _, sampling = inputs
+    ctx.save_for_backward(rois, levels)
+    ctx.shapes = [maps[0].shape[0], *(side for level in maps for side in level.shape[2:])]
+    ctx.sampling = sampling
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-    (rois,) = ctx.saved_tensors
-    return torch.ops.detzoo.roi_align_backward(grad, rois, *ctx.settings), None, None, None
+def _backward(ctx: Any, grad: Tensor) -> tuple[list[Tensor], None, None, None, None]:
+    grads = torch.ops.detzoo.roi_align_backward(grad, *ctx.saved_tensors, ctx.shapes, ctx.sampling)
+    return grads, None, None, None, None
 
 
 _roi_align.register_autograd(_backward, setup_context=_remember)
@@ -170,12 +209,6 @@ _roi_align.register_autograd(_backward, setup_context=_remember)
 def _samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
     """The cells of ``H x W`` planes that each bin of ``rois [R, 5]`` is a sum of: their index among those of all
     images (int32), their weight, and how many cells each of the R * size * size bins has, bin after bin."""
-    parts = [_some_samples(some, size, height, width, sampling) for some in rois.split(_ROIS) or (rois,)]
-    index, weight, samples = (torch.cat(part) for part in zip(*parts, strict=True))
-    return index, weight, samples
-
-
-def _some_samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
     rois = rois.nan_to_num(0.0)
     axes = []
     for low, limit in ((1, width), (2, height)):

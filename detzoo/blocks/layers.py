@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.batch_norm import batch_norm
+from detzoo.ops.conv_add import conv_add_relu_, conv_adds
 from detzoo.ops.deform_conv import deform_conv
 from detzoo.ops.planes import as_planes
 
@@ -205,18 +206,41 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     return x
 
 
+def add_conv_norm(total: Tensor, x: Tensor, conv: nn.Module, norm: nn.Module, *, reuse: bool) -> Tensor:
+    """``relu(total + norm(conv(x)))``, the end of a residual block.
+
+    Args:
+        total: ``[N, C', H', W']``.
+        x: ``[N, C, H, W]``.
+        conv: of ``[N, C, H, W]`` to ``[N, C', H', W']``.
+        norm: of what it gives.
+        reuse: nobody else reads ``total``, so that the result may take its place.
+    """
+    if reuse and type(conv) in (nn.Conv2d, Conv2d) and isinstance(norm, _BatchNorm) and _is_linear(norm):
+        conv = cast(nn.Conv2d, conv)
+        if conv_adds(total, x, conv.weight, norm.weight, norm.bias):
+            padding = cast("tuple[int, ...]", conv.padding)
+            return conv_add_relu_(total, x, *_fold(conv, norm), conv.stride, padding, conv.dilation, conv.groups)
+    return F.relu_(conv_norm(x, conv, norm).add_(total))
+
+
 def _is_linear(norm: _BatchNorm) -> bool:
     """Whether what it does is a fixed scale and shift per channel."""
     return not norm.training and norm.track_running_stats and norm.affine
 
 
-def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
+def _fold(conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that is both; see `conv_norm`."""
     mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias.addcmul(mean, scale, value=-1)
     if conv.bias is not None:
         shift = shift.addcmul(conv.bias, scale)
-    weight = conv.weight * scale[:, None, None, None]
+    return conv.weight * scale[:, None, None, None], shift
+
+
+def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
+    weight, shift = _fold(conv, norm)
     if isinstance(conv, DeformConv):
         return conv.convolve(x, weight, shift)
     padding = cast("tuple[int, ...]", conv.padding)

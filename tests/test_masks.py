@@ -64,11 +64,16 @@ def test_degenerate_boxes_give_empty_masks():
     assert paste(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 6)).shape == (0, 5, 6)
 
 
-def test_streaming_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_windows_and_chunks_of_the_canvas_give_the_same(monkeypatch: pytest.MonkeyPatch):
     boxes, crops = random_boxes(7, (16, 16), seed=2), torch.rand(7, 28, 28)
-    whole = paste(crops, boxes, (16, 16))
-    monkeypatch.setattr(masks, "CHUNK", 2 * 16 * 16)
-    assert torch.equal(paste(crops, boxes, (16, 16)), whole)
+    boxes[3], boxes[4, 2] = torch.nan, torch.inf
+    for threshold in (0.5, 0.0):
+        pasted = paste(crops, boxes, (16, 16), threshold)
+        assert torch.equal(pasted, masks._paste_whole(crops, boxes.nan_to_num(0, 0, 0), (16, 16), threshold))
+        with monkeypatch.context() as patch:
+            patch.setattr(masks, "CHUNK", 2 * 16 * 16)
+            few = masks._paste_whole(crops, boxes.nan_to_num(0, 0, 0), (16, 16), threshold)
+        assert torch.equal(pasted, few)
 
 
 def test_autocast_does_not_move_edges():

@@ -31,9 +31,12 @@ def paste(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: floa
     Returns:
         bool ``[M, H, W]``.
     """
+    paste_all = _paste_windows if crops.device.type == "cpu" else _paste_whole
+    return paste_all(crops, boxes, canvas, threshold)
+
+
+def _paste_whole(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float) -> Tensor:
     height, width = canvas
-    if crops.device.type == "cpu":
-        return _paste_windows(crops, boxes, canvas, threshold)
     out = torch.empty((len(crops), height, width), dtype=torch.bool, device=crops.device)
     step = max(1, CHUNK // max(1, height * width))
     for start in range(0, len(crops), step):

@@ -58,9 +58,9 @@ PAGE = (
 PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 
 # This may import from below inside a function: it carries the public words of rooms that build on it. The command
-# line imports late to answer --help at once; nms, because Triton is only there with CUDA.
+# line imports late to answer --help at once; nms and boxes, because Triton is only there with CUDA.
 LATE_IMPORTS_DOWN = {"detector.py"}
-LATE_IMPORTS_UP = {"cli.py", "doctor.py", "ops/nms.py"}
+LATE_IMPORTS_UP = {"cli.py", "doctor.py", "ops/nms.py", "ops/boxes.py"}
 
 LONGEST_FILE, LONGEST_METHOD, MOST_FILES = 500, 400, 12
 HOT_ROOMS = ("methods", "blocks", "backbones", "necks")
@@ -298,5 +298,5 @@ def test_every_module_says_what_it_is() -> None:
 def test_every_module_imports() -> None:
     """Also those that no other imports; Triton's is only there with CUDA."""
     for name in NAMES:
-        if not name.endswith(("__init__.py", "nms_triton.py")):
+        if not name.endswith(("__init__.py", "_triton.py")):
             importlib.import_module("detzoo." + name.removesuffix(".py").replace("/", "."))

@@ -40,8 +40,9 @@ def test_features_are_those_of_the_single_steps(depth: int, stem: str) -> None:
 def test_blocks_leave_alone_what_others_read() -> None:
     """A stage's result is a feature of the network, and a block on its own owns nothing."""
     network = backbone(depth=18).eval()
-    for stage in (network.get_submodule(f"layer{number}") for number in range(1, 5)):
-        x = torch.rand(1, stage[0].conv1.in_channels, 16, 16).to(memory_format=torch.channels_last)
+    for number, channels in enumerate((64, 64, 128, 256), 1):
+        stage = network.get_submodule(f"layer{number}")
+        x = torch.rand(1, channels, 16, 16).to(memory_format=torch.channels_last)
         before = x.clone()
         with torch.no_grad():
             stage(x)

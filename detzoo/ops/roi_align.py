@@ -125,7 +125,8 @@ def _roi_align_cpu(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: i
     for level, features in enumerate(maps):
         cells = _rows(features)
         for some in (levels == level).nonzero().squeeze(1).split(_ROIS):
-            index, weight, samples = _samples(rois[some], size, *features.shape[2:], sampling)
+            height, width = features.shape[2:]
+            index, weight, samples = _samples(rois[some], size, height, width, sampling)
             rows = _sums(index, cells, weight, samples)
             bins[some] = rows.view(-1, size, size, channels)
     return bins.permute(0, 3, 1, 2)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, add_conv_norm, build_norm, conv_norm, keep_statistics
+from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm, keep_statistics
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -185,7 +185,6 @@ class _Block(nn.Module):
 
     downsample: nn.Sequential | None
     norm_name: Norm
-    owns_input = False  # nobody but this block reads what it is given, so that its result may take that place
 
     def __init__(self, config: ResNet.Config) -> None:
         super().__init__()
@@ -208,13 +207,11 @@ class _Block(nn.Module):
             x = layer(x)
         return conv_norm(x, conv, norm)
 
-    def inside(self, x: Tensor) -> tuple[Tensor, nn.Module, nn.Module]:
-        """What the last convolution of the residual is given for ``x [N, C, H, W]``, that convolution and its norm."""
+    def residual(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def _compute(self, x: Tensor) -> Tensor:
-        inner, conv, norm = self.inside(x)
-        return add_conv_norm(self.shortcut(x), inner, conv, norm, reuse=self.owns_input or self.downsample is not None)
+        return F.relu_(self.residual(x).add_(self.shortcut(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
@@ -244,9 +241,10 @@ class BasicBlock(_Block):
         self.add_norm(2, planes)
         self.downsample = downsample
 
-    def inside(self, x: Tensor) -> tuple[Tensor, nn.Module, nn.Module]:
-        """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, and what comes before the sum."""
-        return conv_norm(x, self.conv1, self.norm(1), relu=True), self.conv2, self.norm(2)
+    def residual(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, before the shortcut is added."""
+        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
+        return conv_norm(x, self.conv2, self.norm(2))
 
 
 class Bottleneck(_Block):
@@ -275,10 +273,11 @@ class Bottleneck(_Block):
         self.add_norm(3, planes * self.expansion)
         self.downsample = downsample
 
-    def inside(self, x: Tensor) -> tuple[Tensor, nn.Module, nn.Module]:
-        """``[N, inputs, H, W]`` to ``[N, width, H', W']``, and what comes before the sum."""
+    def residual(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, 4 planes, H', W']``, before the shortcut is added."""
         x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        return conv_norm(x, self.conv2, self.norm(2), relu=True), self.conv3, self.norm(3)
+        x = conv_norm(x, self.conv2, self.norm(2), relu=True)
+        return conv_norm(x, self.conv3, self.norm(3))
 
 
 def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
@@ -304,8 +303,6 @@ def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3
     others = [
         kind(config, outputs, planes, 1, dilation, None, conv3x3) for _ in range(BLOCKS[config.depth][stage - 1] - 1)
     ]
-    for block in others:
-        block.owns_input = True
     return nn.Sequential(first, *others)
 
 

@@ -12,7 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.batch_norm import batch_norm
-from detzoo.ops.conv_add import conv_add_relu_, conv_adds
 from detzoo.ops.deform_conv import deform_conv
 from detzoo.ops.planes import as_planes
 
@@ -111,12 +110,19 @@ def conv2d(
     return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
+def in_type_of(conv: nn.Module, x: Tensor) -> Tensor:
+    """``x`` of any shape in the type of a convolution's weights, where those are held in half precision."""
+    weight = getattr(conv, "weight", x)
+    return x.to(weight.dtype) if weight.dtype.itemsize == 2 else x
+
+
 class Conv2d(nn.Conv2d):
     """``torch.nn.Conv2d`` through `conv2d`."""
 
     def forward(self, input: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
         padding = cast("tuple[int, ...]", self.padding)
+        input = in_type_of(self, input)
         return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -194,6 +200,7 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
+    x = in_type_of(conv, x)
     known = type(conv) in (nn.Conv2d, Conv2d, DeformConv)
     if known and isinstance(norm, _BatchNorm) and _is_linear(norm):
         x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
@@ -206,41 +213,19 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     return x
 
 
-def add_conv_norm(total: Tensor, x: Tensor, conv: nn.Module, norm: nn.Module, *, reuse: bool) -> Tensor:
-    """``relu(total + norm(conv(x)))``, the end of a residual block.
-
-    Args:
-        total: ``[N, C', H', W']``.
-        x: ``[N, C, H, W]``.
-        conv: of ``[N, C, H, W]`` to ``[N, C', H', W']``.
-        norm: of what it gives.
-        reuse: nobody else reads ``total``, so that the result may take its place.
-    """
-    if reuse and type(conv) in (nn.Conv2d, Conv2d) and isinstance(norm, _BatchNorm) and _is_linear(norm):
-        conv = cast(nn.Conv2d, conv)
-        if conv_adds(total, x, conv.weight, norm.weight, norm.bias):
-            padding = cast("tuple[int, ...]", conv.padding)
-            return conv_add_relu_(total, x, *_fold(conv, norm), conv.stride, padding, conv.dilation, conv.groups)
-    return F.relu_(conv_norm(x, conv, norm).add_(total))
-
-
 def _is_linear(norm: _BatchNorm) -> bool:
     """Whether what it does is a fixed scale and shift per channel."""
     return not norm.training and norm.track_running_stats and norm.affine
 
 
-def _fold(conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that is both; see `conv_norm`."""
+def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
     mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias.addcmul(mean, scale, value=-1)
     if conv.bias is not None:
-        shift = shift.addcmul(conv.bias, scale)
-    return conv.weight * scale[:, None, None, None], shift
-
-
-def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor:
-    weight, shift = _fold(conv, norm)
+        shift = shift + conv.bias * scale
+    # rounded once, to the type of the weights, where normalization is held in a wider one
+    weight, shift = (part.to(conv.weight.dtype) for part in (conv.weight * scale[:, None, None, None], shift))
     if isinstance(conv, DeformConv):
         return conv.convolve(x, weight, shift)
     padding = cast("tuple[int, ...]", conv.padding)

@@ -261,8 +261,17 @@ def crop_targets(masks: MaskWindows, boxes: Tensor, index: Tensor, size: int) ->
     return targets.view(*index.shape, size, size)
 
 
-@torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cuda")
 def _crop_masks(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    from detzoo.ops.mask_windows_triton import crop
+
+    return crop(bits, starts, windows, rois, owner, height, width, size)
+
+
+@_crop_masks.register_kernel("cpu")
+def _crop_masks_cpu(
     bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
 ) -> Tensor:
     """Means of bins come from sums over rows, then over columns; only those near 1/2 are summed sample by sample.
@@ -299,15 +308,6 @@ def _crop_masks(
         places = starts[owner[bins[0]]], windows[owner[bins[0]]]
         targets[bins] = (_exact_means(bits, *places, down, across, *bins) >= 0.5).float()
     return torch.empty_like(targets).index_copy_(0, order, targets)
-
-
-@_crop_masks.register_kernel("cuda")
-def _crop_masks_cuda(
-    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
-) -> Tensor:
-    from detzoo.ops.mask_windows_triton import crop
-
-    return crop(bits, starts, windows, rois, owner, height, width, size)
 
 
 @_crop_masks.register_kernel("mps")

@@ -2,12 +2,14 @@ import functools
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from detzoo.data.canvases import canvas, canvases, of_one_canvas
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.images import ImageError
 from detzoo.data.loader import Loader, make_loader
@@ -50,7 +52,8 @@ def same(first: Batch, second: Batch) -> bool:
 
 def test_a_batch_is_padded_to_a_multiple() -> None:
     data = shapes()["val"]
-    batch = batches(make_loader(data, 3, train=False, workers=0))[0]
+    read = batches(make_loader(data, 3, train=False, workers=0))
+    batch = next(batch for batch in read if len(batch.ids) > 1)
     high, wide = batch.sizes.amax(dim=0).tolist()
     height, width = batch.pixels.shape[2:]
     assert (height % 16, width % 16) == (0, 0)
@@ -58,9 +61,9 @@ def test_a_batch_is_padded_to_a_multiple() -> None:
     assert width - 16 < wide <= width
     assert batch.targets.masks is not None
     assert batch.targets.masks.shape[2:] == (height, width)
-    for slot in range(3):
+    for slot, number in enumerate(batch.ids):
         h, w = batch.sizes[slot].tolist()
-        sample = data[slot]
+        sample = data[int(number)]
         assert torch.equal(batch.pixels[slot, :, :h, :w], sample.pixels)
         assert not batch.pixels[slot, :, h:].any()
         assert not batch.pixels[slot, :, :, w:].any()
@@ -70,8 +73,7 @@ def test_a_batch_is_padded_to_a_multiple() -> None:
         assert torch.equal(padded[:count, :h, :w], own)
         assert padded.sum() == own.sum() > 0
         assert batch.original_sizes[slot].tolist() == list(sample.original_size)
-    assert batch.ids == [0, 1, 2]
-    assert batch.paths[1] == "shapes/val/1"
+    assert batch.paths == [f"shapes/val/{number}" for number in batch.ids]
 
 
 def test_training_does_not_depend_on_the_number_of_workers() -> None:
@@ -141,7 +143,7 @@ def test_repeat_makes_an_epoch_longer() -> None:
     counts = np.bincount([int(number) for item in read for number in item.ids])
     assert counts.sum() == 32
     assert counts.min() == 3
-    assert len(make_loader(data["val"], 4, train=False, workers=0)) == 2
+    assert make_loader(data["val"], 4, train=False, workers=0).images == 7
 
 
 def test_a_broken_image_in_a_worker_is_named(tmp_path: Path) -> None:
@@ -193,5 +195,33 @@ def test_no_filling_where_batches_come_out_even() -> None:
     assert np.bincount(order.reshape(-1)).tolist() == [2] * 12
 
 
-def test_evaluation_of_fewer_images_than_devices() -> None:
-    assert evaluation_batches(1, 4, rank=1, world=2) == []
+SIZES = np.array([[480, 640], [640, 480], [427, 640], [428, 640], [480, 640], [375, 500], [480, 640]], dtype=np.int32)
+
+
+def test_a_batch_of_evaluation_holds_images_of_one_canvas() -> None:
+    found = canvases(SIZES, Input())
+    assert found.tolist() == [[800, 1088], [1088, 800], [800, 1216], [800, 1216], [800, 1088], [800, 1088], [800, 1088]]
+    assert found.tolist() == [list(canvas(height, width, Input())) for height, width in SIZES.tolist()]
+    assert evaluation_batches(found, 2, 0, 1) == [[2, 3], [0, 4], [5, 6], [1]]
+    shared = [evaluation_batches(found, 2, rank, 3) for rank in range(3)]
+    assert shared == [[[2, 3], [1]], [[0, 4]], [[5, 6]]]
+    assert evaluation_batches(found[:1], 4, rank=1, world=2) == []
+    assert evaluation_batches(canvases(SIZES[:0], Input()), 4, 0, 1) == []
+
+
+def test_batches_out_of_a_stream_are_bounded() -> None:
+    """Nothing is asked for before it is needed, nothing waits for ever, and nothing is lost."""
+    taken: list[int] = []
+
+    def stream() -> Iterator[tuple[str, int]]:
+        for number, key in enumerate("abaacbdefabaa"):
+            taken.append(number)
+            yield key, number
+
+    read = of_one_canvas(stream(), 3, window=4)
+    assert next(read) == [0, 2, 3]
+    assert len(taken) == 4
+    # b and c wait with d, e; f is one too many, so b, who came first, leaves with the others of its kind
+    assert list(read) == [[1, 5], [4], [6], [7], [9, 11, 12], [8], [10]]
+    different = of_one_canvas(((number, number) for number in range(10_000)), 8, window=16)
+    assert list(different) == [[number] for number in range(10_000)]

@@ -134,6 +134,11 @@ def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
         return _upright(to_rgb(image), _orientation(image))
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of a PIL image with its EXIF orientation applied, without decoding its pixels where possible."""
+    return (image.width, image.height) if _orientation(image) >= 5 else (image.height, image.width)
+
+
 def max_pixels() -> int:
     """The most pixels that an image may have: ``DETZOO_MAX_PIXELS``, or 250 million.
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils import data as torch_data
 
+from detzoo.data.canvases import canvases
 from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
@@ -51,6 +52,11 @@ class Loader:
         """Batches of a whole epoch on this device."""
         return self._keys.total
 
+    @property
+    def images(self) -> int:
+        """Images of a whole epoch on this device."""
+        return self._keys.images
+
     def __iter__(self) -> Iterator[Batch]:
         batches: Iterator[Batch | _Broken] = iter(self._loader)
         with _Watch(batches, self.dataset.data.worker_timeout) as watch:
@@ -68,7 +74,8 @@ def make_loader(
     In training the order and each sample's variation depend only on ``seed``, the epoch (`Loader.set_epoch`) and the
     place in it: not on the number of workers, and ``world`` devices with ``batch`` images see together what one
     device with ``batch * world`` sees. Every image occurs ``data.repeat`` times an epoch; the last batch is filled up
-    from the epoch's first images. In evaluation all devices together see each image once, in order.
+    from the epoch's first images. In evaluation all devices together see each image once, and the images of a batch
+    have one canvas: what is computed of an image does not depend on the others.
 
     Args:
         dataset: from `detzoo.data.dataset.open_dataset`.
@@ -177,16 +184,19 @@ class _Keys:
         self.epoch = self.start = 0
         if train:
             self.total = -(-self.count * self.repeat // (batch * world))
+            self.images = self.total * batch
         else:
-            self.total = -(-len(range(rank, self.count, world)) // batch)
+            found = canvases(dataset.annotations.sizes[dataset.indices], dataset.input)
+            self.evaluated = evaluation_batches(found, batch, rank, world)
+            self.total, self.images = len(self.evaluated), sum(map(len, self.evaluated))
 
     def __len__(self) -> int:
         return self.total - self.start
 
     def __iter__(self) -> Iterator[list[Key]]:
         if not self.train:
-            for images in evaluation_batches(self.count, self.batch, self.rank, self.world)[self.start :]:
-                yield [(int(image), self.seed, 0, int(image)) for image in images]
+            for images in self.evaluated[self.start :]:
+                yield [(image, self.seed, 0, image) for image in images]
             return
         size = self.batch * self.world
         order = np.random.default_rng((self.seed, self.epoch))

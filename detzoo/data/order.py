@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detzoo.data.canvases import of_one_canvas
+
 
 def training_batches(
     count: int, size: int, rng: np.random.Generator, repeat: int = 1, wide: NDArray[np.bool_] | None = None
@@ -47,7 +49,16 @@ def _cut(places: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
     return places[:full].reshape(-1, size), places[full:]
 
 
-def evaluation_batches(count: int, size: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-    """One device's batches: every ``world``-th image, so that all devices together see each image once."""
-    mine = np.arange(rank, count, world)
-    return [mine[start : start + size] for start in range(0, len(mine), size)]
+def evaluation_batches(canvases: NDArray[np.int64], size: int, rank: int, world: int) -> list[list[int]]:
+    """One device's batches: every ``world``-th, so that all devices together see each image once.
+
+    Which images share a batch does not depend on the number of devices.
+
+    Args:
+        canvases: int64 ``[count, 2]``, canvas of each image; those of a batch have the same.
+        size: images per batch; the last of each canvas may have fewer.
+        rank: number of this device.
+        world: number of devices.
+    """
+    keys = map(tuple, canvases.tolist())
+    return list(of_one_canvas(zip(keys, range(len(canvases)), strict=True), size))[rank::world]

@@ -230,7 +230,7 @@ def _detect(
     bar = Progress(console=Console(stderr=True), transient=True, disable=not (progress and rank == 0))
     # masks are encoded on another core while the network looks at the next images
     with bar, ThreadPoolExecutor(1) as pool:
-        task = bar.add_task("Evaluating", total=len(loader))
+        task = bar.add_task("Evaluating", total=loader.images)
         for item in loader:
             found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals)
             sizes, originals = item.sizes.tolist(), item.original_sizes.tolist()
@@ -240,7 +240,7 @@ def _detect(
             while len(waiting) > AHEAD:
                 number, job = waiting.popleft()
                 results[number] = job.result()
-            bar.advance(task)
+            bar.advance(task, len(item.ids))
         results.update((number, job.result()) for number, job in waiting)
     return results
 

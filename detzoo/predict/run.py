@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from rich.progress import track
 from torch import Tensor
 
 from detzoo.arguments import count, fraction
+from detzoo.data.canvases import canvas, of_one_canvas
 from detzoo.data.images import MAX_PIXELS, ImageError
 from detzoo.data.resize import canvas_size, fit_input, resize
 from detzoo.detector import Detector, Input
@@ -25,23 +27,56 @@ from detzoo.evaluate.inference import detect_on_host, in_original_pixels
 from detzoo.overwrite import ReadFiles
 from detzoo.predict.chosen_classes import chosen_labels
 from detzoo.predict.result import Result
-from detzoo.predict.sources import Picture, Pictures, file_of, frames, is_camera, is_video, load, pictures
+from detzoo.predict.sources import (
+    Picture,
+    Pictures,
+    file_of,
+    frames,
+    is_camera,
+    is_video,
+    load,
+    pictures,
+    size_of,
+)
 from detzoo.types import Detections
+
+_Given = TypeVar("_Given")
+_Done = TypeVar("_Done")
 
 log = logging.getLogger("detzoo.predict")
 
 READERS = 2  # threads that decode and resize the next batches while the network runs
+AHEAD = 2  # batches that are ready or in work
+WINDOW = 32  # batches of pictures, not yet decoded, that wait at most for others of their canvas
 SAID = 10  # broken files whose reasons are told
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Item:
+    """One picture of the source, not yet decoded."""
+
+    place: int  # in the source
+    picture: Picture
+    optional: bool  # may be left out if it is broken
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Ready:
     """One picture: what the network takes, and what its result needs."""
 
-    size: tuple[int, ...]  # height and width in pixels
+    place: int
+    size: tuple[int, int]  # height and width in pixels
     resized: Tensor  # uint8 [3, h, w]
     path: Path | None
     image: NDArray[np.uint8] | None  # None for an image file, which can be read again: large ones must not pile up here
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Broken:
+    """A picture that is left out, and why."""
+
+    place: int
+    error: Exception
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,12 +120,14 @@ def predict(
         path = None if is_camera(source) else Path(source).expanduser()
         read = ReadFiles([path] if path else [])
         found = _stream(detector, frames(source), wanted, batch, read, path)
-        return iter(track(found, f"Predicting {path.name if path else source}")) if progress else found
+        shown = track(found, f"Predicting {path.name if path else source}") if progress else found
+        return (result for _, result in shown)
     items = pictures(source)
     for remark in items.remarks:
         log.warning("%s", remark)
     results = _stream(detector, items, wanted, batch, ReadFiles(filter(None, map(file_of, items))))
-    return list(track(results, "Predicting", total=len(items)) if progress else results)
+    in_order = sorted(track(results, "Predicting", total=len(items)) if progress else results, key=itemgetter(0))
+    return [result for _, result in in_order]
 
 
 def _stream(
@@ -100,22 +137,30 @@ def _stream(
     batch: int,
     read: ReadFiles,
     path: Path | None = None,
-) -> Iterator[Result]:
-    """One result per picture, in order."""
-    broken: list[Exception] = []
-    for chunk in _prepared(items, detector.config.input, batch, path):
-        broken += [picture for picture in chunk if isinstance(picture, Exception)]
-        ready = [picture for picture in chunk if not isinstance(picture, Exception)]
-        if not ready:
-            continue
-        pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
-        found = detect_on_host(detector, pixels, sizes)
-        for index, picture in enumerate(ready):
-            height, width = picture.size
-            result = in_original_pixels(wanted.of(found[index]), picture.resized.shape[1:], (height, width))
-            result = dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
-            yield Result(result, (height, width), read=read)
-    _say_broken(broken, items)
+) -> Iterator[tuple[int, Result]]:
+    """Place in the source and result of each picture: of `Pictures` by canvas, of a video in order."""
+    broken: list[_Broken] = []
+    settings = detector.config.input
+    for chunk in _prepared(items, settings, batch, path):
+        broken += [picture for picture in chunk if isinstance(picture, _Broken)]
+        # by the decoded size: a header may say another, and the frames of a video may change theirs
+        sized = [(canvas(*picture.size, settings), picture) for picture in chunk if isinstance(picture, _Ready)]
+        found = [one for same in of_one_canvas(sized, batch) for one in _detected(detector, same, wanted, read)]
+        yield from sorted(found, key=itemgetter(0))
+    _say_broken([one.error for one in sorted(broken, key=attrgetter("place"))], items)
+
+
+def _detected(
+    detector: Detector, ready: list[_Ready], wanted: _Wanted, read: ReadFiles
+) -> Iterator[tuple[int, Result]]:
+    """Results of one network call on pictures of one canvas."""
+    pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
+    found = detect_on_host(detector, pixels, sizes)
+    for index, picture in enumerate(ready):
+        height, width = picture.size
+        result = in_original_pixels(wanted.of(found[index]), picture.resized.shape[1:], (height, width))
+        result = dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
+        yield picture.place, Result(result, (height, width), read=read)
 
 
 def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
@@ -134,34 +179,49 @@ def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
 
 def _prepared(
     items: Iterable[Picture], settings: Input, batch: int, path: Path | None
-) -> Iterator[list[_Ready | Exception]]:
+) -> Iterator[list[_Ready | _Broken]]:
     """Batches of pictures, decoded and resized ahead of their use; what is wrong with those that may be left out."""
-    optional = items.optional if isinstance(items, Pictures) else repeat(False)
 
-    def prepare(item: Picture, may_be_left_out: bool) -> _Ready | Exception:
-        from_file = isinstance(item, Path)
+    def sized(item: _Item) -> tuple[tuple[int, int] | None, _Item]:
         try:
-            image = load(item)
-        except (ImageError, OSError) as error:
-            if not may_be_left_out:
-                raise
-            return error
-        _check_input(image.shape[:2], settings)
-        resized = resize(image, settings)[0]
-        return _Ready(image.shape[:2], resized, item if from_file else path, None if from_file else image)
+            return canvas(*size_of(item.picture), settings), item
+        except (ImageError, OSError):  # it is said when the picture is decoded
+            return None, item
 
-    iterator = zip(items, optional, strict=False)
-    waiting: deque[list[Future[_Ready | Exception]]] = deque()
+    def prepare(item: _Item) -> _Ready | _Broken:
+        try:
+            image = load(item.picture)
+        except (ImageError, OSError) as error:
+            if not item.optional:
+                raise
+            return _Broken(item.place, error)
+        height, width = image.shape[:2]
+        _check_input((height, width), settings)
+        resized = resize(image, settings)[0]
+        if isinstance(item.picture, Path):
+            return _Ready(item.place, (height, width), resized, item.picture, None)
+        return _Ready(item.place, (height, width), resized, path, image)
+
+    optional = items.optional if isinstance(items, Pictures) else repeat(False)
+    entries = (_Item(place, *entry) for place, entry in enumerate(zip(items, optional, strict=False)))
+    batches: Iterator[list[_Item]] = iter(lambda: list(islice(entries, batch)), [])
     with ThreadPoolExecutor(READERS) as pool:
-        while True:
-            while len(waiting) < 2:
-                chunk = [pool.submit(prepare, *item) for item in islice(iterator, batch)]
-                if not chunk:
-                    break
-                waiting.append(chunk)
-            if not waiting:
-                return
+        if isinstance(items, Pictures):  # frames of a video have one size, and those of a camera must not wait
+            batches = of_one_canvas(chain.from_iterable(_ahead(pool, sized, batches)), batch, WINDOW * batch)
+        yield from _ahead(pool, prepare, batches)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[_Given], _Done], batches: Iterable[list[_Given]]
+) -> Iterator[list[_Done]]:
+    """What becomes of each batch, in order; the next ones are worked on meanwhile."""
+    waiting: deque[list[Future[_Done]]] = deque()
+    for batch in batches:
+        waiting.append([pool.submit(work, item) for item in batch])
+        if len(waiting) == AHEAD:
             yield [future.result() for future in waiting.popleft()]
+    for futures in waiting:
+        yield [future.result() for future in futures]
 
 
 def _check_input(size: tuple[int, ...], settings: Input) -> None:

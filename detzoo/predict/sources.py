@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.config import unknown
-from detzoo.data.images import SUFFIXES, ImageError, read_image, upright_rgb
+from detzoo.data.images import SUFFIXES, ImageError, image_size, read_image, upright_rgb, upright_size
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
@@ -142,6 +142,20 @@ def load(picture: Picture) -> NDArray[np.uint8]:
         with _loading:  # the same image may be in a list twice, and a file that it reads late has one position
             return upright_rgb(picture)
     return picture
+
+
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Height and width of what `load` gives, without decoding a file; of damaged pictures it may be wrong.
+
+    Raises:
+        ValueError, OSError: the file is no image, or cannot be opened.
+    """
+    if isinstance(picture, Path):
+        return image_size(picture)
+    if isinstance(picture, Image.Image):
+        with _loading:
+            return upright_size(picture)
+    return picture.shape[0], picture.shape[1]
 
 
 def frames(source: str | Path | int) -> Iterator[NDArray[np.uint8]]:

@@ -1,0 +1,56 @@
+"""Batches of one canvas: padding reaches into an image's features, so its result must not hang on its neighbours'."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detzoo.data.resize import canvas_size, fit_input
+from detzoo.detector import Input
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Item = TypeVar("_Item")
+
+
+def canvas(height: int, width: int, input: Input) -> tuple[int, int]:
+    """Height and width of the padded network input of an image file of this size, alone in its batch. All pixels.
+
+    Raises:
+        ValueError: the image has no pixels.
+    """
+    return canvas_size(torch.tensor([fit_input(height, width, input)]), input)
+
+
+def canvases(sizes: NDArray[np.integer], input: Input) -> NDArray[np.int64]:
+    """`canvas` of each height and width in ``sizes [N, 2]``, int64 ``[N, 2]``."""
+    different, which = np.unique(sizes, axis=0, return_inverse=True)
+    found = [canvas(height, width, input) for height, width in different.tolist()]
+    return np.array(found, dtype=np.int64).reshape(-1, 2)[which.reshape(-1)]
+
+
+def of_one_canvas(items: Iterable[tuple[_Key, _Item]], size: int, window: int | None = None) -> Iterator[list[_Item]]:
+    """Batches out of a stream, as soon as each is full; what is left goes at the end, those that came first first.
+
+    Args:
+        items: canvas and image of each; a batch holds images of equal canvases, in the order in which they came.
+        size: images per batch.
+        window: images that wait at most: beyond it, the one that has waited longest goes with those of its canvas that
+            there are. None: the last batch of each canvas alone may have less than ``size``.
+    """
+    waiting: dict[_Key, list[_Item]] = {}
+    count = 0
+    for key, item in items:
+        waiting.setdefault(key, []).append(item)
+        count += 1
+        if len(waiting[key]) < size:
+            if window is None or count <= window:
+                continue
+            key = next(iter(waiting))  # dicts hold their keys as they came
+        batch = waiting.pop(key)
+        count -= len(batch)
+        yield batch
+    yield from waiting.values()

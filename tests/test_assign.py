@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detzoo.blocks import assign
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.rpn import best_per_level
+from detzoo.ops import boxes as box_ops
 from detzoo.ops.boxes import pairwise_iou
 from detzoo.types import Targets
 
@@ -59,7 +59,7 @@ def test_match_equals_one_by_one(
     config = MatchConfig(positive=0.625, negative=0.375, low_quality=low_quality, closed=closed, low_quality_ties=ties)
     packed = Targets.pack([{"boxes": b, "labels": torch.zeros(len(b), dtype=torch.int64)} for b in objects])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assign, "_CHUNK", chunk)
+        patch.setattr(box_ops, "_CHUNK", chunk)
         found = match(boxes, None, packed, config)
     for image, some in enumerate(objects):
         codes = torch.where(found.positive[image], found.slot[image], -2)

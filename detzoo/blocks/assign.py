@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from detzoo.config import Config
-from detzoo.ops.boxes import coverage, pairwise_iou
+from detzoo.ops.boxes import best_overlaps, covered
 from detzoo.types import Targets
-
-_CHUNK = 16  # object slots compared at once: bounds the memory of crowded images
 
 
 class MatchConfig(Config):
@@ -54,56 +51,23 @@ def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchC
         targets: objects.
         config: thresholds.
     """
-    slots = targets.valid.shape[1]
-    boxes = boxes.float()
-    if usable is None:
-        usable = torch.ones(len(targets.boxes), boxes.shape[-2], dtype=torch.bool, device=boxes.device)
     if config.ignore >= 0:
-        usable = usable & ~_in_ignored(boxes, targets, config.ignore)
-
-    def overlaps() -> Iterator[tuple[int, Tensor]]:
-        for start in range(0, slots, _CHUNK):
-            some = slice(start, start + _CHUNK)
-            found = pairwise_iou(targets.boxes[:, some], boxes)
-            yield start, found.masked_fill(~(targets.valid[:, some, None] & usable[:, None, :]), -1.0)
-
-    best = boxes.new_full(usable.shape, -1.0)
-    index = torch.zeros(usable.shape, dtype=torch.int64, device=boxes.device)
-    peaks = []
-    kept = list(overlaps()) if slots <= _CHUNK else None
-    for start, found in kept or overlaps():
-        value, where = found.max(dim=1)
-        better = value > best
-        best = torch.where(better, value, best)
-        index = torch.where(better, where + start, index)
-        peaks.append(found.amax(dim=2))
-    positive = usable & (best >= config.positive if config.closed else best > config.positive)
-    negative = usable & (best < config.negative if config.closed else best <= config.negative)
-    if config.low_quality is not None:
-        # 2 is never reached: objects that are absent, or that touch no box at all
-        peak = torch.cat(peaks, 1)
-        peak = torch.where((peak >= config.low_quality) & (peak > 0), peak, 2.0)
-        order = torch.arange(1, slots + 1, device=boxes.device)
-        place = torch.arange(index.shape[1], device=boxes.device)
-        last = torch.zeros_like(index)
-        for start, found in kept or overlaps():
-            some = slice(start, start + _CHUNK)
-            here = found == peak[:, some, None]
-            if not config.low_quality_ties:
-                here &= found.argmax(dim=2, keepdim=True) == place
-            last = torch.maximum(last, (here * order[some, None]).amax(dim=1))
-        index = torch.where(last > 0, last - 1, index)
-        positive = positive | (last > 0)
-        negative = negative & (last == 0)
-    return Matches(index * positive, positive, negative)
-
-
-def _in_ignored(boxes: Tensor, targets: Targets, share: float) -> Tensor:
-    """Bool ``[N, A]``: boxes that lie inside an ignored region by more than ``share``."""
-    if boxes.dim() == 2:
-        boxes = boxes.expand(len(targets.boxes), -1, -1)
-    inside = coverage(boxes.unsqueeze(1), targets.boxes.unsqueeze(2)) > share
-    return (inside & targets.ignore.unsqueeze(2)).any(dim=1)
+        left_out = covered(boxes, targets.boxes, targets.ignore, config.ignore)
+        usable = ~left_out if usable is None else usable & ~left_out
+    best, slot, claimed = best_overlaps(
+        boxes,
+        usable,
+        targets.boxes,
+        targets.valid,
+        least=min(config.positive, config.negative),
+        peak=config.low_quality,
+        ties=config.low_quality_ties,
+    )
+    positive = (best >= config.positive if config.closed else best > config.positive) | claimed
+    negative = (best < config.negative if config.closed else best <= config.negative) & ~claimed
+    if usable is not None:
+        positive, negative = positive & usable, negative & usable
+    return Matches(slot * positive, positive, negative)
 
 
 @torch.no_grad()

@@ -1,16 +1,23 @@
-"""Box arithmetic, and the precision of boxes and scores.
+"""Box arithmetic, the precision of boxes and scores, and which of many boxes overlap an object.
 
-Boxes are xyxy pixels (see `detzoo.types`); everything broadcasts over leading dimensions.
+Boxes are xyxy pixels (see `detzoo.types`); arithmetic broadcasts over leading dimensions.
+
+`best_overlaps` and `covered` compare all boxes with all objects, each as one operator with a backend per kind of
+device: the plain formula where objects are few, an index of the boxes (`detzoo.ops.overlaps_index`) on the CPU where
+they are many, Triton programs on CUDA. All give the same bits. None makes the host wait for a device, and each is one
+call in a compiled or exported graph.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+_FAR = 1e18  # pixels: areas of boxes that reach further overflow float32
+_CHUNK = 16  # object slots that the plain formula compares at once: bounds its memory
 # exp() of a larger size change would overflow long before it could describe an object (Fast R-CNN's 1000/16)
 MAX_LOG_RATIO = math.log(1000.0 / 16.0)
 
@@ -108,3 +115,193 @@ def _scaled(offsets: Tensor, factors: Sequence[float]) -> Tensor:
         return offsets
     columns = zip(offsets.unbind(-1), factors, strict=True)
     return torch.stack([column * factor for column, factor in columns], -1)
+
+
+def best_overlaps(
+    boxes: Tensor,
+    usable: Tensor | None,
+    objects: Tensor,
+    valid: Tensor,
+    least: float,
+    peak: float | None = None,
+    ties: bool = True,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The object that each box overlaps most, and the boxes that overlap an object most; all in float32.
+
+    A box or an object with a coordinate that is no number, or beyond 1e18 pixels, overlaps nothing.
+
+    Args:
+        boxes: ``[A, 4]`` shared by all images or ``[N, A, 4]``.
+        usable: bool ``[N, A]``; other boxes overlap nothing. None: all.
+        objects: ``[N, G, 4]``.
+        valid: bool ``[N, G]``, slots that hold an object.
+        least: IoU below which a box's best is not asked for.
+        peak: an object claims the boxes of its highest IoU where that is at least this and above 0. None: it does not.
+        ties: an object claims all boxes of its highest IoU; False: the first of them.
+
+    Returns:
+        Each box's highest IoU ``[N, A]``, where that is at least ``least``, and something lower elsewhere; int64 ``[N,
+        A]``, the last slot that claims the box, or else the first of that IoU (any where it is below ``least``); bool
+        ``[N, A]``, whether an object claims the box.
+    """
+    boxes, objects = _sound(boxes), _sound(objects)
+    return torch.ops.detzoo.best_overlaps(boxes, usable, objects, valid, least, peak, ties)
+
+
+def covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    """Bool ``[N, A]``: boxes that lie inside one of their image's regions by more than ``share`` of their area.
+
+    Args:
+        boxes: ``[A, 4]`` shared by all images or ``[N, A, 4]``.
+        regions: ``[N, G, 4]``.
+        valid: bool ``[N, G]``, slots that hold a region.
+        share: from 0 on.
+    """
+    return torch.ops.detzoo.covered(_sound(boxes), _sound(regions), valid, share)
+
+
+def _sound(boxes: Tensor) -> Tensor:
+    """Float32 boxes; those whose overlaps could be no number are empty at the origin."""
+    boxes = boxes.float()
+    return torch.where((boxes.abs() <= _FAR).all(-1, keepdim=True), boxes, 0.0)
+
+
+@torch.library.custom_op("detzoo::best_overlaps", mutates_args=(), device_types="cpu")
+def _best_overlaps(
+    boxes: Tensor,
+    usable: Tensor | None,
+    objects: Tensor,
+    valid: Tensor,
+    least: float,
+    peak: float | None,
+    ties: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    objects, valid = _used(objects, valid)
+    if least <= 0 or _few(boxes, valid):
+        return _plain_overlaps(boxes, usable, objects, valid, least, peak, ties)
+    from detzoo.ops import overlaps_index
+
+    return overlaps_index.best_overlaps(boxes, usable, objects, valid, least, peak, ties)
+
+
+@_best_overlaps.register_kernel("cuda")
+def _best_overlaps_cuda(
+    boxes: Tensor,
+    usable: Tensor | None,
+    objects: Tensor,
+    valid: Tensor,
+    least: float,
+    peak: float | None,
+    ties: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from detzoo.ops import overlaps_triton
+
+    return overlaps_triton.best_overlaps(boxes, usable, objects, valid, peak, ties)
+
+
+@_best_overlaps.register_kernel("mps")
+def _plain_overlaps(
+    boxes: Tensor,
+    usable: Tensor | None,
+    objects: Tensor,
+    valid: Tensor,
+    least: float,
+    peak: float | None,
+    ties: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    images, slots = valid.shape
+    counted = valid.unsqueeze(2) if usable is None else valid.unsqueeze(2) & usable.unsqueeze(1)
+
+    def overlaps() -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, slots, _CHUNK):
+            some = slice(start, start + _CHUNK)
+            yield start, pairwise_iou(objects[:, some], boxes).masked_fill(~counted[:, some], -1.0)
+
+    best = boxes.new_full((images, boxes.shape[-2]), -1.0)
+    slot = torch.zeros_like(best, dtype=torch.int64)
+    claimed = torch.zeros_like(best, dtype=torch.bool)
+    if not best.numel():
+        return best, slot, claimed
+    peaks = []
+    kept = list(overlaps()) if slots <= _CHUNK else None
+    for start, found in kept or overlaps():
+        value, where = found.max(dim=1)
+        better = value > best
+        best = torch.where(better, value, best)
+        slot = torch.where(better, where + start, slot)
+        peaks.append(found.amax(dim=2))
+    if peak is not None and slots:
+        # 2 is never reached: objects that are absent, or that touch no box at all
+        top = torch.cat(peaks, 1)
+        top = torch.where((top >= peak) & (top > 0), top, 2.0)
+        order = torch.arange(1, slots + 1, device=boxes.device)
+        last = torch.zeros_like(slot)
+        for start, found in kept or overlaps():
+            some = slice(start, start + _CHUNK)
+            here = found == top[:, some, None]
+            if not ties:
+                first = found.argmax(dim=2, keepdim=True)
+                here &= first == torch.arange(best.shape[1], device=boxes.device)
+            last = torch.maximum(last, (here * order[some, None]).amax(dim=1))
+        claimed = last > 0
+        slot = torch.where(claimed, last - 1, slot)
+    return best, slot, claimed
+
+
+@_best_overlaps.register_fake
+def _best_overlaps_shape(
+    boxes: Tensor,
+    usable: Tensor | None,
+    objects: Tensor,
+    valid: Tensor,
+    least: float,
+    peak: float | None,
+    ties: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    best = boxes.new_empty((valid.shape[0], boxes.shape[-2]))
+    return best, torch.empty_like(best, dtype=torch.int64), torch.empty_like(best, dtype=torch.bool)
+
+
+@torch.library.custom_op("detzoo::covered", mutates_args=(), device_types="cpu")
+def _covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    regions, valid = _used(regions, valid)
+    if share < 0 or _few(boxes, valid):
+        return _plain_covered(boxes, regions, valid, share)
+    from detzoo.ops import overlaps_index
+
+    return overlaps_index.covered(boxes, regions, valid, share)
+
+
+@_covered.register_kernel("cuda")
+def _covered_cuda(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    from detzoo.ops import overlaps_triton
+
+    return overlaps_triton.covered(boxes, regions, valid, share)
+
+
+@_covered.register_kernel("mps")
+def _plain_covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    result = valid.new_zeros((valid.shape[0], boxes.shape[-2]))
+    for start in range(0, valid.shape[1], _CHUNK):
+        some = slice(start, start + _CHUNK)
+        inside = coverage(boxes.unsqueeze(-3), regions[:, some].unsqueeze(2)) > share
+        result |= (inside & valid[:, some, None]).any(dim=1)
+    return result
+
+
+@_covered.register_fake
+def _covered_shape(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tensor:
+    return valid.new_empty((valid.shape[0], boxes.shape[-2]))
+
+
+def _used(objects: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Slots up to the last that any image uses."""
+    used = valid.any(0).nonzero()
+    slots = int(used[-1]) + 1 if len(used) else 0
+    return objects[:, :slots], valid[:, :slots]
+
+
+def _few(boxes: Tensor, valid: Tensor) -> bool:
+    """Whether comparing everything is faster than sorting the boxes, as measured on a CPU."""
+    sets = len(boxes) if boxes.dim() == 3 else 1
+    return valid.numel() * boxes.shape[-2] <= 5 * boxes.numel() // 4 + 100_000 * sets

@@ -13,7 +13,6 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detzoo import __version__
@@ -31,6 +30,7 @@ SORTS = ("name", "ap", "mask-ap", "size", "params")  # what `detzoo.listing` sor
 _OVERRIDES = (
     "Settings follow as a.b.c=value, e.g. schedule.epochs=3; `detzoo show NAME` prints all of them in that form."
 )
+_DATA = "folder with images and annotations, or 'shapes'; default: the recipe's"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,15 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None: those of this process.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parse(given)
+    options = _parse(list(sys.argv[1:] if arguments is None else arguments))
     if not options.debug:
         warnings.formatwarning = lambda message, *_, **__: f"warning: {_shown(message)}\n"
     try:
         with on_command_line():
             return options.run(options)
     except KeyboardInterrupt:
-        print(f"\ninterrupted{_resume_hint(options, given)}", file=sys.stderr)
+        print("\ninterrupted", file=sys.stderr)  # training has said by itself how to go on
         return INTERRUPTED
     except BrokenPipeError:  # `detzoo list | head`: nobody is reading any more, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,13 +136,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None, debug=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def add(name: str, run: Callable[[Any], int], text: str, overrides: bool = False) -> argparse.ArgumentParser:
+    detecting = argparse.ArgumentParser(add_help=False)
+    detecting.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    detecting.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
+    detecting.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+    detecting.add_argument("--precision", help="fp32, bf16 or fp16 (detzoo doctor: what is fast); default: as saved")
+
+    def add(
+        name: str, run: Callable[[Any], int], text: str, overrides: bool = False, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
             epilog=_OVERRIDES if overrides else None,
-            parents=[common],
+            parents=[common, *parents],
             allow_abbrev=False,
         )
         made.set_defaults(run=run, parser=made, takes_overrides=overrides)
@@ -171,9 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "name", metavar="NAME", nargs="?", help="a name from the zoo, a recipe's .json file, or weights to start from"
     )
-    train.add_argument(
-        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
-    )
+    train.add_argument("--data", metavar="DIR", help=_DATA)
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
     train.add_argument(
@@ -184,24 +189,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", overrides=True)
-    evaluate.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
-    evaluate.add_argument(
-        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
-    )
+    evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", True, detecting)
+    evaluate.add_argument("--data", metavar="DIR", help=_DATA)
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
-    evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
     evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
-    evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    predict = add("predict", _predict, "find objects in pictures or a video and write what was found", overrides=True)
-    predict.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    predict = add("predict", _predict, "find objects in pictures or a video and write what was found", True, detecting)
     predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg' or video")
     predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the pictures (%(default)s)")
     predict.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (%(default)s)")
-    predict.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
     predict.add_argument("--coco", metavar="FILE", help="write a COCO results file too")
     predict.add_argument(
@@ -210,7 +208,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--classes", metavar="A,B", help="only these, by name or number")
     predict.add_argument("--nms", type=float, help="IoU above which the lesser of two boxes is dropped, 0 to 1")
     predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
-    predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
     convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
@@ -264,12 +261,14 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from detzoo.config import flatten, override
-    from detzoo.config_comments import explained
+    from detzoo.paths import flat
     from detzoo.recipes.index import lookup
 
     comments: dict[str, str] = {}
     if _is_file(options.name) or options.overrides or options.explain:
+        from detzoo.config import override
+        from detzoo.config_comments import explained
+
         recipe = override(_recipe(options.name), options.overrides)
         values = recipe.model_dump(mode="json")
         comments = explained(recipe) if options.explain else {}
@@ -278,7 +277,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values, indent=2, ensure_ascii=False))
         return 0
-    for path, value in flatten(values).items():
+    for path, value in flat(values).items():
         line = shlex.quote(f"{path}={json.dumps(value)}")
         print(f"{line}  # {comments[path]}" if path in comments else line)
     return 0
@@ -322,6 +321,7 @@ def _predict(options: argparse.Namespace) -> int:
     from detzoo.arguments import count, fraction
     from detzoo.atomic import write_atomically
     from detzoo.device import pick_device
+    from detzoo.precision import pick_precision
     from detzoo.predict.coco_ids import CocoTable
     from detzoo.predict.outputs import Outputs
     from detzoo.recipes.zoo import locate
@@ -331,6 +331,7 @@ def _predict(options: argparse.Namespace) -> int:
     fraction("--threshold", options.threshold)
     count("--batch", options.batch)
     pick_device(options.device)
+    pick_precision(options.precision)
     locate(options.name)
     outputs = Outputs(options.out, options.source, more=[options.name, *([options.data] if options.data else [])])
     table = outputs.file("predictions.json") if options.json else None
@@ -441,7 +442,7 @@ def _is_file(name: str) -> bool:
 def _load(options: argparse.Namespace) -> Detector:
     import detzoo
 
-    return detzoo.load(options.name, device=options.device)
+    return detzoo.load(options.name, device=options.device, precision=options.precision)
 
 
 def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> tuple[Detector, Any]:
@@ -461,16 +462,6 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
     recipe = before if data is None else before.replace(data=as_data(data))
     recipe = override(recipe, overrides)
     return with_model(detector, recipe.model), recipe.data
-
-
-def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:
-    """How to go on, where training left something to go on from."""
-    if options.command != "train":
-        return ""
-    if options.out and not Path(options.out, "last.state").exists():
-        return "; there is no checkpoint yet to go on from"
-    words = [*given, *(() if options.resume else ("--resume",))]
-    return f"; go on with: {shlex.join(['detzoo', *words])}"
 
 
 def _shown(message: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hotcoco.mask as rle_codec
 import numpy as np
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from detzoo.data.annotations import NO_MASK, RLE, Annotations
 from detzoo.data.problems import DataError
-from detzoo.ops.mask_windows import MaskWindows, Piece
+from detzoo.ops.mask_windows import MaskWindows
+
+if TYPE_CHECKING:
+    from detzoo.ops.mask_windows import Piece
 
 GRID = 5  # steps per pixel of COCO's rasteriser
 FARTHEST = 1e6  # pixels: vertices beyond this are moved here, far outside of any picture

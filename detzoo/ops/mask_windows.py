@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Piece = tuple[int, int, NDArray[np.bool_]]  # top, left and pixels: part of a canvas, elsewhere nothing is set
+if TYPE_CHECKING:  # numpy is imported where it is used: a detector is built without it
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Piece = tuple[int, int, NDArray[np.bool_]]  # top, left and pixels: part of a canvas, elsewhere nothing is set
+
 _LEAST = 1024  # bytes of a batch's buffer
 
 
@@ -45,6 +48,8 @@ class MaskWindows:
             pieces: per mask ``top``, ``left`` and bool ``(h, w)``; may be larger than the mask's window.
             canvas: ``(H, W)``, which the parts lie in.
         """
+        import numpy as np
+
         windows = np.zeros((len(pieces), 4), dtype=np.int64)
         packed = [np.zeros(0, dtype=np.uint8)]
         for window, (top, left, pixels) in zip(windows, pieces, strict=True):
@@ -114,6 +119,8 @@ class MaskWindows:
 
     def dense(self) -> Tensor:
         """Whole masks: bool ``[N, G, H, W]``, of one image ``[G, H, W]``. For drawings and tests."""
+        import numpy as np
+
         windows, starts = self.windows.reshape(-1, 4).cpu().numpy(), self.starts.flatten().tolist()
         out = np.zeros((len(starts), *self.canvas), dtype=np.bool_)
         bits = self.bits.cpu().numpy()
@@ -137,4 +144,4 @@ class MaskWindows:
 
 def _bytes(windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many bytes each window ``[..., 4]`` takes: int64 ``[...]``."""
-    return (np.prod(windows[..., 2:] - windows[..., :2], axis=-1) + 7) // 8
+    return ((windows[..., 2:] - windows[..., :2]).prod(axis=-1) + 7) // 8

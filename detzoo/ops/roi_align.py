@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -327,6 +326,8 @@ def _crop_masks_shape(
 
 def _unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
     """A window's pixels: float32 ``[h, w]``."""
+    import numpy as np
+
     area = height * width
     pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
     return torch.from_numpy(pixels.reshape(height, width)).float()
@@ -360,6 +361,8 @@ def _exact_means(
 
     ``starts [K]`` and ``windows [K, 4]`` are those of the bin's mask, ``roi``, ``row`` and ``column [K]`` its place.
     """
+    import numpy as np
+
     rows, columns = int(down.number[roi].max()), int(across.number[roi].max())
     y, below, high = (values[roi, row, :rows, None] for values in down[:3])
     x, right, wide = (values[roi, column, None, :columns] for values in across[:3])

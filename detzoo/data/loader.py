@@ -258,7 +258,6 @@ class _Collate:
         pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         targets = []
         for slot, sample in enumerate(samples):
-            h, w, _ = sample.picture.shape
             draw(sample.picture, pixels[slot])
             target = dict(sample.target)
             if "masks" in target:

@@ -31,6 +31,7 @@ SORTS = ("name", "ap", "mask-ap", "size", "params")  # what `detzoo.listing` sor
 _OVERRIDES = (
     "Settings follow as a.b.c=value, e.g. schedule.epochs=3; `detzoo show NAME` prints all of them in that form."
 )
+_DATA = "folder with images and annotations, or 'shapes'; default: the recipe's"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,13 +138,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None, debug=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def add(name: str, run: Callable[[Any], int], text: str, overrides: bool = False) -> argparse.ArgumentParser:
+    detecting = argparse.ArgumentParser(add_help=False)
+    detecting.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    detecting.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
+    detecting.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
+    detecting.add_argument("--precision", help="fp32, bf16 or fp16 (detzoo doctor: what is fast); default: as saved")
+
+    def add(
+        name: str, run: Callable[[Any], int], text: str, overrides: bool = False, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
             epilog=_OVERRIDES if overrides else None,
-            parents=[common],
+            parents=[common, *parents],
             allow_abbrev=False,
         )
         made.set_defaults(run=run, parser=made, takes_overrides=overrides)
@@ -171,9 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "name", metavar="NAME", nargs="?", help="a name from the zoo, a recipe's .json file, or weights to start from"
     )
-    train.add_argument(
-        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
-    )
+    train.add_argument("--data", metavar="DIR", help=_DATA)
     train.add_argument("--out", metavar="DIR", help="folder of the run (runs/NAME)")
     train.add_argument("--weights", metavar="FILE", help="start from these: a zoo name or our file")
     train.add_argument(
@@ -184,24 +191,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", overrides=True)
-    evaluate.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
-    evaluate.add_argument(
-        "--data", metavar="DIR", help="folder with images and annotations, or 'shapes'; default: the recipe's"
-    )
+    evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", True, detecting)
+    evaluate.add_argument("--data", metavar="DIR", help=_DATA)
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
-    evaluate.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
     evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
-    evaluate.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
-    predict = add("predict", _predict, "find objects in pictures or a video and write what was found", overrides=True)
-    predict.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    predict = add("predict", _predict, "find objects in pictures or a video and write what was found", True, detecting)
     predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg' or video")
     predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the pictures (%(default)s)")
     predict.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (%(default)s)")
-    predict.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
     predict.add_argument("--coco", metavar="FILE", help="write a COCO results file too")
     predict.add_argument(
@@ -210,7 +210,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--classes", metavar="A,B", help="only these, by name or number")
     predict.add_argument("--nms", type=float, help="IoU above which the lesser of two boxes is dropped, 0 to 1")
     predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
-    predict.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
     convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
@@ -322,6 +321,7 @@ def _predict(options: argparse.Namespace) -> int:
     from detzoo.arguments import count, fraction
     from detzoo.atomic import write_atomically
     from detzoo.device import pick_device
+    from detzoo.precision import pick_precision
     from detzoo.predict.coco_ids import CocoTable
     from detzoo.predict.outputs import Outputs
     from detzoo.recipes.zoo import locate
@@ -331,6 +331,7 @@ def _predict(options: argparse.Namespace) -> int:
     fraction("--threshold", options.threshold)
     count("--batch", options.batch)
     pick_device(options.device)
+    pick_precision(options.precision)
     locate(options.name)
     outputs = Outputs(options.out, options.source, more=[options.name, *([options.data] if options.data else [])])
     table = outputs.file("predictions.json") if options.json else None
@@ -441,7 +442,7 @@ def _is_file(name: str) -> bool:
 def _load(options: argparse.Namespace) -> Detector:
     import detzoo
 
-    return detzoo.load(options.name, device=options.device)
+    return detzoo.load(options.name, device=options.device, precision=options.precision)
 
 
 def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> tuple[Detector, Any]:

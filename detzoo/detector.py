@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from detzoo.config import Config
+from detzoo.precision import Precision, always_full, is_half
 from detzoo.types import Detections, Images, Targets
 
 if TYPE_CHECKING:
@@ -99,14 +100,33 @@ class Detector(nn.Module):
         """Where the weights are."""
         return self.pixel_mean.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that the network computes in: that of its weights. Boxes and scores are float32 at least."""
+        return next((value.dtype for value in self.parameters() if value.dim() > 1), self.pixel_mean.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Detector:
+        """What `half`, `bfloat16`, `to` and the like do to each tensor; see `detzoo.precision.always_full`."""
+        full = {id(tensor) for held in always_full(self) for tensor in (held, held.grad) if tensor is not None}
+
+        def apply(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return tensor.to(moved.device, torch.float32) if id(tensor) in full and is_half(moved.dtype) else moved
+
+        return super()._apply(apply, recurse)
+
     def normalize(self, pixels: Tensor, sizes: Tensor) -> Images:
-        """Network input from uint8 RGB ``pixels [N, 3, H, W]`` and unpadded ``sizes [N, 2]``; padding becomes zero."""
+        """Network input from uint8 RGB ``pixels [N, 3, H, W]`` and unpadded ``sizes [N, 2]``; padding becomes zero.
+
+        Computed in float32, and given in the type of the weights.
+        """
         pixels = (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
         if self.config.input.order == "bgr":
             pixels = pixels.flip(1)
         rows = torch.arange(pixels.shape[2], device=pixels.device) < sizes[:, :1]
         columns = torch.arange(pixels.shape[3], device=pixels.device) < sizes[:, 1:]
-        return Images(pixels * (rows[:, None, :, None] & columns[:, None, None, :]), sizes)
+        pixels = pixels * (rows[:, None, :, None] & columns[:, None, None, :])
+        return Images(pixels.to(self.dtype), sizes)
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Load a state dict that uses the published parameter names, strictly.
@@ -134,6 +154,7 @@ class Detector(nn.Module):
         classes: Any = None,
         nms: float | None = None,
         size: int | str | tuple[int, int] | None = None,
+        precision: Precision | torch.dtype | None = None,
         overrides: Iterable[str] | Mapping[str, Any] = (),
     ) -> Any:
         """Detect in pictures: the one call for using a trained detector.
@@ -148,6 +169,8 @@ class Detector(nn.Module):
             size: pixels of the short edge in the network's input, the bound of the long edge moving in proportion; or
                 both, ``(480, 640)`` or ``"480x640"``: of the short and the long edge, and of height and width where the
                 detector does not keep the ratio. None: the detector's own.
+            precision: what the network computes in: ``fp32``, ``bf16`` or ``fp16``; boxes and scores stay float32. The
+                weights are converted for this call; for many calls, load the detector in it. None: as they are.
             overrides: any settings of the model for this call, ``["model.box_head.detections=300"]`` or a dict; for
                 many calls see `with_settings`.
 
@@ -159,12 +182,13 @@ class Detector(nn.Module):
             FileNotFoundError: nothing is at the path or matches the pattern.
             ConfigError: an override does not exist or does not fit.
             ValueError: a file is no picture, an array is not uint8 (H, W, 3), a number is out of range, there is no
-                such class; or the method needs proposals.
+                such class or precision; or the method needs proposals.
         """
+        from detzoo.evaluate.inference import in_precision
         from detzoo.predict.run import predict
 
-        changed = self.with_settings(overrides, nms=nms, size=size)
-        return predict(changed, source, threshold=threshold, batch=batch, progress=progress, classes=classes)
+        ready = in_precision(self.with_settings(overrides, nms=nms, size=size), precision)
+        return predict(ready, source, threshold=threshold, batch=batch, progress=progress, classes=classes)
 
     def with_settings(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 OLDEST_PYTHON = (3, 11)
+WORTHWHILE = 1.2  # times as fast as in float32, from which half precision is advised
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def examine() -> Iterator[Check]:
     if missing:
         return
     yield _devices()
+    yield _precisions()
     yield _cache()
     yield from _methods()
 
@@ -95,6 +97,24 @@ def _devices() -> Check:
     if torch.backends.mps.is_available():
         found.append("mps")
     return Check("devices", ", ".join(found))
+
+
+def _precisions() -> Check:
+    """How fast half precision is on each kind of device, and what to do about it."""
+    import torch
+
+    from detzoo.precision import PRECISIONS, is_half, speedup
+
+    kinds = ["cpu"] + (["cuda"] if torch.cuda.is_available() else ["mps"] if torch.backends.mps.is_available() else [])
+    half = {name: dtype for name, dtype in PRECISIONS.items() if is_half(dtype)}
+    found = []
+    for kind in kinds:
+        speeds = {name: speedup(dtype, kind) for name, dtype in half.items()}
+        told = [f"{name} {speed:.1f}x" if speed else f"{name} not at all" for name, speed in speeds.items()]
+        best = max(speeds, key=lambda name: speeds[name])
+        advice = f"use --precision {best}" if speeds[best] > WORTHWHILE else "stay with fp32"
+        found.append(f"{kind} computes {' and '.join(told)} as fast as fp32: {advice}")
+    return Check("precision", "; ".join(found))
 
 
 def _cache() -> Check:

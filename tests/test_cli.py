@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import detzoo
-from detzoo import cli, doctor
+from detzoo import cli, doctor, precision
 from detzoo.config import flatten, override
 from detzoo.recipes.recipe import Recipe
 
@@ -411,6 +412,15 @@ def test_doctor_is_well_here(run: Callable[..., Any], monkeypatch: pytest.Monkey
     code, out, _ = run("doctor")
     assert code == 0, out
     assert all(part in out for part in ("Python: 3.", "torch: ", "RetinaNet: runs on", str(tmp_path), "all is well"))
+
+
+def test_doctor_says_which_precision_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for speeds, advice in (((5.24, 0.3), "use --precision bf16"), ((0.9, 0.0), "stay with fp32")):
+        monkeypatch.setattr(precision, "speedup", lambda dtype, kind, s=speeds: s[dtype == torch.float16])
+        (check,) = [doctor._precisions()]
+        told = f"cpu computes bf16 {speeds[0]:.1f}x and fp16 {'0.3x' if speeds[1] else 'not at all'} as fast as fp32"
+        assert check.ok
+        assert f"{told}: {advice}" in check.found
 
 
 def test_doctor_names_the_mend(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ PAGE = (
         "atomic",
         "overwrite",
         "device",
+        "precision",
         "terminal",
         "typed",
         "types",

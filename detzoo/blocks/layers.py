@@ -110,12 +110,19 @@ def conv2d(
     return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
+def in_type_of(conv: nn.Module, x: Tensor) -> Tensor:
+    """``x`` of any shape in the type of a convolution's weights, where those are held in half precision."""
+    weight = getattr(conv, "weight", x)
+    return x.to(weight.dtype) if weight.dtype.itemsize == 2 else x
+
+
 class Conv2d(nn.Conv2d):
     """``torch.nn.Conv2d`` through `conv2d`."""
 
     def forward(self, input: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
         padding = cast("tuple[int, ...]", self.padding)
+        input = in_type_of(self, input)
         return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -193,6 +200,7 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
     Nothing is computed or kept per pixel, and gradients of ``w``, ``gamma`` and ``beta`` stay exact. Other kinds of
     convolution or normalization are called one after the other.
     """
+    x = in_type_of(conv, x)
     known = type(conv) in (nn.Conv2d, Conv2d, DeformConv)
     if known and isinstance(norm, _BatchNorm) and _is_linear(norm):
         x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
@@ -215,8 +223,9 @@ def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias.addcmul(mean, scale, value=-1)
     if conv.bias is not None:
-        shift = shift.addcmul(conv.bias, scale)
-    weight = conv.weight * scale[:, None, None, None]
+        shift = shift + conv.bias * scale
+    # rounded once, to the type of the weights, where normalization is held in a wider one
+    weight, shift = (part.to(conv.weight.dtype) for part in (conv.weight * scale[:, None, None, None], shift))
     if isinstance(conv, DeformConv):
         return conv.convolve(x, weight, shift)
     padding = cast("tuple[int, ...]", conv.padding)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detzoo.detector import Detector
+from detzoo.precision import pick_precision, warn_if_slow
 from detzoo.types import Detections
 
 
@@ -28,12 +29,45 @@ def in_evaluation_mode(detector: Detector) -> Detector:
     """
     if not any(module.training for module in detector.modules()):
         return detector
+    return _switched_copy(detector, "this detector is in training mode", "eval()")
+
+
+def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Detector:
+    """The detector to detect with in a precision, in evaluation mode; the given one stays as it is.
+
+    One that is in it already is returned as `in_evaluation_mode` does, and shares its weights. Of any other the modules
+    are copied and the weights converted once, which costs about as much as autocast takes for one batch. A warning
+    tells of half precision that the device has no units for.
+
+    Args:
+        detector: in any mode.
+        precision: as `detzoo.precision.pick_precision` takes it; None: the detector's own.
+
+    Raises:
+        ValueError: there is no such precision, or the detector is in another one or in training mode and holds a
+            function in place of a method that may lead from a copy back to it.
+    """
+    own = detector.dtype
+    dtype = pick_precision(precision) or own
+    warn_if_slow(dtype, detector.device.type)
+    if dtype == own:
+        return in_evaluation_mode(detector)
+    copied = _switched_copy(detector, f"this detector is in {own}", f"to({dtype})")
+    for module in copied.modules():
+        held = module._parameters.items()
+        apart = {name: None if value is None else nn.Parameter(value.detach(), False) for name, value in held}
+        vars(module).update(_parameters=apart, _buffers=dict(module._buffers))
+    return copied.to(dtype)
+
+
+def _switched_copy(detector: Detector, state: str, instead: str) -> Detector:
+    """Copies of the modules in evaluation mode, which share what they hold; ``state``, ``instead``: for an error."""
     copies: dict[int, nn.Module] = {}
     for name, module in detector.named_modules():
         for word in ("forward", "detect", "normalize"):
             if word in vars(module) and _leads_to_a_module(vars(module)[word]):
                 place = f"{name}.{word}" if name else word
-                raise ValueError(f"this detector is in training mode, and its {place} was replaced: call eval() first")
+                raise ValueError(f"{state}, and its {place} was replaced: call {instead} first")
         copies[id(module)] = object.__new__(type(module))
     for module in detector.modules():
         own = {name: _copied(value, copies) for name, value in vars(module).items()}

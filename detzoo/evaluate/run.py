@@ -41,11 +41,12 @@ from detzoo.evaluate.gather import (
     share,
     truth_arrays,
 )
-from detzoo.evaluate.inference import detect_on_host
+from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.voc import voc_metrics
 from detzoo.overwrite import ReadFiles
+from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data
 
 Metric = Literal["coco", "voc", "voc07", "proposals"]
@@ -67,6 +68,7 @@ def evaluate(
     progress: bool = True,
     workers: int = 2,
     together: bool = True,
+    precision: Precision | torch.dtype | None = None,
 ) -> Report:
     """Measure a detector on annotated images.
 
@@ -93,6 +95,7 @@ def evaluate(
         workers: processes that load images; 0: this one.
         together: in a distributed run every rank calls and takes a part of the images, and all get the same report.
             False: this process alone looks at every image, and no other has to call.
+        precision: what the network computes in, as in `detzoo.detector.Detector.predict`.
 
     Raises:
         ConfigError: the data, the split or the metric is unknown; the message lists those there are.
@@ -109,12 +112,14 @@ def evaluate(
     check_split(split)
     batch, workers = count("batch", batch), count("workers", workers, least=0)
     place = None if device is None else pick_device(device)
+    dtype = pick_precision(precision)
     dataset, reread = _open(detector, data, split)
     targets = [report_file(out) if out is not None else None, proposals, results]
     _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if place is not None:
         detector.to(place)
+    detector = in_precision(detector, dtype)
     several = together and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     order = image_order(dataset.annotations, dataset.indices)
     started = time.perf_counter()

@@ -114,7 +114,7 @@ class DETR(Detector):
         rows = _cells(images.sizes[:, :1], images.pixels.shape[2], feature.shape[2])
         columns = _cells(images.sizes[:, 1:], images.pixels.shape[3], feature.shape[3])
         seen = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1)
-        positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2)
+        positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2).to(feature.dtype)
         # copied once: every layer's products are faster on cells that lie one after the other
         cells = feature.flatten(2).transpose(1, 2).contiguous()
         memory = self.encoder(cells, positions, seen)

@@ -88,7 +88,7 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
         sampling: samples per bin and side; 0: as many as a bin has feature cells.
 
     Returns:
-        ``[N * R, C, size, size]``.
+        ``[N * R, C, size, size]`` in the type of the canvas.
     """
     images, count = levels.shape
     power = 1 << levels
@@ -100,7 +100,7 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     rois = torch.cat([owner, placed], 2).flatten(0, 1)
     # coordinates need it, and so the canvas under autocast
     canvas = full_precision(atlas.canvas)
-    return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling)
+    return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling).to(atlas.canvas.dtype)
 
 
 @torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))

@@ -54,7 +54,7 @@ def with_model(detector: Detector, model: DetectorConfig) -> Detector:
             changed.load_state_dict(detector.state_dict(), assign=True)
         except RuntimeError as error:
             raise ConfigError(f"the weights do not fit the changed model: {error}") from None
-        changed = changed.to(detector.device, detector.pixel_mean.dtype).eval()
+        changed = changed.to(detector.device, detector.dtype).eval()
     if isinstance(detector.recipe, Recipe):
         changed.recipe = detector.recipe.replace(model=model)
     return changed

@@ -19,6 +19,7 @@ from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
 from detzoo.pickles.machine import CheckpointError
+from detzoo.precision import is_half
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint, changes, few, misfits, shapes_of
 from detzoo.recipes.classes import checked
 from detzoo.recipes.recipe import Recipe, method_of
@@ -197,7 +198,7 @@ def _compare(path: Path, described: Description, tensors: Mapping[str, Any]) -> 
 
 
 def rebuild(path: str | Path, parts: Mapping[str, nn.Module] | None = None) -> Detector:
-    """The detector in a file that `save` wrote, on the CPU and in evaluation mode.
+    """The detector in a file that `save` wrote, on the CPU, in evaluation mode, and in half precision if it was so.
 
     Args:
         path: the file.
@@ -215,6 +216,9 @@ def rebuild(path: str | Path, parts: Mapping[str, nn.Module] | None = None) -> D
     for name, module in parts.items():
         parent, _, leaf = name.rpartition(".")
         setattr(detector.get_submodule(parent), leaf, module)
+    types = {value.dtype for value in weights.values() if value.dim() > 1}
+    if len(types) == 1 and is_half(saved := types.pop()):
+        detector.to(saved)
     try:
         detector.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:

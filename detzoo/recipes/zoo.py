@@ -13,6 +13,7 @@ from detzoo.detector import Detector
 from detzoo.device import pick_device
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
+from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
     atss,
     cascade_rcnn,
@@ -125,6 +126,7 @@ def load(
     device: torch.device | str | None = "cpu",
     *,
     parts: Mapping[str, nn.Module] | None = None,
+    precision: Precision | torch.dtype | None = None,
 ) -> Detector:
     """A detector with trained weights, in evaluation mode.
 
@@ -134,21 +136,24 @@ def load(
         device: where it goes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: the fastest there is.
         parts: modules of the program's own, by the names that the file was saved with (`Detector.save`); they are put
             in their places and given their weights.
+        precision: what the weights are converted to and the network computes in: ``fp32``, ``bf16`` or ``fp16``; boxes
+            and scores stay float32. None: as they were saved.
 
     Raises:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
         CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts``.
         DownloadError: the published file cannot be fetched.
-        ValueError: no weights were published for the recipe, or the device does not exist here.
+        ValueError: no weights were published for the recipe, there is no such precision, or the device does not exist
+            here.
     """
-    place = pick_device(device)
+    place, dtype = pick_device(device), pick_precision(precision)
     found = locate(name_or_path)
     if isinstance(found, Path):
-        return rebuild(found, parts).to(place)
+        return rebuild(found, parts).to(place, dtype)
     if parts:
         raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
-    return _published(found).to(place)
+    return _published(found).to(place, dtype)
 
 
 def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:

@@ -7,10 +7,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 export UV_SYSTEM_CERTS ?= 1
+# every interpreter that a test starts finds torch compiled, which saves it two of three seconds
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check parity bench index wheel wheel-check clean
+.PHONY: help demo test check sweep parity bench index oldest wheel wheel-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +29,12 @@ check: $(READY) ## exactly what continuous integration runs
 	$(BIN)/pyright
 	$(MAKE) --no-print-directory test
 
+sweep: $(READY) ## what takes too long for check: every costly check of every method; writes results/
+	$(BIN)/python -m tests.sweep -n $(JOBS)
+	$(MAKE) --no-print-directory parity
+	$(BIN)/python -m benchmarks.launches
+	$(BIN)/python -m benchmarks.export
+
 parity: $(READY) ## compare every method with the recorded numbers of the original; writes results/parity.csv
 	$(BIN)/python -m tests.parity
 
@@ -38,6 +46,12 @@ bench: $(READY) ## count launches, time every method beside other libraries', co
 
 index: $(READY) ## make the zoo's index again, after a change of recipes
 	$(BIN)/python -m detzoo.recipes.write_index
+
+# deprecations that old libraries tell each other of are none of ours
+oldest: $(READY) ## install the oldest versions that pyproject.toml allows into build/oldest and run the tests there
+	$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
+	$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct --editable '.[dev]'
+	build/oldest/bin/python -m pytest -n $(JOBS) -W default::DeprecationWarning
 
 wheel: $(READY) ## build dist/*.whl
 	rm -rf dist

@@ -23,21 +23,19 @@ import argparse
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.machine import cpu_name, versions
 from benchmarks.peer_two_stage import METHODS as TWO_STAGES
 from benchmarks.peer_two_stage import make_proposed_objects
 from benchmarks.peers import METHODS, PEERS, SIZES, alone, make_pair, our_side, their_side
@@ -77,7 +75,7 @@ def main() -> None:
             row = {"method": method, "mode": mode, "batch": args.batch, "height": size[0], "width": size[1]}
             proposed = args.objects == "proposed" and mode == "train" and method in TWO_STAGES
             row |= _compare(method, mode, size, args.batch, args.rounds, proposed, memory=not args.no_memory)
-            row |= {"threads": args.threads} | _versions() | {"cpu": _cpu_name()}
+            row |= {"threads": args.threads} | versions(LIBRARIES) | {"cpu": cpu_name()}
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             merge(args.out, [row], ("method", "mode"), {"method": METHODS, "mode": MODES})
 
@@ -183,15 +181,6 @@ def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Pat
     # not getrusage's ru_maxrss: a child inherits that from the process that started it
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return (int(status["VmHWM"].split()[0]) * 1024 - before) / 2**20
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in LIBRARIES if find_spec(name)}
-
-
-def _cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

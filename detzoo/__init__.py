@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from detzoo.evaluate.run import evaluate
     from detzoo.interop.mmdet.importer import from_mmdet
     from detzoo.predict.result import Result
+    from detzoo.recipes.index import names
     from detzoo.recipes.recipe import Recipe
-    from detzoo.recipes.zoo import build, find, load, names
+    from detzoo.recipes.zoo import build, find, load
     from detzoo.train.loop import train
     from detzoo.types import Detections, Images, Targets
 
@@ -35,7 +36,7 @@ _HOMES = {
     "find": "detzoo.recipes.zoo",
     "from_mmdet": "detzoo.interop.mmdet.importer",
     "load": "detzoo.recipes.zoo",
-    "names": "detzoo.recipes.zoo",
+    "names": "detzoo.recipes.index",
     "train": "detzoo.train.loop",
 }
 

@@ -13,7 +13,6 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detzoo import __version__
@@ -40,15 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None: those of this process.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parse(given)
+    options = _parse(list(sys.argv[1:] if arguments is None else arguments))
     if not options.debug:
         warnings.formatwarning = lambda message, *_, **__: f"warning: {_shown(message)}\n"
     try:
         with on_command_line():
             return options.run(options)
     except KeyboardInterrupt:
-        print(f"\ninterrupted{_resume_hint(options, given)}", file=sys.stderr)
+        print("\ninterrupted", file=sys.stderr)  # training has said by itself how to go on
         return INTERRUPTED
     except BrokenPipeError:  # `detzoo list | head`: nobody is reading any more, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -263,12 +261,14 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from detzoo.config import flatten, override
-    from detzoo.config_comments import explained
+    from detzoo.paths import flat
     from detzoo.recipes.index import lookup
 
     comments: dict[str, str] = {}
     if _is_file(options.name) or options.overrides or options.explain:
+        from detzoo.config import override
+        from detzoo.config_comments import explained
+
         recipe = override(_recipe(options.name), options.overrides)
         values = recipe.model_dump(mode="json")
         comments = explained(recipe) if options.explain else {}
@@ -277,7 +277,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values, indent=2, ensure_ascii=False))
         return 0
-    for path, value in flatten(values).items():
+    for path, value in flat(values).items():
         line = shlex.quote(f"{path}={json.dumps(value)}")
         print(f"{line}  # {comments[path]}" if path in comments else line)
     return 0
@@ -462,16 +462,6 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
     recipe = before if data is None else before.replace(data=as_data(data))
     recipe = override(recipe, overrides)
     return with_model(detector, recipe.model), recipe.data
-
-
-def _resume_hint(options: argparse.Namespace, given: Sequence[str]) -> str:
-    """How to go on, where training left something to go on from."""
-    if options.command != "train":
-        return ""
-    if options.out and not Path(options.out, "last.state").exists():
-        return "; there is no checkpoint yet to go on from"
-    words = [*given, *(() if options.resume else ("--resume",))]
-    return f"; go on with: {shlex.join(['detzoo', *words])}"
 
 
 def _shown(message: object) -> str:

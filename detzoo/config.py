@@ -10,11 +10,13 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from detzoo.nearest import LONGEST_NAME, unknown
+from detzoo.paths import flat
+
 _MOST_BYTES = 1 << 24  # of a settings file
 _LONGEST_LIST = 1000
 _MOST_LINES = 20  # of an error
 _LONGEST_REASON = 500  # characters
-_LONGEST_NAME = 100  # characters of a name that is none
 
 
 class ConfigError(ValueError):
@@ -54,14 +56,6 @@ class Config(BaseModel):
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
-def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """The message for a name that does not exist, with the nearest ones that do."""
-    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
-    return f"{name!r} is not a {what}{hint}"
-
-
 def validate(kind: type[AnyConfig], values: Any) -> AnyConfig:
     """Build a config from plain values.
 
@@ -73,7 +67,7 @@ def validate(kind: type[AnyConfig], values: Any) -> AnyConfig:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False, include_input=False)[:_MOST_LINES]:
-            place = ".".join(str(part)[:_LONGEST_NAME] for part in problem["loc"]) or kind.__qualname__
+            place = ".".join(str(part)[:LONGEST_NAME] for part in problem["loc"]) or kind.__qualname__
             lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')[:_LONGEST_REASON]}")
         if error.error_count() > _MOST_LINES:
             lines.append(f"and {error.error_count() - _MOST_LINES} more")
@@ -135,17 +129,7 @@ def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
 
 def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     """Every leaf setting of a config, or of its JSON form, as ``{"a.b.c": value}``, values as JSON has them."""
-    leaves: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        else:
-            leaves[prefix] = value
-
-    walk("", config.model_dump(mode="json") if isinstance(config, Config) else dict(config))
-    return leaves
+    return flat(config.model_dump(mode="json") if isinstance(config, Config) else config)
 
 
 def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) -> AnyConfig:

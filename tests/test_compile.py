@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.export import BATCHES, TRACED, compare, compiled, exported, small
-from tests.tiny import compiles, every_form, images, targets, tiny
+from tests.tiny import compiles, images, swept_form, targets, tiny
 
 # operators may be fused or split another way, which rounds differently
 PIXELS, SCORE = 1e-3, 1e-5
@@ -13,7 +13,7 @@ PIXELS, SCORE = 1e-3, 1e-5
 pytestmark = compiles
 
 
-@every_form
+@swept_form
 def test_prediction_compiles_whole(form: str):
     detector = small(form)
     found = compare(detector, compiled(detector), images())
@@ -22,7 +22,7 @@ def test_prediction_compiles_whole(form: str):
     assert found.scores <= SCORE
 
 
-@every_form
+@swept_form
 def test_prediction_exports_for_any_number_of_images(form: str):
     detector = small(form)
     run = exported(detector, images(TRACED))
@@ -33,7 +33,7 @@ def test_prediction_exports_for_any_number_of_images(form: str):
         assert found.scores <= SCORE
 
 
-@every_form
+@swept_form
 def test_losses_compile_whole(form: str):
     """Losses and gradients of a compiled training step are those of an ordinary one."""
     torch.compiler.reset()

@@ -513,3 +513,14 @@ def test_images_that_are_nowhere(tmp_path: Path) -> None:
 )
 def test_words_for_halves(name: str, half: str | None) -> None:
     assert half_of(name) == half
+
+
+def test_a_half_of_another_year_of_coco_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("train2017", "val2014"):
+        coco(tmp_path / f"annotations/instances_{name}.json")
+        picture(tmp_path / name)
+    data = as_data(tmp_path)
+    assert [part.annotations for part in data.train] == ["annotations/instances_train2017.json"]
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{tmp_path / 'annotations/instances_val2014.json'}: is not read")
+    assert "data.val" in warning

@@ -29,6 +29,8 @@ PAGE = (
     ("__init__",),
     ("ops",),
     (
+        "nearest",
+        "paths",
         "config",
         "config_comments",
         "arguments",
@@ -243,9 +245,22 @@ def test_a_reader_meets_at_most_twelve_files(method: type[Detector]) -> None:
 
 
 def test_importing_costs_little() -> None:
-    code = "import sys, detzoo; heavy = {'torch', 'numpy', 'pydantic', 'PIL', 'matplotlib'} & set(sys.modules); "
-    code += "assert not heavy, heavy; import detzoo.cli; assert not {'torch', 'pydantic', 'rich'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    """The package, its command line and the names of the zoo: nothing outside of the standard library."""
+    code = "import sys, detzoo, detzoo.cli; assert len(detzoo.names('ssd*')) > 2; "
+    code += "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
+    command = [sys.executable, "-S", "-c", code]  # -S: where no library is installed
+    done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert set(done.stdout.split()) == {"__main__", "detzoo"}
+
+
+def test_finding_a_recipe_costs_torch_and_little_more() -> None:
+    code = "import sys, torch; before = {*sys.modules}; import detzoo; detzoo.find('ssd300_coco'); "
+    code += "print(*{*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    new = done.stdout.split()
+    assert not [name for name in new if name.startswith("torch.")], "torch._dynamo and torch.onnx take a second each"
+    libraries = {name.partition(".")[0] for name in new} - set(sys.stdlib_module_names)
+    assert libraries <= {"detzoo", "pydantic", "pydantic_core", "annotated_types", "typing_inspection", "safetensors"}
 
 
 @pytest.mark.parametrize("name", detzoo.__all__)

@@ -15,7 +15,7 @@ from detzoo.recipes.settings import Data, Schedule, Split
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
-from tests.tiny import detect, every_form, images, tiny
+from tests.tiny import detect, every_form, images, swept_form, tiny
 from tests.train_fakes import quick
 
 # two pictures to know by heart: whether targets and gradients fit together shows in seconds
@@ -57,7 +57,7 @@ def totals(done: Trained) -> list[float]:
     return [record["losses"]["loss"] for record in read_log(done.log) if record["event"] == "train"]
 
 
-@every_form
+@swept_form
 def test_the_loss_halves_and_the_file_holds_what_was_learned(form: str, tmp_path: Path) -> None:
     done = run(form, tmp_path, STEPS)
     history = totals(done)
@@ -78,7 +78,7 @@ def test_nothing_to_find_is_no_trouble(form: str, tmp_path: Path) -> None:
     assert all(bool(value.isfinite().all()) for value in done.detector.state_dict().values())
 
 
-@every_form
+@swept_form
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(form: str, tmp_path: Path) -> None:
     whole = run(form, tmp_path / "whole", 4)
     with pytest.raises(KeyboardInterrupt):

@@ -58,6 +58,19 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
+
+# One method of each family. What is costly to show (captured graphs, thirty steps of training) is shown of these in
+# continuous integration, and of all by `make sweep`.
+FAMILIES = {
+    "RetinaNet": "dense heads on a pyramid",
+    "CascadeMaskRCNN": "stages on regions, and masks",
+    "DETR": "queries",
+    "CornerNet": "corners",
+    "FasterRCNN-dcnv2": "deformable convolution",
+}
+swept_form = pytest.mark.parametrize(
+    "form", [form if form in FAMILIES else pytest.param(form, marks=pytest.mark.sweep) for form in FORMS]
+)
 # torch 2.11's compiler traces an autograd function by making one, of which torch itself warns; later ones do not
 compiles = pytest.mark.filterwarnings(
     "ignore:<class 'torch.autograd.function.Function'> should not be instantiated:DeprecationWarning"

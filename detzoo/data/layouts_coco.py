@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from detzoo.data.file_names import locate, usable
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, halves_named
 from detzoo.data.images import existing
 from detzoo.data.json_file import contents, decode
-from detzoo.data.problems import DataError, report
+from detzoo.data.problems import DataError, log, report
 from detzoo.recipes.settings import Data, Split
 
 # COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
@@ -58,6 +58,7 @@ def coco_layout(root: Path) -> Data | None:
                 images = images if (root / images).is_dir() else _folder_of_images(root, root / file, half)
                 parts[half].append(Split(annotations=file, images=images))
         if parts:
+            _warn_of_other_years(root, year, parts)
             return data_of("coco", root, parts)
     chosen = _chosen(root)
     if "val" in chosen:
@@ -134,6 +135,20 @@ def _report_shared(root: Path, val: Split, train: Split) -> None:
     names = [_joined(val.images, name) for name in first_images(root / val.annotations, sys.maxsize)]
     shared = [name for name in names if name in trained]
     report(root / val.annotations, f"are in {train.annotations} too, which trains", shared, len(names), "images")
+
+
+def _warn_of_other_years(root: Path, taken: str, parts: Collection[Half | None]) -> None:
+    """COCO divided the same images anew in 2017, so a half of another year cannot stand in for one that is missing."""
+    for half in _PUBLISHED_HALVES:
+        for year in _PUBLISHED:
+            file = f"annotations/instances_{half}{year}.json"
+            if half not in parts and year != taken and (root / file).is_file():
+                log.warning(
+                    "%s: is not read: the halves of %s divide the same images otherwise; name it in data.%s if meant",
+                    root / file,
+                    taken,
+                    half,
+                )
 
 
 def _json_files(root: Path) -> Iterator[_File]:

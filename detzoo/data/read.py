@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from detzoo.config import ConfigError, unknown
+from detzoo.config import ConfigError
 from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.held_out import held_out, take_images
 from detzoo.data.problems import DataError, log
+from detzoo.nearest import unknown
 from detzoo.recipes.settings import Data, Split
 
 SplitName = Literal["train", "val"]

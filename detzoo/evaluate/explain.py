@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detzoo.config import unknown
 from detzoo.evaluate.arrays import Found, Truth, iou
 from detzoo.evaluate.gather import ImageResult
+from detzoo.nearest import unknown
 
 FAINT = 0.05  # scores below this are as good as nothing
 

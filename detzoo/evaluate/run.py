@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detzoo.arguments import count
-from detzoo.config import ConfigError, unknown
+from detzoo.config import ConfigError
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.image_check import check_images
@@ -45,6 +45,7 @@ from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.voc import voc_metrics
+from detzoo.nearest import unknown
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data

@@ -94,8 +94,8 @@ def window_values(crops: Tensor, boxes: Tensor, spans: Tensor) -> Iterator[Tenso
     boxes, crops = boxes.float(), crops.float()
     down = _window_weights(boxes[:, 1], boxes[:, 3], spans[:, :2], crops.shape[1])
     across = _window_weights(boxes[:, 0], boxes[:, 2], spans[:, 2:], crops.shape[2])
-    for index, (top, bottom, left, right) in enumerate(spans.tolist()):
-        yield across[index, : right - left] @ (down[index, : bottom - top] @ crops[index]).T
+    for crop, rows, columns in zip(crops, down, across, strict=True):
+        yield columns @ (rows @ crop).T
 
 
 def reach(boxes: Tensor, grid: Sequence[int], canvas: tuple[int, int], threshold: float) -> Tensor:
@@ -123,23 +123,25 @@ def reach(boxes: Tensor, grid: Sequence[int], canvas: tuple[int, int], threshold
     return torch.stack(spans, 1).long()
 
 
-def _window_weights(low: Tensor, high: Tensor, spans: Tensor, size: int) -> Tensor:
-    """What `_weights` gives between each mask's own ``spans [M, 2]``; zero in rows beyond them.
+def _window_weights(low: Tensor, high: Tensor, spans: Tensor, size: int) -> tuple[Tensor, ...]:
+    """What `_weights` gives between each mask's own ``spans [M, 2]``, ``[span, size]`` for each of M masks.
 
     Only the two grid lines beside a pixel's centre have weight.
     """
-    extent = (high - low).unsqueeze(1)
+    lengths = spans[:, 1] - spans[:, 0]
+    mask = torch.repeat_interleave(lengths)  # the number of the mask of each pixel
+    first = spans[:, 0] - (lengths.cumsum(0) - lengths)
+    centres = (torch.arange(len(mask), device=low.device) + first[mask]).to(low.dtype) + 0.5
+    extent = high - low
     whole = extent > 0
-    longest = int((spans[:, 1] - spans[:, 0]).max()) if len(spans) else 0
-    centres = (spans[:, :1] + torch.arange(longest, device=low.device)).to(low.dtype) + 0.5
-    place = (centres - low.unsqueeze(1)) / extent.where(whole, 1.0) * size - 0.5
+    place = (centres - low[mask]) / extent.where(whole, 1.0)[mask] * size - 0.5
     line = place.floor().clamp(-1, size)
-    pair = torch.stack([line, line + 1], 2)
-    weights = (1 - (place.unsqueeze(2) - pair).abs()).clamp(min=0).where(whole.unsqueeze(2), 0.0)
+    pair = torch.stack([line, line + 1], 1)
+    weights = (1 - (place.unsqueeze(1) - pair).abs()).clamp(min=0).where(whole[mask].unsqueeze(1), 0.0)
     # a line before the first and two after the last take what falls outside of the grid
-    out = torch.zeros((*place.shape, size + 3), dtype=low.dtype, device=low.device)
-    out.scatter_(2, pair.long() + 1, weights)
-    return out[:, :, 1 : size + 1]
+    out = torch.zeros((len(mask), size + 3), dtype=low.dtype, device=low.device)
+    out.scatter_(1, pair.long() + 1, weights)
+    return out[:, 1 : size + 1].split(lengths.tolist())
 
 
 def _weights(low: Tensor, high: Tensor, span: tuple[int, int], size: int) -> Tensor:

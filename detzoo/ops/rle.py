@@ -40,9 +40,8 @@ def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
         window = inside[end - wide * (high + 1) : end].reshape(wide, high + 1)
         np.greater_equal(value.numpy(), threshold, out=window[:, 1:])
     changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    mask = np.searchsorted(ends, changes, side="right")
-    # a mask's last run may end at the next one's first empty pixel
-    mask[1::2] = mask[::2]
+    # a run is of the mask that it begins in; a mask's last one may end at the next one's first empty pixel
+    mask = np.repeat(np.arange(len(ends)), 2 * np.diff(np.searchsorted(changes[::2], ends), prepend=0))
     column, row = np.divmod(changes - (ends - (rows + 1) * columns)[mask], rows[mask] + 1)
     top, left = spans[:, 0].numpy()[mask], spans[:, 2].numpy()[mask]
     # an end at the empty pixel before a column is the end of the column before

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detzoo.config import unknown
 from detzoo.data.images import SUFFIXES, ImageError, image_size, read_image, upright_rgb, upright_size
+from detzoo.nearest import unknown
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 

@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
 import detzoo
 from detzoo.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 TIMEOUT = 30.0  # seconds without an answer
 _PIECE = 1 << 20  # bytes read at once
@@ -182,6 +182,10 @@ def _hash_of(path: Path) -> str:
 
 
 def _bar() -> Progress:
+    # only here: nothing else of looking around the zoo needs it
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True)

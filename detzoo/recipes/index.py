@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from detzoo.config import unknown
+from detzoo.nearest import unknown
 
 FILE = Path(__file__).with_name("index.jsonl.gz")  # one `Row` per line
 
@@ -78,6 +78,11 @@ def rows() -> dict[str, Row]:
     with gzip.open(FILE, "rt", encoding="utf-8") as file:
         found = [Row(**json.loads(line)) for line in file]
     return {row.name: row for row in found}
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Names of the zoo, sorted, that match a shell pattern as ``retinanet*`` or contain a text as ``mask``."""
+    return matching(rows(), pattern)
 
 
 def lookup(name: str) -> Row:

@@ -42,7 +42,7 @@ from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
-from detzoo.recipes.index import matching, spelling, spellings, unknown_recipe
+from detzoo.recipes.index import spelling, spellings, unknown_recipe
 from detzoo.recipes.recipe import Recipe, method_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
@@ -72,11 +72,6 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
 _FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no recipe's name ends so
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
-
-
-def names(pattern: str = "*") -> list[str]:
-    """Names of the zoo, sorted, that match a shell pattern as ``retinanet*`` or contain a text as ``mask``."""
-    return matching(_BY_NAME, pattern)
 
 
 def find(name: str) -> Recipe:

@@ -56,7 +56,8 @@ def load_matching(
     ]
     missing = [name for name in own if name not in weights]
     extra = [name for name in weights if name not in own]
-    lines = [f"weights: took {len(fitting)} of {len(own)} tensors", *lines]
+    rows = f", and of {len(by_name)} more the rows of known classes" if by_name else ""
+    lines = [f"weights: took {len(fitting) - len(by_name)} of {len(own)} tensors{rows}", *lines]
     if resized:
         known = f"{len(from_classes)} classes" if from_classes is not None else "another number of classes"
         lines.append(

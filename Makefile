@@ -43,6 +43,7 @@ bench: $(READY) ## count launches, time every method beside other libraries', co
 	$(BIN)/python -m benchmarks.cpu
 	$(BIN)/python -m benchmarks.canvas
 	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.assign
 
 index: $(READY) ## make the zoo's index again, after a change of recipes
 	$(BIN)/python -m detzoo.recipes.write_index

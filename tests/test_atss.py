@@ -71,7 +71,7 @@ def check(packed: Targets, lists: list[list[Box]], **head: Any) -> int:
     """Compare the assignment with the slow one; how many positives there were."""
     detector = atss(**head)
     anchors = detector.anchors(SIZES)
-    slot, positive = detector._assign(anchors, CELLS, packed)
+    slot, positive = detector._assign(anchors, SIZES, packed)
     assert slot.dtype == torch.int64
     for image, boxes in enumerate(lists):
         expected = slow_slots(anchors.tolist(), boxes, detector.head.nearest)
@@ -88,10 +88,29 @@ def test_anchors_learn_as_the_paper_has_it(boxes: list[Box], nearest: int):
     assert check(Targets.pack(packed), [boxes, others], nearest=nearest) > 0 or nearest == 1
 
 
-def test_more_objects_than_are_compared_at_once():
+def test_a_crowd_learns_as_the_paper_has_it():
     crowd = targets(50, 3)
     lists = [boxes[valid].tolist() for boxes, valid in zip(crowd.boxes, crowd.valid, strict=True)]
     assert check(crowd, lists) > 50
+
+
+def test_nearest_anchors_are_those_of_a_sorted_list():
+    """On levels larger than what is looked at, with several anchors per cell, in the picture and far outside."""
+    detector = atss(nearest=7, anchors={"scales": (8.0, 10.0), "ratios": (1.0,)})
+    sizes = [(31, 40), (16, 20), (8, 10), (4, 5), (2, 3)]
+    centres = torch.stack([(box[:2] + box[2:]) / 2 for box in detector.anchors(sizes)])
+    generator = torch.Generator().manual_seed(0)
+    middle = torch.rand(2, 40, 2, generator=generator) * 600 - 150
+    middle[:, ::2] = (middle[:, ::2] / 8).round() * 8  # as near to several
+    boxes = torch.cat([middle - 8, middle + 8], -1)
+    found = detector._nearest(centres, sizes, boxes)
+    apart = (middle.unsqueeze(2) - centres).square().sum(-1)
+    first, expected = 0, []
+    for height, width in sizes:
+        level = apart[..., first : first + height * width * 2]
+        expected.append(level.sort(dim=-1, stable=True).indices[..., :7] + first)
+        first += height * width * 2
+    assert torch.equal(found, torch.cat(expected, -1))
 
 
 def test_ignored_regions_teach_nothing():

@@ -36,7 +36,6 @@ from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)
 INSIDE = 0.01  # pixels from every side of an object that an anchor's centre lies in
-_CHUNK = 16  # object slots compared with all anchors at once: bounds the memory of crowded images
 
 
 class ATSS(Detector):
@@ -66,6 +65,8 @@ class ATSS(Detector):
         neck: FPN.Config = FPN.Config(start=1, extra="on_output")
         head: ATSS.Head = Field(default_factory=lambda: ATSS.Head())
 
+    around: Tensor
+
     def __init__(self, config: ATSS.Config, classes: Sequence[str]) -> None:
         """Build from settings.
 
@@ -79,6 +80,7 @@ class ATSS(Detector):
         self.backbone = ResNet(config.backbone)
         self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
+        self.register_buffer("around", _around(head.nearest), persistent=False)
         width = self.neck.channels[0]
         self.cls_convs = tower(width, head.channels, head.convs, head.norm)
         self.reg_convs = tower(width, head.channels, head.convs, head.norm)
@@ -95,7 +97,7 @@ class ATSS(Detector):
         logits, offsets, central = self.heads(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in logits]
         anchors = self.anchors(sizes)
-        slot, positive = self._assign(anchors, [height * width for height, width in sizes], targets)
+        slot, positive = self._assign(anchors, sizes, targets)
         labels = torch.where(positive, pick(targets.labels, slot), len(self.classes))
         count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
         wanted = pick(targets.boxes, slot)
@@ -133,18 +135,18 @@ class ATSS(Detector):
         return logits, offsets, central
 
     @torch.no_grad()
-    def _assign(self, anchors: Tensor, cells: Sequence[int], targets: Targets) -> tuple[Tensor, Tensor]:
+    def _assign(self, anchors: Tensor, sizes: Sequence[Sequence[int]], targets: Targets) -> tuple[Tensor, Tensor]:
         """The object slot ``[N, A]`` that each anchor learns, and bool ``[N, A]``: whether it learns one.
 
         Algorithm 1 of the paper. Of several objects an anchor learns the one that it overlaps most.
 
         Args:
             anchors: ``[A, 4]``.
-            cells: their number on each level, over the anchors per cell.
+            sizes: height and width of each level, in cells.
             targets: objects.
         """
         boxes = targets.boxes.unsqueeze(2)  # [N, G, 1, 4]
-        nearest = self._nearest(_centres(anchors), cells, targets.boxes)
+        nearest = self._nearest(_centres(anchors), sizes, targets.boxes)
         overlaps = iou(anchors[nearest], boxes)
         # the standard deviation of the sample
         least = overlaps.mean(-1, keepdim=True) + overlaps.std(-1, keepdim=True)
@@ -162,21 +164,35 @@ class ATSS(Detector):
         positive = slot < slots
         return slot * positive, positive
 
-    def _nearest(self, centres: Tensor, cells: Sequence[int], boxes: Tensor) -> Tensor:
+    def _nearest(self, centres: Tensor, sizes: Sequence[Sequence[int]], boxes: Tensor) -> Tensor:
         """Numbers ``[N, G, K]`` of the anchors of each level whose ``centres [A, 2]`` lie nearest to those of ``boxes
-        [N, G, 4]``; a level of fewer anchors than are wanted gives all of them.
+        [N, G, 4]``, the first of equals; a level of fewer anchors than are wanted gives all of them.
         """
-        counts = [count * self.anchors.per_cell for count in cells]
-        found = []
-        for start in range(0, boxes.shape[1], _CHUNK):
-            apart = _centres(boxes[:, start : start + _CHUNK]).unsqueeze(2) - centres  # [N, g, A, 2]
-            first, some = 0, []
-            for level, count in zip(apart.square().sum(-1).split(counts, -1), counts, strict=True):
-                most = min(self.head.nearest, count)
-                some.append(level.topk(most, dim=-1, largest=False).indices + first)
-                first += count
-            found.append(torch.cat(some, -1))
-        return torch.cat(found, 1)
+        x, y = _centres(boxes).unsqueeze(2).unbind(-1)  # [N, G, 1]
+        step = self.anchors.per_cell
+        shape = torch.arange(step, device=boxes.device)
+        first, found = 0, []
+        for height, width in sizes:
+            count = height * width * step
+            level = centres[first : first + count].view(height, width, step, 2)
+            across, down = level[0, :, :, 0], level[:, 0, :, 1]  # [W, a] and [H, a]
+            if height * width <= self.around.shape[1]:
+                cell = torch.arange(height * width, device=boxes.device).expand(*x.shape[:2], -1)
+                row, column = cell // width, cell % width
+            else:
+                row, column = (
+                    torch.searchsorted(lines[:, 0].contiguous(), place.to(lines.dtype).contiguous()) + offsets
+                    for lines, place, offsets in zip((down, across), (y, x), self.around, strict=True)
+                )
+            there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
+            apart = (x.unsqueeze(-1) - across[column]).square() + (y.unsqueeze(-1) - down[row]).square()
+            apart = torch.where(there.unsqueeze(-1), apart, torch.inf).flatten(2)
+            number = (first + (row * width + column).unsqueeze(-1) * step + shape).flatten(2)
+            nearest = apart.sort(dim=-1, stable=True).indices[..., : min(self.head.nearest, count)]
+            found.append(number.gather(-1, nearest))
+            first += count
+        return torch.cat(found, -1)
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
@@ -186,6 +202,23 @@ class ATSS(Detector):
         (r"^bbox_head\.atss_(cls|reg|centerness)\.", r"\1."),
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),
     )
+
+
+def _around(wanted: int) -> Tensor:
+    """Cells ``[2, M]`` that can be among the ``wanted`` nearest to a point, by row, then column: steps down and right
+    from the first row and column that do not lie before the point.
+
+    The i-th row and the j-th column of a side, counted from the point, meet in a cell that has i * j as near as itself.
+    """
+    steps = range(-wanted, wanted)
+    rank = [step + 1 if step >= 0 else -step for step in steps]
+    near = [
+        (i - wanted, j - wanted)
+        for i, down in enumerate(rank)
+        for j, right in enumerate(rank)
+        if down * right <= wanted
+    ]
+    return torch.tensor(near).t().contiguous()
 
 
 def _centres(boxes: Tensor) -> Tensor:

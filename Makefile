@@ -42,6 +42,7 @@ bench: $(READY) ## count launches, time every method beside other libraries', co
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
 	$(BIN)/python -m benchmarks.canvas
+	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.assign
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from detzoo.data.distort import distort
 from detzoo.data.masks import nearest
-from detzoo.data.resize import fit_input, fit_size, resize_pixels
+from detzoo.data.resize import Picture, fit_input, fit_size, flip_picture, pixels_of, resize_picture
 from detzoo.detector import Input
 from detzoo.recipes.augment import (
     CenterCropPad,
@@ -42,7 +41,7 @@ class View:
     """A picture and its objects between two steps.
 
     Attributes:
-        pixels: uint8 ``(H, W, 3)`` RGB.
+        picture: uint8 ``(H, W, 3)`` RGB, or what becomes one when `pixels` is asked for.
         boxes: float64 ``(M, 4)`` xyxy in pixels of ``pixels``.
         objects: int64 ``(M,)``, the position of each object in the file's list; others were cut off.
         learned: bool ``(M,)``, objects to be learned; the others are regions to leave out.
@@ -51,7 +50,7 @@ class View:
         proposals: float64 ``(P, 4)``, boxes that only go along.
     """
 
-    pixels: NDArray[np.uint8]
+    picture: Picture
     boxes: NDArray[np.float64]
     objects: NDArray[np.int64]
     learned: NDArray[np.bool_]
@@ -62,7 +61,12 @@ class View:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return self.pixels.shape[0], self.pixels.shape[1]
+        return self.picture.shape[0], self.picture.shape[1]
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 ``(H, W, 3)`` RGB."""
+        return pixels_of(self.picture)
 
     def only(self, kept: NDArray[np.bool_]) -> View:
         """The same picture with some of its objects."""
@@ -85,7 +89,7 @@ def whole(
     """
     height, width = pixels.shape[:2]
     return View(
-        pixels=pixels,
+        picture=pixels,
         boxes=boxes.astype(np.float64),
         objects=np.arange(len(boxes)),
         learned=~ignored,
@@ -112,7 +116,7 @@ def augment(view: View, steps: Sequence[Step], data: Data, input: Input, rng: np
             case Flip():
                 view = _flip(view, data.flip if step.probability is None else step.probability, rng)
             case Distort():
-                view = replace(view, pixels=distort(view.pixels, step, rng))
+                view = replace(view, picture=distort(view.pixels, step, rng))
             case Expand():
                 view = _expand(view, step, input, rng)
             case IoUCrop():
@@ -139,7 +143,7 @@ def to_size(view: View, height: int, width: int) -> View:
     factors = np.array([width / before[1], height / before[0]] * 2)
     return replace(
         view,
-        pixels=resize_pixels(view.pixels, height, width),
+        picture=resize_picture(view.pixels, height, width),
         boxes=(view.boxes * factors).clip(0, [width, height] * 2),
         rows=view.rows[nearest(before[0], height)],
         columns=view.columns[nearest(before[1], width)],
@@ -170,7 +174,7 @@ def _flip(view: View, probability: float, rng: np.random.Generator) -> View:
         return view
     return replace(
         view,
-        pixels=torch.from_numpy(view.pixels).flip(1).numpy(),  # twenty times faster than a copy in numpy
+        picture=flip_picture(view.picture),
         boxes=_mirrored(view.boxes, view.size[1]),
         columns=view.columns[::-1],
         proposals=_mirrored(view.proposals, view.size[1]),
@@ -302,7 +306,7 @@ def _window(view: View, top: int, left: int, height: int, width: int, fill: NDAr
         (old - [left, top, left, top]).clip(0, [width, height] * 2) for old in (view.boxes, view.proposals)
     )
     proposals = proposals[_areas(proposals) > 0]
-    return replace(view, pixels=pixels, boxes=boxes, rows=rows, columns=columns, proposals=proposals)
+    return replace(view, picture=pixels, boxes=boxes, rows=rows, columns=columns, proposals=proposals)
 
 
 def _mean(input: Input) -> NDArray[np.uint8]:

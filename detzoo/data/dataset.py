@@ -19,7 +19,7 @@ from detzoo.data.images import read_image
 from detzoo.data.problems import DataError, log
 from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
-from detzoo.data.resize import to_tensor
+from detzoo.data.resize import Picture, pixels_of, to_tensor
 from detzoo.detector import Input
 from detzoo.recipes.settings import Data
 
@@ -29,7 +29,7 @@ class Sample:
     """One image, resized and not yet padded.
 
     Attributes:
-        pixels: uint8 ``(3, h, w)`` RGB.
+        picture: the image; `pixels` are made of it when they are asked for.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
             (M,), ``masks`` (M, h, w) if the data is read with masks, and ``proposals`` (P, 4) if it is read with them.
         id: the data set's id of the image.
@@ -37,11 +37,16 @@ class Sample:
         original_size: height and width of the file.
     """
 
-    pixels: Tensor
+    picture: Picture
     target: dict[str, Tensor]
     id: int | str
     path: str
     original_size: tuple[int, int]
+
+    @property
+    def pixels(self) -> Tensor:
+        """uint8 ``(3, h, w)`` RGB."""
+        return to_tensor(pixels_of(self.picture))
 
 
 class Dataset(torch_data.Dataset[Sample]):
@@ -144,7 +149,7 @@ class Dataset(torch_data.Dataset[Sample]):
             view = to_input(view, self.input)
         size = picture.shape[0], picture.shape[1]
         return Sample(
-            pixels=to_tensor(view.pixels),
+            picture=view.picture,
             target=self._target(view, rows[view.objects], size),
             id=self.annotations.image_id(image),
             path=path,
@@ -157,7 +162,7 @@ class Dataset(torch_data.Dataset[Sample]):
             return shapes.picture(name), name
         height, width = self.annotations.sizes[image].tolist()
         path = Path(self.data.root) / name
-        return read_image(path, (height, width)), str(path)
+        return read_image(path, (height, width), spare=True), str(path)
 
     def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Tensor]:
         """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""

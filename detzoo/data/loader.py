@@ -19,7 +19,7 @@ from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
 from detzoo.data.problems import log
-from detzoo.data.resize import canvas_size
+from detzoo.data.resize import canvas_size, draw
 from detzoo.detector import Input
 from detzoo.types import Batch, Targets
 
@@ -254,13 +254,13 @@ class _Collate:
             if isinstance(answer, _Broken):
                 return answer
             samples.append(answer)
-        sizes = torch.tensor([sample.pixels.shape[1:] for sample in samples])
+        sizes = torch.tensor([sample.picture.shape[:2] for sample in samples])
         height, width = canvas_size(sizes, self.settings)
-        pixels = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
+        pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         targets = []
         for slot, sample in enumerate(samples):
-            _, h, w = sample.pixels.shape
-            pixels[slot, :, :h, :w] = sample.pixels
+            h, w, _ = sample.picture.shape
+            draw(sample.picture, pixels[slot])
             target = dict(sample.target)
             if "masks" in target:
                 target["masks"] = functional.pad(target["masks"], (0, width - w, 0, height - h))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from detzoo.detector import Input
+
+STRIP = 1 << 17  # pixels that are resized at once, so that they stay in the processor's cache
 
 
 def fit_size(height: int, width: int, short: int, long: int, keep_ratio: bool = True) -> tuple[int, int]:
@@ -51,22 +54,114 @@ def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
     return height, width
 
 
-def resize_pixels(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Bilinear resizing with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level.
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A picture of another size, and perhaps mirrored, that is made where it is wanted: best in its batch, by `draw`.
 
-    Args:
-        image: uint8 ``(H, W, 3)``.
+    Bilinear, with half-pixel centres and no smoothing: OpenCV's INTER_LINEAR within one grey level. First along the
+    rows, then along the columns, with grey levels rounded in between. PyTorch does both at once in twice the time, most
+    of it for parting the channels; here they are parted in between, where there are the fewest pixels.
+
+    Attributes:
+        image: uint8 RGB ``(H, W, 3)``; fastest if it is the first three of four bytes, as `read_image` gives them with
+            ``spare``.
         height, width: of the result, pixels.
-
-    Returns:
-        uint8 ``(height, width, 3)``; ``image`` itself if it has that size.
+        mirrored: left and right are exchanged.
     """
-    if (height, width) == image.shape[:2]:
-        return image
-    # channels last in memory, where resizing is fastest
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-    pixels = functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
-    return pixels[0].permute(1, 2, 0).numpy()
+
+    image: NDArray[np.uint8]
+    height: int
+    width: int
+    mirrored: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the array ``(height, width, 3)``."""
+        return self.height, self.width, 3
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 ``(height, width, 3)``, in memory channel by channel."""
+        canvas = torch.empty((3, self.height, self.width + -self.width % 4), dtype=torch.uint8)
+        self.draw(canvas)
+        return canvas[..., : self.width].permute(1, 2, 0).numpy()
+
+    def draw(self, canvas: Tensor) -> None:
+        """Fill the top ``height`` rows of a canvas, uint8 ``(3, H, W)``, contiguous; W is a multiple of 4."""
+        rows, beside = len(self.image), canvas.shape[2]
+        planes = canvas.numpy() if rows == self.height else np.empty((3, rows, beside), dtype=np.uint8)
+        planes[:, :rows, self.width :] = 0
+        whole = _with_spare(self.image)
+        pixels = np.ascontiguousarray(self.image) if whole is None else whole
+        strip = max(1, STRIP // self.width)
+        for top in range(0, rows, strip):
+            part = torch.from_numpy(pixels[top : top + strip])
+            if self.width != part.shape[1]:
+                part = _interpolated(part, torch.empty((len(part), self.width, part.shape[2]), dtype=torch.uint8))
+            _part_channels(part, planes[:, top : top + len(part), : self.width], self.mirrored)
+        if rows != self.height:  # to the kernel a column is a column, whatever four of its bytes belong to
+            for plane, target in zip(torch.from_numpy(planes), canvas, strict=True):
+                _interpolated(plane.view(rows, -1, 4), target[: self.height].view(self.height, -1, 4))
+
+
+def _part_channels(pixels: Tensor, planes: NDArray[np.uint8], mirrored: bool) -> None:
+    """Copy pixels ``(H, W, 3 or 4)`` to ``(3, H, W)``."""
+    if pixels.shape[2] == 3:
+        array = (pixels.flip(1) if mirrored else pixels).numpy()
+        for channel in range(3):  # faster than one transposed copy
+            planes[channel] = array[..., channel]
+        return
+    turned = pixels.view(torch.int32)[..., 0]
+    words = (turned.flip(1) if mirrored else turned).numpy().view("<u4")
+    for channel in range(3):  # the lowest byte of a word: twice as fast as picking bytes
+        planes[channel] = words >> 8 * channel if channel else words
+
+
+def _with_spare(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The array ``(H, W, 4)`` of which ``image`` is the first three channels, if it is part of such an array."""
+    whole = image.base
+    if not isinstance(whole, np.ndarray) or whole.dtype != np.uint8 or whole.shape != (*image.shape[:2], 4):
+        return None
+    same = whole.flags.c_contiguous and image.strides == whole.strides and image.ctypes.data == whole.ctypes.data
+    return whole if same else None
+
+
+def _interpolated(pixels: Tensor, target: Tensor) -> Tensor:
+    """``target``, filled by bilinear resizing; both ``(H, W, C)`` and contiguous, C is 3 or 4."""
+    # the kernel is fastest where channels are last in memory, before and after; the public function has no ``out``
+    before, after = (some.permute(2, 0, 1)[None] for some in (pixels, target))
+    torch.ops.aten.upsample_bilinear2d.out(before, target.shape[:2], False, out=after)
+    return target
+
+
+Picture = NDArray[np.uint8] | Resized  # uint8 RGB (H, W, 3), or what becomes one
+
+
+def resize_picture(picture: Picture, height: int, width: int) -> Picture:
+    """A picture in another size, pixels; the picture itself if it has that size."""
+    return picture if (height, width) == picture.shape[:2] else Resized(pixels_of(picture), height, width)
+
+
+def flip_picture(picture: Picture) -> Picture:
+    """A picture with left and right exchanged."""
+    if isinstance(picture, Resized):
+        return replace(picture, mirrored=not picture.mirrored)
+    return torch.from_numpy(picture).flip(1).numpy()  # twenty times faster than a copy in numpy
+
+
+def pixels_of(picture: Picture) -> NDArray[np.uint8]:
+    """uint8 RGB ``(H, W, 3)``."""
+    return picture.pixels() if isinstance(picture, Resized) else picture
+
+
+def draw(picture: Picture, canvas: Tensor) -> None:
+    """Put a picture into the top left corner of a canvas, uint8 ``(3, H, W)``, contiguous; the rest becomes zero."""
+    height, width, _ = picture.shape
+    canvas[:, height:] = 0
+    if isinstance(picture, Resized) and not canvas.shape[2] % 4:
+        picture.draw(canvas)
+        return
+    canvas[:, :height, :width] = torch.from_numpy(pixels_of(picture)).permute(2, 0, 1)
+    canvas[:, :height, width:] = 0
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:
@@ -99,4 +194,4 @@ def resize(
         height, width = fit_size(*before, *target, keep_ratio)
     if not image.flags.writeable:  # torch does not take it
         image = image.copy()
-    return to_tensor(resize_pixels(image, height, width)), (width / before[1], height / before[0])
+    return to_tensor(pixels_of(resize_picture(image, height, width))), (width / before[1], height / before[0])

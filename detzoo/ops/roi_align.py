@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
+from detzoo.ops.mask_windows import MaskWindows
 
 _ROIS = 128  # pooled together on a processor: what they need stays in its cache
-_WHOLE, _PART = 1 << 26, 1 << 24  # pixels of masks that are copied at once: of all objects, of some RoIs
+_SUMS, _TAPS = 1 << 21, 1 << 18  # of masks, likewise: sums over rows; pixels of bins whose samples are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,20 +214,13 @@ def _samples(rois: Tensor, size: int, height: int, width: int, sampling: int) ->
     rois = rois.nan_to_num(0.0)
     axes = []
     for low, limit in ((1, width), (2, height)):
-        step = (rois[:, low + 2] - rois[:, low]) / size
-        # adaptive: as many samples per bin and side as it has cells
-        number = (step.ceil().long() if sampling == 0 else torch.full_like(step, sampling).long()).clamp(0, limit)
-        sample = torch.arange(int(number.max()) if len(number) else 0, dtype=rois.dtype)
-        share = number.clamp(min=1).to(rois.dtype)[:, None, None]
-        start, step = (rois[:, low] - 0.5)[:, None, None], step[:, None, None]
-        at = start + torch.arange(size)[:, None] * step + (sample + 0.5) * step / share  # [R, size, samples]
-        inside = ((sample < number[:, None, None]) & (at >= -1) & (at <= limit)) / share
-        at = at.clamp(0, limit - 1)
-        cell = at.floor()
-        part = (at - cell) * inside
-        cell = cell.int()
+        line = _sample(rois[:, low] - 0.5, (rois[:, low + 2] - rois[:, low]) / size, size, limit, sampling)
+        share = line.number.clamp(min=1).to(rois.dtype)[:, None, None]
+        inside = line.inside / share
+        part = line.part * inside
         # the two cells of a sample, one behind the other: [R, size, 2 samples]
-        axes.append((torch.cat([cell, (cell + 1).clamp(max=limit - 1)], 2), torch.cat([inside - part, part], 2)))
+        cells = torch.cat([line.cell, (line.cell + 1).clamp(max=limit - 1)], 2)
+        axes.append((cells, torch.cat([inside - part, part], 2)))
     (columns, across), (rows, down) = axes
     rows = (rows + rois[:, 0].int()[:, None, None] * height) * width
     index = rows[:, :, None, :, None] + columns[:, None, :, None, :]
@@ -234,6 +228,36 @@ def _samples(rois: Tensor, size: int, height: int, width: int, sampling: int) ->
     index, weight = index.flatten(3).flatten(0, 2), weight.flatten(3).flatten(0, 2).to(rois.dtype)
     used = weight != 0
     return index[used], weight[used], used.sum(1, dtype=index.dtype)
+
+
+class _Line(NamedTuple):
+    """Where the bins of R RoIs are sampled along one axis.
+
+    Attributes:
+        cell: int32 ``[R, size, samples]``, the cell whose middle lies before a sample.
+        part: ``[R, size, samples]``, how far the sample is on the way to the next cell's.
+        inside: bool ``[R, size, samples]``, samples that count.
+        number: int64 ``[R]``, samples of each bin.
+    """
+
+    cell: Tensor
+    part: Tensor
+    inside: Tensor
+    number: Tensor
+
+
+def _sample(start: Tensor, step: Tensor, size: int, limit: int, sampling: int) -> _Line:
+    """Samples of ``size`` bins that begin at ``start [R]`` and are ``step [R]`` of ``limit`` cells wide."""
+    # adaptive: as many samples per bin and side as it has cells
+    number = (step.ceil().long() if sampling == 0 else torch.full_like(step, sampling).long()).clamp(0, limit)
+    sample = torch.arange(max(1, int(number.max())) if len(number) else 0, dtype=start.dtype)
+    share = number.clamp(min=1).to(start.dtype)[:, None, None]
+    start, step = start[:, None, None], step[:, None, None]
+    at = start + torch.arange(size)[:, None] * step + (sample + 0.5) * step / share
+    inside = (sample < number[:, None, None]) & (at >= -1) & (at <= limit)
+    at = at.clamp(0, limit - 1)
+    cell = at.floor()
+    return _Line(cell.int(), at - cell, inside, number)
 
 
 def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:
@@ -246,15 +270,14 @@ def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:
     return torch.floor(torch.log2(scale / finest + 1e-6)).clamp(0, count - 1).nan_to_num(0.0).long()
 
 
-def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tensor:
+def crop_targets(masks: MaskWindows, boxes: Tensor, index: Tensor, size: int) -> Tensor:
     """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
 
-    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
-    first clipped to the canvas. Costs the sum of the box areas and one float copy of ``masks``; where that is large, as
-    with crowds, the RoIs are looked at a part at a time, each with a copy of its own mask, which takes 64 MiB.
+    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``; bit for bit
+    torchvision's of whole float32 masks. Boxes are first clipped to the canvas.
 
     Args:
-        masks: bool ``[N, G, H, W]``.
+        masks: of a batch, G per image.
         boxes: ``[N, S, 4]`` xyxy pixels; an empty slot of zeros is allowed and gives a meaningless target.
         index: int64 ``[N, S]``, which of its image's G masks belongs to each RoI.
         size: bins per side.
@@ -262,23 +285,134 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
     Returns:
         float32 ``[N, S, size, size]`` of 0 and 1.
     """
-    from torchvision.ops import roi_align as torchvision_roi_align
+    (height, width), (images, slots) = masks.canvas, masks.starts.shape
+    boxes = boxes.detach().float().nan_to_num(0.0)  # the losses of lost boxes are NaN anyway
+    rois = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).view(-1, 4)
+    owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
+    places = masks.starts.flatten(), masks.windows.flatten(0, 1)
+    targets = torch.ops.detzoo.crop_masks(masks.bits, *places, rois, owner, height, width, size)
+    return targets.view(*index.shape, size, size)
 
-    images, slots, height, width = masks.shape
-    with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
-        # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
-        boxes = boxes.float().nan_to_num(0.0)
-        clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
-        owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
-        clipped, planes = clipped.flatten(0, 1), masks.reshape(images * slots, 1, height, width)
-        if slots <= index.shape[1] and planes.numel() <= _WHOLE:
-            parts = [(planes.float(), torch.cat([owner.float().unsqueeze(1), clipped], 1))]
-        else:
-            step = max(1, _PART // max(1, height * width))
-            own = torch.arange(step, dtype=clipped.dtype, device=clipped.device).unsqueeze(1)
-            parts = (
-                (planes[mine].float(), torch.cat([own[: len(mine)], some], 1))
-                for mine, some in zip(owner.split(step), clipped.split(step), strict=True)
-            )
-        pooled = torch.cat([torchvision_roi_align(part, rois, size, 1.0, 0, aligned=True) for part, rois in parts])
-        return (pooled >= 0.5).float().reshape(*index.shape, size, size)
+
+@torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cuda")
+def _crop_masks(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    from detzoo.ops.mask_windows_triton import crop
+
+    return crop(bits, starts, windows, rois, owner, height, width, size)
+
+
+@_crop_masks.register_kernel("cpu")
+def _crop_masks_cpu(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    """Means of bins come from sums over rows, then over columns; only those near 1/2 are summed sample by sample.
+
+    Costs the areas of the RoIs and of their masks' windows, and in memory a float copy of one window.
+    """
+    order = owner.argsort()  # RoIs of one mask one after the other
+    owner, rois = owner[order], rois[order] - 0.5
+    across, down = (
+        _sample(rois[:, low], (rois[:, low + 2] - rois[:, low]) / size, size, limit, 0)
+        for low, limit in ((0, width), (1, height))
+    )
+    samples = (across.number * down.number).clamp(min=1)
+    means = torch.zeros(len(rois), size, size)
+    used, counts = owner.unique_consecutive(return_counts=True)
+    ends = counts.cumsum(0)
+    for mask, begin, end in zip(used.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True):
+        x1, y1, x2, y2 = windows[mask].tolist()
+        if x2 > x1:
+            pixels = _unpacked(bits, int(starts[mask]), y2 - y1, x2 - x1)
+            step = max(1, _SUMS // (size * (x2 - x1)))
+            for some in (slice(first, min(first + step, end)) for first in range(begin, end, step)):
+                rows, columns = _taps(down, some, y1, y2, height), _taps(across, some, x1, x2, width)
+                means[some] = _sums(pixels, rows, columns)
+    means /= samples[:, None, None]
+    targets = (means >= 0.5).float()
+    # a bound on how far rounding takes either way of adding up
+    close = (samples + 2 * (down.number + across.number) + 64) * 2**-23
+    roi, row, column = ((means - 0.5).abs() <= close[:, None, None]).nonzero(as_tuple=True)
+    most = down.number[roi].amax() * across.number[roi].amax() if len(roi) else 1
+    step = max(1, _TAPS // max(1, int(most)))
+    for some in (slice(first, first + step) for first in range(0, len(roi), step)):
+        bins = roi[some], row[some], column[some]
+        places = starts[owner[bins[0]]], windows[owner[bins[0]]]
+        targets[bins] = (_exact_means(bits, *places, down, across, *bins) >= 0.5).float()
+    return torch.empty_like(targets).index_copy_(0, order, targets)
+
+
+@_crop_masks.register_kernel("mps")
+def _crop_masks_mps(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    there = [tensor.cpu() for tensor in (bits, starts, windows, rois, owner)]
+    return torch.ops.detzoo.crop_masks(*there, height, width, size).to(rois.device)
+
+
+@_crop_masks.register_fake
+def _crop_masks_shape(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    return rois.new_empty(rois.shape[0], size, size)
+
+
+def _unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
+    """A window's pixels: float32 ``[h, w]``."""
+    import numpy as np
+
+    area = height * width
+    pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
+    return torch.from_numpy(pixels.reshape(height, width)).float()
+
+
+def _taps(line: _Line, some: slice, low: int, high: int, limit: int) -> tuple[Tensor, Tensor]:
+    """Cells of a window from ``low`` to ``high`` and their weights in each bin: two ``[R, size, 2 samples]``."""
+    cell, part, inside, number = (values[some] for values in line)
+    samples = max(1, int(number.max()))
+    cell, part, inside = cell[..., :samples], part[..., :samples], inside[..., :samples]
+    cells = torch.cat([cell, (cell + 1).clamp(max=limit - 1)], 2)
+    weights = torch.cat([1 - part, part], 2) * (inside.repeat(1, 1, 2) & (cells >= low) & (cells < high))
+    return cells.clamp(low, high - 1).long() - low, weights
+
+
+def _sums(pixels: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
+    """Sums of a window ``[h, w]`` over the samples of each bin, from `_taps`: ``[R, size, size]``."""
+    for cells, weights in (rows, columns):
+        if pixels.dim() == 3:  # after the rows: a plane of columns for each RoI
+            first = torch.arange(len(cells)) * pixels.shape[1]
+            cells, pixels = cells + first[:, None, None], pixels.flatten(0, 1)
+        bags = F.embedding_bag(cells.flatten(0, 1), pixels, mode="sum", per_sample_weights=weights.flatten(0, 1))
+        pixels = bags.view(*cells.shape[:2], -1).mT.contiguous()
+    return pixels
+
+
+def _exact_means(
+    bits: Tensor, starts: Tensor, windows: Tensor, down: _Line, across: _Line, roi: Tensor, row: Tensor, column: Tensor
+) -> Tensor:
+    """Means of K bins as RoIAlign adds them up, in float32 row by row: ``[K]``.
+
+    ``starts [K]`` and ``windows [K, 4]`` are those of the bin's mask, ``roi``, ``row`` and ``column [K]`` its place.
+    """
+    import numpy as np
+
+    rows, columns = int(down.number[roi].max()), int(across.number[roi].max())
+    y, below, high = (values[roi, row, :rows, None] for values in down[:3])
+    x, right, wide = (values[roi, column, None, :columns] for values in across[:3])
+    value = torch.zeros(())
+    for cell_y, weight_y in ((y, 1 - below), (y + 1, below)):
+        for cell_x, weight_x in ((x, 1 - right), (x + 1, right)):
+            value = value + weight_y * weight_x * _pixels(bits, starts, windows, cell_y, cell_x)
+    # one after the other, which torch's sums are not
+    sums = np.add.accumulate((value * (high & wide)).flatten(1).numpy(), axis=1)[:, -1]
+    return torch.from_numpy(sums) / (down.number[roi] * across.number[roi]).clamp(min=1).float()
+
+
+def _pixels(bits: Tensor, starts: Tensor, windows: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Whether pixels ``y [K, H, 1]``, ``x [K, 1, W]`` of K masks are set: bool ``[K, H, W]``."""
+    x1, y1, x2, y2 = windows[:, None, None].unbind(-1)
+    inside = (y >= y1) & (y < y2) & (x >= x1) & (x < x2)
+    place = ((y - y1) * (x2 - x1) + x - x1) * inside
+    byte = bits[starts[:, None, None] + (place >> 3)]
+    return ((byte >> (7 - (place & 7))) & 1).bool() & inside

@@ -328,7 +328,7 @@ def _crop_masks_cpu(
             step = max(1, _SUMS // (size * (x2 - x1)))
             for some in (slice(first, min(first + step, end)) for first in range(begin, end, step)):
                 rows, columns = _taps(down, some, y1, y2, height), _taps(across, some, x1, x2, width)
-                means[some] = _sums(pixels, rows, columns)
+                means[some] = _window_sums(pixels, rows, columns)
     means /= samples[:, None, None]
     targets = (means >= 0.5).float()
     # a bound on how far rounding takes either way of adding up
@@ -377,7 +377,7 @@ def _taps(line: _Line, some: slice, low: int, high: int, limit: int) -> tuple[Te
     return cells.clamp(low, high - 1).long() - low, weights
 
 
-def _sums(pixels: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
+def _window_sums(pixels: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
     """Sums of a window ``[h, w]`` over the samples of each bin, from `_taps`: ``[R, size, size]``."""
     for cells, weights in (rows, columns):
         if pixels.dim() == 3:  # after the rows: a plane of columns for each RoI

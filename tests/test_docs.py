@@ -14,7 +14,7 @@ import detzoo
 from detzoo import cli
 from detzoo.config import override
 from detzoo.data.shapes import picture
-from tests.parity.rungs import BOUNDS
+from tests.parity.rungs import RUNGS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -114,7 +114,7 @@ def test_every_rung_of_the_ladder_is_explained() -> None:
         for line in table.splitlines()
         for name in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
     ]
-    assert explained == list(BOUNDS)
+    assert explained == list(RUNGS)
 
 
 def test_readme_begins_with_two_commands() -> None:

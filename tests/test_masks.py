@@ -61,6 +61,14 @@ def test_degenerate_boxes_give_empty_masks():
     assert paste(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 6)).shape == (0, 5, 6)
 
 
+def test_double_precision_reaches_the_edge():
+    """A value that float32 rounds up to the threshold is still below it."""
+    crops, boxes = torch.full((1, 28, 28), 0.5 - 1e-12, dtype=torch.float64), torch.tensor([[0.0, 0, 10, 10]])
+    assert not paste(crops, boxes.double(), (10, 10)).any()
+    assert paste(crops.float(), boxes, (10, 10)).all()
+    assert not any(inside.any() for _, _, inside in masks.windows(crops, boxes, (10, 10)))
+
+
 def test_windows_and_chunks_of_the_canvas_give_the_same(monkeypatch: pytest.MonkeyPatch):
     boxes, crops = random_boxes(7, (16, 16), seed=2), torch.rand(7, 28, 28)
     boxes[3], boxes[4, 2] = torch.nan, torch.inf

@@ -151,7 +151,7 @@ class SSD(Detector):
         found, start = [], 0
         classes = len(self.classes)
         for level in logits:  # maps differ in size: one ranking each
-            scores = by_cell(level, classes + 1).float().softmax(-1)[..., :-1].flatten(1)
+            scores = full_precision(by_cell(level, classes + 1)).softmax(-1)[..., :-1].flatten(1)
             pair, used = rank(scores, scores > self.head.threshold, self.head.candidates)
             found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
             start += scores.shape[1] // classes

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from detzoo.ops.boxes import full_precision
+
 CHUNK = 1 << 24  # pixels of float32 canvas held at once while pasting, 64 MiB
 
 
@@ -63,14 +65,14 @@ def sample(crops: Tensor, boxes: Tensor, rows: tuple[int, int], columns: tuple[i
         columns: likewise.
 
     Returns:
-        float32 ``[M, rows, columns]``.
+        float32 ``[M, rows, columns]``, float64 of such crops.
     """
     # reduced precision would move mask edges, so an enclosing autocast does not apply
     with torch.autocast(crops.device.type, enabled=False):
-        boxes = boxes.float()
+        boxes, crops = _one_precision(boxes, crops)
         down = _weights(boxes[:, 1], boxes[:, 3], rows, crops.shape[1])
         across = _weights(boxes[:, 0], boxes[:, 2], columns, crops.shape[2])
-        return down @ crops.float() @ across.transpose(1, 2)
+        return down @ crops @ across.transpose(1, 2)
 
 
 def windows(
@@ -103,9 +105,9 @@ def window_values(crops: Tensor, boxes: Tensor, spans: Tensor) -> Iterator[Tenso
         spans: int64 ``[M, 4]`` as of `reach`.
 
     Yields:
-        float32 ``[columns, rows]``.
+        float32 ``[columns, rows]``, float64 of such crops.
     """
-    boxes, crops = boxes.float(), crops.float()
+    boxes, crops = _one_precision(boxes, crops)
     down = _window_weights(boxes[:, 1], boxes[:, 3], spans[:, :2], crops.shape[1])
     across = _window_weights(boxes[:, 0], boxes[:, 2], spans[:, 2:], crops.shape[2])
     for crop, rows, columns in zip(crops, down, across, strict=True):
@@ -135,6 +137,12 @@ def reach(boxes: Tensor, grid: Sequence[int], canvas: tuple[int, int], threshold
         everything = torch.tensor([0, canvas[0], 0, canvas[1]], dtype=torch.int64, device=boxes.device)
         return everything.expand(len(boxes), 4)
     return torch.stack(spans, 1).long()
+
+
+def _one_precision(boxes: Tensor, crops: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in that of the crops, which is float32 at least."""
+    crops = full_precision(crops)
+    return boxes.to(crops.dtype), crops
 
 
 def _window_weights(low: Tensor, high: Tensor, spans: Tensor, size: int) -> tuple[Tensor, ...]:

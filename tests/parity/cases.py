@@ -1,73 +1,97 @@
-"""Which recipe each recorded case is, and what was changed when it was recorded."""
+"""Which recipe each recorded case is, and what differed when it was recorded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
 
 import detzoo
-from detzoo.config import override
+from detzoo.config import flatten, override
 from detzoo.detector import Detector
-
-# Everything is sampled, so that nothing is random; few proposals and detections are kept.
-TWO_STAGE = (
-    "rpn.samples=1000000",
-    "rpn.positives=0.5",
-    "rpn.train_candidates=200",
-    "rpn.train_proposals=60",
-    "rpn.candidates=200",
-    "rpn.proposals=60",
-    "box_head.samples=1000000",
-    "box_head.positives=0.5",
-    "box_head.detections=30",
-)
-PROPOSALS_ONLY = TWO_STAGE[:6]
-GIVEN_PROPOSALS = TWO_STAGE[6:]
-ONE_STAGE: tuple[str, ...] = ()
-LOW_SCORES = ("head.threshold=0.001",)
-NO_DROPOUT = ("encoder.dropout=0", "decoder.dropout=0")
+from detzoo.recipes.recipe import Model, Recipe
 
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe of the zoo and the settings of its model that differ."""
+    """A recipe of the zoo.
+
+    Attributes:
+        recipe: its name.
+        changes: settings of its model that differ, where the published model is no row of the zoo.
+        classes: how many; None: those that the recipe was published for.
+    """
 
     recipe: str
-    changes: tuple[str, ...] = TWO_STAGE
-    classes: int = 80
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    classes: int | None = None
 
-    def build(self) -> Detector:
-        """The model with these changes, random weights."""
-        recipe = override(detzoo.find(self.recipe), [f"model.{change}" for change in self.changes])
-        return detzoo.build(recipe, classes=[f"class {index}" for index in range(self.classes)])
+    def published(self) -> Recipe:
+        """The recipe as published."""
+        return _changed(detzoo.find(self.recipe), self.changes)
+
+    def build(self, threshold: float | None = None) -> Detector:
+        """The model as it was recorded, with random weights; ``threshold``: see `recorded_settings`."""
+        recipe = self.published()
+        names = None if self.classes is None else [f"class {index}" for index in range(self.classes)]
+        return detzoo.build(_changed(recipe, recorded_settings(recipe.model, threshold)), classes=names)
 
 
-# random embeddings lie far apart
-CORNERS = ("head.distance=100",)
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    return override(recipe, {f"model.{path}": value for path, value in changes.items()})
 
+
+def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
+    """What every recording changed: everything is sampled, so that nothing is random, and little is kept.
+
+    Args:
+        model: the published settings.
+        threshold: least score of a detection, where the case was recorded with another than the published one.
+    """
+    settings = flatten(model)
+    changes: dict[str, Any] = {}
+    for path, value in settings.items():
+        part, _, name = path.rpartition(".")
+        if name == "positives":  # a share of the samples
+            changes |= {path: 0.5, f"{part}.samples": 1_000_000}
+        elif name in ("train_candidates", "candidates") and f"{part}.proposals" in settings:
+            changes[path] = min(value, 200)
+        elif name in ("train_proposals", "proposals"):
+            changes[path] = min(value, 60)
+        elif name == "dropout":
+            changes[path] = 0.0
+        elif name == "threshold" and part in ("head", "box_head") and threshold is not None:
+            changes[path] = threshold
+        elif path == "box_head.detections":
+            changes[path] = 30
+    return changes | OF_METHOD.get(model.method, {})
+
+
+# and of single methods: random scores are low, and random embeddings lie far apart
+OF_METHOD: dict[str, dict[str, Any]] = {
+    "cornernet": {"head.distance": 100.0},
+    "ssd": {"head.threshold": 0.001},
+}
+
+# continuous integration runs the first of each method
 CASES = {
-    "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco", ONE_STAGE),
-    "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
-        "cornernet_hourglass104_mstest_10x5_210e_coco", CORNERS, classes=2
-    ),
+    "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
     "faster-rcnn_r50_fpn_1x_coco": Case("faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
-    "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person", classes=1),
+    "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person"),
     "faster-rcnn_r50_fpn_giou_1x_coco": Case("faster_rcnn_r50_fpn_giou_1x_coco"),
-    # not in the published tables
-    "faster-rcnn_r50_fpn_ciou_1x_coco": Case(
-        "faster_rcnn_r50_fpn_giou_1x_coco",
-        (*TWO_STAGE, "box_head.box_loss.kind=ciou", "box_head.box_loss.weight=12"),
-    ),
+    "faster-rcnn_r50_fpn_ciou_1x_coco": Case("faster_rcnn_r50_fpn_ciou_1x_coco"),
     "faster-rcnn_r101-caffe_fpn_1x_coco": Case("faster_rcnn_r101_caffe_fpn_1x_coco"),
     "faster-rcnn_r101_fpn_1x_coco": Case("faster_rcnn_r101_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_c4-1x_coco": Case("faster_rcnn_r50_caffe_c4_1x_coco"),
     "faster-rcnn_r50-caffe-dc5_1x_coco": Case("faster_rcnn_r50_caffe_dc5_1x_coco"),
     "faster-rcnn_r50_fpn_ohem_1x_coco": Case("faster_rcnn_r50_fpn_ohem_1x_coco"),
     "faster-rcnn_r50_fpn_soft-nms_1x_coco": Case("faster_rcnn_r50_fpn_soft_nms_1x_coco"),
-    "fast-rcnn_r50_fpn_1x_coco": Case("fast_rcnn_r50_fpn_1x_coco", GIVEN_PROPOSALS),
-    "fast-rcnn_r50-caffe_fpn_1x_coco": Case("fast_rcnn_r50_caffe_fpn_1x_coco", GIVEN_PROPOSALS),
-    "mask-rcnn_r50-caffe-c4_1x_coco": Case("mask_rcnn_r50_caffe_c4_1x_coco"),
+    "fast-rcnn_r50_fpn_1x_coco": Case("fast_rcnn_r50_fpn_1x_coco"),
+    "fast-rcnn_r50-caffe_fpn_1x_coco": Case("fast_rcnn_r50_caffe_fpn_1x_coco"),
     "mask-rcnn_r50-caffe_fpn_1x_coco": Case("mask_rcnn_r50_caffe_fpn_1x_coco"),
+    "mask-rcnn_r50-caffe-c4_1x_coco": Case("mask_rcnn_r50_caffe_c4_1x_coco"),
     "mask-rcnn_r101-caffe_fpn_1x_coco": Case("mask_rcnn_r101_caffe_fpn_1x_coco"),
     "mask-rcnn_x101-32x4d_fpn_1x_coco": Case("mask_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_x101-32x8d_fpn_1x_coco": Case("mask_rcnn_x101_32x8d_fpn_1x_coco"),
@@ -91,25 +115,43 @@ CASES = {
     "cascade-mask-rcnn_x101-32x4d-dconv-c3-c5_fpn_1x_coco": Case(
         "cascade_mask_rcnn_x101_32x4d_fpn_dconv_c3-c5_1x_coco"
     ),
-    "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco", PROPOSALS_ONLY),
-    "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco", PROPOSALS_ONLY),
-    "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco", PROPOSALS_ONLY),
-    "rpn_r101-caffe_fpn_1x_coco": Case("rpn_r101_caffe_fpn_1x_coco", PROPOSALS_ONLY),
-    "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco", ONE_STAGE),
-    "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco", ONE_STAGE),
-    "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco", ONE_STAGE),
-    "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco", ONE_STAGE),
-    "fcos_r50-caffe_fpn_gn-head_1x_coco": Case("fcos_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
+    "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco"),
+    "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco"),
+    "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco"),
+    "rpn_r101-caffe_fpn_1x_coco": Case("rpn_r101_caffe_fpn_1x_coco"),
+    "retinanet_r50_fpn_1x_coco": Case("retinanet_r50_fpn_1x_coco"),
+    "retinanet_r50-caffe_fpn_1x_coco": Case("retinanet_r50_caffe_fpn_1x_coco"),
+    "retinanet_r101_fpn_1x_coco": Case("retinanet_r101_fpn_1x_coco"),
+    "retinanet_r101-caffe_fpn_1x_coco": Case("retinanet_r101_caffe_fpn_1x_coco"),
+    "fcos_r50-caffe_fpn_gn-head_1x_coco": Case("fcos_r50_caffe_fpn_gn-head_1x_coco"),
     "fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco": Case(
-        "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco", ONE_STAGE
+        "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco"
     ),
-    "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco", ONE_STAGE),
-    "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case(
-        "fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco", ONE_STAGE
+    "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco"),
+    "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco"),
+    "ssd300_coco": Case("ssd300_coco"),
+    "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
+    "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
+    "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
+    "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
+    "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
+    "mask-rcnn_r50-contrib_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_contrib_2x_coco"),
+    "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
+    "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
+    "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),
+    "faster-rcnn_r50_fpn_1x_voc0712": Case("faster_rcnn_r50_fpn_1x_voc0712"),
+    "retinanet_r50_fpn_1x_voc0712": Case("retinanet_r50_fpn_1x_voc0712"),
+    "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
+        "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
     ),
-    "ssd300_coco": Case("ssd300_coco", LOW_SCORES),
-    # not in the published tables; the same model for one class
-    "ssd300_8xb32-24e_widerface": Case("ssd300_coco", LOW_SCORES, classes=1),
-    "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco", ONE_STAGE),
-    "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco", NO_DROPOUT),
+    # no rows of the published tables
+    "retinanet_r50_fpn_1x_widerface": Case(
+        "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1
+    ),
+    "ssd300_8xb32-24e_widerface": Case("ssd300_coco", classes=1),
 }
+
+
+def matching(patterns: Sequence[str]) -> list[str]:
+    """Names of the cases that match one of the patterns, as ``retinanet*``, or hold it; without patterns all."""
+    return [name for name in CASES if not patterns or any(one in name or fnmatchcase(name, one) for one in patterns)]

@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
-from torch import Tensor
 
 from detzoo.detector import Detector
-from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.golden import KEPT, Golden
 
+# per image [M, 2]: the number of a recorded detection and that of ours
 Pairs = dict[int, np.ndarray]
 
 
-def detect(model: Detector, images: Images, golden: Golden) -> Detections:
+def detect(model: Detector, images: Images) -> Detections:
     """Detections of the recorded images, of the stand-in proposals where a method takes them."""
-    if isinstance(model, FastRCNN):
-        return model.detect(images, proposals=[standin.proposals(i, *size) for i, size in enumerate(golden.sizes)])
-    return model.detect(images)
+    if not model.takes_proposals:
+        return model.detect(images)
+    boxes = [standin.proposals(index, *size) for index, size in enumerate(images.sizes.tolist())]
+    return model.detect(images, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
 
 
-def close_pairs(golden: Golden, found: Detections) -> tuple[Pairs, int]:
-    """Recorded and our detections that agree, and how many there are of whichever side has more.
+def pair(golden: Golden, found: Detections) -> tuple[Pairs, dict[str, float]]:
+    """Every recorded detection with the nearest of ours of its class, and how far apart they are.
 
-    Paired greedily with the nearest box of their class, the best recorded score first.
-
-    Returns:
-        Per image ``[M, 2]``, the number of a recorded detection and that of ours; and the total.
+    Paired greedily, the best recorded score first. Far apart is the larger of the scores' difference and the boxes', as
+    a share of the canvas' longer edge; infinitely, what has no counterpart.
     """
-    total, pairs = 0, {}
-    for image in range(len(golden.sizes)):
-        boxes, scores, labels = _recorded(golden, image)
+    pairs: Pairs = {}
+    differences: dict[str, float] = {}
+    for image, count in enumerate(golden.found):
+        boxes, scores, labels = (
+            torch.from_numpy(golden.arrays[f"pred.{image}.{part}"]) for part in ("boxes", "scores", "labels")
+        )
         ours = found[image]
-        apart = (boxes[:, None] - ours.boxes).abs().amax(-1) + (scores[:, None] - ours.scores).abs()
+        apart = (boxes[:, None] - ours.boxes).abs().amax(-1) / max(golden.canvas)
+        apart = apart.maximum((scores[:, None] - ours.scores).abs())
         apart[labels[:, None] != ours.labels] = torch.inf
         some = []
-        for index, box in enumerate(boxes):
-            best = int(apart[index].argmin()) if len(ours) else -1
-            if best < 0 or apart[index, best].isinf():
-                continue
-            near = (ours.boxes[best] - box).abs() <= 0.05 + 1e-4 * box.abs()
-            if near.all() and abs(float(ours.scores[best] - scores[index])) <= 1e-4:
-                some.append((index, best))
-                apart[:, best] = torch.inf
+        for index in range(len(boxes)):
+            nearest = int(apart[index].argmin()) if len(ours) else -1
+            differences[f"pred.{image}.{index}"] = float(apart[index, nearest]) if len(ours) else math.inf
+            if differences[f"pred.{image}.{index}"] < math.inf:
+                some.append((index, nearest))
+                apart[:, nearest] = torch.inf
         pairs[image] = np.array(some, dtype=np.int64).reshape(-1, 2)
-        total += max(len(boxes), min(len(ours), KEPT))
-    return pairs, total
+        assert len(boxes) == min(count, KEPT)
+        differences[f"pred.{image}: {len(ours)} detections, recorded {count}"] = math.inf if len(ours) != count else 0.0
+    return pairs, differences
 
 
 def mask_differences(golden: Golden, found: Detections, pairs: Pairs) -> dict[str, float]:
-    """Share of differing pixels of each recorded mask of a detection that agrees.
+    """Share of differing pixels of each recorded mask.
 
     Boxes without area are left out: the original gives them a line of pixels (a division by zero that it replaces by
     the middle of the crop), detzoo an empty mask.
@@ -70,8 +73,3 @@ def mask_differences(golden: Golden, found: Detections, pairs: Pairs) -> dict[st
                 either = max((wanted[theirs] | mask).sum(), 1)
                 differences[f"pred.{image}.masks.{theirs}"] = float((wanted[theirs] ^ mask).sum() / either)
     return differences
-
-
-def _recorded(golden: Golden, image: int) -> tuple[Tensor, Tensor, Tensor]:
-    boxes, scores, labels = (golden.arrays[f"pred.{image}.{part}"] for part in ("boxes", "scores", "labels"))
-    return torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(labels)

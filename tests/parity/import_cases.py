@@ -1,46 +1,57 @@
-"""Copy recorded cases into tests/golden: ``python -m tests.parity.import_cases DIR [PATTERN]``."""
+"""Copy recorded cases into tests/golden: ``python -m tests.parity.import_cases DOUBLE PARAMETERS [PATTERN ...]``.
+
+``DOUBLE`` is a folder of recordings in double precision, ``<case>.json`` and ``<case>.npz``, and ``PARAMETERS`` one
+with ``<case>.json`` whose entry ``state`` lists the parameters.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.parity.cases import CASES
-from tests.parity.golden import GOLDEN, save
+from tests.parity.cases import matching
+from tests.parity.golden import path_of, save
 
 
-def main(arguments: list[str]) -> None:
-    if len(arguments) not in (1, 2) or not Path(arguments[0]).is_dir():
-        raise SystemExit("usage: python -m tests.parity.import_cases DIR [PATTERN]; DIR holds <case>.json and .npz")
-    names = [name for name in CASES if fnmatchcase(name, arguments[1] if len(arguments) == 2 else "*")]
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
+        print("usage: python -m tests.parity.import_cases DOUBLE PARAMETERS [PATTERN ...]; both are folders")
+        return 2
+    names = matching(arguments[2:])
     for name in names:
-        convert(Path(arguments[0]), name)
-    size = sum((GOLDEN / f"{name}.npz").stat().st_size for name in names)
-    print(f"{len(names)} cases, {size / 1000:.0f} kB in {GOLDEN}")
+        convert(Path(arguments[0]), Path(arguments[1]), name)
+    print(f"{len(names)} cases, {sum(path_of(name).stat().st_size for name in names) / 1000:.0f} kB")
+    return 0
 
 
-def convert(folder: Path, name: str) -> None:
-    """Write one recorded case of ``folder`` into tests/golden."""
-    record = json.loads((folder / f"{name}.json").read_text())
+def convert(double: Path, parameters: Path, name: str) -> None:
+    """Write one recorded case into tests/golden.
+
+    Raises:
+        ValueError: it was not recorded in double precision.
+    """
+    record: dict[str, Any] = json.loads((double / f"{name}.json").read_text())
+    if record["precision"] != "float64":
+        raise ValueError(f"{name} was recorded in {record['precision']}")
     meta = {
         "config": record["config"],
-        "threshold": record.get("score_thr"),
-        "double": False,
-        "shapes": record["state"],
+        "threshold": record["score_thr"],
+        "shapes": json.loads((parameters / f"{name}.json").read_text())["state"],
         "gain": record["gain"],
         "canvas": record["input_shape"][2:],
         "sizes": record["image_shapes"],
+        "found": record["num_predictions"],
         "losses": {key: value for key, value in record["losses"].items() if "loss" in key},
         "grad_norms": record["grad_norms"],
         "stats": record["stats"],
     }
-    with np.load(folder / f"{name}.npz") as file:
-        save(GOLDEN / f"{name}.npz", meta, {key: file[key] for key in file.files})
+    with np.load(double / f"{name}.npz") as file:
+        save(path_of(name), meta, {key: file[key] for key in file.files})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))

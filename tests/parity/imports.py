@@ -1,4 +1,4 @@
-"""``python -m tests.parity.imports NEW OLD [PATTERN]``: the published config of every case becomes the zoo's model.
+"""``python -m tests.parity.imports NEW OLD [PATTERN ...]``: the published config of every case becomes the zoo's model.
 
 ``NEW`` and ``OLD`` are the folders ``configs`` of MMDetection 3 and 2, as their wheels hold them. Three files are
 imported for each case: that of 3, the same in the spelling of 2, and that of 2; then the stand-in weights are loaded
@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,14 @@ from detzoo.types import Detections
 from tests.mmdet_configs import differing
 from tests.mmdet_spelling import respelled
 from tests.parity import standin
-from tests.parity.cases import CASES, Case
+from tests.parity.cases import CASES, Case, matching
 from tests.parity.golden import load
 from tests.tiny import detect
 
 REPORT = Path(__file__).parents[2] / "results" / "import.csv"
-# of cases that are no row of the zoo, which has the names of MMDetection 2
+# of cases that are no row of the zoo, which has the names of MMDetection 2; None: which did not have it
 OLD_NAMES = {
-    "faster-rcnn_r50_fpn_ciou_1x_coco": "faster_rcnn_r50_fpn_ciou_1x_coco",
+    "retinanet_r50_fpn_1x_widerface": None,
     "ssd300_8xb32-24e_widerface": "ssd300_wider_face",
 }
 
@@ -47,7 +46,8 @@ LEAST_SCORE, DISTANCE = 0.001, 100.0  # of detections; of embeddings of a pair o
 
 @dataclass(frozen=True)
 class Row:
-    """A case. Of each spelling "yes", or the settings that differ: the imported value, then the zoo's."""
+    """A case. Of each spelling "yes", or "none" where there is no config, or the settings that differ: the imported
+    value, then the zoo's."""
 
     case: str
     published_3x: str
@@ -65,25 +65,25 @@ def compare(name: str, case: Case, new: Path, old: Path) -> Row:
         ConfigError: a config is refused.
     """
     listed = OLD_NAMES.get(name, case.recipe)
-    wanted = detzoo.find(listed if listed in detzoo.names() else case.recipe)
-    values = [read_file(_one(new, name)), read_file(_one(old, listed))]
+    wanted = case.published()
+    values = [read_file(_one(new, name)), *([read_file(_one(old, listed))] if listed else [])]
     spelled = [respelled(values[0], beside=beside) for beside in (False, True)]
-    models = [read_config(one).recipe.model for one in (values[0], *spelled, values[1])]
+    models = [read_config(one).recipe.model for one in (values[0], *spelled, *values[1:])]
     told = [_told(model, wanted.model) for model in models]
     golden = load(name)
     state = standin.weights(golden.shapes, golden.gain)
-    classes = [f"class {index}" for index in range(case.classes)]
+    classes = case.build().classes
     ours = detzoo.build(override(wanted, list(_generous(wanted.model))), classes=classes)
     ours.load_published(state)
     count = sum(parameter.numel() for parameter in ours.parameters())
     expected = _found(ours)
     del ours
-    found = [_found(from_mmdet(_changed(one, case.classes), state, classes=classes)) for one in values]
+    found = [_found(from_mmdet(_changed(one, len(classes)), state, classes=classes)) for one in values]
     return Row(
         case=name,
         published_3x=told[0],
         spelled_2x="; ".join(sorted(set(told[1:3]))),
-        published_2x=told[3],
+        published_2x=told[3] if listed else "none",
         parameters=count,
         detections=f"{int(expected.valid.sum())} equal" if all(_same(one, expected) for one in found) else "differ",
     )
@@ -147,14 +147,13 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) not in (2, 3) or not all(Path(one).is_dir() for one in arguments[:2]):
-        print("usage: python -m tests.parity.imports NEW OLD [PATTERN]; folders configs of MMDetection 3 and 2")
+    if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
+        print("usage: python -m tests.parity.imports NEW OLD [PATTERN ...]; folders configs of MMDetection 3 and 2")
         return 2
     new, old = map(Path, arguments[:2])
-    pattern = arguments[2] if len(arguments) == 3 else "*"
     warnings.simplefilter("ignore", Differs)  # this is about detections
     rows = []
-    for name in (name for name in CASES if fnmatchcase(name, pattern)):
+    for name in matching(arguments[2:]):
         try:
             row = compare(name, CASES[name], new, old)
         except (ConfigError, CheckpointError, FileNotFoundError) as error:

@@ -1,16 +1,15 @@
-"""Run the original framework on recorded cases: ``python -m tests.parity.original [--check] PATTERN ...``.
+"""Run the original framework on cases: ``python -m tests.parity.original PATTERN ...``.
 
 In an environment of its own, which docs/parity.md tells how to make. It runs the published config with the changes of
-a recorded case, from the same stand-in weights, images and objects, in double precision, and writes what it computes
-to tests/golden/double. With ``--check`` it runs in float32, writes nothing, and prints how far the original, on this
-machine, is from its recording.
+a recording, from the same stand-in weights, images and objects, in double precision. Of a case that is recorded it
+prints how far that is from the recording; one that is not it records, from `Setting`'s numbers.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,56 +19,73 @@ import torch
 from torch import Tensor
 
 from tests.parity import original_ops, standin
-from tests.parity.cases import CASES
-from tests.parity.golden import DOUBLE, KEPT, Golden, load, save, thin
+from tests.parity.cases import CASES, matching
+from tests.parity.golden import KEPT, Golden, load, path_of, save, thin
+from tests.parity.raw import named
 from tests.parity.stable import stable_sorting
 
 EVERYTHING = {"num": 1_000_000, "pos_fraction": 0.5, "neg_pos_ub": -1}
 MASKS = 8  # whose pixels are recorded, of each image
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a case is recorded with; the fields are those of `Golden`."""
+
+    config: str
+    threshold: float | None = None
+    gain: float = 1.0
+    canvas: tuple[int, int] = (192, 256)
+    sizes: tuple[tuple[int, int], ...] = ((192, 256), (160, 224))
+
+
 def main(arguments: list[str]) -> int:
-    check = "--check" in arguments
-    patterns = [argument for argument in arguments if argument != "--check"]
-    names = [name for name in CASES if any(fnmatch.fnmatch(name, f"*{pattern}*") for pattern in patterns)]
+    names = matching(arguments) if arguments else []
     if not names:
-        print(f"no case matches {' '.join(patterns) or 'nothing'}; there are: {', '.join(CASES)}")
+        print(f"no case matches {' '.join(arguments) or 'nothing'}; there are: {', '.join(CASES)}")
         return 2
     original_ops.install()
     import_module("mmdet.utils").register_all_modules(init_default_scope=True)
     for name in names:
-        golden = load(name)
+        golden = load(name) if path_of(name).exists() else None
         with stable_sorting():
-            meta, arrays = record(golden, torch.float32 if check else torch.float64)
-        if not check:
-            save(DOUBLE / f"{name}.npz", meta, arrays)
-        print(f"{name}: from the recording {_distances(golden, meta, arrays)}", flush=True)
+            meta, arrays = record(_recorded_with(golden) if golden else Setting(_published(name)))
+        if golden:
+            print(f"{name}: from the recording {_distances(golden, meta, arrays)}", flush=True)
+        else:
+            save(path_of(name), meta, arrays)
+            print(f"{name}: recorded", flush=True)
     return 0
 
 
-def record(golden: Golden, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def record(setting: Setting) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What the original computes for a case: the fields of `Golden` and its arrays."""
-    config = _config(golden)
+    config = _config(setting)
     model = import_module("mmdet.registry").MODELS.build(config.model)
-    model.load_state_dict(standin.weights(golden.shapes, golden.gain))
-    model.to(dtype)
-    pixels = standin.images(golden.canvas, golden.sizes).pixels.to(dtype)
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: shape for name, shape in shapes.items() if not name.startswith("data_preprocessor.")}
+    model.load_state_dict(standin.weights(shapes, setting.gain), strict=False)
+    model.double()
+    pixels = standin.images(setting.canvas, setting.sizes).pixels.double()
     # which anchor is whose hangs on the last digit of float32; a matching does not, and wants one type for all
     matched = config.model.get("bbox_head", {}).get("type") == "DETRHead"
-    samples = _samples(golden, _classes(config.model), dtype if matched else torch.float32)
+    samples = _samples(setting, config.model, torch.float64 if matched else torch.float32)
     if config.model.get("bbox_head", {}).get("type") == "SSDHead":
         model.bbox_head.loss_cls = None  # 3.3.0 asks this head for it, which has none
     if not hasattr(model, "rpn_head"):
         for index, sample in enumerate(samples):
-            sample.proposals = _instances(bboxes=standin.proposals(index, *golden.sizes[index]))
+            sample.proposals = _instances(bboxes=standin.proposals(index, *setting.sizes[index]))
     arrays, stats = {}, {}
     with torch.no_grad():
         tensors = list(_evaluation(model.eval(), pixels, samples))
         results = [sample.pred_instances for sample in model.predict(pixels, samples, rescale=False)]
     losses = {name: _total(value) for name, value in model.train().loss(pixels, samples).items() if "loss" in name}
     torch.stack(list(losses.values())).sum().backward()
-    parameters = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    tensors += [(name, parameters[name.removeprefix("grad.")]) for name in golden.levels("grad")]
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    order = list(gradients)
+    tensors += [
+        (f"grad.{name}", gradients[name]) for name in dict.fromkeys([order[0], order[len(order) // 2], order[-1]])
+    ]
     for name, tensor in tensors:
         arrays[name] = thin(tensor)
         sums = {"mean": tensor.mean(), "std": tensor.std(), "absmax": tensor.abs().max()}
@@ -77,17 +93,13 @@ def record(golden: Golden, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str
     for index, result in enumerate(results):
         arrays |= {f"pred.{index}.{key}": value for key, value in _detections(result).items()}
     squares: dict[str, float] = {}
-    for name, gradient in parameters.items():
+    for name, gradient in gradients.items():
         part = name.partition(".")[0]
-        squares[part] = squares.get(part, 0.0) + float(gradient.double().square().sum())
+        squares[part] = squares.get(part, 0.0) + float(gradient.square().sum())
     meta = {
-        "config": golden.config,
-        "threshold": golden.threshold,
-        "double": dtype == torch.float64,
-        "shapes": golden.shapes,
-        "gain": golden.gain,
-        "canvas": golden.canvas,
-        "sizes": golden.sizes,
+        **vars(setting),
+        "shapes": shapes,
+        "found": [len(result) for result in results],
         "losses": {name: float(value.detach()) for name, value in losses.items()},
         "grad_norms": {part: square**0.5 for part, square in squares.items()},
         "stats": stats,
@@ -95,10 +107,29 @@ def record(golden: Golden, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str
     return meta, arrays
 
 
-def _config(golden: Golden) -> Any:
+def _recorded_with(golden: Golden) -> Setting:
+    return Setting(golden.config, golden.threshold, golden.gain, golden.canvas, tuple(golden.sizes))
+
+
+def _folder() -> Path:
+    """The published configs."""
+    return Path(str(import_module("mmdet").__file__)).parent / ".mim" / "configs"
+
+
+def _published(name: str) -> str:
+    """The config of a case.
+
+    Raises:
+        FileNotFoundError: there is none of this name.
+    """
+    for path in sorted(_folder().glob(f"*/{name}.py")):
+        return str(path.relative_to(_folder()))
+    raise FileNotFoundError(f"no config {name}.py in a folder of {_folder()}")
+
+
+def _config(setting: Setting) -> Any:
     """The published config, changed so that nothing is random and little is kept."""
-    folder = Path(str(import_module("mmdet").__file__)).parent / ".mim" / "configs"
-    config = import_module("mmengine.config").Config.fromfile(folder / golden.config)
+    config = import_module("mmengine.config").Config.fromfile(_folder() / setting.config)
     for some in _dicts(config.model):
         some.pop("init_cfg", None)
         if some.get("pretrained"):
@@ -112,7 +143,7 @@ def _config(golden: Golden) -> Any:
         some.update({key: 0.0 for key in ("dropout", "attn_drop", "ffn_drop", "proj_drop") if key in some})
     test = config.model.get("test_cfg") or {}
     if "rcnn" in test:
-        test["rcnn"].update(max_per_img=30, **({} if golden.threshold is None else {"score_thr": golden.threshold}))
+        test["rcnn"].update(max_per_img=30, **({} if setting.threshold is None else {"score_thr": setting.threshold}))
     head = config.model.get("bbox_head") or {}
     if head.get("type") == "SSDHead":
         test["score_thr"] = 0.001
@@ -134,23 +165,26 @@ def _classes(model: Any) -> int:
     return found[0] if found else 1
 
 
-def _samples(golden: Golden, classes: int, dtype: torch.dtype) -> list[Any]:
-    """The stand-in objects."""
+def _samples(setting: Setting, model: Any, dtype: torch.dtype) -> list[Any]:
+    """The stand-in objects, with masks where a head learns them."""
     structures, masks = import_module("mmdet.structures"), import_module("mmdet.structures.mask")
-    targets = standin.targets(golden.canvas, golden.sizes, classes, golden.masks)
+    learned = any("mask_head" in some for some in _dicts(model))
+    targets = standin.targets(setting.canvas, setting.sizes, _classes(model), learned)
     samples = []
-    for index, size in enumerate(golden.sizes):
+    for index, size in enumerate(setting.sizes):
         used = targets.valid[index]
         objects = _instances(bboxes=targets.boxes[index][used].to(dtype), labels=targets.labels[index][used])
         if targets.masks is not None:
             ours = targets.masks.dense()[index][used].numpy().astype(np.uint8)
-            objects.masks = masks.BitmapMasks(ours, *golden.canvas)
+            objects.masks = masks.BitmapMasks(ours, *setting.canvas)
         sample = structures.DetDataSample(gt_instances=objects)
         sample.ignored_instances = _instances(
             bboxes=torch.zeros(0, 4, dtype=dtype), labels=torch.zeros(0, dtype=torch.int64)
         )
-        shapes = {"batch_input_shape": golden.canvas, "pad_shape": golden.canvas, "img_shape": size, "ori_shape": size}
-        sample.set_metainfo({**shapes, "scale_factor": (1.0, 1.0), "img_id": index})
+        canvas = {"batch_input_shape": setting.canvas, "pad_shape": setting.canvas}
+        sample.set_metainfo(
+            {**canvas, "img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "img_id": index}
+        )
         samples.append(sample)
     return samples
 
@@ -161,19 +195,10 @@ def _instances(**fields: Any) -> Any:
 
 def _evaluation(model: Any, pixels: Tensor, samples: list[Any]) -> Iterator[tuple[str, Tensor]]:
     features = model.backbone(pixels)
-    yield from _named("backbone", features)
+    yield from named("backbone", features)
     if model.with_neck:
-        yield from _named("neck", model.neck(features))
-    yield from _named("raw", model._forward(pixels, samples))
-
-
-def _named(name: str, nested: Any) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of nested tuples, by their places."""
-    if isinstance(nested, Tensor):
-        yield name, nested
-    elif isinstance(nested, list | tuple):
-        for index, part in enumerate(nested):
-            yield from _named(f"{name}.{index}", part)
+        yield from named("neck", model.neck(features))
+    yield from named("raw", model._forward(pixels, samples))
 
 
 def _detections(result: Any) -> dict[str, np.ndarray]:
@@ -193,15 +218,16 @@ def _total(losses: Any) -> Tensor:
     return losses.mean() if isinstance(losses, Tensor) else torch.stack([one.mean() for one in losses]).sum()
 
 
-def _distances(golden: Golden, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+def _distances(golden: Golden, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     """The largest difference of each kind of number from those of the recording."""
     furthest: dict[str, float] = {}
     for name, recorded in golden.arrays.items():
         kind = name.partition(".")[0]
-        if name in golden.stats:
-            same = arrays[name].shape == recorded.shape
-            apart = np.abs(arrays[name] - recorded).max() / golden.stats[name]["absmax"] if same else np.inf
-            furthest[kind] = max(furthest.get(kind, 0.0), float(apart))
+        same = name in arrays and arrays[name].shape == recorded.shape
+        apart = np.abs(arrays[name].astype(float) - recorded).max(initial=0.0) if same else np.inf
+        furthest[kind] = max(
+            furthest.get(kind, 0.0), float(apart) / max(float(np.abs(recorded).max(initial=0.0)), 1e-12)
+        )
     furthest["losses"] = max(abs(meta["losses"][key] / value - 1) for key, value in golden.losses.items())
     return ", ".join(f"{kind} {apart:.1e}" for kind, apart in furthest.items())
 

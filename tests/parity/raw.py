@@ -1,80 +1,65 @@
-"""A method's raw head outputs, under the names and in the layout that the originals recorded them."""
+"""A method's raw head outputs, nested as the originals nest theirs.
+
+Second stages are told by their parts, and most heads give theirs as the originals do, output by output and each level
+by level: such methods need nothing here. Another is one entry of `OUTPUTS`: the same tensors in the nesting of the
+original, whose places name the recorded ones, as ``raw.0.2`` is the third of the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from detzoo.methods.atss import ATSS
-from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
-from detzoo.methods.cascade_rcnn import CascadeRCNN
-from detzoo.methods.cornernet import CornerNet
-from detzoo.methods.detr import DETR
-from detzoo.methods.fast_rcnn import FastRCNN
-from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.methods.fcos import FCOS
-from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.methods.retinanet import RetinaNet
-from detzoo.methods.rpn import RPNDetector
-from detzoo.methods.ssd import SSD
-from detzoo.methods.yolov3 import YOLOv3
-from detzoo.ops.roi_align import build_atlas
+from detzoo.detector import Detector
 from detzoo.types import Images
-from tests.parity import standin
-from tests.parity.golden import Golden, thin
-from tests.parity.raw_cascade import cascade_outputs
-from tests.parity.raw_cornernet import corner_outputs
-from tests.parity.raw_detr import detr_outputs
-from tests.parity.raw_fcos import raw_fcos
-from tests.parity.raw_masks import mask_logits
+from tests.parity import raw_roi
+from tests.parity.golden import thin
 
-MASKED = 100  # first proposals of the batch whose masks are recorded
+# of a detector, images and the features that its heads see: tensors in nested tuples, lists and dicts
+Outputs = Callable[[Any, Images, Sequence[Tensor]], Any]
 
-
-def raw_outputs(model: nn.Module, images: Images, features: Sequence[Tensor], golden: Golden) -> dict[str, np.ndarray]:
-    """Thinned raw outputs by recorded name, ``raw.<part>.<level>``.
-
-    Raises:
-        TypeError: nothing is known of this method's outputs.
-    """
-    if isinstance(model, (ATSS, RetinaNet, RPNDetector, SSD)):
-        parts = model.rpn(features) if isinstance(model, RPNDetector) else model.heads(features)
-        return {f"raw.{p}.{i}": thin(level) for p, levels in enumerate(parts) for i, level in enumerate(levels)}
-    if isinstance(model, FCOS):
-        return raw_fcos(model, features)
-    if isinstance(model, FastRCNN):
-        return _of_given(model, features, golden)
-    if isinstance(model, CornerNet):
-        return corner_outputs(model, features)
-    if isinstance(model, YOLOv3):
-        return {f"raw.0.{i}": thin(level) for i, level in enumerate(model.maps(features))}
-    if isinstance(model, DETR):
-        return detr_outputs(model, images, features)
-    if isinstance(model, (CascadeRCNN, CascadeMaskRCNN)):
-        return cascade_outputs(model, images, features)
-    if isinstance(model, (FasterRCNN, MaskRCNN)):
-        return _two_stage(model, images, features)
-    raise TypeError(f"no raw outputs are known of {type(model).__name__}")
+OUTPUTS: dict[str, Outputs] = {
+    # kinds of corners take turns: heat of both, embedding of both, offset of both, each of every stacked network
+    "CornerNet": lambda model, images, features: _in_turn(*model.heads(features)),
+    # decoder layers come before images
+    "DETR": lambda model, images, features: [
+        part.transpose(0, 1) for part in model.heads(model.states(features, images))
+    ],
+    "YOLOv3": lambda model, images, features: [model.maps(features)],
+}
 
 
-def _of_given(model: FastRCNN, features: Sequence[Tensor], golden: Golden) -> dict[str, np.ndarray]:
-    """Outputs for the stand-in proposals of all images, one after the other."""
-    boxes = torch.stack([standin.proposals(index, *size) for index, size in enumerate(golden.sizes)])
-    atlas = build_atlas(list(features[: model.roi_levels]), model.neck.strides[: model.roi_levels])
-    return {f"raw.0.{i}": thin(part.flatten(2)) for i, part in enumerate(model.box_head(atlas, boxes))}
+def raw_outputs(model: Detector, images: Images, features: Sequence[Tensor]) -> dict[str, np.ndarray]:
+    """Thinned raw outputs by their recorded names."""
+    outputs = OUTPUTS.get(type(model).__name__) or _of_parts(model)
+    return {name: thin(tensor) for name, tensor in named("raw", outputs(model, images, features))}
 
 
-def _two_stage(model: FasterRCNN | MaskRCNN, images: Images, features: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """Outputs for all proposals of all images, one after the other."""
-    proposals = model.rpn.propose(model.rpn(features), images, training=False)
-    atlas = build_atlas(list(features[: model.roi_levels]), model.neck.strides[: model.roi_levels])
-    logits, offsets = (part.flatten(2)[proposals.valid] for part in model.box_head(atlas, proposals.boxes))
-    outputs = {"raw.0.0": thin(logits), "raw.0.1": thin(offsets)}
-    if isinstance(model, MaskRCNN):
-        labels = torch.zeros_like(proposals.valid, dtype=torch.int64)
-        logits = mask_logits(model.mask_head, lambda: model.crops(atlas, proposals.boxes, labels))
-        outputs["raw.0.2"] = thin(logits[proposals.valid.flatten()][:MASKED])
-    return outputs
+def _of_parts(model: Detector) -> Outputs:
+    """What methods have in common that are made of the same parts."""
+    if hasattr(model, "box_heads"):
+        return raw_roi.refined_boxes
+    if hasattr(model, "box_head"):
+        return raw_roi.boxes
+    if hasattr(model, "rpn"):
+        return lambda model, images, features: model.rpn(features)
+    return lambda model, images, features: model.heads(features)
+
+
+def named(name: str, nested: Any) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of nested tuples, lists and dicts, by their places."""
+    if isinstance(nested, Tensor):
+        yield name, nested
+    elif isinstance(nested, dict | list | tuple):
+        parts = nested.items() if isinstance(nested, dict) else enumerate(nested)
+        for key, part in parts:
+            yield from named(f"{name}.{key}", part)
+
+
+def _in_turn(*kinds: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """Output by output and kind by kind, each level by level, of kinds of levels of outputs."""
+    outputs = len(kinds[0][0])
+    return [[level[output] for level in kind] for output in range(outputs) for kind in kinds]

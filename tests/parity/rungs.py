@@ -1,4 +1,8 @@
-"""The rungs of the ladder: what is compared, and how far it may differ."""
+"""The rungs of the ladder: what is compared, and how far it may differ.
+
+Both sides start from the same float32 numbers and compute in double precision, where rounding leaves 1e-12 and less. So
+one bound serves all: what is further apart is another computation.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,37 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-BOUNDS = {
-    "parameters": 0.0,  # names that are missing, left over or of another shape
-    "backbone": 1e-4,  # largest difference, as a share of the tensor's largest value
-    "neck": 1e-4,
-    "raw": 1e-3,  # a second stage samples the features at boxes that are themselves rounded
-    # share without a counterpart of its class within 0.05 px + 1e-4 of the box and 1e-4 of the score
-    "detections": 0.01,
-    "masks": 1e-3,  # share of the pixels of either mask that differ
-    "losses": 1e-4,  # relative
-    # norms of the top-level parts, relative; entries as a share of the largest, but for one in a hundred: a unit whose
-    # ReLU stands at zero may fall either way
-    "gradients": 1e-3,
-}
-# Between two programs in double precision nothing is left of rounding but that of the float32 numbers both start from:
-# weights, images, anchors and objects, and of the recording, which is kept in float32.
-DOUBLE = {name: min(bound, 1e-6) for name, bound in BOUNDS.items()} | {"masks": BOUNDS["masks"]}
+BOUND = 1e-6
+RUNGS = (
+    "parameters",  # names that are missing, left over or of another shape
+    "backbone",  # largest difference, as a share of the tensor's largest value
+    "neck",
+    "raw",
+    "detections",  # of every one: of the box, as a share of the canvas, and of the score
+    "masks",  # share of the pixels of either mask that differ
+    "losses",  # relative
+    "gradients",  # of the norms of the top-level parts, relative; of entries, as a share of the largest
+)
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One comparison: the largest difference, its bound, and where it is."""
+    """One comparison: the largest difference, and where it is."""
 
     name: str
     difference: float
-    bound: float
     where: str = ""
 
     @property
     def passed(self) -> bool:
-        return self.difference <= self.bound
+        return self.difference <= BOUND
 
 
-def worst(rung: str, differences: Mapping[str, float], bounds: Mapping[str, float]) -> Rung:
+def worst(rung: str, differences: Mapping[str, float]) -> Rung:
     """The largest of named differences; NaN counts as infinite."""
     finite = {name: math.inf if math.isnan(value) else value for name, value in differences.items()}
     where = max(finite, key=finite.__getitem__)
-    return Rung(rung, finite[where], bounds[rung], where)
+    return Rung(rung, finite[where], where)
 
 
 def relative(ours: Mapping[str, float], wanted: Mapping[str, float]) -> dict[str, float]:

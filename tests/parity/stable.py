@@ -2,7 +2,8 @@
 
 Even in double precision stand-in scores saturate, and hundreds are exactly 1; others are equal but for the last digit,
 because every box narrower than a cell reads the same features. PyTorch leaves the order of these open: it changes with
-the processor and the length of the list. So two programs are compared with an order that is defined.
+the processor and the length of the list. So two programs are compared with an order that is defined, as the recordings
+were made.
 """
 
 from __future__ import annotations
@@ -10,24 +11,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch import Tensor
+
+from detzoo.blocks import rpn
 
 DIGITS = 9  # after the point, that make values different
 
 
 @contextmanager
 def stable_sorting() -> Iterator[None]:
-    """Make ``Tensor.sort`` stable, and blind to what `DIGITS` do not show, until the end of the block."""
-    default = torch.Tensor.sort
+    """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
 
-    def sort(self: torch.Tensor, dim: int = -1, descending: bool = False) -> Any:
-        shown = self.round(decimals=DIGITS) if self.is_floating_point() else self
-        index = default(shown, stable=True, dim=dim, descending=descending).indices
-        return torch.return_types.sort((self.gather(dim, index), index))  # type: ignore[attr-defined]
+    But when an RPN suppresses: the original does that in a compiled operator, which sorts by all digits. Those of large
+    levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were not.
+    """
+    default, select = Tensor.sort, rpn.select
 
-    torch.Tensor.sort = sort  # type: ignore[method-assign]
-    try:
+    def sort(self: Tensor, dim: int = -1, descending: bool = False) -> Any:
+        shown = self.detach().round(decimals=DIGITS) if self.is_floating_point() else self
+        values, index = default(shown, stable=True, dim=dim, descending=descending)
+        if self.requires_grad:  # rounding has no gradient
+            values = self.gather(dim, index)
+        return torch.return_types.sort((values, index))  # type: ignore[attr-defined]
+
+    def sort_all_digits(self: Tensor, dim: int = -1, descending: bool = False) -> Any:
+        return default(self, stable=True, dim=dim, descending=descending)
+
+    def select_by_all_digits(*arguments: Any) -> tuple[Tensor, Tensor]:
+        with patch.object(Tensor, "sort", sort_all_digits):
+            return select(*arguments)
+
+    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits):
         yield
-    finally:
-        torch.Tensor.sort = default  # type: ignore[method-assign]

@@ -1,0 +1,67 @@
+"""Raw outputs of second stages, for the proposals that they find or the stand-in ones, in the originals' nesting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detzoo.blocks.cascade import refined
+from detzoo.blocks.roi_heads import MaskHead
+from detzoo.ops.roi_align import Atlas, build_atlas
+from detzoo.types import Images
+from tests.parity import standin
+
+MASKED = 100  # first proposals of the batch whose masks are recorded
+
+
+def boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Class logits, offsets and the first masks' logits of all proposals, one image after the other."""
+    atlas, proposals, valid = _pooled(model, images, features)
+    outputs = [part.flatten(2)[valid] for part in model.box_head(atlas, proposals)]
+    if hasattr(model, "mask_head"):
+        drawn = _every_class(model.mask_head, lambda: model.crops(atlas, proposals, _no_class(valid)))
+        outputs.append(drawn[valid.flatten()][:MASKED])
+    return [outputs]
+
+
+def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
+    """Of a cascade, image by image: class logits and mask probabilities averaged over the stages, the last offsets."""
+    atlas, proposals, valid = _pooled(model, images, features)
+    (logits, offsets), moved = refined(model.box_heads, atlas, proposals, images)
+    parts = [logits, offsets.flatten(2)]
+    if hasattr(model, "mask_heads"):
+        masks = [
+            _every_class(head, lambda head=head: head(atlas, moved, _no_class(valid))) for head in model.mask_heads
+        ]
+        parts.append(torch.stack(masks).sigmoid().mean(0).unflatten(0, valid.shape))
+    return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
+
+
+def _pooled(model: Any, images: Images, features: Sequence[Tensor]) -> tuple[Atlas, Tensor, Tensor]:
+    """What RoIs are pooled from, and the boxes that are looked at, with which of their slots are used."""
+    levels = slice(model.roi_levels)
+    atlas = build_atlas(list(features[levels]), model.neck.strides[levels])
+    if model.takes_proposals:
+        given = torch.stack([standin.proposals(i, *size) for i, size in enumerate(images.sizes.tolist())])
+        return atlas, given, torch.ones(given.shape[:2], dtype=torch.bool)
+    proposals = model.rpn.propose(model.rpn(features), images, training=False)
+    return atlas, proposals.boxes, proposals.valid
+
+
+def _no_class(valid: Tensor) -> Tensor:
+    return torch.zeros_like(valid, dtype=torch.int64)
+
+
+def _every_class(head: MaskHead, draw: Callable[[], object]) -> Tensor:
+    """``[N * P, C, h, w]``, the logits of every class of the RoIs that ``draw`` has ``head`` draw one class of.
+
+    The head computes the asked class only, so its last layer is applied here.
+    """
+    hidden: list[Any] = []
+    handle = head.upsample.register_forward_hook(lambda _, __, output: hidden.append(output))
+    draw()
+    handle.remove()
+    return head.conv_logits(hidden[0])

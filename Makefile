@@ -41,6 +41,7 @@ parity: $(READY) ## compare every method with the recorded numbers of the origin
 bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
+	$(BIN)/python -m benchmarks.canvas
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.assign

@@ -5,7 +5,11 @@
 The two models of `benchmarks.peers` take turns in one process on the same pictures, and what counts is the median of
 the ratios of neighbouring turns; one below 1 means that detzoo is faster. Memory is measured in a process of its own
 for each: the growth of its peak resident size from after building the model. Writes ``results/cpu.csv``, a row per
-method and mode; rows of other methods and modes stay.
+method, mode and precision; other rows stay.
+
+In bfloat16 both run under autocast. One large 3x3 convolution of the same precision takes its turn, too: the columns
+``..._of_conv_rate`` say which share of its rate, FLOP by time, a model reaches with the convolutions and matrix
+products that it consists of, by the clock and by processor time.
 
 A prediction goes from uint8 pictures to boxes, scores, labels and masks of the size of the picture. torchvision's masks
 are probabilities; thresholding them is left out. A training step goes from uint8 pictures and packed targets through
@@ -39,6 +43,7 @@ from benchmarks.machine import cpu_name, versions
 from benchmarks.peer_two_stage import METHODS as TWO_STAGES
 from benchmarks.peer_two_stage import make_proposed_objects
 from benchmarks.peers import METHODS, PEERS, SIZES, alone, make_pair, our_side, their_side
+from benchmarks.rate import PRECISIONS, LargeConvolution, Precision, count_flop
 from benchmarks.scenes import Item, make_objects, make_pictures
 from benchmarks.sides import Side
 from benchmarks.table import merge
@@ -47,6 +52,7 @@ from benchmarks.torchvision_side import Torchvision
 MODES = ("predict", "train")
 OURS, THEIRS = "detzoo", "peer"
 WHO = (OURS, THEIRS)
+CONV = "conv"  # what takes its turn beside them
 LIBRARIES = ("torch", "torchvision", "transformers")
 
 
@@ -54,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=METHODS, action="append", help="default: all")
     parser.add_argument("--mode", choices=MODES, action="append", help="default: all")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="pixels; default: the method's own")
     parser.add_argument("--batch", type=int, default=1, help="pictures")
@@ -67,21 +74,33 @@ def main() -> None:
     if args.alone:
         who, material = args.alone
         size = (args.size[0], args.size[1])
-        print(json.dumps(_grow(who, args.method[0], args.mode[0], size, Path(material))))
+        print(json.dumps(_grow(who, args.method[0], args.mode[0], args.precision[0], size, Path(material))))
         return
     for method in args.method or METHODS:
         size = tuple(args.size) if args.size else SIZES.get(method, (800, 1333))
         for mode in args.mode or MODES:
-            row = {"method": method, "mode": mode, "batch": args.batch, "height": size[0], "width": size[1]}
             proposed = args.objects == "proposed" and mode == "train" and method in TWO_STAGES
-            row |= _compare(method, mode, size, args.batch, args.rounds, proposed, memory=not args.no_memory)
-            row |= {"threads": args.threads} | versions(LIBRARIES) | {"cpu": cpu_name()}
-            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            merge(args.out, [row], ("method", "mode"), {"method": METHODS, "mode": MODES})
+            for precision in args.precision or PRECISIONS:
+                row = {"method": method, "mode": mode, "precision": precision, "batch": args.batch}
+                row |= {"height": size[0], "width": size[1]}
+                row |= _compare(
+                    method, mode, precision, size, args.batch, args.rounds, proposed, memory=not args.no_memory
+                )
+                row |= {"threads": args.threads} | versions(LIBRARIES) | {"cpu": cpu_name()}
+                print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+                orders = {"method": METHODS, "mode": MODES, "precision": tuple(PRECISIONS)}
+                merge(args.out, [row], tuple(orders), orders)
 
 
 def _compare(
-    method: str, mode: str, size: tuple[int, int], batch: int, rounds: int, proposed: bool, memory: bool
+    method: str,
+    mode: str,
+    precision: Precision,
+    size: tuple[int, int],
+    batch: int,
+    rounds: int,
+    proposed: bool,
+    memory: bool,
 ) -> dict[str, Any]:
     pair = make_pair(method, size)
     sides: dict[str, Side] = dict(zip(WHO, pair.sides, strict=False))
@@ -92,23 +111,30 @@ def _compare(
     else:
         items = make_objects(batch, size, len(pair.ours.model.classes))
     row: dict[str, Any] = {"peer": pair.theirs.who if pair.theirs else "", "rounds": rounds}
-    runs = {who: _work(side, mode, pictures, items) for who, side in sides.items()}
+    runs = {who: _work(side, mode, precision, pictures, items) for who, side in sides.items()}
     found = {who: run() for who, run in runs.items()}  # also warms up
-    wall: dict[str, list[float]] = {who: [] for who in runs}
-    busy: dict[str, list[float]] = {who: [] for who in runs}
+    flop = {who: count_flop(run) for who, run in runs.items()} | {CONV: LargeConvolution.flop}
+    turns = runs | {CONV: LargeConvolution(precision, time.perf_counter)}
+    wall: dict[str, list[float]] = {who: [] for who in turns}
+    busy: dict[str, list[float]] = {who: [] for who in turns}
     for turn in range(rounds):
-        for who in list(runs)[:: 1 if turn % 2 == 0 else -1]:
+        for who in list(turns)[:: 1 if turn % 2 == 0 else -1]:
             gc.collect()
             begun, begun_busy = time.perf_counter(), time.process_time()
-            runs[who]()
+            turns[who]()
             wall[who].append(time.perf_counter() - begun)
             busy[who].append(time.process_time() - begun_busy)
     for who in runs:
         row[f"{who}_median_s"] = round(statistics.median(wall[who]), 3)
         row[f"{who}_min_s"] = round(min(wall[who]), 3)
     if THEIRS in runs:
-        row["time_ratio"] = _ratio(wall)
-        row["cpu_time_ratio"] = _ratio(busy)
+        row["time_ratio"] = round(_ratio(wall, OURS, THEIRS), 3)
+        row["cpu_time_ratio"] = round(_ratio(busy, OURS, THEIRS), 3)
+    row["conv_gflop_s"] = round(flop[CONV] / statistics.median(wall[CONV]) / 1e9)
+    for who in runs:
+        row[f"{who}_gflop"] = round(flop[who] / 1e9)
+        for name, seconds in (("of_conv_rate", wall), ("of_conv_rate_cpu", busy)):
+            row[f"{who}_{name}"] = round(flop[who] / flop[CONV] * _ratio(seconds, CONV, who), 3)
     row |= {f"{who}_{key}": value for who in runs for key, value in found[who].items()}
     if memory:
         with tempfile.TemporaryDirectory() as folder:
@@ -116,26 +142,28 @@ def _compare(
             given = pair.theirs or pair.ours
             torch.save((given.model.state_dict(), pictures, items), material)
             measured = list(runs)
-            del pair, given, sides, runs
+            del pair, given, sides, runs, turns
             gc.collect()
-            grown = {who: _measure_alone(who, method, mode, size, material) for who in measured}
+            grown = {who: _measure_alone(who, method, mode, precision, size, material) for who in measured}
         row |= {f"{who}_peak_mb": round(grown[who]) for who in measured}
         if THEIRS in grown:
             row["memory_ratio"] = round(grown[OURS] / grown[THEIRS], 3)
     return row
 
 
-def _ratio(seconds: dict[str, list[float]]) -> float:
-    pairs = zip(seconds[OURS], seconds[THEIRS], strict=True)
-    return round(statistics.median(ours / theirs for ours, theirs in pairs), 3)
+def _ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
+    return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
 
 
-def _work(side: Side, mode: str, pictures: Tensor, items: list[Item]) -> Callable[[], dict[str, int]]:
+def _work(
+    side: Side, mode: str, precision: Precision, pictures: Tensor, items: list[Item]
+) -> Callable[[], dict[str, int]]:
     """A function that does the work once, and says how much of it there was."""
+    half = torch.autocast("cpu", PRECISIONS[precision], enabled=precision != "fp32")
     if mode == "predict":
-        predict = side.predict(pictures)
+        predict = half(side.predict(pictures))
         return lambda: {"detections": predict()}
-    losses = side.learn(pictures, items)
+    losses = half(side.learn(pictures, items))
     parameters = [parameter for parameter in side.model.parameters() if parameter.requires_grad]
     # so small a rate that the work stays the same
     optimizer = torch.optim.SGD(parameters, lr=1e-8, momentum=0.9, weight_decay=1e-4)
@@ -152,15 +180,17 @@ def _work(side: Side, mode: str, pictures: Tensor, items: list[Item]) -> Callabl
     return step
 
 
-def _measure_alone(who: str, method: str, mode: str, size: tuple[int, int], material: Path) -> float:
+def _measure_alone(
+    who: str, method: str, mode: str, precision: Precision, size: tuple[int, int], material: Path
+) -> float:
     command = [sys.executable, "-m", "benchmarks.cpu", "--alone", who, str(material), "--method", method]
-    command += ["--mode", mode, "--size", str(size[0]), str(size[1])]
+    command += ["--mode", mode, "--precision", precision, "--size", str(size[0]), str(size[1])]
     command += ["--threads", str(torch.get_num_threads())]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.strip().splitlines()[-1])
 
 
-def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Path) -> float:
+def _grow(who: str, method: str, mode: str, precision: Precision, size: tuple[int, int], material: Path) -> float:
     """Growth of this process's peak resident size while the work is done twice, in MB."""
     state, pictures, items = torch.load(material, weights_only=True)
     if method not in PEERS:
@@ -172,7 +202,7 @@ def _grow(who: str, method: str, mode: str, size: tuple[int, int], material: Pat
         side = their_side(method, size)
         side.model.load_state_dict(state)
     del state
-    run = _work(side, mode, pictures, items)
+    run = _work(side, mode, precision, pictures, items)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     before = pages * os.sysconf("SC_PAGE_SIZE")

@@ -8,7 +8,7 @@ left pixel, so a box that covers a whole image is ``0, 0, W, H`` and its width i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import detzoo
+from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.masks import paste
 
 if TYPE_CHECKING:
@@ -27,12 +28,16 @@ class _Tensors:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """A copy with every tensor on ``device``."""
-        moved = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, (Tensor, _Tensors)):
-                moved[field.name] = value.to(device, non_blocking=non_blocking)
-        return dataclasses.replace(self, **moved)  # type: ignore[type-var]
+        return self._each(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """A copy in memory from which a device reads faster; a `torch.utils.data.DataLoader` calls it."""
+        return self._each(lambda value: value.pin_memory())
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        changed = {name: change(value) for name, value in fields if isinstance(value, (Tensor, MaskWindows, _Tensors))}
+        return dataclasses.replace(self, **changed)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class Targets(_Tensors):
         labels: int64 ``[N, G]``, 0-based class; zero in unused slots.
         valid: bool ``[N, G]``, slots that hold an object to be learned.
         ignore: bool ``[N, G]``, slots that hold a region to be left out (crowds, difficult objects); never also valid.
-        masks: bool ``[N, G, H, W]`` on the padded canvas, or None.
+        masks: of the objects, on the padded canvas, or None. Held as windows: ``masks.shape`` is ``(N, G, H, W)``, but
+            the memory is that of the objects' own areas; ``masks.dense()`` is bool ``[N, G, H, W]``.
         semantic: int64 ``[N, H', W']`` class map, 255 where nothing is known, or None.
         proposals: float32 ``[N, P, 4]`` precomputed boxes, or None.
         proposals_valid: bool ``[N, P]``, or None.
@@ -72,23 +78,24 @@ class Targets(_Tensors):
     labels: Tensor
     valid: Tensor
     ignore: Tensor
-    masks: Tensor | None = None
+    masks: MaskWindows | None = None
     semantic: Tensor | None = None
     proposals: Tensor | None = None
     proposals_valid: Tensor | None = None
 
     @classmethod
-    def pack(cls, items: Sequence[Mapping[str, Tensor]], slots: int | None = None) -> Self:
+    def pack(cls, items: Sequence[Mapping[str, Any]], slots: int | None = None) -> Self:
         """Pad one dict per image into a batch.
 
         Args:
             items: per image ``boxes`` (M, 4) xyxy pixels, ``labels`` (M,) int64, and where they exist ``masks``
-                (M, H, W) bool on the padded canvas, ``ignore`` (M,) bool, ``semantic`` (H, W) int64 and
-                ``proposals`` (P, 4).
+                (M, H, W) bool on the padded canvas, or that image's `MaskWindows`, ``ignore`` (M,) bool, ``semantic``
+                (H, W) int64 and ``proposals`` (P, 4).
             slots: G; default the bucketed maximum of M.
 
         Raises:
-            ValueError: no image, a length that differs from its boxes, an unknown key, or more objects than ``slots``.
+            ValueError: no image, a length that differs from its boxes, an unknown key, masks on different canvases, or
+                more objects than ``slots``.
         """
         if not items:
             raise ValueError("Targets.pack needs at least one image")
@@ -105,9 +112,9 @@ class Targets(_Tensors):
         ignore = _pad([item.get("ignore", empty).bool() for item in items], count)
         masks = semantic = proposals = proposals_valid = None
         if any("masks" in item for item in items):
-            canvas = next(item["masks"].shape[-2:] for item in items if "masks" in item)
-            blank = torch.zeros((0, *canvas), dtype=torch.bool, device=device)
-            masks = _pad([item.get("masks", blank).bool() for item in items], count)
+            height, width = next(item["masks"].shape[-2:] for item in items if "masks" in item)
+            none = MaskWindows.of(torch.zeros(0, height, width, device=device))
+            masks = MaskWindows.join([_windows(item.get("masks", none)) for item in items], count)
         if all("semantic" in item for item in items):
             semantic = torch.stack([item["semantic"].long() for item in items])
         if all("proposals" in item for item in items):
@@ -127,7 +134,11 @@ class Targets(_Tensors):
 _TARGET_KEYS = ("boxes", "labels", "masks", "ignore", "semantic", "proposals")
 
 
-def _check_item(index: int, item: Mapping[str, Tensor]) -> None:
+def _windows(masks: Tensor | MaskWindows) -> MaskWindows:
+    return masks if isinstance(masks, MaskWindows) else MaskWindows.of(masks)
+
+
+def _check_item(index: int, item: Mapping[str, Any]) -> None:
     for key in ("boxes", "labels"):
         if key not in item:
             raise ValueError(f"image {index} has no {key!r}")

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from detzoo.detector import Detector, DetectorConfig, Input
+from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.roi_align import crop_targets
 from detzoo.types import Detections, Images
 
@@ -68,7 +69,9 @@ class Oracle(Detector):
                 out["dense"][row, some, :h, :w] = small[0] > 0.5
             elif answer.masks is not None:
                 index = torch.arange(len(answer.boxes))[None]
-                out["crops"][row, some] = crop_targets(answer.masks[None], answer.boxes[None], index, GRID)[0]
+                out["crops"][row, some] = crop_targets(
+                    MaskWindows.of(answer.masks[None]), answer.boxes[None], index, GRID
+                )[0]
         return Detections(**out, canvas=(height, width))
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import detzoo
+from benchmarks.canvas import counts
 from detzoo.data import shapes
 from detzoo.data.source import shapes_data
 from detzoo.detector import Detector
@@ -18,7 +19,9 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Images
 from tests.tiny import METHOD_IDS, detect, every_form, images, proposals, tiny
+from tests.train_fakes import quick
 
+__all__ = ["quick"]
 COUNT = 5
 
 # In double precision what differs is no rounding; scores of random networks are so near that float32 mixes them up.
@@ -91,3 +94,32 @@ def test_neither_batches_nor_the_way_of_asking_change_a_detection(method: type[D
         for other in others:
             torch.testing.assert_close(other[0].double(), first[0], atol=1e-4, rtol=0)
             torch.testing.assert_close(other[1].float(), first[1], atol=1e-6, rtol=0)
+
+
+def test_batches_of_one_canvas_cost_few_calls_and_save_pixels():
+    """On COCO's sizes; what is written in results/canvas.csv."""
+    row = counts("800 x 1333", 4)
+    assert row["calls_in_order"] == 1250
+    assert row["calls_evaluate"] <= row["calls_predict"] <= 1280
+    assert float(row["pixels_ratio"]) < 0.8
+
+
+@pytest.mark.parametrize("how", [("schedule.ema=0.9",), ("schedule.autocast=bf16",)], ids=["average", "bf16"])
+def test_training_logs_what_its_files_are_measured_with(how: tuple[str, ...], tmp_path: Path, quick: None):
+    small = ["model.input.short=64", "model.input.long=96", "model.neck.out_channels=32", "model.head.threshold=0"]
+    brief = ["schedule.batch=3", "schedule.epochs=2", "schedule.evaluate_every=1", "schedule.warmup_steps=2"]
+    data, overrides = shapes_data(12, 9), [*small, *brief, *how, "data.workers=0"]
+    done = detzoo.train(
+        "retinanet_r18_fpn_shapes", data, tmp_path / "run", device="cpu", overrides=overrides, progress=False
+    )
+    assert done.best is not None
+    best = max(done.history, key=lambda epoch: epoch["metrics"]["box_ap"])
+    assert best["metrics"]["box_ap"] > 0
+    for file, logged in ((done.best, best), (done.last, done.history[-1])):
+        report = detzoo.evaluate(detzoo.load(file), data, batch=3, workers=0, progress=False)
+        assert report.metrics == logged["metrics"]
+    # float32 may exchange what scores alike: with other batches it is the same number where that cannot be
+    exact = detzoo.load(done.best).double()
+    alone, together = (detzoo.evaluate(exact, data, batch=size, workers=0, progress=False) for size in (1, 8))
+    assert alone.metrics == together.metrics
+    assert alone.metrics["box_ap"] == pytest.approx(best["metrics"]["box_ap"], abs=1e-3)

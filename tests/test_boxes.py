@@ -99,7 +99,7 @@ def test_roi_align_on_a_processor_equals_torchvision_with_its_gradient(sampling:
     boxes[0] = 4.0
     boxes[1] = torch.tensor([-20.0, -20.0, 60.0, 50.0])
     rois = torch.cat([torch.arange(300, dtype=torch.float64)[:, None] % 2, boxes], 1)
-    ours = torch.ops.detzoo.roi_align(canvas, rois, 7, sampling)
+    ours = torch.ops.detzoo.roi_align([canvas], rois, torch.zeros(300, dtype=torch.int64), 7, sampling)
     theirs = peer.roi_align(canvas, rois, 7, 1.0, sampling, aligned=True)
     torch.testing.assert_close(ours, theirs)
     weights = torch.randn_like(theirs)
@@ -107,9 +107,30 @@ def test_roi_align_on_a_processor_equals_torchvision_with_its_gradient(sampling:
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_roi_align_of_half_precision_is_within_its_rounding(kind: torch.dtype):
+    """Sums of many cells are float32: neither a bin's average nor what RoIs add to one cell loses more than a digit."""
+    torch.manual_seed(0)
+    strides = (4, 8)
+    levels = [(torch.rand(2, 6, 96 // stride, 128 // stride) + 1).to(kind).requires_grad_() for stride in strides]
+    boxes = random_boxes(2, 200, extent=90.0)
+    which = pyramid_levels(boxes, 2, finest=20.0)
+    pooled = roi_align(build_atlas(levels, strides), boxes, which, 7)
+    assert pooled.dtype == kind
+    grad = (torch.rand(pooled.shape) + 1).to(kind)
+    ours = torch.autograd.grad(pooled, levels, grad)
+    wide = [level.detach().float().requires_grad_() for level in levels]
+    exact = roi_align(build_atlas(wide, strides), boxes, which, 7)
+    eps = torch.finfo(kind).eps
+    torch.testing.assert_close(pooled.float(), exact, rtol=eps, atol=0)
+    for got, wanted in zip(ours, torch.autograd.grad(exact, wide, grad.float()), strict=True):
+        assert got.dtype == kind
+        torch.testing.assert_close(got.float(), wanted, rtol=eps, atol=eps)
+
+
 def test_roi_align_without_rois():
     canvas = torch.randn(1, 4, 8, 8, requires_grad=True)
-    pooled = torch.ops.detzoo.roi_align(canvas, torch.zeros(0, 5), 7, 0)
+    pooled = torch.ops.detzoo.roi_align([canvas], torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64), 7, 0)
     assert pooled.shape == (0, 4, 7, 7)
     assert torch.autograd.grad(pooled.sum(), canvas)[0].abs().sum() == 0
 

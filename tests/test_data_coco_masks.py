@@ -10,8 +10,8 @@ import pytest
 
 from detzoo.data.annotations import NO_MASK, POLYGONS, RLE, Annotations
 from detzoo.data.coco import read_coco
-from detzoo.data.coco_masks import Outline, _decompress, _surely_drawn, area, outline
-from detzoo.data.masks import decode
+from detzoo.data.coco_masks import Outline, _surely_drawn, area, outline
+from detzoo.data.masks import decode, decompress
 from detzoo.data.problems import DataError
 from tests.data_files import thing, write_coco
 
@@ -257,7 +257,7 @@ def test_compressed_run_lengths_are_those_of_pycocotools(seed: int) -> None:
     height, width = (int(edge) for edge in rng.integers(1, 400, 2))
     bitmap = rng.random((height, width)) > rng.choice([0.02, 0.5, 0.999])
     encoded = oracle.encode(np.asfortranarray(bitmap.astype(np.uint8)))["counts"]
-    runs = _decompress(encoded)  # type: ignore[arg-type]
+    runs = decompress(encoded)  # type: ignore[arg-type]
     assert runs is not None
     assert np.array_equal(np.repeat(np.arange(len(runs)) % 2, runs), bitmap.T.reshape(-1))
     found = outline({"counts": encoded.decode()}, (height, width))  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageOps
 
@@ -41,7 +42,8 @@ def in_mode(mode: str) -> Image.Image:
 
 FILES = {
     "png": "1 L LA P RGB RGBA I;16",
-    "tif": "1 L LA PA RGB RGBA CMYK YCbCr LAB I;16 I;16B I F",
+    # before 13 Pillow cannot read a TIFF of YCbCr that it wrote
+    "tif": f"1 L LA PA RGB RGBA CMYK {'YCbCr ' if int(PIL.__version__.split('.')[0]) >= 13 else ''}LAB I;16 I;16B I F",
     "bmp": "1 L RGB",
     "ppm": "1 L RGB I;16",
     "jp2": "L LA RGB RGBA I;16",

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from detzoo.data import jpeg
 from detzoo.data.images import ImageError, read_image
+from detzoo.data.resize import flip_picture, pixels_of
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
@@ -48,13 +49,19 @@ def test_the_same_as_pillow(tmp_path: Path, kind: str, size: tuple[int, int]) ->
     assert spare.strides == (4 * size[1], 4, 1)
 
 
-def test_turned_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(12, 20), (1, 5), (5, 1), (1, 1)])
+def test_turned_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = tmp_path / f"{orientation}.jpg"
-        Image.fromarray(smooth(12, 20)).save(path, exif=exif)
-        assert np.array_equal(read_image(path, spare=True), read_image(path))
+        Image.fromarray(smooth(*size)).save(path, exif=exif)
+        with Image.open(path) as image:
+            expected = np.array(ImageOps.exif_transpose(image))
+        for spare in (False, True):
+            found = read_image(path, spare=spare)
+            assert np.array_equal(found, expected)
+            assert np.array_equal(pixels_of(flip_picture(found)), expected[:, ::-1])  # torch takes it
 
 
 def test_other_colours_are_left_to_pillow(tmp_path: Path) -> None:

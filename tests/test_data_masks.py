@@ -121,11 +121,11 @@ def test_resized_masks_equal_opencv_on_the_whole_bitmap(flip: bool) -> None:
     annotations = polygon_store(objects, 40, 50)
     for after in ((40, 50), (64, 80), (25, 31), (90, 40)):
         rows, columns = (nearest(old, new) for old, new in zip((40, 50), after, strict=True))
-        ours = masks.drawn(annotations, range(6), (40, 50), rows, columns[::-1] if flip else columns)
+        ours = masks.drawn(annotations, range(6), (40, 50), rows, columns[::-1] if flip else columns).dense()
         for row, polygons in enumerate(objects):
             whole = drawn(polygons, 40, 50).astype(np.uint8)
             expected = cv2.resize(whole, after[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
-            assert np.array_equal(ours[row], expected[:, ::-1] if flip else expected)
+            assert np.array_equal(ours[row].numpy(), expected[:, ::-1] if flip else expected)
 
 
 def test_masks_of_a_window_that_reaches_out_of_the_picture() -> None:
@@ -135,13 +135,13 @@ def test_masks_of_a_window_that_reaches_out_of_the_picture() -> None:
     rows, columns = np.array([-1, -1, *range(13), -1]), np.array([*range(8, 2, -1), -1])
     expected = np.zeros((16, 7), dtype=bool)
     expected[2:15, :6] = bitmap[:, 8:2:-1]
-    assert np.array_equal(masks.drawn(annotations, [0], (13, 9), rows, columns)[0], expected)
+    assert np.array_equal(masks.drawn(annotations, [0], (13, 9), rows, columns).dense()[0].numpy(), expected)
     nowhere = np.full(4, -1)
-    assert not masks.drawn(annotations, [0], (13, 9), nowhere, columns).any()
+    assert not masks.drawn(annotations, [0], (13, 9), nowhere, columns).windows.any()
 
 
 def test_masks_of_nothing() -> None:
     annotations = store([NO_MASK], [np.zeros(0, np.uint8)], 4, 4)
     places = nearest(4, 8)
     assert masks.drawn(annotations, [], (4, 4), places, places).shape == (0, 8, 8)
-    assert not masks.drawn(annotations, [0], (4, 4), places, places).any()
+    assert not masks.drawn(annotations, [0], (4, 4), places, places).windows.any()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detzoo.data.resize import Picture, Resized, draw, flip_picture, pixels_of, resize_picture
+from detzoo.data.resize import Picture, Resized, draw, flip_picture, pixels_of, resize, resize_picture
 
 EDGES = st.integers(1, 60)
 
@@ -100,3 +100,14 @@ def test_memory_does_not_grow() -> None:
         assert work() - first < 4096
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1), (1, 1), (5, 6)])
+def test_arrays_that_run_backwards_or_are_read_only(shape: tuple[int, int]) -> None:
+    frozen = noise(*shape)
+    frozen.flags.writeable = False
+    for image in (frozen, noise(*shape)[::-1], noise(*shape)[:, ::-1], noise(*shape)[..., ::-1]):
+        for size in ((8, 9), shape):
+            found, factors = resize(image, size, keep_ratio=False)
+            assert torch.equal(found, resize(np.array(image), size, keep_ratio=False)[0])
+            assert factors == (size[1] / shape[1], size[0] / shape[0])

@@ -1,13 +1,10 @@
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from detzoo.ops import masks
-from detzoo.ops import roi_align as roi_align_file
+from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.masks import paste, sample
 from detzoo.ops.roi_align import crop_targets
 
@@ -72,11 +69,16 @@ def test_double_precision_reaches_the_edge():
     assert not any(inside.any() for _, _, inside in masks.windows(crops, boxes, (10, 10)))
 
 
-def test_streaming_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_windows_and_chunks_of_the_canvas_give_the_same(monkeypatch: pytest.MonkeyPatch):
     boxes, crops = random_boxes(7, (16, 16), seed=2), torch.rand(7, 28, 28)
-    whole = paste(crops, boxes, (16, 16))
-    monkeypatch.setattr(masks, "CHUNK", 2 * 16 * 16)
-    assert torch.equal(paste(crops, boxes, (16, 16)), whole)
+    boxes[3], boxes[4, 2] = torch.nan, torch.inf
+    for threshold in (0.5, 0.0):
+        pasted = paste(crops, boxes, (16, 16), threshold)
+        assert torch.equal(pasted, masks._paste_whole(crops, boxes.nan_to_num(0, 0, 0), (16, 16), threshold))
+        with monkeypatch.context() as patch:
+            patch.setattr(masks, "CHUNK", 2 * 16 * 16)
+            few = masks._paste_whole(crops, boxes.nan_to_num(0, 0, 0), (16, 16), threshold)
+        assert torch.equal(pasted, few)
 
 
 def test_autocast_does_not_move_edges():
@@ -86,45 +88,14 @@ def test_autocast_does_not_move_edges():
         assert torch.equal(sample(crops, boxes, (0, 50), (0, 50)), plain)
 
 
-def test_targets_are_the_roi_aligned_masks():
-    generator = torch.Generator().manual_seed(0)
-    images, slots, rois, canvas, size = 2, 3, 5, (40, 48), 14
-    truth = torch.zeros(images, slots, *canvas, dtype=torch.bool)
-    truth[0, 0, 5:20, 4:30] = True
-    truth[0, 2, 10:39, 20:44] = True
-    truth[1, 1] = torch.rand(canvas, generator=generator) > 0.5
-    boxes = torch.stack([random_boxes(rois, canvas, seed=s) for s in (7, 8)])
-    index = torch.randint(0, slots, (images, rois), generator=generator)
-    ours = crop_targets(truth, boxes, index, size)
-    assert ours.shape == (images, rois, size, size)
-    for n in range(images):
-        for s in range(rois):
-            box = boxes[n, s].clone()
-            box[0::2] = box[0::2].clamp(0, canvas[1])
-            box[1::2] = box[1::2].clamp(0, canvas[0])
-            plane = truth[n, index[n, s]].float()[None, None]
-            one = roi_align(plane, [box[None]], size, 1.0, 0, aligned=True)[0, 0]
-            assert torch.equal(ours[n, s], (one >= 0.5).float())
-
-
 def test_targets_invert_paste():
     """Pasting a target of its own box gives the mask back when the grid is finer than the pixels."""
     truth = torch.zeros(1, 1, 24, 24, dtype=torch.bool)
     truth[0, 0, 4:12, 6:10] = True
     truth[0, 0, 8:16, 6:18] = True
     box = torch.tensor([[[6.0, 4, 18, 16]]])
-    target = crop_targets(truth, box, torch.zeros(1, 1, dtype=torch.long), 48)
+    target = crop_targets(MaskWindows.of(truth), box, torch.zeros(1, 1, dtype=torch.long), 48)
     assert torch.equal(paste(target[0], box[0], (24, 24)), truth[0])
-
-
-def test_targets_without_rois_or_with_empty_slots():
-    truth = torch.ones(2, 4, 8, 8, dtype=torch.bool)
-    empty = crop_targets(truth, torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.long), 28)
-    assert empty.shape == (2, 0, 28, 28)
-    padded = crop_targets(truth, torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long), 28)
-    assert padded.isfinite().all()
-    broken = crop_targets(truth, torch.full((2, 3, 4), torch.nan), torch.zeros(2, 3, dtype=torch.long), 28)
-    assert broken.isfinite().all()
 
 
 @pytest.mark.gpu
@@ -133,34 +104,3 @@ def test_on_a_gpu():
     inside = sample(crops, boxes, (0, 60), (0, 70))
     sure = (inside - 0.5).abs() > 1e-4
     assert torch.equal(paste(crops.cuda(), boxes.cuda(), (60, 70)).cpu() & sure, (inside >= 0.5) & sure)
-    truth = inside[None] > 0.4
-    index = torch.arange(6)[None]
-    ours = crop_targets(truth.cuda(), boxes[None].cuda(), index.cuda(), 28).cpu()
-    assert (ours == crop_targets(truth, boxes[None], index, 28)).float().mean() > 0.999
-
-
-def test_targets_of_a_crowd_are_cut_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch):
-    """Bit for bit what one copy of all masks gives, without that copy."""
-    generator = torch.Generator().manual_seed(0)
-    crowd = torch.rand(2, 40, 24, 36, generator=generator) > 0.4
-    boxes = torch.stack([random_boxes(16, (24, 36), seed=seed) for seed in (0, 1)])
-    index = torch.randint(0, 40, (2, 16), generator=generator)
-    sizes: list[int] = []
-    monkeypatch.setattr(roi_align_file, "_PART", 5 * 24 * 36)
-    monkeypatch.setattr(Tensor, "float", _noting(sizes, Tensor.float))
-    parts = crop_targets(crowd, boxes, index, 14)
-    assert max(sizes) <= 5 * 24 * 36
-    monkeypatch.undo()
-    own = crowd[torch.arange(2)[:, None], index].flatten(0, 1)
-    for row, (mask, box) in enumerate(zip(own, boxes.flatten(0, 1), strict=True)):
-        alone = crop_targets(mask[None, None], box[None, None], torch.zeros(1, 1, dtype=torch.int64), 14)
-        assert torch.equal(alone[0, 0], parts.flatten(0, 1)[row])
-
-
-def _noting(sizes: list[int], real: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def noting(value: Tensor) -> Tensor:
-        if value.dtype == torch.bool and value.shape[-2:] == (24, 36):
-            sizes.append(value.numel())
-        return real(value)
-
-    return noting

@@ -33,13 +33,17 @@ def conv(neck: FPN, name: str, x: Tensor, **options: Any) -> Tensor:
     return F.conv2d(x, neck.get_parameter(f"{name}.conv.weight"), neck.get_parameter(f"{name}.conv.bias"), **options)
 
 
-@pytest.mark.parametrize("size", [(12, 20), (13, 21), (5, 7)])
-def test_maps_are_the_papers_sums(size: tuple[int, int]) -> None:
-    neck, inputs = build(levels=3), features(*size)
+@pytest.mark.parametrize("size", [(12, 20), (13, 21), (12, 21), (5, 7)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("learning", [True, False])
+def test_maps_are_the_papers_sums(size: tuple[int, int], layout: torch.memory_format, learning: bool) -> None:
+    neck, inputs = build(levels=3), [level.contiguous(memory_format=layout) for level in features(*size)]
     lateral = [conv(neck, f"lateral_convs.{index}", level) for index, level in enumerate(inputs)]
     for index in (1, 0):
         lateral[index] = lateral[index] + F.interpolate(lateral[index + 1], size=lateral[index].shape[-2:])
-    for index, level in enumerate(neck(inputs)):
+    with torch.set_grad_enabled(learning):
+        outputs = neck(inputs)
+    for index, level in enumerate(outputs):
         torch.testing.assert_close(level, conv(neck, f"fpn_convs.{index}", lateral[index], padding=1))
 
 

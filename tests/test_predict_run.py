@@ -61,6 +61,35 @@ def test_results_are_in_pixels_of_each_image(files: list[Path], contents: dict[s
     assert [(call[0], *call[2:]) for call in detector.calls] == canvases
 
 
+def test_a_header_that_lies_about_its_size_changes_no_result(
+    files: list[Path], contents: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    truth = answers(contents, NAMES, noise=0)
+    detector = Oracle(NAMES, truth)
+    monkeypatch.setattr("detzoo.predict.run.size_of", lambda picture: (90, 120))
+    found = list(predict(detector, files, threshold=0.0, batch=8))
+    assert [one.path for one in found] == files
+    for index, one in enumerate(found):
+        torch.testing.assert_close(one.boxes, truth[level(index)].boxes, atol=1e-3, rtol=0)
+    assert sorted(call[0] for call in detector.calls) == [1, 1, 1, 2]
+
+
+def test_pil_images_are_sorted_as_they_stand_upright(tmp_path: Path):
+    """A camera that was turned writes the same size, and says in the EXIF data that it was turned."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for number in range(4):
+        picture = Image.new("RGB", (120, 90), (level(number),) * 3)
+        picture.save(tmp_path / f"{number}.jpg", exif=turned if number % 2 else Image.Exif(), quality=100)
+    answer = Answer((90, 120), torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
+    detector = Oracle(NAMES, dict.fromkeys(range(256), answer))
+    for source in (tmp_path, [Image.open(path) for path in sorted(tmp_path.iterdir())]):
+        detector.calls.clear()
+        found = list(predict(detector, source, batch=2))
+        assert [one.size for one in found] == [(90, 120), (120, 90)] * 2
+        assert [(call[0], *call[2:]) for call in detector.calls] == [(2, 96, 128), (2, 128, 96)]
+
+
 def test_dense_masks_are_resized(files: list[Path], contents: dict[str, Any]):
     truth = answers(contents, NAMES, noise=0, masks=True)
     found = predict(Oracle(NAMES, truth, dense=True), files, threshold=0.0, batch=3)

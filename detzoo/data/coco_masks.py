@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detzoo.data.json_file import number, numbers_in
-from detzoo.data.masks import FARTHEST
+from detzoo.data.masks import FARTHEST, decompress
 
 Size = tuple[int, int]  # height and width of the picture, pixels
 DEEPEST = 8  # lists within lists that are looked through
@@ -135,7 +135,7 @@ def _from_runs(counts: Any, stated: Any, size: Size) -> Outline | None:
     if not isinstance(counts, str):
         return None
     data = _ascii(counts)
-    runs = None if data is None else _decompress(data)
+    runs = None if data is None else decompress(data)
     # where the size is said, the last run may be left out
     if runs is None or runs.sum() > pixels or (stated is None and runs.sum() != pixels):
         return None
@@ -172,28 +172,6 @@ def _ascii(counts: str) -> bytes | None:
             return None
         return value if isinstance(value, bytes) else None
     return counts.encode() if counts.isascii() else None
-
-
-def _decompress(data: bytes) -> NDArray[np.int64] | None:
-    """The run lengths of COCO's compressed string, or None if it is none.
-
-    Six bits a character, of which one says that more follow; from the fourth on a number is a difference from the one
-    two places before.
-    """
-    codes = np.frombuffer(data, dtype=np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        return None
-    ends = np.flatnonzero(codes < 32)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    widths = ends - starts + 1
-    if widths.max() > 8:
-        return None
-    place = np.arange(len(codes)) - np.repeat(starts, widths)
-    values = np.add.reduceat((codes & 31) << (5 * place), starts)
-    values -= np.where(codes[ends] & 16, 1 << (5 * widths), 0)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return None if values.min() < 0 else values
 
 
 def run_lengths(found: Outline, size: Size) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,14 +32,15 @@ class Sample:
     Attributes:
         picture: the image; `pixels` are made of it when they are asked for.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
-            (M,), ``masks`` (M, h, w) if the data is read with masks, and ``proposals`` (P, 4) if it is read with them.
+            (M,), ``masks``, M `MaskWindows` on a canvas of ``(h, w)``, if the data is read with masks, and
+            ``proposals`` (P, 4) if it is read with them.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
     """
 
     picture: Picture
-    target: dict[str, Tensor]
+    target: dict[str, Any]
     id: int | str
     path: str
     original_size: tuple[int, int]
@@ -164,16 +166,15 @@ class Dataset(torch_data.Dataset[Sample]):
         path = Path(self.data.root) / name
         return read_image(path, (height, width), spare=True), str(path)
 
-    def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Tensor]:
+    def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
         """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""
-        target = {
+        target: dict[str, Any] = {
             "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
             "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
             "ignore": torch.from_numpy(self.ignored[rows]),
         }
         if self.data.masks:
-            drawn = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
-            target["masks"] = torch.from_numpy(drawn)
+            target["masks"] = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
         if self.proposals is not None:
             target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
         return target

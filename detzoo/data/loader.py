@@ -6,12 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.utils import data as torch_data
 
 from detzoo.data.canvases import canvases
@@ -59,12 +58,12 @@ class Loader:
         return self._keys.images
 
     def __iter__(self) -> Iterator[Batch]:
-        batches: Iterator[Any] = iter(self._loader)  # of what the collate function returned, whatever torch says
+        batches: Iterator[Batch | _Broken] = iter(self._loader)
         with _Watch(batches, self.dataset.data.worker_timeout) as watch:
             while (item := watch.wait()) is not None:
                 if isinstance(item, _Broken):
                     raise item.error
-                yield Batch(**{**item, "targets": Targets(**item["targets"])})
+                yield item
 
 
 def make_loader(
@@ -133,7 +132,7 @@ class _Watch:
         if self._workers:
             self._thread.join()
 
-    def wait(self) -> dict[str, Any] | None:
+    def wait(self) -> Batch | _Broken | None:
         """The next item, or None after the last.
 
         Raises:
@@ -243,12 +242,12 @@ class _Keyed(torch_data.Dataset[Sample | _Broken]):
 
 
 class _Collate:
-    """Pads samples to one canvas, as the input settings have it; plain dicts, which torch can pin."""
+    """Pads samples to one canvas, as the input settings have it."""
 
     def __init__(self, settings: Input) -> None:
         self.settings = settings
 
-    def __call__(self, answers: Sequence[Sample | _Broken]) -> dict[str, Any] | _Broken:
+    def __call__(self, answers: Sequence[Sample | _Broken]) -> Batch | _Broken:
         samples = []
         for answer in answers:
             if isinstance(answer, _Broken):
@@ -259,18 +258,16 @@ class _Collate:
         pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         targets = []
         for slot, sample in enumerate(samples):
-            h, w, _ = sample.picture.shape
             draw(sample.picture, pixels[slot])
             target = dict(sample.target)
             if "masks" in target:
-                target["masks"] = functional.pad(target["masks"], (0, width - w, 0, height - h))
+                target["masks"] = replace(target["masks"], canvas=(height, width))
             targets.append(target)
-        packed = Targets.pack(targets)
-        return {
-            "pixels": pixels,
-            "sizes": sizes,
-            "targets": {name: getattr(packed, name) for name in Targets.__slots__},
-            "ids": [sample.id for sample in samples],
-            "original_sizes": torch.tensor([sample.original_size for sample in samples]),
-            "paths": [sample.path for sample in samples],
-        }
+        return Batch(
+            pixels=pixels,
+            sizes=sizes,
+            targets=Targets.pack(targets),
+            ids=[sample.id for sample in samples],
+            original_sizes=torch.tensor([sample.original_size for sample in samples]),
+            paths=[sample.path for sample in samples],
+        )

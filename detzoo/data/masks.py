@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hotcoco.mask as rle_codec
 import numpy as np
@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 
 from detzoo.data.annotations import NO_MASK, RLE, Annotations
 from detzoo.data.problems import DataError
+from detzoo.ops.mask_windows import MaskWindows
+
+if TYPE_CHECKING:
+    from detzoo.ops.mask_windows import Piece
 
 GRID = 5  # steps per pixel of COCO's rasteriser
 FARTHEST = 1e6  # pixels: vertices beyond this are moved here, far outside of any picture
@@ -107,6 +111,28 @@ def rle(annotations: Annotations, row: int, height: int, width: int) -> dict[str
     return parts[0] if len(parts) == 1 else rle_codec.merge(parts)
 
 
+def decompress(data: bytes) -> NDArray[np.int64] | None:
+    """The run lengths of COCO's compressed string, or None if it is none.
+
+    Six bits a character, of which one says that more follow; from the fourth on a number is a difference from the one
+    two places before.
+    """
+    codes = np.frombuffer(data, dtype=np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes < 32)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    widths = ends - starts + 1
+    if widths.max() > 8:
+        return None
+    place = np.arange(len(codes)) - np.repeat(starts, widths)
+    values = np.add.reduceat((codes & 31) << (5 * place), starts)
+    values -= np.where(codes[ends] & 16, 1 << (5 * widths), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return None if values.min() < 0 else values
+
+
 def decode(annotations: Annotations, row: int, height: int, width: int) -> NDArray[np.bool_]:
     """One object's mask as a bitmap.
 
@@ -121,13 +147,10 @@ def decode(annotations: Annotations, row: int, height: int, width: int) -> NDArr
     Raises:
         DataError: the run lengths do not fit the image.
     """
-    runs = rle(annotations, row, height, width)
-    if runs is None:
-        return np.zeros((height, width), dtype=bool)
-    try:
-        return np.ascontiguousarray(rle_codec.decode(runs)).view(bool)
-    except ValueError as error:
-        raise DataError(f"mask of object {annotations.ids[row]}: {error}") from None
+    out = np.zeros((height, width), dtype=bool)
+    top, left, pixels = _rasterized(annotations, row, height, width)
+    out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return out
 
 
 def drawn(
@@ -136,11 +159,11 @@ def drawn(
     size: tuple[int, int],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
-) -> NDArray[np.bool_]:
+) -> MaskWindows:
     """Masks of several objects of one image as training sees it: stretched, cut, moved, flipped.
 
-    Each mask is drawn at the size of the file and its nearest pixels are taken, as OpenCV's INTER_NEAREST and as the
-    published models were trained; only the part within the object's bounds is touched.
+    Each mask is rasterized at the size of the file and its nearest pixels are taken, as OpenCV's INTER_NEAREST and as
+    the published models were trained; only the columns that it has are ever drawn.
 
     Args:
         annotations: the store.
@@ -151,21 +174,41 @@ def drawn(
         columns: int64 ``(w,)``, likewise.
 
     Returns:
-        bool ``(len(objects), h, w)``.
+        The masks on a canvas of ``(h, w)``.
 
     Raises:
         DataError: run lengths do not fit the image.
     """
-    out = np.zeros((len(objects), len(rows), len(columns)), dtype=bool)
-    for number, row in enumerate(objects):
-        bitmap = decode(annotations, row, *size)
-        high: NDArray[np.bool_] = np.any(bitmap, axis=1)
-        wide: NDArray[np.bool_] = np.any(bitmap, axis=0)
-        if not high.any():
-            continue
-        y, x = (_span(marks, places) for marks, places in ((high, rows), (wide, columns)))
-        out[number, y, x] = bitmap[np.ix_(rows[y], columns[x])]
-    return out
+    pieces = []
+    for row in objects:
+        top, left, pixels = _rasterized(annotations, row, *size)
+        y, x = (
+            _span(start, start + count, places)
+            for start, count, places in zip((top, left), pixels.shape, (rows, columns), strict=True)
+        )
+        # an axis at a time, the contiguous one last: many times faster than both at once
+        shown = pixels.T.take(columns[x] - left, axis=0).take(rows[y] - top, axis=1).T
+        pieces.append((y.start, x.start, shown))
+    return MaskWindows.cut(pieces, (len(rows), len(columns)))
+
+
+def _rasterized(annotations: Annotations, row: int, height: int, width: int) -> Piece:
+    """The part of one object's `decode` that holds its set pixels."""
+    runs = rle(annotations, row, height, width)
+    counts = np.zeros(0, dtype=np.int64) if runs is None else decompress(runs["counts"])
+    if counts is None or counts.sum() > height * width:
+        raise DataError(f"mask of object {annotations.ids[row]}: its run lengths do not fit {height} x {width} pixels")
+    ends = counts.cumsum()
+    begins, ends = ends[: len(ends) // 2 * 2 : 2], ends[1::2]
+    begins, ends = begins[ends > begins], ends[ends > begins]
+    if not len(ends):
+        return 0, 0, np.zeros((0, 0), dtype=bool)
+    first, last = np.divmod(begins, height), np.divmod(ends - 1, height)  # column and row
+    left, right = int(first[0][0]), int(last[0][-1]) + 1
+    top, bottom = (0, height) if np.any(first[0] < last[0]) else (int(first[1].min()), int(last[1].max()) + 1)
+    edges = np.concatenate([[left * height], np.stack([begins, ends], 1).reshape(-1), [right * height]])
+    on: NDArray[np.bool_] = np.arange(len(edges) - 1) % 2 == 1
+    return top, left, on.repeat(np.diff(edges)).reshape(right - left, height)[:, top:bottom].T
 
 
 def nearest(old: int, new: int) -> NDArray[np.int64]:
@@ -173,9 +216,8 @@ def nearest(old: int, new: int) -> NDArray[np.int64]:
     return np.minimum(np.floor(np.arange(new) * (1 / (new / old))).astype(np.int64), old - 1)
 
 
-def _span(marks: NDArray[np.bool_], places: NDArray[np.int64]) -> slice:
-    """The slice of ``places`` that lies between the first and the last mark."""
-    first, last = int(marks.argmax()), len(marks) - 1 - int(marks[::-1].argmax())
-    within = (places >= first) & (places <= last)
-    start = int(within.argmax())
+def _span(first: int, end: int, places: NDArray[np.int64]) -> slice:
+    """The slice of ``places`` that lies from ``first`` on and before ``end``."""
+    within = (places >= first) & (places < end)
+    start = int(within.argmax()) if len(within) else 0
     return slice(start, start + int(within.sum()))

@@ -192,6 +192,6 @@ def resize(
         height, width = fit_input(*before, target)
     else:
         height, width = fit_size(*before, *target, keep_ratio)
-    if not image.flags.writeable:  # torch does not take it
+    if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither
         image = image.copy()
     return to_tensor(pixels_of(resize_picture(image, height, width))), (width / before[1], height / before[0])

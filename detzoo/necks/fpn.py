@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,8 +89,7 @@ class FPN(nn.Module):
         used = features[self.config.start : self.end]
         merged = [conv(feature) for conv, feature in zip(self.lateral_convs, used, strict=True)]
         for index in range(len(merged) - 1, 0, -1):
-            finer = merged[index - 1]
-            merged[index - 1] = finer.add_(F.interpolate(merged[index], size=finer.shape[-2:], mode="nearest"))
+            merged[index - 1] = _add_coarser(merged[index - 1], merged[index])
         outputs = [conv(lateral) for conv, lateral in zip(self.fpn_convs[: len(merged)], merged, strict=True)]
         if self.config.extra == "pool":
             for _ in range(self.extras):
@@ -101,3 +101,13 @@ class FPN(nn.Module):
                 source = F.relu(outputs[-1]) if self.config.relu_before_extra else outputs[-1]
             outputs.append(conv(source))
         return outputs
+
+
+def _add_coarser(finer: Tensor, coarser: Tensor) -> Tensor:
+    """``finer [N, C, H, W]``, in place plus the nearest cell of ``coarser [N, C, h, w]``."""
+    height, width = coarser.shape[-2:]
+    if finer.shape[-2:] == (2 * height, 2 * width) and not torch.is_grad_enabled():
+        # no resized copy is needed; its gradient, a sum of four cells, would be slower than that of resizing
+        finer.unflatten(3, (width, 2)).unflatten(2, (height, 2)).add_(coarser[:, :, :, None, :, None])
+        return finer
+    return finer.add_(F.interpolate(coarser, size=finer.shape[-2:], mode="nearest"))

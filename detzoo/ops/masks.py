@@ -21,7 +21,8 @@ def paste(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: floa
 
     The crop is sampled bilinearly at every pixel centre of the canvas, and is zero outside of its grid, which is what
     ``grid_sample(align_corners=False, padding_mode="zeros")`` computes. Sampling is separable: one weight matrix per
-    box and axis and two matrix products replace the canvas-sized sampling grid.
+    box and axis and two matrix products replace the canvas-sized sampling grid. On a
+    processor only what a box reaches is sampled.
 
     Args:
         crops: probabilities ``[M, m, m]``.
@@ -32,12 +33,25 @@ def paste(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: floa
     Returns:
         bool ``[M, H, W]``.
     """
+    paste_all = _paste_windows if crops.device.type == "cpu" else _paste_whole
+    return paste_all(crops, boxes, canvas, threshold)
+
+
+def _paste_whole(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float) -> Tensor:
     height, width = canvas
     out = torch.empty((len(crops), height, width), dtype=torch.bool, device=crops.device)
     step = max(1, CHUNK // max(1, height * width))
     for start in range(0, len(crops), step):
         part = slice(start, start + step)
         out[part] = sample(crops[part], boxes[part], (0, height), (0, width)) >= threshold
+    return out
+
+
+def _paste_windows(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float) -> Tensor:
+    out = torch.zeros((len(crops), *canvas), dtype=torch.bool)
+    finite = boxes.isfinite().all(1, keepdim=True)
+    for mask, (top, left, inside) in zip(out, windows(crops, boxes.where(finite, 0.0), canvas, threshold), strict=True):
+        mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
     return out
 
 

@@ -2,51 +2,54 @@
 
 On processors it is an operator of our own, many times faster than torchvision's, forward and backward: RoIAlign is a
 linear map that is the same for all channels, every bin a weighted sum of cells. That is what an embedding bag computes,
-a row of C channels at a time and on all cores. Elsewhere it is torchvision's.
+a row of C channels at a time and on all cores, in half precision too. Elsewhere it is torchvision's.
 
 The levels of a pyramid have different sizes, so pooling each RoI from its own level usually loops over levels and
-picks RoIs by index, with shapes that depend on the data. Here the levels are first laid out on one canvas (an atlas),
-each with a border that repeats its edge pixels; a RoI on any level is then a RoI on the canvas.
+picks RoIs by index, with shapes that depend on the data. On processors that happens inside of the operator. Elsewhere
+the levels are first laid out on one canvas, each with a border that repeats its edge pixels; a RoI on any level is then
+a RoI on the canvas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
+from detzoo.ops.mask_windows import MaskWindows
 
-_ROIS = 128  # looked at together on a processor: bounds its memory
-_WHOLE, _PART = 1 << 26, 1 << 24  # pixels of masks that are copied at once: of all objects, of some RoIs
+_ROIS = 128  # pooled together on a processor: what they need stays in its cache
+_SUMS, _TAPS = 1 << 21, 1 << 18  # of masks, likewise: sums over rows; pixels of bins whose samples are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Feature levels on one canvas, each with a border of one cell.
+    """Feature levels that RoIs are pooled from: as they are on a processor, on one canvas elsewhere.
 
-    Level 0 lies on top, the others in a row below it. Level l > 0 starts at column ``shelf * (1 - 2 / 2^l)``, so that a
-    RoI's place follows from its level by arithmetic: a table of places would have to be copied to the device.
+    On the canvas level 0 lies on top, the others in a row below it, each with a border of one cell. Level l > 0 starts
+    at column ``shelf * (1 - 2 / 2^l)``, so that a RoI's place follows from its level by arithmetic: a table of places
+    would have to be copied to the device.
 
     Attributes:
-        canvas: ``[N, C, H', W']``.
+        maps: ``[N, C, H_l, W_l]`` of each level, or the canvas ``[N, C, H', W']`` alone.
         strides: image pixels per feature cell of each level, each twice the one before.
-        below: row at which the levels above 0 start; 0 if there are none.
+        below: row of the canvas at which the levels above 0 start; 0 if there are none.
         shelf: width that their row would have with endlessly many levels.
     """
 
-    canvas: Tensor
+    maps: tuple[Tensor, ...]
     strides: tuple[int, ...]
-    below: int
-    shelf: int
+    below: int = 0
+    shelf: int = 0
 
 
 def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
-    """Lay out pyramid levels ``[N, C, H_l, W_l]``, finest first.
+    """Make pyramid levels ``[N, C, H_l, W_l]``, finest first, ready to be pooled from.
 
     Raises:
         ValueError: the strides do not double from level to level.
@@ -54,13 +57,18 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
     strides = tuple(strides)
     if len(strides) != len(levels) or any(stride != strides[0] << level for level, stride in enumerate(strides)):
         raise ValueError(f"RoIs are pooled from levels whose strides double, got {strides} for {len(levels)} levels")
+    if levels[0].device.type == "cpu":
+        return Atlas(tuple(levels), strides)
+    return _lay_out(levels, strides)
+
+
+def _lay_out(levels: Sequence[Tensor], strides: tuple[int, ...]) -> Atlas:
+    """The levels on one canvas, in planes: torchvision's operator would copy anything else at every call."""
     # the border reproduces RoIAlign's clamping of samples up to one cell outside a level
     framed = [F.pad(level, (1, 1, 1, 1), mode="replicate") for level in levels]
-    # rows of channels for our operator; torchvision's needs planes, and would copy the canvas at every call
-    layout = torch.channels_last if levels[0].device.type == "cpu" else torch.contiguous_format
-    first, *others = [level.contiguous(memory_format=layout) for level in framed]
+    first, *others = [level.contiguous() for level in framed]
     if not others:
-        return Atlas(first, strides, 0, 0)
+        return Atlas((first,), strides)
     unit = 1 << (len(others) - 1)  # keeps every start whole
     shelf = max(-(-level.shape[3] * 2**number // unit) * unit for number, level in enumerate(others, 1))
     row = shelf - shelf // unit + others[-1].shape[3]
@@ -72,13 +80,14 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
         cells.append(F.pad(level, (0, room - level.shape[3], 0, height - level.shape[2])))
     if width > first.shape[3]:
         first = F.pad(first, (0, width - first.shape[3]))
-    return Atlas(torch.cat([first, torch.cat(cells, 3)], 2), strides, first.shape[2], shelf)
+    return Atlas((torch.cat([first, torch.cat(cells, 3)], 2),), strides, first.shape[2], shelf)
 
 
 def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
     """Features of RoIs, bilinearly sampled at half-pixel-exact positions and averaged per bin.
 
-    Mask R-CNN, section 3 (arXiv:1703.06870), with the half-pixel shift of Detectron2 ("aligned").
+    Mask R-CNN, section 3 (arXiv:1703.06870), with the half-pixel shift of Detectron2 ("aligned"). Positions and sums
+    are float32 at least, whatever the features are; on processors what a cell weighs is rounded as these are.
 
     Args:
         atlas: of the pyramid.
@@ -88,80 +97,112 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
         sampling: samples per bin and side; 0: as many as a bin has feature cells.
 
     Returns:
-        ``[N * R, C, size, size]`` in the type of the canvas.
+        ``[N * R, C, size, size]`` in the type of the features.
     """
     images, count = levels.shape
     power = 1 << levels
-    left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
-    top = (levels > 0) * atlas.below + 1
-    corner = torch.stack([left, top, left, top], -1)
-    placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1) + corner
+    placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1)
+    if boxes.device.type != "cpu":
+        left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
+        top = (levels > 0) * atlas.below + 1
+        placed = placed + torch.stack([left, top, left, top], -1)
     owner = torch.arange(images, dtype=placed.dtype, device=boxes.device).view(-1, 1, 1).expand(-1, count, -1)
-    rois = torch.cat([owner, placed], 2).flatten(0, 1)
-    # coordinates need it, and so the canvas under autocast
-    canvas = full_precision(atlas.canvas)
-    return torch.ops.detzoo.roi_align(canvas, rois.to(canvas.dtype), size, sampling).to(atlas.canvas.dtype)
+    rois = full_precision(torch.cat([owner, placed], 2).flatten(0, 1))
+    return torch.ops.detzoo.roi_align(atlas.maps, rois, levels.flatten(), size, sampling)
 
 
 @torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))
-def _roi_align(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
+def _roi_align(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
     from torchvision.ops import roi_align as torchvision_roi_align  # late: importing it takes a second
 
-    return torchvision_roi_align(canvas, rois, size, 1.0, sampling, aligned=True)
+    canvas = full_precision(maps[0])  # coordinates need it, and there they have the type of the features
+    return torchvision_roi_align(canvas, rois.to(canvas.dtype), size, 1.0, sampling, aligned=True).to(maps[0].dtype)
 
 
 @_roi_align.register_kernel("cpu")
-def _roi_align_cpu(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
-    _, channels, height, width = canvas.shape
-    index, weight, samples = _samples(rois, size, height, width, sampling)
-    cells = canvas.permute(0, 2, 3, 1).reshape(-1, channels)
-    bags = (samples.cumsum(0) - samples).to(index.dtype)
-    rows = F.embedding_bag(index, cells, bags, mode="sum", per_sample_weights=weight)
-    return rows.view(rois.shape[0], size, size, channels).permute(0, 3, 1, 2)
+def _roi_align_cpu(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
+    channels = maps[0].shape[1]
+    bins = maps[0].new_empty(len(rois), size, size, channels)
+    for level, features in enumerate(maps):
+        cells = _rows(features)
+        for some in (levels == level).nonzero().squeeze(1).split(_ROIS):
+            height, width = features.shape[2:]
+            index, weight, samples = _samples(rois[some], size, height, width, sampling)
+            rows = _sums(index, cells, weight, samples)
+            bins[some] = rows.view(-1, size, size, channels)
+    return bins.permute(0, 3, 1, 2)
 
 
 @_roi_align.register_fake
-def _roi_align_shape(canvas: Tensor, rois: Tensor, size: int, sampling: int) -> Tensor:
-    rows = canvas.new_empty(rois.shape[0], size, size, canvas.shape[1])
-    return rows.permute(0, 3, 1, 2) if canvas.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
+def _roi_align_shape(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: int, sampling: int) -> Tensor:
+    rows = maps[0].new_empty(rois.shape[0], size, size, maps[0].shape[1])
+    return rows.permute(0, 3, 1, 2) if rows.device.type == "cpu" else rows.permute(0, 3, 1, 2).contiguous()
 
 
 @torch.library.custom_op("detzoo::roi_align_backward", mutates_args=(), device_types=("cuda", "mps"))
-def _roi_align_backward(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
-    channels, size = grad.shape[1:3]
-    shape = (images, channels, height, width)
-    return torch.ops.torchvision._roi_align_backward(grad, rois, 1.0, size, size, *shape, sampling, True)
+def _roi_align_backward(
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    """Gradients of the maps, whose ``shapes`` are given as N and then each height and width."""
+    images, height, width = shapes
+    wide, (channels, size) = full_precision(grad), grad.shape[1:3]
+    sizes = (1.0, size, size, images, channels, height, width)
+    of_canvas = torch.ops.torchvision._roi_align_backward(wide, rois.to(wide.dtype), *sizes, sampling, True)
+    return [of_canvas.to(grad.dtype)]
 
 
 @_roi_align_backward.register_kernel("cpu")
-def _roi_align_backward_cpu(grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int) -> Tensor:
-    channels, size = grad.shape[1:3]
-    index, weight, samples = _samples(rois, size, height, width, sampling)
-    rows = grad.permute(0, 2, 3, 1).reshape(-1, channels)
-    bag = torch.arange(len(rows), dtype=index.dtype).repeat_interleave(samples)
-    cells = torch.ops.aten._embedding_bag_dense_backward(
-        rows, index, bag, samples, index[:0], images * height * width, False, 0, weight, -1
-    )
-    return cells.view(images, height, width, channels).permute(0, 3, 1, 2)
+def _roi_align_backward_cpu(
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    size, grads = grad.shape[2], []
+    images, *sides = shapes
+    for level, (height, width) in enumerate(zip(sides[0::2], sides[1::2], strict=True)):
+        mine = (levels == level).nonzero().squeeze(1)
+        parts = [_samples(some, size, height, width, sampling) for some in rois[mine].split(_ROIS)]
+        index, weight, samples = (torch.cat(part) for part in zip(*parts, strict=True))
+        # the other way round: every cell a weighted sum of bins
+        bins = torch.arange(len(samples), dtype=index.dtype).repeat_interleave(samples)
+        index, order = index.sort()
+        count = index.bincount(minlength=images * height * width)
+        rows = _sums(bins[order], _rows(grad[mine]), weight[order], count.to(index.dtype))
+        grads.append(rows.view(images, height, width, -1).permute(0, 3, 1, 2))
+    return grads
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """The cells of ``[N, C, H, W]``, a row of channels each: ``[N * H * W, C]``."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _sums(index: Tensor, rows: Tensor, weight: Tensor, numbers: Tensor) -> Tensor:
+    """Weighted sums of ``rows [K, C]``: of the first ``numbers[0]`` that ``index`` names, of the next, and so on."""
+    starts = (numbers.cumsum(0) - numbers).to(index.dtype)
+    return F.embedding_bag(index, rows, starts, mode="sum", per_sample_weights=weight.to(rows.dtype))
 
 
 @_roi_align_backward.register_fake
 def _roi_align_backward_shape(
-    grad: Tensor, rois: Tensor, images: int, height: int, width: int, sampling: int
-) -> Tensor:
-    cells = grad.new_empty(images, height, width, grad.shape[1]).permute(0, 3, 1, 2)
-    return cells if grad.device.type == "cpu" else cells.contiguous()
+    grad: Tensor, rois: Tensor, levels: Tensor, shapes: Sequence[int], sampling: int
+) -> list[Tensor]:
+    images, *sides = shapes
+    grads = [
+        grad.new_empty(images, height, width, grad.shape[1]).permute(0, 3, 1, 2)
+        for height, width in zip(sides[0::2], sides[1::2], strict=True)
+    ]
+    return grads if grad.device.type == "cpu" else [part.contiguous() for part in grads]
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: Tensor) -> None:
-    canvas, rois, _, sampling = inputs
-    ctx.save_for_backward(rois)
-    ctx.settings = (canvas.shape[0], canvas.shape[2], canvas.shape[3], sampling)
+def _remember(ctx: Any, inputs: tuple[Sequence[Tensor], Tensor, Tensor, int, int], output: Tensor) -> None:
+    maps, rois, levels, _, sampling = inputs
+    ctx.save_for_backward(rois, levels)
+    ctx.shapes = [maps[0].shape[0], *(side for level in maps for side in level.shape[2:])]
+    ctx.sampling = sampling
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-    (rois,) = ctx.saved_tensors
-    return torch.ops.detzoo.roi_align_backward(grad, rois, *ctx.settings), None, None, None
+def _backward(ctx: Any, grad: Tensor) -> tuple[list[Tensor], None, None, None, None]:
+    grads = torch.ops.detzoo.roi_align_backward(grad, *ctx.saved_tensors, ctx.shapes, ctx.sampling)
+    return grads, None, None, None, None
 
 
 _roi_align.register_autograd(_backward, setup_context=_remember)
@@ -170,29 +211,16 @@ _roi_align.register_autograd(_backward, setup_context=_remember)
 def _samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
     """The cells of ``H x W`` planes that each bin of ``rois [R, 5]`` is a sum of: their index among those of all
     images (int32), their weight, and how many cells each of the R * size * size bins has, bin after bin."""
-    parts = [_some_samples(some, size, height, width, sampling) for some in rois.split(_ROIS) or (rois,)]
-    index, weight, samples = (torch.cat(part) for part in zip(*parts, strict=True))
-    return index, weight, samples
-
-
-def _some_samples(rois: Tensor, size: int, height: int, width: int, sampling: int) -> tuple[Tensor, Tensor, Tensor]:
     rois = rois.nan_to_num(0.0)
     axes = []
     for low, limit in ((1, width), (2, height)):
-        step = (rois[:, low + 2] - rois[:, low]) / size
-        # adaptive: as many samples per bin and side as it has cells
-        number = (step.ceil().long() if sampling == 0 else torch.full_like(step, sampling).long()).clamp(0, limit)
-        sample = torch.arange(int(number.max()) if len(number) else 0, dtype=rois.dtype)
-        share = number.clamp(min=1).to(rois.dtype)[:, None, None]
-        start, step = (rois[:, low] - 0.5)[:, None, None], step[:, None, None]
-        at = start + torch.arange(size)[:, None] * step + (sample + 0.5) * step / share  # [R, size, samples]
-        inside = ((sample < number[:, None, None]) & (at >= -1) & (at <= limit)) / share
-        at = at.clamp(0, limit - 1)
-        cell = at.floor()
-        part = (at - cell) * inside
-        cell = cell.int()
+        line = _sample(rois[:, low] - 0.5, (rois[:, low + 2] - rois[:, low]) / size, size, limit, sampling)
+        share = line.number.clamp(min=1).to(rois.dtype)[:, None, None]
+        inside = line.inside / share
+        part = line.part * inside
         # the two cells of a sample, one behind the other: [R, size, 2 samples]
-        axes.append((torch.cat([cell, (cell + 1).clamp(max=limit - 1)], 2), torch.cat([inside - part, part], 2)))
+        cells = torch.cat([line.cell, (line.cell + 1).clamp(max=limit - 1)], 2)
+        axes.append((cells, torch.cat([inside - part, part], 2)))
     (columns, across), (rows, down) = axes
     rows = (rows + rois[:, 0].int()[:, None, None] * height) * width
     index = rows[:, :, None, :, None] + columns[:, None, :, None, :]
@@ -200,6 +228,36 @@ def _some_samples(rois: Tensor, size: int, height: int, width: int, sampling: in
     index, weight = index.flatten(3).flatten(0, 2), weight.flatten(3).flatten(0, 2).to(rois.dtype)
     used = weight != 0
     return index[used], weight[used], used.sum(1, dtype=index.dtype)
+
+
+class _Line(NamedTuple):
+    """Where the bins of R RoIs are sampled along one axis.
+
+    Attributes:
+        cell: int32 ``[R, size, samples]``, the cell whose middle lies before a sample.
+        part: ``[R, size, samples]``, how far the sample is on the way to the next cell's.
+        inside: bool ``[R, size, samples]``, samples that count.
+        number: int64 ``[R]``, samples of each bin.
+    """
+
+    cell: Tensor
+    part: Tensor
+    inside: Tensor
+    number: Tensor
+
+
+def _sample(start: Tensor, step: Tensor, size: int, limit: int, sampling: int) -> _Line:
+    """Samples of ``size`` bins that begin at ``start [R]`` and are ``step [R]`` of ``limit`` cells wide."""
+    # adaptive: as many samples per bin and side as it has cells
+    number = (step.ceil().long() if sampling == 0 else torch.full_like(step, sampling).long()).clamp(0, limit)
+    sample = torch.arange(max(1, int(number.max())) if len(number) else 0, dtype=start.dtype)
+    share = number.clamp(min=1).to(start.dtype)[:, None, None]
+    start, step = start[:, None, None], step[:, None, None]
+    at = start + torch.arange(size)[:, None] * step + (sample + 0.5) * step / share
+    inside = (sample < number[:, None, None]) & (at >= -1) & (at <= limit)
+    at = at.clamp(0, limit - 1)
+    cell = at.floor()
+    return _Line(cell.int(), at - cell, inside, number)
 
 
 def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:
@@ -212,15 +270,14 @@ def pyramid_levels(boxes: Tensor, count: int, finest: float = 56.0) -> Tensor:
     return torch.floor(torch.log2(scale / finest + 1e-6)).clamp(0, count - 1).nan_to_num(0.0).long()
 
 
-def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tensor:
+def crop_targets(masks: MaskWindows, boxes: Tensor, index: Tensor, size: int) -> Tensor:
     """Training targets of a mask head: ground truth masks pooled to a grid spanning each RoI.
 
-    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``. Boxes are
-    first clipped to the canvas. Costs the sum of the box areas and one float copy of ``masks``; where that is large, as
-    with crowds, the RoIs are looked at a part at a time, each with a copy of its own mask, which takes 64 MiB.
+    RoIAlign with half-pixel shift and as many samples per bin as it has pixels, then ``>= 0.5``; bit for bit
+    torchvision's of whole float32 masks. Boxes are first clipped to the canvas.
 
     Args:
-        masks: bool ``[N, G, H, W]``.
+        masks: of a batch, G per image.
         boxes: ``[N, S, 4]`` xyxy pixels; an empty slot of zeros is allowed and gives a meaningless target.
         index: int64 ``[N, S]``, which of its image's G masks belongs to each RoI.
         size: bins per side.
@@ -228,23 +285,134 @@ def crop_targets(masks: Tensor, boxes: Tensor, index: Tensor, size: int) -> Tens
     Returns:
         float32 ``[N, S, size, size]`` of 0 and 1.
     """
-    from torchvision.ops import roi_align as torchvision_roi_align
+    (height, width), (images, slots) = masks.canvas, masks.starts.shape
+    boxes = boxes.detach().float().nan_to_num(0.0)  # the losses of lost boxes are NaN anyway
+    rois = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).view(-1, 4)
+    owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
+    places = masks.starts.flatten(), masks.windows.flatten(0, 1)
+    targets = torch.ops.detzoo.crop_masks(masks.bits, *places, rois, owner, height, width, size)
+    return targets.view(*index.shape, size, size)
 
-    images, slots, height, width = masks.shape
-    with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
-        # RoIAlign refuses NaN in words that hide the cause; the losses of such boxes are NaN anyway
-        boxes = boxes.float().nan_to_num(0.0)
-        clipped = torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], -1).flatten(-2)
-        owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
-        clipped, planes = clipped.flatten(0, 1), masks.reshape(images * slots, 1, height, width)
-        if slots <= index.shape[1] and planes.numel() <= _WHOLE:
-            parts = [(planes.float(), torch.cat([owner.float().unsqueeze(1), clipped], 1))]
-        else:
-            step = max(1, _PART // max(1, height * width))
-            own = torch.arange(step, dtype=clipped.dtype, device=clipped.device).unsqueeze(1)
-            parts = (
-                (planes[mine].float(), torch.cat([own[: len(mine)], some], 1))
-                for mine, some in zip(owner.split(step), clipped.split(step), strict=True)
-            )
-        pooled = torch.cat([torchvision_roi_align(part, rois, size, 1.0, 0, aligned=True) for part, rois in parts])
-        return (pooled >= 0.5).float().reshape(*index.shape, size, size)
+
+@torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cuda")
+def _crop_masks(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    from detzoo.ops.mask_windows_triton import crop
+
+    return crop(bits, starts, windows, rois, owner, height, width, size)
+
+
+@_crop_masks.register_kernel("cpu")
+def _crop_masks_cpu(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    """Means of bins come from sums over rows, then over columns; only those near 1/2 are summed sample by sample.
+
+    Costs the areas of the RoIs and of their masks' windows, and in memory a float copy of one window.
+    """
+    order = owner.argsort()  # RoIs of one mask one after the other
+    owner, rois = owner[order], rois[order] - 0.5
+    across, down = (
+        _sample(rois[:, low], (rois[:, low + 2] - rois[:, low]) / size, size, limit, 0)
+        for low, limit in ((0, width), (1, height))
+    )
+    samples = (across.number * down.number).clamp(min=1)
+    means = torch.zeros(len(rois), size, size)
+    used, counts = owner.unique_consecutive(return_counts=True)
+    ends = counts.cumsum(0)
+    for mask, begin, end in zip(used.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True):
+        x1, y1, x2, y2 = windows[mask].tolist()
+        if x2 > x1:
+            pixels = _unpacked(bits, int(starts[mask]), y2 - y1, x2 - x1)
+            step = max(1, _SUMS // (size * (x2 - x1)))
+            for some in (slice(first, min(first + step, end)) for first in range(begin, end, step)):
+                rows, columns = _taps(down, some, y1, y2, height), _taps(across, some, x1, x2, width)
+                means[some] = _window_sums(pixels, rows, columns)
+    means /= samples[:, None, None]
+    targets = (means >= 0.5).float()
+    # a bound on how far rounding takes either way of adding up
+    close = (samples + 2 * (down.number + across.number) + 64) * 2**-23
+    roi, row, column = ((means - 0.5).abs() <= close[:, None, None]).nonzero(as_tuple=True)
+    most = down.number[roi].amax() * across.number[roi].amax() if len(roi) else 1
+    step = max(1, _TAPS // max(1, int(most)))
+    for some in (slice(first, first + step) for first in range(0, len(roi), step)):
+        bins = roi[some], row[some], column[some]
+        places = starts[owner[bins[0]]], windows[owner[bins[0]]]
+        targets[bins] = (_exact_means(bits, *places, down, across, *bins) >= 0.5).float()
+    return torch.empty_like(targets).index_copy_(0, order, targets)
+
+
+@_crop_masks.register_kernel("mps")
+def _crop_masks_mps(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    there = [tensor.cpu() for tensor in (bits, starts, windows, rois, owner)]
+    return torch.ops.detzoo.crop_masks(*there, height, width, size).to(rois.device)
+
+
+@_crop_masks.register_fake
+def _crop_masks_shape(
+    bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int
+) -> Tensor:
+    return rois.new_empty(rois.shape[0], size, size)
+
+
+def _unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
+    """A window's pixels: float32 ``[h, w]``."""
+    import numpy as np
+
+    area = height * width
+    pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
+    return torch.from_numpy(pixels.reshape(height, width)).float()
+
+
+def _taps(line: _Line, some: slice, low: int, high: int, limit: int) -> tuple[Tensor, Tensor]:
+    """Cells of a window from ``low`` to ``high`` and their weights in each bin: two ``[R, size, 2 samples]``."""
+    cell, part, inside, number = (values[some] for values in line)
+    samples = max(1, int(number.max()))
+    cell, part, inside = cell[..., :samples], part[..., :samples], inside[..., :samples]
+    cells = torch.cat([cell, (cell + 1).clamp(max=limit - 1)], 2)
+    weights = torch.cat([1 - part, part], 2) * (inside.repeat(1, 1, 2) & (cells >= low) & (cells < high))
+    return cells.clamp(low, high - 1).long() - low, weights
+
+
+def _window_sums(pixels: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
+    """Sums of a window ``[h, w]`` over the samples of each bin, from `_taps`: ``[R, size, size]``."""
+    for cells, weights in (rows, columns):
+        if pixels.dim() == 3:  # after the rows: a plane of columns for each RoI
+            first = torch.arange(len(cells)) * pixels.shape[1]
+            cells, pixels = cells + first[:, None, None], pixels.flatten(0, 1)
+        bags = F.embedding_bag(cells.flatten(0, 1), pixels, mode="sum", per_sample_weights=weights.flatten(0, 1))
+        pixels = bags.view(*cells.shape[:2], -1).mT.contiguous()
+    return pixels
+
+
+def _exact_means(
+    bits: Tensor, starts: Tensor, windows: Tensor, down: _Line, across: _Line, roi: Tensor, row: Tensor, column: Tensor
+) -> Tensor:
+    """Means of K bins as RoIAlign adds them up, in float32 row by row: ``[K]``.
+
+    ``starts [K]`` and ``windows [K, 4]`` are those of the bin's mask, ``roi``, ``row`` and ``column [K]`` its place.
+    """
+    import numpy as np
+
+    rows, columns = int(down.number[roi].max()), int(across.number[roi].max())
+    y, below, high = (values[roi, row, :rows, None] for values in down[:3])
+    x, right, wide = (values[roi, column, None, :columns] for values in across[:3])
+    value = torch.zeros(())
+    for cell_y, weight_y in ((y, 1 - below), (y + 1, below)):
+        for cell_x, weight_x in ((x, 1 - right), (x + 1, right)):
+            value = value + weight_y * weight_x * _pixels(bits, starts, windows, cell_y, cell_x)
+    # one after the other, which torch's sums are not
+    sums = np.add.accumulate((value * (high & wide)).flatten(1).numpy(), axis=1)[:, -1]
+    return torch.from_numpy(sums) / (down.number[roi] * across.number[roi]).clamp(min=1).float()
+
+
+def _pixels(bits: Tensor, starts: Tensor, windows: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Whether pixels ``y [K, H, 1]``, ``x [K, 1, W]`` of K masks are set: bool ``[K, H, W]``."""
+    x1, y1, x2, y2 = windows[:, None, None].unbind(-1)
+    inside = (y >= y1) & (y < y2) & (x >= x1) & (x < x2)
+    place = ((y - y1) * (x2 - x1) + x - x1) * inside
+    byte = bits[starts[:, None, None] + (place >> 3)]
+    return ((byte >> (7 - (place & 7))) & 1).bool() & inside

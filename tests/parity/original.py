@@ -175,7 +175,7 @@ def _samples(setting: Setting, model: Any, dtype: torch.dtype) -> list[Any]:
         used = targets.valid[index]
         objects = _instances(bboxes=targets.boxes[index][used].to(dtype), labels=targets.labels[index][used])
         if targets.masks is not None:
-            ours = targets.masks[index][used].numpy().astype(np.uint8)
+            ours = targets.masks.dense()[index][used].numpy().astype(np.uint8)
             objects.masks = masks.BitmapMasks(ours, *setting.canvas)
         sample = structures.DetDataSample(gt_instances=objects)
         sample.ignored_instances = _instances(

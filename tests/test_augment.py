@@ -396,7 +396,7 @@ def test_a_data_set_goes_through_every_published_pipeline(name: str) -> None:
             assert sample.pixels.is_contiguous()
             assert target["masks"].shape == (len(target["boxes"]), height, width)
             assert len(target["boxes"]) == len(target["labels"]) == len(target["ignore"]) >= 1
-            for box, drawn in zip(target["boxes"].numpy(), target["masks"].numpy(), strict=True):
+            for box, drawn in zip(target["boxes"].numpy(), target["masks"].dense().numpy(), strict=True):
                 around = extent(drawn)
                 if around is not None:  # within its box, whatever part of it others hide
                     assert np.all(np.array(around[:2]) >= box[:2] - 2 - 0.02 * width)

@@ -16,7 +16,7 @@ from detzoo.evaluate.inference import detect_on_host, in_evaluation_mode
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.overwrite import OverwritesSource
 from detzoo.predict.result import Result
-from detzoo.predict.run import predict
+from detzoo.predict.run import READERS, predict
 from detzoo.predict.sources import load
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections
@@ -383,4 +383,5 @@ def test_pixels_of_files_do_not_wait_for_their_result(
     monkeypatch.setattr("detzoo.predict.run.detect_on_host", watched)
     predict(Oracle(NAMES, answers(contents, NAMES, noise=0)), files, batch=5)
     assert len(read) == 5
-    assert held == [0] * 4
+    assert len(held) == 4
+    assert max(held) <= READERS  # those that a thread is reading just now, for the next batch

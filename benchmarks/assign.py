@@ -22,8 +22,8 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.memory import peak_bytes
 from benchmarks.table import merge
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match
@@ -73,19 +73,6 @@ def scatter(images: int, count: int) -> Tensor:
     size = size * torch.exp(torch.randn(images, count, 2, generator=generator) * 0.3)
     centre = torch.rand(images, count, 2, generator=generator) * torch.tensor([WIDTH, HEIGHT])
     return torch.cat([centre - size / 2, centre + size / 2], -1)
-
-
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most memory that ``run`` allocated at once, as the allocator of tensors saw it."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        run()
-    total = most = 0
-    results: Any = seen.profiler
-    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        total += event.nbytes()
-        most = max(most, total)
-    return most
 
 
 def _overlaps(objects: Tensor, boxes: Tensor) -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from typing import Any
-from weakref import ref
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data._utils.pin_memory import pin_memory
 from torchvision.ops import roi_align
 
+from benchmarks.memory import peak_bytes
 from detzoo.ops import roi_align as roi_align_file
 from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.roi_align import crop_targets
 from detzoo.types import Batch, Targets
 from tests.tiny import targets
+from tests.triton_interpreter import run_interpreted
 
 
 def random_masks(images: int, slots: int, canvas: tuple[int, int], seed: int) -> Tensor:
@@ -157,12 +152,7 @@ print("equal")
 
 
 def test_cuda_kernel_equals_the_cpu_in_tritons_interpreter() -> None:
-    pytest.importorskip("triton", reason="triton comes with torch on Linux only")
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.strip() == "equal", done.stderr
+    run_interpreted(INTERPRETED)
 
 
 @pytest.mark.gpu
@@ -172,26 +162,6 @@ def test_on_a_gpu() -> None:
         held, index = MaskWindows.of(masks), torch.arange(12).view(2, 6) % 3
         ours = crop_targets(held.to("cuda"), boxes.cuda(), index.cuda(), 14).cpu()
         assert torch.equal(ours, crop_targets(held, boxes, index, 14))
-
-
-class _Memory(TorchDispatchMode):
-    """The most bytes that results of operators held at one time."""
-
-    most = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: list[tuple[Any, int, int]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for value in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(value, Tensor):
-                storage = value.untyped_storage()
-                self.alive.append((ref(value), storage.data_ptr(), storage.nbytes()))
-        self.alive = [entry for entry in self.alive if entry[0]() is not None]
-        self.most = max(self.most, sum({place: size for _, place, size in self.alive}.values()))
-        return out
 
 
 def test_a_crowd_costs_what_it_covers() -> None:
@@ -208,20 +178,20 @@ def test_a_crowd_costs_what_it_covers() -> None:
         boxes = torch.from_numpy(np.concatenate([corners, corners + edges], 1)[:, [1, 0, 3, 2]]).float()
         labels = torch.zeros(count, dtype=torch.int64)
         items.append({"boxes": boxes, "labels": labels, "masks": MaskWindows.cut(pieces, canvas)})
-    with _Memory() as packing:
-        packed = Targets.pack(items)
+    packed = Targets.pack(items)
     assert packed.masks is not None
     assert packed.masks.shape == (2, 512, *canvas)
     index = torch.stack([torch.arange(128), torch.arange(128) % 3])
     owner = (index + torch.tensor([[0], [512]])).flatten()
     boxes = packed.boxes.flatten(0, 1)[owner]
     masks = packed.masks
-    with _Memory() as cropping:
-        places = masks.starts.flatten(), masks.windows.flatten(0, 1)
-        found = roi_align_file._crop_masks_cpu(masks.bits, *places, boxes, owner, *canvas, 28)
+    arguments = masks.bits, masks.starts.flatten(), masks.windows.flatten(0, 1), boxes, owner
+    found = roi_align_file._crop_masks_cpu(*arguments, *canvas, 28)
     assert found.mean() > 0.99
     assert masks.numel() <= 2**20
-    assert packing.most + cropping.most < 150e6
+    packing = peak_bytes(lambda: Targets.pack(items))
+    cropping = peak_bytes(lambda: roi_align_file._crop_masks_cpu(*arguments, *canvas, 28))
+    assert packing + cropping < 150e6
 
 
 def test_a_batch_is_pinned_whole(monkeypatch: pytest.MonkeyPatch) -> None:

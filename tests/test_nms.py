@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torchvision.ops as peer
@@ -13,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detzoo.ops.nms import nms, rank, select
+from tests.triton_interpreter import run_interpreted
 
 
 def scene(seed: int, rows: int = 3, slots: int = 60) -> tuple[torch.Tensor, ...]:
@@ -112,15 +109,7 @@ print("equal")
 
 
 def test_cuda_kernel_equals_the_cpu_in_tritons_interpreter():
-    pytest.importorskip("triton", reason="triton comes with torch on Linux only")
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout.strip() == "equal", done.stderr
+    run_interpreted(INTERPRETED)
 
 
 @pytest.mark.gpu

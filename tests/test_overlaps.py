@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,14 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.memory import peak_bytes
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match
 from detzoo.ops import boxes as ops
 from detzoo.ops import overlaps_index
 from detzoo.ops.boxes import best_overlaps, coverage, covered, pairwise_iou
 from detzoo.types import Targets
+from tests.triton_interpreter import run_interpreted
 
 SHAPES = Anchors.Config(scales=(4.0, 4 * 2 ** (1 / 3), 4 * 2 ** (2 / 3)))
 STRIDES = (8, 16, 32, 64, 128)
@@ -198,19 +195,6 @@ def test_what_is_no_box_overlaps_nothing_and_disturbs_nobody(value: float, few: 
         assert found.negative.tolist() == [[False, False, True]]
 
 
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most memory that ``run`` allocated at once, as the allocator of tensors saw it."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        run()
-    total = most = 0
-    results: Any = seen.profiler
-    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        total += event.nbytes()
-        most = max(most, total)
-    return most
-
-
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_a_crowd_takes_no_memory_of_its_own(everywhere: bool):
     """The plain formula's matrix is 160 MB for each picture, and everything overlapping everything costs no more."""
@@ -241,15 +225,7 @@ print("equal")
 
 
 def test_cuda_kernels_are_the_formula_in_tritons_interpreter():
-    pytest.importorskip("triton", reason="triton comes with torch on Linux only")
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout.strip() == "equal", done.stderr
+    run_interpreted(INTERPRETED)
 
 
 @pytest.mark.gpu

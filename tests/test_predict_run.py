@@ -385,3 +385,4 @@ def test_pixels_of_files_do_not_wait_for_their_result(
     assert len(read) == 5
     assert len(held) == 4
     assert max(held) <= READERS  # those that a thread is reading just now, for the next batch
+    assert held[-1] == 0

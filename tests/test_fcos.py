@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 import detzoo
-from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
+from detzoo.blocks.points import around, cell_centres, centerness, sides
 from detzoo.interop.renaming import rename
 from detzoo.methods.fcos import FCOS
+from detzoo.ops import points as points_ops
+from detzoo.ops.points import _plain, smallest_objects
 from detzoo.recipes.fcos import BIASES
 from detzoo.recipes.settings import Schedule
 from detzoo.train.optimizer import make_optimizer
@@ -94,6 +96,44 @@ def check(packed: Targets, lists: list[list[list[float]]], radius: float | None)
         assert slot[image].tolist() == [best or 0 for best in expected]
 
 
+@pytest.mark.parametrize("kind", ["lattice", "scattered", "outside", "far", "broken"])
+@pytest.mark.parametrize("seed", range(4))
+def test_following_the_pairs_gives_the_bits_of_the_plain_formula(kind: str, seed: int):
+    """Ties, sides on points and on the limits of levels, objects beyond the picture, and numbers that are none."""
+    generator = torch.Generator().manual_seed(seed)
+    corner, size = torch.rand(2, 60, 2, generator=generator) * 128, torch.rand(2, 60, 2, generator=generator) * 96
+    if kind == "lattice":
+        corner, size = (corner / 4).round() * 4, (size / 16).round() * 16 - 16
+    if kind == "outside":
+        corner, size = corner * 4 - 300, size * 4
+    if kind == "far":
+        corner, size = (corner - 64) * 10.0 ** (4 * seed), size * 10.0 ** (4 * seed)
+    boxes = torch.cat([corner, corner + size], 2)
+    if kind == "broken":
+        boxes[torch.rand(2, 60, 4, generator=generator) < 0.1] = (math.nan, math.inf, -math.inf, 1e30)[seed]
+    valid = torch.rand(2, 60, generator=generator) < 0.8
+    points, flat = cell_centres(SIZES, STRIDES, torch.device("cpu")), [edge for size in SIZES for edge in size]
+    for radius in (math.inf, 1.5, 0.3):
+        reach = [stride * radius for stride in STRIDES]
+        slot, positive = smallest_objects(points, SIZES, boxes, valid, RANGES, reach)
+        wanted = _plain(points, flat, boxes, valid, RANGES, reach)
+        assert torch.equal(slot, wanted[0])
+        assert torch.equal(positive, wanted[1])
+        assert positive.any() or kind in ("far", "broken")
+
+
+def test_a_crowd_is_not_compared_with_every_point(monkeypatch: pytest.MonkeyPatch):
+    """An object of 12 pixels lies around 4 points of the first level at most, and no other level asks for it."""
+    compared: list[int] = []
+    learned = points_ops._learned
+    monkeypatch.setattr(points_ops, "_learned", lambda *a: (compared.append(len(a[0])), learned(*a))[1])
+    corner = torch.rand(1, 2000, 2, generator=torch.Generator().manual_seed(0)) * 128
+    boxes, valid = torch.cat([corner, corner + 12], 2), torch.ones(1, 2000, dtype=torch.bool)
+    points = cell_centres(SIZES, STRIDES, torch.device("cpu"))
+    assert smallest_objects(points, SIZES, boxes, valid, RANGES, [math.inf] * len(STRIDES))[1].any()
+    assert sum(compared) <= 4 * 2000
+
+
 def test_ignored_regions_teach_nothing():
     box = torch.tensor([[10.0, 10.0, 70.0, 60.0]])
     packed = Targets.pack([{"boxes": box, "labels": torch.zeros(1), "ignore": torch.ones(1)}])
@@ -104,7 +144,6 @@ def test_ignored_regions_teach_nothing():
 def test_centres_are_by_level_row_and_column():
     assert cell_centres(SIZES, STRIDES, torch.device("cpu")).tolist() == [list(point) for point in slow_centres()]
     assert cell_centres([(1, 2)], [4], torch.device("cpu"), offset=0.0).tolist() == [[0.0, 0.0], [4.0, 0.0]]
-    assert per_cell((3.0, math.inf), [(1, 2), (1, 1)], torch.device("cpu")).tolist() == [3.0, 3.0, math.inf]
 
 
 def test_distances_tell_the_box():

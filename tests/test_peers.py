@@ -11,7 +11,6 @@ import torch
 from benchmarks.peers import METHODS, PEERS, SIZES, Pair, make_pair, our_side
 from benchmarks.scenes import make_objects, make_pictures
 from detzoo.blocks.anchors import all_cells
-from detzoo.blocks.points import per_cell
 from detzoo.ops.boxes import area, pairwise_iou
 from detzoo.types import Detections, Images
 from tests.tiny import CANVAS
@@ -67,8 +66,8 @@ def test_one_stage_heads_are_those_of_torchvision(method: str):
     if method == "ssd":
         logits = logits.roll(1, 2)
     if method == "fcos":
-        cells = per_cell(ours.neck.strides, [level.shape[-2:] for level in found[0]], pixels.device)
-        boxes = boxes / cells[:, None]
+        told = zip(found[1], ours.neck.strides, strict=True)
+        boxes = all_cells([level / stride for level, stride in told], 4)
         torch.testing.assert_close(all_cells(found[2], 1), wanted["bbox_ctrness"], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(logits, wanted["cls_logits"], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(boxes, wanted["bbox_regression"], rtol=1e-4, atol=1e-4)

@@ -30,16 +30,6 @@ def cell_centres(
     return torch.cat(levels)
 
 
-def per_cell(values: Sequence[float], sizes: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """One number per level, given to each of its cells: float32 ``[A]`` in the order of `cell_centres`."""
-    # filled on the device: a table copied there would make the host wait
-    levels = [
-        torch.full((height * width,), value, device=device, dtype=torch.float32)
-        for value, (height, width) in zip(values, sizes, strict=True)
-    ]
-    return torch.cat(levels)
-
-
 def sides(points: Tensor, boxes: Tensor) -> Tensor:
     """Distances ``[..., 4]`` in pixels from ``points [..., 2]`` to the left, top, right and bottom of ``boxes
     [..., 4]``, broadcast; negative beyond a side. FCOS, equation 1.

@@ -25,16 +25,15 @@ from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
-from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
+from detzoo.blocks.points import around, cell_centres, centerness, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import area, clip, full_precision
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.focal import focal_loss
+from detzoo.ops.points import smallest_objects
 from detzoo.types import Detections, Images, Targets
-
-_CHUNK = 16  # object slots compared at once: bounds the memory of crowded images
 
 
 class FCOS(Detector):
@@ -144,27 +143,9 @@ class FCOS(Detector):
         Of the objects that a point lies in, near enough to the centre and of its level's sizes, it learns the smallest
         (sections 3.1 and 3.2; centre sampling: section 2.1 of arXiv:2006.09214).
         """
-        low = per_cell((0.0, *self.head.ranges), sizes, points.device)
-        high = per_cell((*self.head.ranges, math.inf), sizes, points.device)
-        reach = None if self.head.radius is None else per_cell(self.neck.strides, sizes, points.device)
-        x, y = points.unbind(-1)
-        smallest = points.new_full((targets.boxes.shape[0], points.shape[0]), math.inf)
-        slot = torch.zeros_like(smallest, dtype=torch.int64)
-        for start in range(0, targets.boxes.shape[1], _CHUNK):
-            boxes = targets.boxes[:, start : start + _CHUNK, None]  # [N, g, 1, 4]
-            left, top, right, bottom = (x - boxes[..., 0], y - boxes[..., 1], boxes[..., 2] - x, boxes[..., 3] - y)
-            farthest = torch.maximum(torch.maximum(left, right), torch.maximum(top, bottom))
-            inside = torch.minimum(torch.minimum(left, right), torch.minimum(top, bottom)) > 0
-            if reach is not None and self.head.radius is not None:
-                off_centre = torch.maximum((left - right).abs(), (top - bottom).abs()) / 2
-                inside = inside & (off_centre < reach * self.head.radius)
-            learned = inside & (farthest >= low) & (farthest <= high)
-            learned = learned & targets.valid[:, start : start + _CHUNK, None]
-            size, where = torch.where(learned, area(boxes), math.inf).min(1)
-            better = size < smallest
-            smallest = torch.where(better, size, smallest)
-            slot = torch.where(better, where + start, slot)
-        return slot, smallest < math.inf
+        strides, radius = self.neck.strides, self.head.radius
+        reach = [math.inf if radius is None else stride * radius for stride in strides]
+        return smallest_objects(points, sizes, targets.boxes, targets.valid, self.head.ranges, reach)
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (

@@ -79,14 +79,14 @@ class _Index:
         left, right = (_place(at[:, 0], per_place[:, 0], _COLUMNS) for at in (first, last))
         begin = torch.searchsorted(self.rows, top)
         count = torch.searchsorted(self.rows, bottom, right=True) - begin
-        for part in _parts(which, count):
-            window, row = _expand(begin[part], count[part])
+        for part in parts(which, count):
+            window, row = expand(begin[part], count[part])
             start = self.rows[row] << _COLUMNS
             owner = which[part][window]
             run = torch.searchsorted(self.keys, start + left[part][window])
             length = torch.searchsorted(self.keys, start + right[part][window], right=True) - run
-            for piece in _parts(owner, length):
-                number, place = _expand(run[piece], length[piece])
+            for piece in parts(owner, length):
+                number, place = expand(run[piece], length[piece])
                 yield owner[piece][number], place
 
 
@@ -116,13 +116,13 @@ def _place(position: Tensor, per_place: Tensor, bits: int) -> Tensor:
     return ((position * per_place).floor() + half).clamp(0, 2 * half - 1).long()
 
 
-def _expand(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+def expand(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Of runs of numbers: to which run each belongs, and the numbers."""
     run = torch.repeat_interleave(count)
     return run, (start - (count.cumsum(0) - count))[run] + torch.arange(len(run))
 
 
-def _parts(owner: Tensor, count: Tensor) -> Iterator[slice]:
+def parts(owner: Tensor, count: Tensor) -> Iterator[slice]:
     """Slices of runs with at most `_PART` numbers, or one owner's; an owner's runs stay together."""
     ends = torch.cat([(owner[1:] != owner[:-1]).nonzero().squeeze(1) + 1, owner.new_tensor([len(owner)])])
     total = torch.cat([count.new_zeros(1), count.cumsum(0)])

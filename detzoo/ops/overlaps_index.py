@@ -117,13 +117,13 @@ def _place(position: Tensor, per_place: Tensor, bits: int) -> Tensor:
 
 
 def expand(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Of runs of numbers: to which run each belongs, and the numbers."""
+    """Of runs of ``count [R]`` numbers from ``start [R]`` on: to which run each belongs, and the numbers, ``[P]``."""
     run = torch.repeat_interleave(count)
     return run, (start - (count.cumsum(0) - count))[run] + torch.arange(len(run))
 
 
 def parts(owner: Tensor, count: Tensor) -> Iterator[slice]:
-    """Slices of runs with at most `_PART` numbers, or one owner's; an owner's runs stay together."""
+    """Slices of runs of ``count [R]`` numbers, `_PART` at most or one owner's; an ``owner [R]`` stays in one slice."""
     ends = torch.cat([(owner[1:] != owner[:-1]).nonzero().squeeze(1) + 1, owner.new_tensor([len(owner)])])
     total = torch.cat([count.new_zeros(1), count.cumsum(0)])
     begin = place = 0

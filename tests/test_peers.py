@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.assign import LEVELS, STRIDES, of_points, scatter
 from benchmarks.peers import METHODS, PEERS, SIZES, Pair, make_pair, our_side
 from benchmarks.scenes import make_objects, make_pictures
 from detzoo.blocks.anchors import all_cells
+from detzoo.blocks.points import cell_centres
 from detzoo.ops.boxes import area, pairwise_iou
 from detzoo.types import Detections, Images
 from tests.tiny import CANVAS
@@ -51,6 +53,14 @@ def test_weights_of_another_model_are_refused():
     state = pair_of("retinanet").ours.model.state_dict()
     with pytest.raises(ValueError, match="torchvision's retinanet has a parameter that is not known here"):
         our_side("retinanet", {"head.new.weight": torch.zeros(1), **state}, depth=18)
+
+
+def test_points_learn_the_objects_that_torchvision_gives_them():
+    points = cell_centres(LEVELS, STRIDES, torch.device("cpu"))
+    ours, theirs = (run() for run in of_points(points, scatter(2, 100)))
+    slot, positive = ours
+    assert torch.equal(torch.where(positive, slot, -1), torch.stack(theirs))
+    assert positive.any(1).all()
 
 
 @pytest.mark.parametrize("method", ["retinanet", "fcos", "ssd"])

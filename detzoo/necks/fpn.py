@@ -44,6 +44,10 @@ class FPN(nn.Module):
         norm: Norm | None = None
         norm_on_lateral: bool = True
 
+        def build(self, channels: Sequence[int], strides: Sequence[int]) -> FPN:
+            """The neck of these settings for a backbone that returns maps of these ``channels`` and ``strides``."""
+            return FPN(self, channels, strides)
+
     def __init__(self, config: FPN.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for a backbone that returns maps of these ``channels`` and ``strides``.
 

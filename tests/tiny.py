@@ -56,6 +56,13 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
+    "FasterRCNN-hrnet": (
+        FasterRCNN,
+        {
+            "backbone": {"kind": "hrnet", "width": 8, "first_width": 8, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
+            "neck": {"kind": "hrfpn", "out_channels": 32},
+        },
+    ),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 
@@ -85,7 +92,9 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     settings = kind().model_dump()
     for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):
         for part, values in source.items():
-            if part in settings:
+            if part in settings and "kind" in values:  # another part in its place
+                settings[part] = dict(values)
+            elif part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
     return method(kind.model_validate(settings), CLASSES)
 

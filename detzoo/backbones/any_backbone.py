@@ -6,8 +6,11 @@ a ``kind``, a ``title`` as papers print it, and ``build()``.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from pydantic import Field
+
+from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.resnet import ResNet
 
-AnyBackbone: TypeAlias = ResNet.Config
+AnyBackbone: TypeAlias = Annotated[HRNet.Config | ResNet.Config, Field(discriminator="kind")]

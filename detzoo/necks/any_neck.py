@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from detzoo.necks.fpn import FPN
+from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.no_neck import NoNeck
 
-AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config, Field(discriminator="kind")]
+AnyNeck: TypeAlias = Annotated[FPN.Config | HRFPN.Config | NoNeck.Config, Field(discriminator="kind")]

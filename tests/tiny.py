@@ -59,7 +59,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-hrnet": (
         FasterRCNN,
         {
-            "backbone": {"kind": "hrnet", "width": 8, "first_width": 8, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
+            "backbone": {"kind": "hrnet", "width": 32, "first_width": 32, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
             "neck": {"kind": "hrfpn", "out_channels": 32},
         },
     ),

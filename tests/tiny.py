@@ -63,6 +63,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "neck": {"kind": "hrfpn", "out_channels": 32},
         },
     ),
+    "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 
@@ -90,11 +91,12 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     method, own = FORMS[form] if isinstance(form, str) else (form, {})
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
+    for part, values in {**own, **changes}.items():
+        if "kind" in values:  # another kind of part has other settings
+            settings[part] = kind.model_validate({part: {"kind": values["kind"]}}).model_dump()[part]
     for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):
         for part, values in source.items():
-            if part in settings and "kind" in values:  # another part in its place
-                settings[part] = dict(values)
-            elif part in settings:
+            if part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
     return method(kind.model_validate(settings), CLASSES)
 

@@ -14,7 +14,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.backbones.resnet import BasicBlock, Bottleneck, ResNet, initialize, plain_conv3x3
+from detzoo.backbones.resnet import (
+    EXPANSION,
+    BasicBlock,
+    Bottleneck,
+    StagesConfig,
+    initialize,
+    plain_conv3x3,
+    residual_blocks,
+)
 from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm, keep_statistics
 from detzoo.config import Config as BaseConfig
 
@@ -67,7 +75,7 @@ class HRNet(nn.Module):
         self.layer1 = _first_stage(config)
         self.channels = tuple(config.width * 2**branch for branch in range(4))
         self.strides = (4, 8, 16, 32)
-        inputs = (config.first_width * Bottleneck.expansion,)
+        inputs = (config.first_width * EXPANSION,)
         for stage in (2, 3, 4):
             widths = self.channels[:stage]
             self.add_module(f"transition{stage - 1}", _transition(norm, inputs, widths))
@@ -164,19 +172,18 @@ class _Pair(nn.Sequential):
         return conv_norm(input, self[0], self[1], self.relu)
 
 
-def _of_blocks(config: HRNet.Config) -> ResNet.Config:
-    """The same settings for a ResNet's blocks."""
-    return ResNet.Config(norm=config.norm, checkpointing=config.checkpointing)
+def _of_blocks(config: HRNet.Config) -> StagesConfig:
+    """The same settings for residual blocks."""
+    return StagesConfig(norm=config.norm, checkpointing=config.checkpointing)
 
 
 def _first_stage(config: HRNet.Config) -> nn.Sequential:
     shared, planes = _of_blocks(config), config.first_width
-    outputs = planes * Bottleneck.expansion
-    shortcut = None if outputs == STEM else _Pair(config.norm, STEM, outputs, 1, relu=False)
-    return nn.Sequential(
-        Bottleneck(shared, STEM, planes, 1, 1, shortcut, plain_conv3x3),
-        *(Bottleneck(shared, outputs, planes, 1, 1, None, plain_conv3x3) for _ in range(config.blocks[0] - 1)),
-    )
+
+    def block(inputs: int, stride: int, downsample: nn.Sequential | None) -> nn.Module:
+        return Bottleneck(shared, inputs, planes, stride, 1, downsample, plain_conv3x3)
+
+    return residual_blocks(shared, block, STEM, planes * EXPANSION, config.blocks[0], 1)
 
 
 def _transition(norm: Norm, inputs: Sequence[int], widths: Sequence[int]) -> nn.ModuleList:

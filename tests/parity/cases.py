@@ -147,6 +147,7 @@ CASES = {
     "fcos_hrnetv2p-w18-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w18_gn-head_4x4_1x_coco"),
     "fcos_hrnetv2p-w32-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w32_gn-head_4x4_1x_coco"),
     "fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco": Case("fcos_hrnetv2p_w40_gn-head_mstrain_640-800_4x4_2x_coco"),
+    "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),

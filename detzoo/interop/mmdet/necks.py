@@ -15,6 +15,7 @@ from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
+from detzoo.necks.pafpn import PAFPN
 
 
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
@@ -35,10 +36,10 @@ def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
     return config, Features(made.channels, made.strides)
 
 
-def fpn(neck: Section, features: Features) -> FPN.Config:
-    """``FPN`` on the maps of a backbone."""
+def fpn(neck: Section, features: Features) -> AnyNeck:
+    """``FPN`` on the maps of a backbone, and ``PAFPN``, which has the same settings."""
     with neck as given:
-        given.kinds("FPN")
+        kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
         parts.derived(given, "in_channels", features.channels)
         for name in ("conv_cfg", "act_cfg"):
             given.fixed(name)
@@ -49,7 +50,7 @@ def fpn(neck: Section, features: Features) -> FPN.Config:
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
         given.ignore("extra_convs_on_inputs")  # without extra convolutions
-        return FPN.Config.model_validate(
+        return kind.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
@@ -85,6 +86,7 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
     "FPN": fpn,
     "HRFPN": hrfpn,
+    "PAFPN": fpn,
 }
 
 __all__ = ["READERS", "channel_mapper", "neck"]

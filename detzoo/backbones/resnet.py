@@ -2,12 +2,13 @@
 
 Deep Residual Learning for Image Recognition, arXiv:1512.03385, 2015; Aggregated Residual Transformations,
 arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018; deformable
-convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018.
+convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018; blocks between the
+convolutions as in arXiv:1904.05873 and arXiv:1904.11492, 2019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.plugins import Plugin
+from detzoo.blocks.context_block import ContextBlock
+from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm, keep_statistics
 from detzoo.config import Config as BaseConfig
 
@@ -50,6 +54,7 @@ class ResNet(nn.Module):
         out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
         deform: Deform | None = None  # of every spatial convolution of `deform_stages`; None: ordinary ones
         deform_stages: tuple[int, ...] = (2, 3, 4)
+        plugins: tuple[Plugin, ...] = ()  # blocks between the convolutions; of several in one place in this order
         norm: Norm = "bn"
         norm_eval: bool = True  # batch normalization keeps its statistics in training
         norm_frozen: bool = False  # scales and offsets of normalization take no gradient
@@ -72,6 +77,14 @@ class ResNet(nn.Module):
                 raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
             if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
                 raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
+            for plugin in self.plugins:
+                if not set(plugin.stages) <= set(range(1, stages + 1)):
+                    raise ValueError(f"a plugin's stages must lie in 1 to {stages}, got {plugin.stages}")
+                if plugin.after == "conv3" and self.depth < 50:
+                    raise ValueError("a plugin after conv3 needs bottleneck blocks: depth 50 or more")
+            placed = [(plugin.block.kind, stage) for plugin in self.plugins for stage in plugin.stages]
+            if len(set(placed)) < len(placed):
+                raise ValueError("a stage has two plugins of one kind, which would be called the same")
             if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
                 raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
             return self
@@ -82,7 +95,8 @@ class ResNet(nn.Module):
             name = f"ResNet-{self.depth}"
             if self.groups > 1:
                 name = f"ResNeXt-{self.depth}-{self.groups}x{self.base_width}d"
-            return name if self.deform is None else f"{name}-DCN"
+            parts = [name] if self.deform is None else [name, "DCN"]
+            return "-".join([*parts, *(plugin.block.title for plugin in self.plugins)])
 
         def build(self) -> ResNet:
             """The network of these settings, with random weights."""
@@ -165,6 +179,8 @@ def initialize(network: nn.Module, zero_init: bool) -> None:
     for module in network.modules():
         if isinstance(module, DeformConv):
             module.start_undeformed()
+        if isinstance(module, ContextBlock | GeneralizedAttention):
+            module.reset_parameters()
 
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
@@ -185,7 +201,7 @@ def _conv3x3_of(config: ResNet.Config, stage: int) -> Conv3x3:
 
 
 class _Block(nn.Module):
-    """What both blocks share: numbered norms, called ``bn1`` or ``gn1`` as in published weights, and the shortcut."""
+    """What both blocks share: norms called ``bn1`` or ``gn1`` as in published weights, plugins, and the shortcut."""
 
     downsample: nn.Sequential | None
     norm_name: Norm
@@ -195,6 +211,7 @@ class _Block(nn.Module):
         self.norm_name = config.norm
         self.norm_frozen = config.norm_frozen
         self.checkpointing = config.checkpointing
+        self.plugins: dict[str, list[str]] = {}  # after which convolution -> names
 
     def add_norm(self, number: int, channels: int) -> None:
         norm = build_norm(self.norm_name, channels, frozen=self.norm_frozen)
@@ -202,6 +219,20 @@ class _Block(nn.Module):
 
     def norm(self, number: int) -> nn.Module:
         return self.get_submodule(f"{self.norm_name}{number}")
+
+    def add_plugins(self, plugins: Sequence[Plugin]) -> None:
+        """Put blocks behind the convolutions of this one, which is complete otherwise."""
+        for plugin in plugins:
+            made = plugin.block.build(len(self.get_submodule(plugin.after).get_parameter("weight")))
+            self.add_module(made.NAME, made)
+            self.plugins.setdefault(plugin.after, []).append(made.NAME)
+
+    def run(self, x: Tensor, number: int, relu: bool = True) -> Tensor:
+        """Convolution ``number``, its norm, ReLU if asked, and the plugins behind it."""
+        x = conv_norm(x, self.get_submodule(f"conv{number}"), self.norm(number), relu)
+        for name in self.plugins.get(f"conv{number}", ()):
+            x = self.get_submodule(name)(x)
+        return x
 
     def shortcut(self, x: Tensor) -> Tensor:
         if self.downsample is None:
@@ -247,8 +278,7 @@ class BasicBlock(_Block):
 
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        return conv_norm(x, self.conv2, self.norm(2))
+        return self.run(self.run(x, 1), 2, relu=False)
 
 
 class Bottleneck(_Block):
@@ -279,9 +309,7 @@ class Bottleneck(_Block):
 
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, 4 planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        x = conv_norm(x, self.conv2, self.norm(2), relu=True)
-        return conv_norm(x, self.conv3, self.norm(3))
+        return self.run(self.run(self.run(x, 1), 2), 3, relu=False)
 
 
 def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
@@ -307,6 +335,8 @@ def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3
     others = [
         kind(config, outputs, planes, 1, dilation, None, conv3x3) for _ in range(BLOCKS[config.depth][stage - 1] - 1)
     ]
+    for block in (first, *others):
+        block.add_plugins([plugin for plugin in config.plugins if stage in plugin.stages])
     return nn.Sequential(first, *others)
 
 

@@ -84,6 +84,10 @@ class ResNet(nn.Module):
                 name = f"ResNeXt-{self.depth}-{self.groups}x{self.base_width}d"
             return name if self.deform is None else f"{name}-DCN"
 
+        def build(self) -> ResNet:
+            """The network of these settings, with random weights."""
+            return ResNet(self)
+
     def __init__(self, config: ResNet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or ResNet.Config()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet, build_stage, initialize
 from detzoo.blocks.layers import keep_statistics
 
@@ -20,13 +21,15 @@ class RoIStage(nn.Module):
 
     STRIDE = 2
 
-    def __init__(self, backbone: ResNet.Config) -> None:
+    def __init__(self, backbone: AnyBackbone) -> None:
         """Build to go behind ``backbone``.
 
         Raises:
-            ValueError: the backbone has its stage 4 already.
+            ValueError: the backbone is no ResNet, or has its stage 4 already.
         """
         super().__init__()
+        if not isinstance(backbone, ResNet.Config):
+            raise ValueError(f"roi_stage needs a backbone of kind 'resnet', got {backbone.kind!r}")
         if len(backbone.strides) != 3:
             raise ValueError(
                 f"the RoI stage is the backbone's fourth: its strides need three entries, got {backbone.strides}"

@@ -60,6 +60,15 @@ def keep_statistics(network: nn.Module) -> None:
             module.eval()
 
 
+def start_xavier(network: nn.Module) -> None:
+    """Draw the weights of all convolutions of a network as Glorot and Bengio (2010) do; their biases start at zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class _Conv2d(torch.autograd.Function):
     """A convolution whose weights' gradient is computed on planes.
 

@@ -18,6 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import pick
@@ -29,6 +30,7 @@ from detzoo.blocks.points import centerness, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, full_precision, iou
 from detzoo.ops.focal import focal_loss
@@ -61,8 +63,8 @@ class ATSS(Detector):
         """Settings of `ATSS`."""
 
         method: Literal["atss"] = "atss"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config(start=1, extra="on_output")
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config(start=1, extra="on_output")
         head: ATSS.Head = Field(default_factory=lambda: ATSS.Head())
 
     around: Tensor
@@ -77,8 +79,8 @@ class ATSS(Detector):
         head = self.head = config.head
         if not head.box_loss.on_boxes:
             raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {head.box_loss.kind!r}")
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
         self.register_buffer("around", _around(head.nearest), persistent=False)
         width = self.neck.channels[0]

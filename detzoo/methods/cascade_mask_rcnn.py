@@ -16,11 +16,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Detections, Images, Targets
@@ -33,8 +35,8 @@ class CascadeMaskRCNN(Detector):
         """Settings of `CascadeMaskRCNN`."""
 
         method: Literal["cascade_mask_rcnn"] = "cascade_mask_rcnn"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config()
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = CASCADE_RPN
         box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         mask_head: MaskHead.Config = MaskHead.Config()  # of every stage
@@ -48,8 +50,8 @@ class CascadeMaskRCNN(Detector):
         self.stages = config.stages
         self.roi_levels = config.roi_levels
         self.mask_threshold = config.mask_head.threshold
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
         self.box_heads = box_heads(config.box_head, config.stages, width, count)

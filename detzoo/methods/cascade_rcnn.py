@@ -17,11 +17,13 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Detections, Images, Targets
@@ -34,8 +36,8 @@ class CascadeRCNN(Detector):
         """Settings of `CascadeRCNN`."""
 
         method: Literal["cascade_rcnn"] = "cascade_rcnn"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config()
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = CASCADE_RPN
         box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
@@ -45,8 +47,8 @@ class CascadeRCNN(Detector):
         super().__init__(config, classes)
         self.stages = config.stages
         self.roi_levels = config.roi_levels
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         self.box_heads = box_heads(config.box_head, config.stages, self.neck.channels[0], len(self.classes))
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
@@ -45,7 +46,7 @@ class DETR(Detector):
 
         method: Literal["detr"] = "detr"
         input: Input = Input(multiple=1)
-        backbone: ResNet.Config = ResNet.Config(out_stages=(4,), norm_frozen=True)
+        backbone: AnyBackbone = ResNet.Config(out_stages=(4,), norm_frozen=True)
         neck: ChannelMapper.Config = ChannelMapper.Config()  # its channels are the transformer's width
         encoder: TransformerConfig = TransformerConfig()
         decoder: TransformerConfig = TransformerConfig()
@@ -58,7 +59,7 @@ class DETR(Detector):
     def __init__(self, config: DETR.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.settings = config
-        self.backbone = ResNet(config.backbone)
+        self.backbone = config.backbone.build()
         self.neck = ChannelMapper(config.neck, self.backbone.channels[-1:], self.backbone.strides[-1:])
         width = self.neck.channels[0]
         self.encoder = Encoder(config.encoder, width)

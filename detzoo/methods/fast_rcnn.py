@@ -14,9 +14,11 @@ from typing import Literal
 
 from torch import Tensor
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Detections, Images, Targets, pad_boxes
@@ -29,8 +31,8 @@ class FastRCNN(Detector):
         """Settings of `FastRCNN`."""
 
         method: Literal["fast_rcnn"] = "fast_rcnn"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config()
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config()
         box_head: BoxHead.Config = BoxHead.Config()
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
 
@@ -39,8 +41,8 @@ class FastRCNN(Detector):
     def __init__(self, config: FastRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.roi_levels = config.roi_levels
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
@@ -29,6 +30,7 @@ from detzoo.blocks.points import around, cell_centres, centerness, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.focal import focal_loss
@@ -63,8 +65,8 @@ class FCOS(Detector):
         """Settings of `FCOS`."""
 
         method: Literal["fcos"] = "fcos"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config(start=1, extra="on_output", relu_before_extra=True)
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config(start=1, extra="on_output", relu_before_extra=True)
         head: FCOS.Head = Field(default_factory=lambda: FCOS.Head())
 
     def __init__(self, config: FCOS.Config, classes: Sequence[str]) -> None:
@@ -76,8 +78,8 @@ class FCOS(Detector):
         """
         super().__init__(config, classes)
         head = self.head = config.head
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         if len(head.ranges) != len(self.neck.strides) - 1:
             raise ValueError(f"{len(self.neck.strides)} levels meet at one fewer head.ranges, got {head.ranges}")
         if not head.box_loss.on_boxes:

@@ -16,12 +16,13 @@ from typing import Literal
 
 from torch import Tensor
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
-from detzoo.necks.build import AnyNeck, build_neck
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Detections, Images, Targets
@@ -34,7 +35,7 @@ class MaskRCNN(Detector):
         """Settings of `MaskRCNN`."""
 
         method: Literal["mask_rcnn"] = "mask_rcnn"
-        backbone: ResNet.Config = ResNet.Config()
+        backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = RPN.Config()
         box_head: BoxHead.Config = BoxHead.Config()
@@ -47,8 +48,8 @@ class MaskRCNN(Detector):
     def __init__(self, config: MaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.roi_levels = config.roi_levels
-        self.backbone = ResNet(config.backbone)
-        self.neck = build_neck(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         stage = RoIStage(config.backbone) if config.roi_stage else None
         width = stage.channels if stage else self.neck.channels[0]

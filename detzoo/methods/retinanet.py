@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
@@ -26,6 +27,7 @@ from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import clip, decode, encode
 from detzoo.ops.focal import focal_loss
@@ -57,15 +59,15 @@ class RetinaNet(Detector):
         """Settings of `RetinaNet`."""
 
         method: Literal["retinanet"] = "retinanet"
-        backbone: ResNet.Config = ResNet.Config()
-        neck: FPN.Config = FPN.Config(start=1, extra="on_input")
+        backbone: AnyBackbone = ResNet.Config()
+        neck: AnyNeck = FPN.Config(start=1, extra="on_input")
         head: RetinaNet.Head = Field(default_factory=lambda: RetinaNet.Head())
 
     def __init__(self, config: RetinaNet.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         head = self.head = config.head
-        self.backbone = ResNet(config.backbone)
-        self.neck = FPN(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
         width = self.neck.channels[0]
         self.cls_convs = tower(width, head.channels, head.convs, head.norm)

@@ -15,10 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
-from detzoo.necks.build import AnyNeck, build_neck
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.types import Detections, Images, Targets
 
@@ -30,7 +31,7 @@ class RPNDetector(Detector):
         """Settings of `RPNDetector`."""
 
         method: Literal["rpn"] = "rpn"
-        backbone: ResNet.Config = ResNet.Config()
+        backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
         rpn: RPN.Config = RPN.Config(candidates=2000)
 
@@ -39,8 +40,8 @@ class RPNDetector(Detector):
     def __init__(self, config: RPNDetector.Config, classes: Sequence[str]) -> None:
         """Build; ``classes`` are those of the data, which make no difference."""
         super().__init__(config, ("object",))
-        self.backbone = ResNet(config.backbone)
-        self.neck = build_neck(config.neck, self.backbone.channels, self.backbone.strides)
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:

@@ -23,6 +23,10 @@ class NoNeck(nn.Module):
 
         kind: Literal["none"] = "none"
 
+        def build(self, channels: Sequence[int], strides: Sequence[int]) -> NoNeck:
+            """The neck for a backbone that returns maps of these ``channels`` and ``strides``."""
+            return NoNeck(channels, strides)
+
     def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
         super().__init__()
         self.channels, self.strides = tuple(channels), tuple(strides)

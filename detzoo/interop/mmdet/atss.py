@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.atss import ATSS, STDS
@@ -14,8 +14,8 @@ from detzoo.methods.atss import ATSS, STDS
 def atss(model: Section, input: Input) -> tuple[ATSS.Config, int]:
     """Settings and number of classes of an ``ATSS``."""
     with model as given:
-        backbone, features = parts.resnet(given.section("backbone"))
-        neck, features = parts.fpn(given.section("neck"), features)
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
         with (
             given.section("bbox_head") as head,
             given.section("train_cfg", {}, training=True) as train,

@@ -10,7 +10,7 @@ from typing import Any
 
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.detr import DETR
@@ -28,7 +28,7 @@ _OLDEST_COSTS = {"cls_weight": "cls", "bbox_weight": "box", "iou_weight": "iou"}
 def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
     """Settings and number of classes of a ``DETR``."""
     with model as given:
-        backbone, features = parts.resnet(given.section("backbone"))
+        backbone, features = backbones.backbone(given.section("backbone"))
         if len(features.channels) != 1:
             given.section("backbone").differs("out_indices", "has no counterpart; one map has")
         with (
@@ -49,7 +49,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 neck = ChannelMapper.Config(out_channels=width)
                 queries = test.whole("max_per_img") if oldest else head.whole("num_query", 100)
             else:
-                neck, mapped = parts.channel_mapper(given.section("neck"), features)
+                neck, mapped = necks.channel_mapper(given.section("neck"), features)
                 parts.derived(head, "embed_dims", mapped.channels[0])
                 settings = _three(given, mapped.channels[0])
                 queries = given.whole("num_queries", 100)

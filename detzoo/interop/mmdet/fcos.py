@@ -6,7 +6,7 @@ from typing import Any
 
 from detzoo.blocks.layers import Deform
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.fcos import FCOS
@@ -15,8 +15,8 @@ from detzoo.methods.fcos import FCOS
 def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
     """Settings and number of classes of an ``FCOS``."""
     with model as given:
-        backbone, features = parts.resnet(given.section("backbone"))
-        neck, features = parts.fpn(given.section("neck"), features)
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
         # nothing in train_cfg is used by the head
         given.ignore("train_cfg")
         with given.section("bbox_head") as head, given.section("test_cfg") as test:

@@ -1,23 +1,17 @@
-"""Backbones, necks, anchors, normalization and suppression: settings that many methods share."""
+"""Normalization, deformable convolution, anchors and suppression: settings that many methods share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import torch
-
-from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.section import LARGEST, Section
-from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.necks.fpn import FPN
-from detzoo.necks.no_neck import NoNeck
 
 MOST_CHANNELS = 1 << 16
 MOST_LAYERS = 64  # of one tower
@@ -52,54 +46,6 @@ def norm_frozen(owner: Section) -> bool:
     return owner.has("norm_cfg") and owner.section("norm_cfg").take("requires_grad", True) is False
 
 
-def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
-    """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
-    with backbone as given:
-        kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
-        given.fixed("in_channels", 3)
-        given.fixed("stem_channels", 64)
-        given.fixed("base_channels", 64)
-        for name in ("conv_cfg", "plugins"):
-            given.fixed(name)
-        given.ignore("pretrained", "init_cfg")  # where training began
-        stages = given.whole("num_stages", 4, most=4)
-        config = ResNet.Config.model_validate(
-            {
-                "depth": given.whole("depth"),
-                "style": given.word("style", "pytorch"),
-                "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
-                "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
-                "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
-                "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
-                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
-                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
-                "norm": norm(given, default="bn"),
-                "norm_eval": given.flag("norm_eval", True),
-                "norm_frozen": norm_frozen(given),
-                "frozen_stages": given.whole("frozen_stages", -1),
-                "zero_init": given.flag("zero_init_residual", True),
-                "checkpointing": given.flag("with_cp", False),
-                **_deformed(given),
-            }
-        )
-        with torch.device("meta"):
-            made = ResNet(config)
-        return config, Features(made.channels, made.strides)
-
-
-def _deformed(backbone: Section) -> dict[str, Any]:
-    """``dcn`` in the stages of ``stage_with_dcn``, as settings ``deform`` and ``deform_stages``."""
-    which = backbone.take("stage_with_dcn", ())
-    if not isinstance(which, list | tuple) or not all(isinstance(one, bool) for one in which):
-        backbone.differs("stage_with_dcn", "is no list of True and False")
-    if not backbone.has("dcn"):
-        return {}
-    made = deform(backbone.section("dcn"))
-    stages = tuple(number for number, one in enumerate(which, 1) if one)
-    return {"deform": made, "deform_stages": stages} if stages else {}
-
-
 def deform(given: Section) -> Deform:
     """``DCN`` and ``DCNv2``."""
     with given:
@@ -107,63 +53,6 @@ def deform(given: Section) -> Deform:
         given.fixed("fallback_on_stride", False)
         old = "deformable_groups" if given.has("deformable_groups") else "deform_groups"
         return Deform.model_validate({"version": version, "groups": given.whole(old, 1, MOST_CHANNELS)})
-
-
-def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
-    """``FPN`` on the maps of a backbone."""
-    with neck as given:
-        given.kinds("FPN")
-        derived(given, "in_channels", features.channels)
-        for name in ("conv_cfg", "act_cfg"):
-            given.fixed(name)
-        given.fixed("upsample_cfg", {"mode": "nearest"})
-        given.ignore("init_cfg")  # where training began
-        end = given.whole("end_level", -1, most=16)
-        extra = given.take("add_extra_convs", False)
-        if extra is True:  # an old switch chose between two
-            extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
-        given.ignore("extra_convs_on_inputs")  # without extra convolutions
-        config = FPN.Config.model_validate(
-            {
-                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
-                "levels": given.whole("num_outs", most=16),
-                "start": given.whole("start_level", 0, most=16),
-                "end": None if end in (-1, len(features.channels) - 1) else end + 1,
-                "extra": extra or "pool",
-                "relu_before_extra": given.flag("relu_before_extra_convs", False),
-                "norm": norm(given),
-                "norm_on_lateral": not given.flag("no_norm_on_lateral", False),
-            }
-        )
-        try:
-            with torch.device("meta"):
-                made = FPN(config, features.channels, features.strides)
-        except ValueError as error:
-            raise ConfigError(f"{given.path} does not fit: {error}") from None
-        return config, Features(made.channels, made.strides)
-
-
-def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
-    """``ChannelMapper`` without an activation on the maps of a backbone."""
-    with neck as given:
-        given.kinds("ChannelMapper")
-        derived(given, "in_channels", features.channels)
-        derived(given, "num_outs", len(features.channels))
-        given.fixed("conv_cfg")
-        if given.take("act_cfg", {"type": "ReLU"} if "act_cfg" not in given.values else None) is not None:
-            given.differs("act_cfg", "has no counterpart (left out it is ReLU); None has")
-        kind = norm(given)
-        given.fixed("bias", "auto", kind is None)
-        given.ignore("init_cfg")  # where training began
-        width = given.whole("out_channels", most=MOST_CHANNELS)
-        settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind}
-        config = ChannelMapper.Config.model_validate(settings)
-        return config, Features((width,) * len(features.channels), features.strides)
-
-
-def fpn_or_none(model: Section, features: Features) -> tuple[FPN.Config | NoNeck.Config, Features]:
-    """The neck of a model that may have none."""
-    return fpn(model.section("neck"), features) if model.has("neck") else (NoNeck.Config(), features)
 
 
 def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
@@ -294,18 +183,14 @@ __all__ = [
     "Features",
     "anchor_defaults",
     "anchors",
-    "channel_mapper",
     "coder",
     "deform",
     "dense_tests",
     "derived",
     "fixed_coder",
-    "fpn",
-    "fpn_or_none",
     "nms",
     "nms_or_soft",
     "norm",
     "norm_frozen",
     "renamed",
-    "resnet",
 ]

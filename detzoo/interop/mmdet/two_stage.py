@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.config import ConfigError
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -29,8 +31,8 @@ BOX_HEADS = {  # convolutions, fully connected layers
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
     """Settings of an ``RPN``, and 1: it knows one class."""
     with model as given, given.section("train_cfg", {}, training=True) as train, given.section("test_cfg") as test:
-        backbone, features = parts.resnet(given.section("backbone"))
-        neck, features = parts.fpn_or_none(given, features)
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
         proposals = rpn(given.section("rpn_head"), features, train, test)
         for stage in (train, test):
             stage.ignore("rcnn")  # of a second stage, which there is none of
@@ -40,8 +42,8 @@ def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]
 def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
     """Settings and number of classes of a ``FastRCNN``."""
     with model as given:
-        backbone, features = parts.resnet(given.section("backbone"))
-        neck, features = parts.fpn(given.section("neck"), features)
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
         settings, classes = _second_stage(given, backbone, features, masks=False)
         if settings.pop("roi_stage"):
             given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
@@ -70,8 +72,8 @@ def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
 
 def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
     """Settings ``backbone``, ``neck`` and ``rpn`` of a model of several stages, and what the neck returns."""
-    backbone, features = parts.resnet(model.section("backbone"))
-    neck, features = parts.fpn_or_none(model, features)
+    backbone, features = backbones.backbone(model.section("backbone"))
+    neck, features = necks.neck(model, features)
     with model.section("train_cfg", {}, training=True) as train, model.section("test_cfg") as test:
         proposals = rpn(model.section("rpn_head"), features, train, test)
         train.ignore("rcnn")  # the second stage's
@@ -152,9 +154,7 @@ class Pooled:
     bins: int
 
 
-def _second_stage(
-    model: Section, backbone: ResNet.Config, features: Features, masks: bool
-) -> tuple[dict[str, Any], int]:
+def _second_stage(model: Section, backbone: AnyBackbone, features: Features, masks: bool) -> tuple[dict[str, Any], int]:
     with (
         model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
         model.section("test_cfg").section("rcnn") as test,
@@ -211,10 +211,12 @@ def _bins(layer: Section) -> int:
     return height
 
 
-def _through_stage(given: Section, backbone: ResNet.Config, pooled: Pooled) -> Pooled:
+def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Pooled:
     """``ResLayer``, the backbone's last stage on every RoI; it has to be built like the backbone."""
     with given:
         given.kinds("ResLayer")
+        if not isinstance(backbone, ResNet.Config):
+            raise ConfigError(f"{given.path} stands behind a backbone that is no ResNet, which has no counterpart")
         given.fixed("stage", 3)
         given.fixed("stride", RoIStage.STRIDE)
         given.fixed("dilation", 1)

@@ -1,0 +1,13 @@
+"""Which backbones a method with a slot for one may have, as one closed union.
+
+Each is a ``nn.Module`` with ``channels`` and ``strides`` of the maps that it returns, finest first; its ``Config`` has
+a ``kind``, a ``title`` as papers print it, and ``build()``.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from detzoo.backbones.resnet import ResNet
+
+AnyBackbone: TypeAlias = ResNet.Config

@@ -1,0 +1,82 @@
+"""Backbones from MMDetection's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.resnet import ResNet
+from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.section import Section
+
+
+def backbone(given: Section) -> tuple[AnyBackbone, Features]:
+    """Settings of whichever backbone it is, and the maps that it returns."""
+    return READERS[given.kinds(*READERS)](given)
+
+
+def maps_of(config: AnyBackbone) -> Features:
+    """What a backbone of these settings returns."""
+    with torch.device("meta"):
+        made = config.build()
+    return Features(made.channels, made.strides)
+
+
+def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
+    """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
+    with backbone as given:
+        kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 64)
+        given.fixed("base_channels", 64)
+        for name in ("conv_cfg", "plugins"):
+            given.fixed(name)
+        given.ignore("pretrained", "init_cfg")  # where training began
+        stages = given.whole("num_stages", 4, most=4)
+        config = ResNet.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "style": given.word("style", "pytorch"),
+                "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
+                "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
+                "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
+                "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
+                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
+                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
+                "norm": parts.norm(given, default="bn"),
+                "norm_eval": given.flag("norm_eval", True),
+                "norm_frozen": parts.norm_frozen(given),
+                "frozen_stages": given.whole("frozen_stages", -1),
+                "zero_init": given.flag("zero_init_residual", True),
+                "checkpointing": given.flag("with_cp", False),
+                **_deformed(given),
+            }
+        )
+        return config, maps_of(config)
+
+
+def _deformed(backbone: Section) -> dict[str, Any]:
+    """``dcn`` in the stages of ``stage_with_dcn``, as settings ``deform`` and ``deform_stages``."""
+    which = backbone.take("stage_with_dcn", ())
+    if not isinstance(which, list | tuple) or not all(isinstance(one, bool) for one in which):
+        backbone.differs("stage_with_dcn", "is no list of True and False")
+    if not backbone.has("dcn"):
+        return {}
+    made = parts.deform(backbone.section("dcn"))
+    stages = tuple(number for number, one in enumerate(which, 1) if one)
+    return {"deform": made, "deform_stages": stages} if stages else {}
+
+
+# MMDetection's type of backbone -> what reads its settings
+READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+    "ResNet": resnet,
+    "ResNeXt": resnet,
+    "ResNetV1d": resnet,
+}
+
+__all__ = ["READERS", "backbone", "maps_of"]

@@ -1,0 +1,95 @@
+"""Necks from MMDetection's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from detzoo.config import ConfigError
+from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.necks.any_neck import AnyNeck
+from detzoo.necks.channel_mapper import ChannelMapper
+from detzoo.necks.fpn import FPN
+from detzoo.necks.no_neck import NoNeck
+from detzoo.necks.pafpn import PAFPN
+
+
+def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
+    """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none."""
+    if not model.has("neck"):
+        return NoNeck.Config(), features
+    given = model.section("neck")
+    return READERS[given.kinds(*READERS)](given, features)
+
+
+def maps_of(config: AnyNeck, features: Features, given: Section) -> Features:
+    """What a neck of these settings returns.
+
+    Raises:
+        ConfigError: it cannot be built on these maps.
+    """
+    try:
+        with torch.device("meta"):
+            made = config.build(features.channels, features.strides)
+    except ValueError as error:
+        raise ConfigError(f"{given.path} does not fit: {error}") from None
+    return Features(made.channels, made.strides)
+
+
+def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
+    """``FPN`` on the maps of a backbone, and ``PAFPN``, which has the same settings."""
+    with neck as given:
+        kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
+        parts.derived(given, "in_channels", features.channels)
+        for name in ("conv_cfg", "act_cfg"):
+            given.fixed(name)
+        given.fixed("upsample_cfg", {"mode": "nearest"})
+        given.ignore("init_cfg")  # where training began
+        end = given.whole("end_level", -1, most=16)
+        extra = given.take("add_extra_convs", False)
+        if extra is True:  # an old switch chose between two
+            extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
+        given.ignore("extra_convs_on_inputs")  # without extra convolutions
+        config = kind.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                "start": given.whole("start_level", 0, most=16),
+                "end": None if end in (-1, len(features.channels) - 1) else end + 1,
+                "extra": extra or "pool",
+                "relu_before_extra": given.flag("relu_before_extra_convs", False),
+                "norm": parts.norm(given),
+                "norm_on_lateral": not given.flag("no_norm_on_lateral", False),
+            }
+        )
+        return config, maps_of(config, features, given)
+
+
+def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
+    """``ChannelMapper`` without an activation on the maps of a backbone."""
+    with neck as given:
+        given.kinds("ChannelMapper")
+        parts.derived(given, "in_channels", features.channels)
+        parts.derived(given, "num_outs", len(features.channels))
+        given.fixed("conv_cfg")
+        if given.take("act_cfg", {"type": "ReLU"} if "act_cfg" not in given.values else None) is not None:
+            given.differs("act_cfg", "has no counterpart (left out it is ReLU); None has")
+        kind = parts.norm(given)
+        given.fixed("bias", "auto", kind is None)
+        given.ignore("init_cfg")  # where training began
+        width = given.whole("out_channels", most=MOST_CHANNELS)
+        settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind}
+        config = ChannelMapper.Config.model_validate(settings)
+        return config, Features((width,) * len(features.channels), features.strides)
+
+
+# MMDetection's type of neck -> what reads its settings
+READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
+    "FPN": fpn,
+    "PAFPN": fpn,
+}
+
+__all__ = ["READERS", "channel_mapper", "maps_of", "neck"]

@@ -167,8 +167,8 @@ def draw(picture: Picture, canvas: Tensor) -> None:
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     """uint8 ``(3, H, W)``, contiguous and a copy, of an array ``(H, W, 3)``."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
-    for channel, plane in enumerate(planes):  # faster than a transposed copy
-        plane[:] = image[..., channel]
+    for channel in range(3):  # faster than a transposed copy
+        planes[channel] = image[..., channel]
     return torch.from_numpy(planes)
 
 

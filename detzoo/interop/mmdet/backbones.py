@@ -13,6 +13,7 @@ from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
@@ -38,8 +39,7 @@ def resnet(backbone: Section) -> ResNet.Config:
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        for name in ("conv_cfg", "plugins"):
-            given.fixed(name)
+        given.fixed("conv_cfg")
         given.ignore("pretrained", "init_cfg")  # where training began
         stages = given.whole("num_stages", 4, most=4)
         return ResNet.Config.model_validate(
@@ -59,6 +59,7 @@ def resnet(backbone: Section) -> ResNet.Config:
                 "frozen_stages": given.whole("frozen_stages", -1),
                 "zero_init": given.flag("zero_init_residual", True),
                 "checkpointing": given.flag("with_cp", False),
+                "plugins": plugins(given, stages),
                 **_deformed(given),
             }
         )

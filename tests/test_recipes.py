@@ -46,6 +46,7 @@ PARAMETERS = {
     "retinanet_r101_fpn_1x_coco": 56_960_820,
     "detr_r50_8x2_150e_coco": 41_575_061,
     "faster_rcnn_hrnetv2p_w18_1x_coco": 27_482_676,
+    "faster_rcnn_r2_101_fpn_2x_coco": 61_421_944,
 }
 
 

@@ -66,6 +66,15 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
+    "FasterRCNN-res2net": (
+        FasterRCNN,
+        {
+            "backbone": {
+                **{"kind": "res2net", "depth": 50, "scales": 2, "base_width": 32, "frozen_stages": 0},
+                **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2)},
+            }
+        },
+    ),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)

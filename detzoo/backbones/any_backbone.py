@@ -12,9 +12,10 @@ from pydantic import Field
 
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.regnet import RegNet
+from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 
 AnyBackbone: TypeAlias = Annotated[
-    HRNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")
+    HRNet.Config | RegNet.Config | Res2Net.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")
 ]

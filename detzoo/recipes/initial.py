@@ -61,3 +61,7 @@ INIT_HRNET_W32 = Init(  # open-mmlab://msra/hrnetv2_w32
 INIT_HRNET_W40 = Init(  # open-mmlab://msra/hrnetv2_w40
     url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w40-ed0b031c.pth", sha256="ed0b031c"
 )
+INIT_R2_101 = Init(  # open-mmlab://res2net101_v1d_26w_4s
+    url="https://download.openmmlab.com/pretrain/third_party/res2net101_v1d_26w_4s_mmdetv2-f0a600f9.pth",
+    sha256="f0a600f9",
+)

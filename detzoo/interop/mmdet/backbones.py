@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
@@ -39,30 +40,56 @@ def resnet(backbone: Section) -> ResNet.Config:
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        given.fixed("conv_cfg")
-        given.ignore("pretrained", "init_cfg")  # where training began
-        stages = given.whole("num_stages", 4, most=4)
         return ResNet.Config.model_validate(
             {
                 "depth": given.whole("depth"),
-                "style": given.word("style", "pytorch"),
                 "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
                 "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
                 "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
                 "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
-                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
-                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
-                "norm": parts.norm(given, default="bn"),
-                "norm_eval": given.flag("norm_eval", True),
-                "norm_frozen": parts.norm_frozen(given),
-                "frozen_stages": given.whole("frozen_stages", -1),
-                "zero_init": given.flag("zero_init_residual", True),
-                "checkpointing": given.flag("with_cp", False),
-                "plugins": plugins(given, stages),
-                **_deformed(given),
+                **_stages(given, (1, 2, 2, 2)),
             }
         )
+
+
+def res2net(backbone: Section) -> Res2Net.Config:
+    """``Res2Net``."""
+    with backbone as given:
+        given.kinds("Res2Net")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 64)
+        given.fixed("base_channels", 64)
+        given.ignore("deep_stem", "avg_down")  # MMDetection has them True, and the style "pytorch", whatever is said
+        return Res2Net.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "scales": given.whole("scales", 4, most=64),
+                "base_width": given.whole("base_width", 26, MOST_CHANNELS),
+                **_stages(given, (1, 2, 2, 2)),
+                "style": "pytorch",
+            }
+        )
+
+
+def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
+    """What all networks of residual stages have; ``strides`` where they are left out."""
+    backbone.fixed("conv_cfg")
+    backbone.ignore("pretrained", "init_cfg")  # where training began
+    stages = backbone.whole("num_stages", 4, most=4)
+    return {
+        "style": backbone.word("style", "pytorch"),
+        "strides": backbone.wholes("strides", strides[:stages], stages),
+        "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+        "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
+        "norm": parts.norm(backbone, default="bn"),
+        "norm_eval": backbone.flag("norm_eval", True),
+        "norm_frozen": parts.norm_frozen(backbone),
+        "frozen_stages": backbone.whole("frozen_stages", -1),
+        "zero_init": backbone.flag("zero_init_residual", True),
+        "checkpointing": backbone.flag("with_cp", False),
+        "plugins": plugins(backbone, stages),
+        **_deformed(backbone),
+    }
 
 
 def _deformed(backbone: Section) -> dict[str, Any]:
@@ -80,6 +107,7 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 # MMDetection's type of backbone -> what reads its settings
 READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "HRNet": hrnet,
+    "Res2Net": res2net,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,

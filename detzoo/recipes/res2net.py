@@ -7,7 +7,7 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import COCO, COCO_MASKS, SCHEDULE_2X, SCHEDULE_20E
+from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_2X, SCHEDULE_20E
 from detzoo.recipes.initial import INIT_R2_101
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
@@ -29,7 +29,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_r2_101_fpn_2x_coco",
-        model=MaskRCNN.Config(backbone=R2_101),
+        model=MaskRCNN.Config(backbone=R2_101, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
         init=INIT_R2_101,

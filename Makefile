@@ -51,7 +51,7 @@ index: $(READY) ## make the zoo's index again, after a change of recipes
 
 # deprecations that old libraries tell each other of are none of ours
 oldest: $(READY) ## install the oldest versions that pyproject.toml allows into build/oldest and run the tests there
-	$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
+	$(BIN)/uv venv --quiet --clear --seed --python 3.11 build/oldest
 	$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct --editable '.[dev]'
 	build/oldest/bin/python -m pytest -n $(JOBS) -W default::DeprecationWarning
 

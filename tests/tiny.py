@@ -56,6 +56,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
+    "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 
@@ -83,6 +84,9 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     method, own = FORMS[form] if isinstance(form, str) else (form, {})
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
+    for part, values in {**own, **changes}.items():
+        if "kind" in values:  # another kind of part has other settings
+            settings[part] = kind.model_validate({part: {"kind": values["kind"]}}).model_dump()[part]
     for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):
         for part, values in source.items():
             if part in settings:

@@ -12,5 +12,6 @@ from pydantic import Field
 
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
+from detzoo.necks.pafpn import PAFPN
 
-AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config, Field(discriminator="kind")]
+AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config | PAFPN.Config, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, start_xavier
 from detzoo.config import Config as BaseConfig
 
 
@@ -35,11 +35,7 @@ class ChannelMapper(nn.Module):
         self.convs = nn.ModuleList(ConvNorm(c, out, config.kernel, norm=config.norm, relu=False) for c in channels)
         self.channels = (out,) * len(channels)
         self.strides = tuple(strides)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        start_xavier(self)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The backbone's maps ``[N, C_i, H_i, W_i]`` as maps ``[N, out_channels, H_i, W_i]``."""

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import ConvNorm, start_xavier
 from detzoo.config import Config as BaseConfig
 
 
@@ -64,10 +64,7 @@ class SSDNeck(nn.Module):
             )
             all_strides.append(all_strides[-1] * step)
         self.strides = tuple(all_strides)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.get_parameter("bias"))
+        start_xavier(self)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Maps ``[N, channels[i], H_i, W_i]``, finest first, of the backbone's ``features``.

@@ -136,6 +136,7 @@ CASES = {
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
     "mask-rcnn_r50-contrib_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_contrib_2x_coco"),
+    "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),

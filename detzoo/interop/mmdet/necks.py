@@ -14,6 +14,7 @@ from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
+from detzoo.necks.pafpn import PAFPN
 
 
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
@@ -38,10 +39,10 @@ def maps_of(config: AnyNeck, features: Features, given: Section) -> Features:
     return Features(made.channels, made.strides)
 
 
-def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
-    """``FPN`` on the maps of a backbone."""
+def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
+    """``FPN`` on the maps of a backbone, and ``PAFPN``, which has the same settings."""
     with neck as given:
-        given.kinds("FPN")
+        kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
         parts.derived(given, "in_channels", features.channels)
         for name in ("conv_cfg", "act_cfg"):
             given.fixed(name)
@@ -52,7 +53,7 @@ def fpn(neck: Section, features: Features) -> tuple[FPN.Config, Features]:
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
         given.ignore("extra_convs_on_inputs")  # without extra convolutions
-        config = FPN.Config.model_validate(
+        config = kind.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
@@ -88,6 +89,7 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 # MMDetection's type of neck -> what reads its settings
 READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
     "FPN": fpn,
+    "PAFPN": fpn,
 }
 
 __all__ = ["READERS", "channel_mapper", "maps_of", "neck"]

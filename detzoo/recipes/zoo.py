@@ -26,6 +26,7 @@ from detzoo.recipes import (
     faster_rcnn,
     fcos,
     group_norm,
+    lvis,
     mask_rcnn,
     no_pyramid,
     pafpn,
@@ -67,6 +68,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    lvis.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
 )

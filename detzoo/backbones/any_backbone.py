@@ -10,13 +10,14 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    RegNet.Config | ResNeSt.Config | ResNet.Config,
+    HRNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import detzoo
+from detzoo.backbones.resnet import ResNet
 from detzoo.config import from_json, to_json
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
@@ -47,6 +48,7 @@ PARAMETERS = {
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
     "detr_r50_8x2_150e_coco": 41_575_061,
+    "faster_rcnn_hrnetv2p_w18_1x_coco": 27_482_676,
 }
 
 
@@ -105,6 +107,7 @@ def test_parameters_are_as_many_as_published(name: str):
 def test_a_row_reads_like_the_published_config():
     recipe = detzoo.find("mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco")
     assert isinstance(recipe.model, MaskRCNN.Config)
+    assert isinstance(recipe.model.backbone, ResNet.Config)
     assert (recipe.model.backbone.style, recipe.model.backbone.norm_frozen) == ("caffe", True)
     assert (recipe.model.input.order, recipe.model.input.std) == ("bgr", (1.0, 1.0, 1.0))
     assert recipe.data.sizes == ((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333))

@@ -11,7 +11,8 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from detzoo.necks.fpn import FPN
+from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
 
-AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config | PAFPN.Config, Field(discriminator="kind")]
+AnyNeck: TypeAlias = Annotated[FPN.Config | HRFPN.Config | NoNeck.Config | PAFPN.Config, Field(discriminator="kind")]

@@ -29,6 +29,7 @@ from detzoo.recipes import (
     gcnet,
     group_norm,
     hrnet,
+    lvis,
     mask_rcnn,
     no_pyramid,
     pafpn,
@@ -73,6 +74,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    lvis.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
 )

@@ -18,11 +18,14 @@ from detzoo.recipes.index import spellings
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Split
 from detzoo.train.optimizer import make_optimizer
+from tests.published import parameters_of, published_rows
 
 RECIPES = [recipe for table in zoo.TABLES for recipe in table]
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.name for recipe in RECIPES])
 SOURCES = [path.read_text() for path in sorted(Path(zoo.__file__).parent.glob("*.py"))]
-DISTINCT = {to_json(recipe.model): recipe for recipe in reversed(RECIPES)}.values()
+# one of each model, of which the published parameters are listed if they are of any
+LISTED = sorted(RECIPES, key=lambda recipe: parameters_of(recipe.config or "") is not None)
+DISTINCT = {(to_json(one.model), one.data.kind, one.data.classes): one for one in LISTED}.values()
 
 # trainable or frozen, without buffers, as MMDetection 3.3.0 counts them
 PARAMETERS = {
@@ -80,9 +83,13 @@ def test_masks_are_read_where_they_are_learned(recipe: Recipe):
 
 
 @pytest.mark.parametrize("recipe", DISTINCT, ids=[recipe.name for recipe in DISTINCT])
-def test_a_recipe_builds(recipe: Recipe):
+def test_a_recipe_builds_with_the_published_parameters(recipe: Recipe):
+    shapes = parameters_of(recipe.config or "")
+    assert shapes or recipe.config not in {row.config for row in published_rows()}
     with torch.device("meta"):
         detector = detzoo.build(recipe)
+        if shapes:
+            detector.load_published({name: torch.empty(shape) for name, shape in shapes.items()})
     assert any(parameter.requires_grad for parameter in detector.parameters())
 
 

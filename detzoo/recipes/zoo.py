@@ -29,6 +29,7 @@ from detzoo.recipes import (
     gcnet,
     group_norm,
     hrnet,
+    lvis,
     mask_rcnn,
     no_pyramid,
     pafpn,
@@ -75,6 +76,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    lvis.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
 )

@@ -180,6 +180,16 @@ CASES = {
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),
+    "mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_r50_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_r101_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_r101_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_r50_fpn_sample1e-3_ms-2x_lvis-v0.5": Case("mask_rcnn_r50_fpn_sample1e-3_mstrain_2x_lvis_v0.5"),
+    "mask-rcnn_x101-32x4d_fpn_sample1e-3_ms-2x_lvis-v0.5": Case(
+        "mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_2x_lvis_v0.5"
+    ),
+    "mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-2x_lvis-v0.5": Case(
+        "mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_2x_lvis_v0.5"
+    ),
     "faster-rcnn_r50_fpn_1x_voc0712": Case("faster_rcnn_r50_fpn_1x_voc0712"),
     "retinanet_r50_fpn_1x_voc0712": Case("retinanet_r50_fpn_1x_voc0712"),
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(

@@ -9,25 +9,30 @@ import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
+from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
-    """Settings of whichever backbone it is, and the maps that it returns."""
-    return READERS[given.kinds(*READERS)](given)
+    """Settings of whichever backbone it is, and the maps that it returns.
+
+    Raises:
+        ConfigError: it cannot be read, or not be built.
+    """
+    config = READERS[given.kinds(*READERS)](given)
+    try:
+        with torch.device("meta"):
+            made = config.build()
+    except ValueError as error:
+        raise ConfigError(f"{given.path} does not fit: {error}") from None
+    return config, Features(made.channels, made.strides)
 
 
-def maps_of(config: AnyBackbone) -> Features:
-    """What a backbone of these settings returns."""
-    with torch.device("meta"):
-        made = config.build()
-    return Features(made.channels, made.strides)
-
-
-def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
+def resnet(backbone: Section) -> ResNet.Config:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
         kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
@@ -37,7 +42,7 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
         given.fixed("conv_cfg")
         given.ignore("pretrained", "init_cfg")  # where training began
         stages = given.whole("num_stages", 4, most=4)
-        config = ResNet.Config.model_validate(
+        return ResNet.Config.model_validate(
             {
                 "depth": given.whole("depth"),
                 "style": given.word("style", "pytorch"),
@@ -58,7 +63,6 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
                 **_deformed(given),
             }
         )
-        return config, maps_of(config)
 
 
 def _deformed(backbone: Section) -> dict[str, Any]:
@@ -74,10 +78,11 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 
 # MMDetection's type of backbone -> what reads its settings
-READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+READERS: dict[str, Callable[[Section], AnyBackbone]] = {
+    "HRNet": hrnet,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,
 }
 
-__all__ = ["READERS", "backbone", "maps_of"]
+__all__ = ["READERS", "backbone"]

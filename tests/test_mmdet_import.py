@@ -556,9 +556,9 @@ def test_where_class_names_come_from(configs: Path) -> None:
 
 
 def test_normalization_over_devices(configs: Path) -> None:
-    name = "model__backbone__norm_cfg"
-    assert not read_config(changed(configs, **{name: {"type": "BN"}})).recipe.schedule.sync_bn
-    assert read_config(changed(configs, **{name: {"type": "torch.nn.SyncBatchNorm"}})).recipe.schedule.sync_bn
+    for kind, over_devices in (("BN", False), ("torch.nn.SyncBatchNorm", True)):
+        path = changed(configs, model__backbone__norm_cfg={"type": kind})
+        assert read_config(path).recipe.schedule.sync_bn is over_devices
 
 
 def test_lvis(configs: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from detzoo.detector import Detector
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -51,6 +52,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
+GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
@@ -65,6 +67,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
+    "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
 }

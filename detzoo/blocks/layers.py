@@ -25,19 +25,29 @@ GROUPS = 32  # of group normalization
 class BatchNorm2d(nn.BatchNorm2d):
     """``torch.nn.BatchNorm2d``, but precise on processors where features are channels-last; see `batch_norm`."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to the same shape."""
+    def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``[N, C, H, W]`` to the same shape; a batch's statistics are those of its ``valid`` ones, bool ``[N]``."""
+        learning = self.training and self.affine and self.track_running_stats
         rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
-        if not (rows and self.training and self.affine and self.track_running_stats):
+        if not learning or (valid is None and not rows):
             return super().forward(input)
-        y, mean, variance = batch_norm(input, self.weight, self.bias, self.eps)
-        running_mean, running_var = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
         seen = cast(Tensor, self.num_batches_tracked).add_(1)
-        count = input.numel() // input.shape[1]
         rate = 1 / seen if self.momentum is None else self.momentum
-        running_mean.lerp_(mean, rate)
-        running_var.lerp_(variance * (count / max(count - 1, 1)), rate)
-        return y
+        x = full_precision(input)
+        if valid is None:
+            count = input.numel() // input.shape[1]
+            y, mean, variance = batch_norm(x, self.weight, self.bias, self.eps)
+            variance = variance * (count / max(count - 1, 1))
+        else:
+            cells = input.shape[2] * input.shape[3]
+            count = valid.sum().to(x.dtype) * cells
+            share = valid.to(x.dtype).view(-1, 1, 1, 1) / count.clamp(min=1)
+            y, mean, variance = batch_norm(x, self.weight, self.bias, self.eps, share)
+            variance = variance * (count / (count - 1).clamp(min=1))
+            rate = rate * (count > 0).to(mean.dtype)  # without any there is nothing to learn of
+        cast(Tensor, self.running_mean).lerp_(mean, rate)
+        cast(Tensor, self.running_var).lerp_(variance, rate)
+        return y.to(input.dtype)
 
 
 def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
@@ -220,10 +230,17 @@ class DeformConv(nn.Module):
         )
 
 
-def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False, slope: float = 0.0) -> Tensor:
+def conv_norm(
+    x: Tensor,
+    conv: nn.Module,
+    norm: nn.Module | None,
+    relu: bool = False,
+    slope: float = 0.0,
+    valid: Tensor | None = None,
+) -> Tensor:
     """``norm(conv(x))``, then ReLU in place if asked; ``[N, C, H, W]`` to ``[N, C', H', W']``.
 
-    With a ``slope`` it is the leaky ReLU, which has this slope below zero.
+    With a ``slope`` it is the leaky ReLU, which has this slope below zero. ``valid``: see `BatchNorm2d`.
 
     Batch normalization with fixed statistics is linear, so it is folded into the convolution:
     ``gamma (w x - mean) / sqrt(var + eps) + beta = (s w) x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)``.
@@ -236,7 +253,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
         x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
     else:
         x = conv(x)
-        if norm is not None:
+        if valid is not None and isinstance(norm, BatchNorm2d):
+            x = norm(x, valid)
+        elif norm is not None:
             x = norm(x)
     if relu:
         return F.leaky_relu_(x, slope) if slope else F.relu_(x)
@@ -309,6 +328,6 @@ class ConvNorm(nn.Module):
         """The normalization layer, if there is one."""
         return None if self.norm_name is None else self.get_submodule(self.norm_name)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
-        return conv_norm(x, self.conv, self.norm, self.relu, self.slope)
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``; ``valid``: see `BatchNorm2d`."""
+        return conv_norm(x, self.conv, self.norm, self.relu, self.slope, valid)

@@ -14,30 +14,41 @@ class _BatchNorm(torch.autograd.Function):
     """Normalization with its gradient; see `batch_norm`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean = x.mean(_PLACES, keepdim=True)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, share: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean = _mean(x, share)
         centred = x - mean
-        variance = centred.square().mean(_PLACES, keepdim=True)
+        variance = _mean(centred.square(), share)
         scale = (variance + eps).rsqrt()
         y = torch.addcmul(bias[:, None, None], centred, weight[:, None, None] * scale)
-        ctx.save_for_backward(x, mean, scale, weight)
+        ctx.save_for_backward(x, mean, scale, weight, share)
         mean, variance = mean.flatten(), variance.flatten()
         ctx.mark_non_differentiable(mean, variance)
         return y, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, scale, weight = ctx.saved_tensors
-        grad, count = grads[0], x.numel() // x.shape[1]
+        x, mean, scale, weight, share = ctx.saved_tensors
+        grad = grads[0]
         centred = x - mean
         total = grad.sum(_PLACES, keepdim=True)
         along = (grad * centred).sum(_PLACES, keepdim=True)
-        of_x = torch.addcmul(grad, centred, -scale.square() * along / count)
-        of_x = of_x.sub_(total / count).mul_(weight[:, None, None] * scale)
-        return of_x, (along * scale).flatten(), total.flatten(), None
+        # what the mean and the variance take from each place
+        share = 1 / (x.numel() // x.shape[1]) if share is None else share
+        of_x = torch.addcmul(grad, centred, -scale.square() * along * share)
+        of_x = of_x.sub_(total * share).mul_(weight[:, None, None] * scale)
+        return of_x, (along * scale).flatten(), total.flatten(), None, None
 
 
-def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def _mean(x: Tensor, share: Tensor | None) -> Tensor:
+    """Per channel, ``[1, C, 1, 1]``; ``share [N, 1, 1, 1]`` is what a place of each of N counts, evenly if None."""
+    return x.mean(_PLACES, keepdim=True) if share is None else (x * share).sum(_PLACES, keepdim=True)
+
+
+def batch_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, share: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Normalize channels by the batch's mean and variance (arXiv:1502.03167, algorithm 1).
 
     Torch's kernel for channels-last tensors on processors adds all places of a channel one after another, which costs
@@ -48,10 +59,11 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Ten
         weight: ``[C]``, scale.
         bias: ``[C]``, offset.
         eps: added to the variance.
+        share: ``[N, 1, 1, 1]``, what a place of each of N counts in mean and variance; None: ``1 / (N H W)``.
 
     Returns:
         The normalized ``[N, C, H, W]``, and the batch's mean and variance (of the sample, not unbiased), each ``[C]``,
         without gradient.
     """
-    y, mean, variance = _BatchNorm.apply(x, weight, bias, eps)
+    y, mean, variance = _BatchNorm.apply(x, weight, bias, eps, share)
     return y, mean, variance

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.regnet import TITLES, RegNet
+from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
@@ -33,31 +35,91 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        for name in ("conv_cfg", "plugins"):
-            given.fixed(name)
-        given.ignore("pretrained", "init_cfg")  # where training began
-        stages = given.whole("num_stages", 4, most=4)
         config = ResNet.Config.model_validate(
             {
                 "depth": given.whole("depth"),
-                "style": given.word("style", "pytorch"),
                 "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
                 "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
                 "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
                 "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
-                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
-                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
-                "norm": parts.norm(given, default="bn"),
-                "norm_eval": given.flag("norm_eval", True),
-                "norm_frozen": parts.norm_frozen(given),
-                "frozen_stages": given.whole("frozen_stages", -1),
-                "zero_init": given.flag("zero_init_residual", True),
-                "checkpointing": given.flag("with_cp", False),
-                **_deformed(given),
+                **_stages(given, (1, 2, 2, 2)),
             }
         )
         return config, maps_of(config)
+
+
+def resnest(backbone: Section) -> tuple[ResNeSt.Config, Features]:
+    """``ResNeSt``."""
+    with backbone as given:
+        given.kinds("ResNeSt")
+        given.fixed("in_channels", 3)
+        given.fixed("base_channels", 64)
+        config = ResNeSt.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "stem_width": given.whole("stem_channels", 64, MOST_CHANNELS),
+                "radix": given.whole("radix", 2, MOST_CHANNELS),
+                "reduction": given.whole("reduction_factor", 4, MOST_CHANNELS),
+                "groups": given.whole("groups", 1, MOST_CHANNELS),
+                "base_width": given.whole("base_width", 4, MOST_CHANNELS),
+                "pool_stride": given.flag("avg_down_stride", True),
+                **_stages(given, (1, 2, 2, 2)),
+            }
+        )
+        return config, maps_of(config)
+
+
+def regnet(backbone: Section) -> tuple[RegNet.Config, Features]:
+    """``RegNet`` by the name of a published one or by its numbers."""
+    with backbone as given:
+        given.kinds("RegNet")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 32)
+        given.fixed("base_channels", 32)
+        for name in ("deep_stem", "avg_down"):
+            given.fixed(name, False)
+        config = RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
+        return config, maps_of(config)
+
+
+def _shape(backbone: Section) -> dict[str, Any]:
+    """``arch``: how wide and deep a RegNet is."""
+    if isinstance(backbone.take("arch"), str):
+        name = backbone.word("arch")
+        known = {title.lower().replace("-", "_"): numbers for numbers, title in TITLES.items()}
+        if name not in known:
+            backbone.differs("arch", f"is none of {', '.join(known)}")
+        return dict(zip(("depth", "initial_width", "slope", "ratio", "group_width"), known[name], strict=True))
+    with backbone.section("arch") as given:
+        given.fixed("bot_mul", 1)
+        return {
+            "depth": given.whole("depth"),
+            "initial_width": given.whole("w0", most=MOST_CHANNELS),
+            "slope": given.number("wa"),
+            "ratio": given.number("wm"),
+            "group_width": given.whole("group_w", most=MOST_CHANNELS),
+        }
+
+
+def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
+    """What all networks of residual stages have; ``strides`` where they are left out."""
+    backbone.fixed("plugins")
+    backbone.ignore("pretrained", "init_cfg")  # where training began
+    stages = backbone.whole("num_stages", 4, most=4)
+    return {
+        "style": backbone.word("style", "pytorch"),
+        "strides": backbone.wholes("strides", strides[:stages], stages),
+        "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+        "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
+        "standardize": parts.standardized(backbone),
+        "norm": parts.norm(backbone, default="bn"),
+        "norm_eval": backbone.flag("norm_eval", True),
+        "norm_frozen": parts.norm_frozen(backbone),
+        "frozen_stages": backbone.whole("frozen_stages", -1),
+        "zero_init": backbone.flag("zero_init_residual", True),
+        "checkpointing": backbone.flag("with_cp", False),
+        **_deformed(backbone),
+    }
 
 
 def _deformed(backbone: Section) -> dict[str, Any]:
@@ -74,6 +136,8 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 # MMDetection's type of backbone -> what reads its settings
 READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+    "RegNet": regnet,
+    "ResNeSt": resnest,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,

@@ -2,13 +2,14 @@
 
 Deep Residual Learning for Image Recognition, arXiv:1512.03385, 2015; Aggregated Residual Transformations,
 arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018; deformable
-convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018.
+convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018; other modules
+between the convolutions as in arXiv:1904.05873 and arXiv:1904.11492, 2019.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.plugins import Plugin
+from detzoo.blocks.context_block import ContextBlock
+from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.layers import (
     Conv2d,
     Deform,
@@ -45,6 +49,7 @@ class StagesConfig(BaseConfig):
     out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
     deform: Deform | None = None  # of every spatial convolution of `deform_stages`; None: ordinary ones
     deform_stages: tuple[int, ...] = (2, 3, 4)
+    plugins: tuple[Plugin, ...] = ()  # blocks between the convolutions; of several in one place in this order
     standardize: bool = False  # weights of all other convolutions; see `StandardizedConv2d`
     norm: Norm = "bn"
     norm_eval: bool = True  # batch normalization keeps its statistics in training
@@ -68,11 +73,18 @@ class StagesConfig(BaseConfig):
             raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
         if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
             raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
+        for plugin in self.plugins:
+            if not set(plugin.stages) <= set(range(1, stages + 1)):
+                raise ValueError(f"a plugin's stages must lie in 1 to {stages}, got {plugin.stages}")
+        placed = [(plugin.block.kind, stage) for plugin in self.plugins for stage in plugin.stages]
+        if len(set(placed)) < len(placed):
+            raise ValueError("a stage has two plugins of one kind, which would be called the same")
         return self
 
     def titled(self, name: str) -> str:
         """The name that papers use, with what is special in the stages behind it."""
-        return name if self.deform is None else f"{name}-DCN"
+        parts = [name] if self.deform is None else [name, "DCN"]
+        return "-".join([*parts, *(plugin.block.title for plugin in self.plugins)])
 
 
 class Stages(nn.Module):
@@ -89,13 +101,17 @@ class Stages(nn.Module):
     strides: tuple[int, ...]
 
     def complete(self, config: StagesConfig, channels: Sequence[int]) -> None:
-        """Initialize and freeze what has been added; ``channels`` of each stage's output."""
+        """Put in plugins, initialize and freeze what has been added; ``channels`` of each stage's output."""
         self._config = config
         strides = [4 if self.POOLED else 2]
         for stride in config.strides:
             strides.append(strides[-1] * stride)
         self.channels = tuple(channels[stage - 1] for stage in config.out_stages)
         self.strides = tuple(strides[stage] for stage in config.out_stages)
+        for plugin in config.plugins:
+            for stage in plugin.stages:
+                for block in self.get_submodule(f"layer{stage}").children():
+                    cast(_Block, block).plug(plugin)
         initialize(self, config.zero_init)
         for part in self._frozen_parts():
             part.requires_grad_(False)
@@ -165,6 +181,8 @@ class ResNet(Stages):
         def _fits(self) -> ResNet.Config:
             if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
                 raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
+            if self.depth < 50 and any(plugin.after == "conv3" for plugin in self.plugins):
+                raise ValueError("a plugin after conv3 needs bottleneck blocks: depth 50 or more")
             return self
 
         @property
@@ -204,6 +222,8 @@ def initialize(network: nn.Module, zero_init: bool) -> None:
     for module in network.modules():
         if isinstance(module, DeformConv):
             module.start_undeformed()
+        if isinstance(module, ContextBlock | GeneralizedAttention):
+            module.reset_parameters()
 
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
@@ -240,7 +260,7 @@ def _undeformed(config: StagesConfig) -> Conv3x3:
 
 
 class _Block(nn.Module):
-    """What both blocks share: numbered norms, called ``bn1`` or ``gn1`` as in published weights, and the shortcut."""
+    """What both blocks share: norms called ``bn1`` or ``gn1`` as in published weights, plugins, and the shortcut."""
 
     downsample: nn.Sequential | None
     norm_name: Norm
@@ -250,6 +270,7 @@ class _Block(nn.Module):
         self.norm_name = config.norm
         self.norm_frozen = config.norm_frozen
         self.checkpointing = config.checkpointing
+        self.plugins: dict[str, list[str]] = {}  # names of those behind a convolution
 
     def add_norm(self, number: int, channels: int) -> None:
         norm = build_norm(self.norm_name, channels, frozen=self.norm_frozen)
@@ -257,6 +278,19 @@ class _Block(nn.Module):
 
     def norm(self, number: int) -> nn.Module:
         return self.get_submodule(f"{self.norm_name}{number}")
+
+    def plug(self, plugin: Plugin) -> None:
+        """Put another module behind one of the convolutions; those before the last have the channels of the first."""
+        weight = self.get_parameter("conv3.weight" if plugin.after == "conv3" else "conv1.weight")
+        made = plugin.block.build(len(weight))
+        self.add_module(made.NAME, made)
+        self.plugins.setdefault(plugin.after, []).append(made.NAME)
+
+    def plugged(self, after: str, x: Tensor) -> Tensor:
+        """``x [N, C, H, W]`` through the plugins behind a convolution."""
+        for name in self.plugins.get(after, ()):
+            x = self.get_submodule(name)(x)
+        return x
 
     def shortcut(self, x: Tensor) -> Tensor:
         if self.downsample is None:
@@ -300,8 +334,8 @@ class BasicBlock(_Block):
 
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        return conv_norm(x, self.conv2, self.norm(2))
+        x = self.plugged("conv1", conv_norm(x, self.conv1, self.norm(1), relu=True))
+        return self.plugged("conv2", conv_norm(x, self.conv2, self.norm(2)))
 
 
 class Bottleneck(_Block):
@@ -342,9 +376,9 @@ class Bottleneck(_Block):
 
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, expansion * planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
+        x = self.plugged("conv1", conv_norm(x, self.conv1, self.norm(1), relu=True))
         x = self.conv2(x) if self.normalized else conv_norm(x, self.conv2, self.norm(2), relu=True)
-        return conv_norm(x, self.conv3, self.norm(3))
+        return self.plugged("conv3", conv_norm(self.plugged("conv2", x), self.conv3, self.norm(3)))
 
 
 def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 | None = None) -> nn.Sequential:

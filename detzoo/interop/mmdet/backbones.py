@@ -13,6 +13,7 @@ from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
@@ -103,7 +104,6 @@ def _shape(backbone: Section) -> dict[str, Any]:
 
 def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
     """What all networks of residual stages have; ``strides`` where they are left out."""
-    backbone.fixed("plugins")
     backbone.ignore("pretrained", "init_cfg")  # where training began
     stages = backbone.whole("num_stages", 4, most=4)
     return {
@@ -118,6 +118,7 @@ def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
         "frozen_stages": backbone.whole("frozen_stages", -1),
         "zero_init": backbone.flag("zero_init_residual", True),
         "checkpointing": backbone.flag("with_cp", False),
+        "plugins": plugins(backbone, stages),
         **_deformed(backbone),
     }
 

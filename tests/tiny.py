@@ -11,6 +11,7 @@ from torch import Tensor
 from detzoo.detector import Detector
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -51,6 +52,8 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
+REGNET = {"depth": 5, "initial_width": 16, "slope": 24.0, "ratio": 2.0, "group_width": 8}  # 16, 32, 64, 64, 128 wide
+
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
@@ -60,6 +63,19 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
+    "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
+    "FasterRCNN-standardized": (
+        FasterRCNN,
+        {part: {"norm": "gn", "standardize": True} for part in ("backbone", "neck")},
+    ),
+    "MaskRCNN-resnest": (
+        MaskRCNN,
+        {
+            "backbone": {"kind": "resnest", "depth": 50, "stem_width": 16},
+            "box_head": {"convs": 1, "channels": 32, "fcs": 1, "norm": "bn"},
+            "mask_head": {"norm": "bn"},
+        },
+    ),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from detzoo.config import kind_if_absent
 from detzoo.necks.fpn import FPN
+from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
 
-AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config | PAFPN.Config, Field(discriminator="kind")]
+AnyNeck: TypeAlias = Annotated[
+    FPN.Config | HRFPN.Config | NoNeck.Config | PAFPN.Config,
+    Field(discriminator="kind"),
+    BeforeValidator(kind_if_absent("fpn")),
+]

@@ -91,3 +91,12 @@ INIT_RESNEST50 = Init(  # open-mmlab://resnest50
 INIT_RESNEST101 = Init(  # open-mmlab://resnest101
     url="https://download.openmmlab.com/pretrain/third_party/resnest101_d2-f3b931b2.pth", sha256="f3b931b2"
 )
+INIT_HRNET_W18 = Init(  # open-mmlab://msra/hrnetv2_w18
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w18-00eb2006.pth", sha256="00eb2006"
+)
+INIT_HRNET_W32 = Init(  # open-mmlab://msra/hrnetv2_w32
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w32-dc9eeb4f.pth", sha256="dc9eeb4f"
+)
+INIT_HRNET_W40 = Init(  # open-mmlab://msra/hrnetv2_w40
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w40-ed0b031c.pth", sha256="ed0b031c"
+)

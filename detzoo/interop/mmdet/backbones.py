@@ -11,32 +11,37 @@ from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.regnet import TITLES, RegNet
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
+from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
-    """Settings of whichever backbone it is, and the maps that it returns."""
-    return READERS[given.kinds(*READERS)](given)
+    """Settings of whichever backbone it is, and the maps that it returns.
+
+    Raises:
+        ConfigError: it cannot be read, or not be built.
+    """
+    config = READERS[given.kinds(*READERS)](given)
+    try:
+        with torch.device("meta"):
+            made = config.build()
+    except ValueError as error:
+        raise ConfigError(f"{given.path} does not fit: {error}") from None
+    return config, Features(made.channels, made.strides)
 
 
-def maps_of(config: AnyBackbone) -> Features:
-    """What a backbone of these settings returns."""
-    with torch.device("meta"):
-        made = config.build()
-    return Features(made.channels, made.strides)
-
-
-def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
+def resnet(backbone: Section) -> ResNet.Config:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
         kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        config = ResNet.Config.model_validate(
+        return ResNet.Config.model_validate(
             {
                 "depth": given.whole("depth"),
                 "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
@@ -46,16 +51,15 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
                 **_stages(given, (1, 2, 2, 2)),
             }
         )
-        return config, maps_of(config)
 
 
-def resnest(backbone: Section) -> tuple[ResNeSt.Config, Features]:
+def resnest(backbone: Section) -> ResNeSt.Config:
     """``ResNeSt``."""
     with backbone as given:
         given.kinds("ResNeSt")
         given.fixed("in_channels", 3)
         given.fixed("base_channels", 64)
-        config = ResNeSt.Config.model_validate(
+        return ResNeSt.Config.model_validate(
             {
                 "depth": given.whole("depth"),
                 "stem_width": given.whole("stem_channels", 64, MOST_CHANNELS),
@@ -67,10 +71,9 @@ def resnest(backbone: Section) -> tuple[ResNeSt.Config, Features]:
                 **_stages(given, (1, 2, 2, 2)),
             }
         )
-        return config, maps_of(config)
 
 
-def regnet(backbone: Section) -> tuple[RegNet.Config, Features]:
+def regnet(backbone: Section) -> RegNet.Config:
     """``RegNet`` by the name of a published one or by its numbers."""
     with backbone as given:
         given.kinds("RegNet")
@@ -79,8 +82,7 @@ def regnet(backbone: Section) -> tuple[RegNet.Config, Features]:
         given.fixed("base_channels", 32)
         for name in ("deep_stem", "avg_down"):
             given.fixed(name, False)
-        config = RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
-        return config, maps_of(config)
+        return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
 
 
 def _shape(backbone: Section) -> dict[str, Any]:
@@ -136,7 +138,8 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 
 # MMDetection's type of backbone -> what reads its settings
-READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+READERS: dict[str, Callable[[Section], AnyBackbone]] = {
+    "HRNet": hrnet,
     "RegNet": regnet,
     "ResNeSt": resnest,
     "ResNet": resnet,
@@ -144,4 +147,4 @@ READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
     "ResNetV1d": resnet,
 }
 
-__all__ = ["READERS", "backbone", "maps_of"]
+__all__ = ["READERS", "backbone"]

@@ -8,6 +8,7 @@ import torch
 
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.hrnet import hrfpn
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.any_neck import AnyNeck
@@ -18,28 +19,24 @@ from detzoo.necks.pafpn import PAFPN
 
 
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
-    """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none."""
+    """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none.
+
+    Raises:
+        ConfigError: it cannot be read, or not be built on these maps.
+    """
     if not model.has("neck"):
         return NoNeck.Config(), features
     given = model.section("neck")
-    return READERS[given.kinds(*READERS)](given, features)
-
-
-def maps_of(config: AnyNeck, features: Features, given: Section) -> Features:
-    """What a neck of these settings returns.
-
-    Raises:
-        ConfigError: it cannot be built on these maps.
-    """
+    config = READERS[given.kinds(*READERS)](given, features)
     try:
         with torch.device("meta"):
             made = config.build(features.channels, features.strides)
     except ValueError as error:
         raise ConfigError(f"{given.path} does not fit: {error}") from None
-    return Features(made.channels, made.strides)
+    return config, Features(made.channels, made.strides)
 
 
-def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
+def fpn(neck: Section, features: Features) -> AnyNeck:
     """``FPN`` on the maps of a backbone, and ``PAFPN``, which has the same settings."""
     with neck as given:
         kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
@@ -52,7 +49,7 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
         given.ignore("extra_convs_on_inputs")  # without extra convolutions
-        config = kind.model_validate(
+        return kind.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
@@ -65,7 +62,6 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
                 "standardize": parts.standardized(given),
             }
         )
-        return config, maps_of(config, features, given)
 
 
 def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
@@ -87,9 +83,10 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 
 
 # MMDetection's type of neck -> what reads its settings
-READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
+READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
     "FPN": fpn,
+    "HRFPN": hrfpn,
     "PAFPN": fpn,
 }
 
-__all__ = ["READERS", "channel_mapper", "maps_of", "neck"]
+__all__ = ["READERS", "channel_mapper", "neck"]

@@ -52,6 +52,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
+REGNET = {"depth": 5, "initial_width": 16, "slope": 24.0, "ratio": 2.0, "group_width": 8}  # 16, 32, 64, 64, 128 wide
 GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
@@ -79,6 +80,19 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
+    "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
+    "FasterRCNN-standardized": (
+        FasterRCNN,
+        {part: {"norm": "gn", "standardize": True} for part in ("backbone", "neck")},
+    ),
+    "MaskRCNN-resnest": (
+        MaskRCNN,
+        {
+            "backbone": {"kind": "resnest", "depth": 50, "stem_width": 16},
+            "box_head": {"convs": 1, "channels": 32, "fcs": 1, "norm": "bn"},
+            "mask_head": {"norm": "bn"},
+        },
+    ),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 

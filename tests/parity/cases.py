@@ -182,6 +182,35 @@ CASES = {
     "mask-rcnn_res2net-101_fpn_2x_coco": Case("mask_rcnn_r2_101_fpn_2x_coco"),
     "cascade-mask-rcnn_res2net-101_fpn_20e_coco": Case("cascade_mask_rcnn_r2_101_fpn_20e_coco"),
     "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
+    "faster-rcnn_r50_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_r50_fpn_gn_ws-all_1x_coco"),
+    "faster-rcnn_x50-32x4d_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_x50_32x4d_fpn_gn_ws-all_1x_coco"),
+    "faster-rcnn_x101-32x4d_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_x101_32x4d_fpn_gn_ws-all_1x_coco"),
+    "mask-rcnn_r50_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_r50_fpn_gn_ws-all_2x_coco"),
+    "mask-rcnn_r101_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_r101_fpn_gn_ws-all_2x_coco"),
+    "mask-rcnn_x101-32x4d_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_x101_32x4d_fpn_gn_ws-all_2x_coco"),
+    "retinanet_regnetx-800MF_fpn_1x_coco": Case("retinanet_regnetx-800MF_fpn_1x_coco"),
+    "retinanet_regnetx-1.6GF_fpn_1x_coco": Case("retinanet_regnetx-1.6GF_fpn_1x_coco"),
+    "faster-rcnn_regnetx-3.2GF_fpn_1x_coco": Case("faster_rcnn_regnetx-3.2GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-3.2GF_fpn_1x_coco": Case("mask_rcnn_regnetx-3.2GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-4GF_fpn_1x_coco": Case("mask_rcnn_regnetx-4GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-6.4GF_fpn_1x_coco": Case("mask_rcnn_regnetx-6.4GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-12GF_fpn_1x_coco": Case("mask_rcnn_regnetx-12GF_fpn_1x_coco"),
+    "faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "faster_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "cascade-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "cascade_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "cascade-rcnn_s101_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "cascade_rcnn_s101_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco": Case("mask_rcnn_s50_fpn_syncbn-backbone+head_mstrain_1x_coco"),
+    "mask-rcnn_s101_fpn_syncbn-backbone+head_ms-1x_coco": Case(
+        "mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco"
+    ),
+    "cascade-mask-rcnn_s101_fpn_syncbn-backbone+head_ms-1x_coco": Case(
+        "cascade_mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco"
+    ),
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.regnet import TITLES, RegNet
 from detzoo.backbones.res2net import Res2Net
+from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
@@ -71,9 +73,59 @@ def res2net(backbone: Section) -> Res2Net.Config:
         )
 
 
+def resnest(backbone: Section) -> ResNeSt.Config:
+    """``ResNeSt``."""
+    with backbone as given:
+        given.kinds("ResNeSt")
+        given.fixed("in_channels", 3)
+        given.fixed("base_channels", 64)
+        return ResNeSt.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "stem_width": given.whole("stem_channels", 64, MOST_CHANNELS),
+                "radix": given.whole("radix", 2, MOST_CHANNELS),
+                "reduction": given.whole("reduction_factor", 4, MOST_CHANNELS),
+                "groups": given.whole("groups", 1, MOST_CHANNELS),
+                "base_width": given.whole("base_width", 4, MOST_CHANNELS),
+                "pool_stride": given.flag("avg_down_stride", True),
+                **_stages(given, (1, 2, 2, 2)),
+            }
+        )
+
+
+def regnet(backbone: Section) -> RegNet.Config:
+    """``RegNet`` by the name of a published one or by its numbers."""
+    with backbone as given:
+        given.kinds("RegNet")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 32)
+        given.fixed("base_channels", 32)
+        for name in ("deep_stem", "avg_down"):
+            given.fixed(name, False)
+        return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
+
+
+def _shape(backbone: Section) -> dict[str, Any]:
+    """``arch``: how wide and deep a RegNet is."""
+    if isinstance(backbone.take("arch"), str):
+        name = backbone.word("arch")
+        known = {title.lower().replace("-", "_"): numbers for numbers, title in TITLES.items()}
+        if name not in known:
+            backbone.differs("arch", f"is none of {', '.join(known)}")
+        return dict(zip(("depth", "initial_width", "slope", "ratio", "group_width"), known[name], strict=True))
+    with backbone.section("arch") as given:
+        given.fixed("bot_mul", 1)
+        return {
+            "depth": given.whole("depth"),
+            "initial_width": given.whole("w0", most=MOST_CHANNELS),
+            "slope": given.number("wa"),
+            "ratio": given.number("wm"),
+            "group_width": given.whole("group_w", most=MOST_CHANNELS),
+        }
+
+
 def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
     """What all networks of residual stages have; ``strides`` where they are left out."""
-    backbone.fixed("conv_cfg")
     backbone.ignore("pretrained", "init_cfg")  # where training began
     stages = backbone.whole("num_stages", 4, most=4)
     return {
@@ -81,6 +133,7 @@ def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
         "strides": backbone.wholes("strides", strides[:stages], stages),
         "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
         "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
+        "standardize": parts.standardized(backbone),
         "norm": parts.norm(backbone, default="bn"),
         "norm_eval": backbone.flag("norm_eval", True),
         "norm_frozen": parts.norm_frozen(backbone),
@@ -107,7 +160,9 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 # MMDetection's type of backbone -> what reads its settings
 READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "HRNet": hrnet,
+    "RegNet": regnet,
     "Res2Net": res2net,
+    "ResNeSt": resnest,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,

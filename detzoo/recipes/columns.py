@@ -95,6 +95,7 @@ def multi_scale_repeated(data: Data) -> Data:
 
 # lr is that of two-stage methods at 8 x 2 images
 SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_1X_SYNCED = SCHEDULE_1X.replace(sync_bn=True)  # batch normalization over all devices
 SCHEDULE_20E = Schedule(epochs=20, milestones=(16, 19), lr=0.02)
 SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
 SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)

@@ -10,7 +10,7 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_1X, multi_scale, multi_scale_range
+from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_1X_SYNCED, multi_scale, multi_scale_range
 from detzoo.recipes.initial import INIT_RESNEST50, INIT_RESNEST101
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
@@ -27,7 +27,7 @@ RECIPES = (
         name="faster_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco",
         model=FasterRCNN.Config(input=RESNEST_RGB, backbone=S50, box_head=BN_BOX_HEAD),
         data=multi_scale_range(COCO),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST50,
         published=Published(box_ap=42.0, memory_gb=4.8),
         weights=Weights(
@@ -40,7 +40,7 @@ RECIPES = (
         name="faster_rcnn_s101_fpn_syncbn-backbone+head_mstrain-range_1x_coco",
         model=FasterRCNN.Config(input=RESNEST_RGB, backbone=S101, box_head=BN_BOX_HEAD),
         data=multi_scale_range(COCO),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST101,
         published=Published(box_ap=44.5, memory_gb=7.1),
         weights=Weights(
@@ -53,7 +53,7 @@ RECIPES = (
         name="mask_rcnn_s50_fpn_syncbn-backbone+head_mstrain_1x_coco",
         model=MaskRCNN.Config(input=RESNEST_RGB, backbone=S50, box_head=BN_MASK_BOX_HEAD, mask_head=BN_MASK_HEAD),
         data=multi_scale(COCO_MASKS),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST50,
         published=Published(box_ap=42.6, mask_ap=38.1, memory_gb=5.5),
         weights=Weights(
@@ -66,7 +66,7 @@ RECIPES = (
         name="mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco",
         model=MaskRCNN.Config(input=RESNEST_RGB, backbone=S101, box_head=BN_MASK_BOX_HEAD, mask_head=BN_MASK_HEAD),
         data=multi_scale(COCO_MASKS),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST101,
         published=Published(box_ap=45.2, mask_ap=40.2, memory_gb=7.8),
         weights=Weights(
@@ -79,7 +79,7 @@ RECIPES = (
         name="cascade_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco",
         model=CascadeRCNN.Config(input=RESNEST_RGB, backbone=S50, box_head=BN_CASCADE_BOX_HEAD),
         data=multi_scale_range(COCO),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST50,
         published=Published(box_ap=44.5),
         weights=Weights(
@@ -92,7 +92,7 @@ RECIPES = (
         name="cascade_rcnn_s101_fpn_syncbn-backbone+head_mstrain-range_1x_coco",
         model=CascadeRCNN.Config(input=RESNEST_RGB, backbone=S101, box_head=BN_CASCADE_BOX_HEAD),
         data=multi_scale_range(COCO),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST101,
         published=Published(box_ap=46.8, memory_gb=8.4),
         weights=Weights(
@@ -107,7 +107,7 @@ RECIPES = (
             input=RESNEST_RGB, backbone=S50, box_head=BN_CASCADE_BOX_HEAD, mask_head=BN_MASK_HEAD
         ),
         data=multi_scale(COCO_MASKS),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST50,
         published=Published(box_ap=45.4, mask_ap=39.5),
         weights=Weights(
@@ -122,7 +122,7 @@ RECIPES = (
             input=RESNEST_RGB, backbone=S101, box_head=BN_CASCADE_BOX_HEAD, mask_head=BN_MASK_HEAD
         ),
         data=multi_scale(COCO_MASKS),
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_RESNEST101,
         published=Published(box_ap=47.7, mask_ap=41.4, memory_gb=10.5),
         weights=Weights(

@@ -171,7 +171,7 @@ class BoxHead(nn.Module):
 
     def score(self, x: Tensor, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
-        rows = None if valid is None else valid.flatten()
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.shared_convs:
             x = conv(x, rows)
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
@@ -318,7 +318,7 @@ class MaskHead(nn.Module):
 
         Batch normalization learns from ``valid`` ones alone, bool ``[N, R]``.
         """
-        rows = None if valid is None else valid.flatten()
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.convs:
             x = conv(x, rows)
         x = F.relu_(self.upsample(x))

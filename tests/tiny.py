@@ -11,6 +11,8 @@ from torch import Tensor
 from detzoo.detector import Detector
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -57,6 +59,15 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
+    "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
+    "MaskRCNN-carafe": (
+        MaskRCNN,
+        {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
+    ),
+    "RetinaNet-nas-fpn": (
+        RetinaNet,
+        {"neck": {"kind": "nas_fpn", "start": 1, "stacks": 2}, "head": {"norm": "bn", "norm_per_level": True}},
+    ),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 

@@ -10,8 +10,14 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
+from detzoo.necks.fpn_carafe import FPNCarafe
+from detzoo.necks.nas_fpn import NASFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
 
-AnyNeck: TypeAlias = Annotated[FPN.Config | NoNeck.Config | PAFPN.Config, Field(discriminator="kind")]
+AnyNeck: TypeAlias = Annotated[
+    FPG.Config | FPN.Config | FPNCarafe.Config | NASFPN.Config | NoNeck.Config | PAFPN.Config,
+    Field(discriminator="kind"),
+]

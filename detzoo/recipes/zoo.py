@@ -16,6 +16,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
     atss,
+    carafe,
     cascade_rcnn,
     cityscapes,
     cornernet,
@@ -25,8 +26,10 @@ from detzoo.recipes import (
     fast_rcnn,
     faster_rcnn,
     fcos,
+    fpg,
     group_norm,
     mask_rcnn,
+    nas_fpn,
     no_pyramid,
     pafpn,
     pascal_voc,
@@ -64,6 +67,9 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     group_norm.RECIPES,
     scratch.RECIPES,
     pafpn.RECIPES,
+    nas_fpn.RECIPES,
+    fpg.RECIPES,
+    carafe.RECIPES,
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet import parts, pyramids
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.any_neck import AnyNeck
@@ -48,7 +48,6 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
             given.fixed(name)
         given.fixed("upsample_cfg", {"mode": "nearest"})
         given.ignore("init_cfg")  # where training began
-        end = given.whole("end_level", -1, most=16)
         extra = given.take("add_extra_convs", False)
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
@@ -57,8 +56,7 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
-                "start": given.whole("start_level", 0, most=16),
-                "end": None if end in (-1, len(features.channels) - 1) else end + 1,
+                **parts.used(given, features),
                 "extra": extra or "pool",
                 "relu_before_extra": given.flag("relu_before_extra_convs", False),
                 "norm": parts.norm(given),
@@ -66,6 +64,16 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
             }
         )
         return config, maps_of(config, features, given)
+
+
+def _fitting(read: Callable[[Section, Features], AnyNeck]) -> Callable[[Section, Features], tuple[AnyNeck, Features]]:
+    """A reader of settings alone as one that tells the maps, too."""
+
+    def both(given: Section, features: Features) -> tuple[AnyNeck, Features]:
+        config = read(given, features)
+        return config, maps_of(config, features, given)
+
+    return both
 
 
 def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
@@ -88,7 +96,10 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 
 # MMDetection's type of neck -> what reads its settings
 READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
+    "FPG": _fitting(pyramids.fpg),
     "FPN": fpn,
+    "FPN_CARAFE": _fitting(pyramids.fpn_carafe),
+    "NASFPN": _fitting(pyramids.nas_fpn),
     "PAFPN": fpn,
 }
 

@@ -54,6 +54,13 @@ def always_full(network: nn.Module) -> Iterator[Tensor]:
             yield from module.parameters(recurse=False)
 
 
+def is_in_precision(network: nn.Module, dtype: torch.dtype) -> bool:
+    """Whether all weights are of a type, and all that is never in half precision is not."""
+    full = {id(held) for held in always_full(network)}
+    tensors = (held for held in (*network.parameters(), *network.buffers()) if held.is_floating_point())
+    return all(held.dtype == (torch.float32 if id(held) in full else dtype) for held in tensors)
+
+
 _SLOW = 0.8  # of the speed in float32, from which a warning is due
 
 

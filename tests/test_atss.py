@@ -102,6 +102,8 @@ def test_nearest_anchors_are_those_of_a_sorted_list():
     generator = torch.Generator().manual_seed(0)
     middle = torch.rand(2, 40, 2, generator=generator) * 600 - 150
     middle[:, ::2] = (middle[:, ::2] / 8).round() * 8  # as near to several
+    middle[:, 1:7, 0] = torch.tensor([math.inf, -math.inf, math.nan, 1e30, -1e30, 50.0])
+    middle[:, 4:8, 1] = torch.tensor([1e30, 50.0, math.inf, math.nan])
     boxes = torch.cat([middle - 8, middle + 8], -1)
     found = detector._nearest(centres, sizes, boxes)
     apart = (middle.unsqueeze(2) - centres).square().sum(-1)

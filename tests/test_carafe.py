@@ -97,6 +97,8 @@ def test_pyramid_of_sizes_that_do_not_divide(levels: int) -> None:
         last = lateral[-1]
     for index in range(levels - 1, 0, -1):
         finer = lateral[index - 1]
-        lateral[index - 1] = finer + neck.upsample_modules[index - 1](lateral[index])[..., : finer.shape[2], : finer.shape[3]]
+        lateral[index - 1] = (
+            finer + neck.upsample_modules[index - 1](lateral[index])[..., : finer.shape[2], : finer.shape[3]]
+        )
     for level, conv, wanted in zip(outputs, neck.fpn_convs, lateral, strict=True):
         torch.testing.assert_close(level, conv(wanted))

@@ -1,4 +1,5 @@
 import functools
+import itertools
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,17 @@ def test_a_batch_is_padded_to_a_multiple() -> None:
         assert padded.sum() == own.sum() > 0
         assert batch.original_sizes[slot].tolist() == list(sample.original_size)
     assert batch.paths == [f"shapes/val/{number}" for number in batch.ids]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_on_the_processor_wherever_the_program_makes_its_tensors(workers: int) -> None:
+    data = shapes()
+    wanted = [batches(make_loader(data[part], 3, train=part == "train", workers=0)) for part in data]
+    with torch.device("meta"):
+        found = [batches(make_loader(data[part], 3, train=part == "train", workers=workers)) for part in data]
+    for one, two in zip(itertools.chain(*wanted), itertools.chain(*found), strict=True):
+        assert same(one, two)
+        assert torch.equal(one.original_sizes, two.original_sizes)
 
 
 def test_training_does_not_depend_on_the_number_of_workers() -> None:

@@ -102,6 +102,17 @@ def test_memory_does_not_grow() -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [(5, 7), (5, 9), (8, 9)])
+@pytest.mark.parametrize("default", ["cpu", "meta"])
+def test_a_tensor_is_contiguous_and_on_the_processor(size: tuple[int, int], default: str) -> None:
+    """However the array lies in memory, and wherever the program makes its tensors."""
+    image = noise(5, 7)
+    with torch.device(default):
+        found, _ = resize(np.asfortranarray(image), size, keep_ratio=False)
+    assert found.is_contiguous()
+    assert torch.equal(found, resize(image, size, keep_ratio=False)[0])
+
+
 @pytest.mark.parametrize("shape", [(1, 6), (6, 1), (1, 1), (5, 6)])
 def test_arrays_that_run_backwards_or_are_read_only(shape: tuple[int, int]) -> None:
     frozen = noise(*shape)

@@ -73,6 +73,16 @@ def test_nothing_is_lost(height: int, width: int, slots: int, seed: int) -> None
     assert held.numel() <= max(1024, 2 * (area / 8 + 2 * slots))
 
 
+@pytest.mark.parametrize("shape", [(0, 4, 9, 8), (0, 0, 9, 8), (3, 0, 9, 8), (2, 4, 9, 8)])
+def test_a_batch_may_be_empty(shape: tuple[int, ...]) -> None:
+    held = MaskWindows.of(torch.ones(shape, dtype=torch.bool))
+    assert held.shape == shape
+    assert len(held) == shape[0]
+    assert torch.equal(held.dense(), torch.ones(shape, dtype=torch.bool))
+    targets = crop_targets(held, torch.zeros(*shape[:2], 4), torch.zeros(shape[:2], dtype=torch.int64), 7)
+    assert targets.shape == (*shape[:2], 7, 7)
+
+
 def test_few_lengths_occur() -> None:
     lengths = {MaskWindows.of(torch.ones(1, 1, edge, 100, dtype=torch.bool)).numel() for edge in range(100, 700, 10)}
     assert lengths == {2048, 4096, 8192, 16384}

@@ -17,7 +17,7 @@ from detzoo import cli
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import in_precision
 from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.precision import PRECISIONS, pick_precision, speedup
+from detzoo.precision import PRECISIONS, Precision, pick_precision, speedup
 from detzoo.recipes.recipe import METHODS
 from detzoo.typed import on_command_line
 from tests.tiny import METHOD_IDS, detect, every_form, images, targets, tiny
@@ -142,12 +142,34 @@ def test_a_detector_in_its_own_precision_shares_its_weights() -> None:
     assert in_precision(detector, torch.float16) is detector
 
 
+@pytest.mark.parametrize("form", ["MaskRCNN", "DETR"])
+@pytest.mark.parametrize("precision", list(PRECISIONS))
+def test_a_detector_of_mixed_weights_is_brought_to_one_precision(form: str, precision: Precision) -> None:
+    detector = open_to_all(form)
+    detector.get_submodule("backbone").half()
+    types = {name: value.dtype for name, value in detector.named_parameters() if value.dim() > 1}
+    wanted = open_to_all(form)
+    wanted.load_state_dict(detector.state_dict())  # which keeps its own type
+    with torch.inference_mode():
+        found = detect(in_precision(detector, precision), images())
+        expected = detect(wanted.to(PRECISIONS[precision]), images())
+    assert found.valid.any()
+    assert torch.equal(found.scores, expected.scores)
+    assert in_precision(detector, None) is detector
+    changed = detector.with_settings({"input.mean": (0.0, 0.0, 0.0)})
+    for one in (detector, changed):
+        assert {name: value.dtype for name, value in one.named_parameters() if value.dim() > 1} == types
+        assert one.pixel_mean.dtype == torch.float32
+
+
 def test_a_function_in_place_of_a_method_is_not_led_back_to_float32() -> None:
     detector = tiny(FasterRCNN).eval()
     whole = detector.get_submodule("backbone")
     whole.forward = lambda x, forward=whole.forward: forward(x)
     assert in_precision(detector, "fp32") is detector
-    with pytest.raises(ValueError, match=r"float32, and its backbone.forward was replaced: call to\(torch.bfloat16\)"):
+    with pytest.raises(
+        ValueError, match=r"not in torch.bfloat16, and its backbone.forward was replaced: call to\(torch.bfloat16\)"
+    ):
         in_precision(detector, "bf16")
 
 

@@ -230,6 +230,25 @@ def test_a_real_detector_does_not_mind_its_neighbours():
     torch.testing.assert_close(alone.scores, together.scores, atol=1e-4, rtol=1e-4)
 
 
+def test_results_are_on_the_processor_wherever_the_program_makes_its_tensors():
+    detector = tiny(MaskRCNN)
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    ways = (
+        lambda: detector.predict([picture, picture[:40]], size=(64, 96), threshold=0.0, classes=detector.classes)[1],
+        lambda: detector.predict(picture, size=64, threshold=0.0)[0][1:5][[True, False, True, False]].filter(
+            classes=detector.classes[1:]
+        ),
+        lambda: detector.predict(picture, size=64, threshold=0.0)[0][::2],
+    )
+    wanted = [way() for way in ways]
+    with torch.device("meta"):
+        found = [way() for way in ways]
+    for one, two in zip(wanted, found, strict=True):
+        assert len(one) > 0
+        assert torch.equal(one.boxes, two.boxes)
+        assert torch.equal(one.masks, two.masks)
+
+
 def write_video(path: Path, count: int) -> None:
     import cv2
 

@@ -25,7 +25,8 @@ from tests.test_house import _fake
 from tests.test_methods import total
 from tests.tiny import CANVAS, CLASSES, images, targets, tiny
 
-C4_BACKBONE = {"depth": 18, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "norm_frozen": True}
+C4_STAGES = {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,)}
+C4_BACKBONE = {"kind": "resnet", "depth": 18, "norm_frozen": True} | C4_STAGES
 FEW = {"train_candidates": 50, "train_proposals": 20, "candidates": 50, "proposals": 20, "channels": 16}
 SIXTEEN = {"anchors": {"scales": (2.0, 4.0), "ratios": (0.5, 1.0, 2.0)}}
 

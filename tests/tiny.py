@@ -52,12 +52,15 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     },
 }
 
+ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
+    "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
+    "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (

@@ -6,8 +6,12 @@ a ``kind``, a ``title`` as papers print it, and ``build()``.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from pydantic import Field
+
+from detzoo.backbones.regnet import RegNet
+from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 
-AnyBackbone: TypeAlias = ResNet.Config
+AnyBackbone: TypeAlias = Annotated[RegNet.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")]

@@ -2,13 +2,14 @@
 
 Deep Residual Learning for Image Recognition, arXiv:1512.03385, 2015; Aggregated Residual Transformations,
 arXiv:1611.05431, 2016; the deep stem and average-pooled shortcuts of Bag of Tricks, arXiv:1812.01187, 2018; deformable
-convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018.
+convolution in the last stages, arXiv:1703.06211, 2017, and arXiv:1811.11168, 2018; other modules
+between the convolutions as in arXiv:1904.05873 and arXiv:1904.11492, 2019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -16,96 +17,101 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.blocks.layers import Conv2d, Deform, DeformConv, Norm, build_norm, conv_norm, keep_statistics
+from detzoo.backbones.plugins import Plugin
+from detzoo.blocks.context_block import ContextBlock
+from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.blocks.layers import (
+    Conv2d,
+    Deform,
+    DeformConv,
+    Norm,
+    StandardizedConv2d,
+    build_norm,
+    conv_norm,
+    keep_statistics,
+)
 from detzoo.config import Config as BaseConfig
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+EXPANSION = 4  # of a bottleneck's output
 
 # builds the spatial convolution of a block: (inputs, outputs, stride, dilation, groups) -> module
 Conv3x3 = Callable[[int, int, int, int, int], nn.Module]
 
 
-class ResNet(nn.Module):
-    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv:1512.03385, table 1; arXiv:1611.05431, table 1).
+class StagesConfig(BaseConfig):
+    """Settings of a stem and residual stages. Stage k (1 to 4) is ``layer<k>``, whose output the papers call C(k+1)."""
 
-    Parameters are named as torchvision and MMDetection name them.
+    style: Literal["pytorch", "caffe"] = "pytorch"  # a bottleneck's stride: in its 3x3, or in its first 1x1
+    strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
+    dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
+    out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
+    deform: Deform | None = None  # of every spatial convolution of `deform_stages`; None: ordinary ones
+    deform_stages: tuple[int, ...] = (2, 3, 4)
+    plugins: tuple[Plugin, ...] = ()  # blocks between the convolutions; of several in one place in this order
+    standardize: bool = False  # weights of all other convolutions; see `StandardizedConv2d`
+    norm: Norm = "bn"
+    norm_eval: bool = True  # batch normalization keeps its statistics in training
+    norm_frozen: bool = False  # scales and offsets of normalization take no gradient
+    frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
+    zero_init: bool = True  # the last norm of a block starts at zero, so that a fresh block is the identity
+    checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        stages = len(self.strides)
+        if not 1 <= stages <= 4 or len(self.dilations) != stages:
+            raise ValueError(
+                f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
+            )
+        if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
+            raise ValueError(f"out_stages must rise, got {self.out_stages}")
+        if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
+            raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+        if self.frozen_stages > stages:
+            raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+        if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
+            raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
+        for plugin in self.plugins:
+            if not set(plugin.stages) <= set(range(1, stages + 1)):
+                raise ValueError(f"a plugin's stages must lie in 1 to {stages}, got {plugin.stages}")
+        placed = [(plugin.block.kind, stage) for plugin in self.plugins for stage in plugin.stages]
+        if len(set(placed)) < len(placed):
+            raise ValueError("a stage has two plugins of one kind, which would be called the same")
+        return self
+
+    def titled(self, name: str) -> str:
+        """The name that papers use, with what is special in the stages behind it."""
+        parts = [name] if self.deform is None else [name, "DCN"]
+        return "-".join([*parts, *(plugin.block.title for plugin in self.plugins)])
+
+
+class Stages(nn.Module):
+    """A stem and residual stages, which a network adds as ``conv1`` and a norm, or ``stem``, and ``layer<k>``.
 
     Attributes:
         channels: of each returned feature map.
         strides: input pixels per cell of each returned feature map.
     """
 
-    class Config(BaseConfig):
-        """Settings of `ResNet`. Stage k (1 to 4) is ``layer<k>``, whose output the papers call C(k+1)."""
+    POOLED = True  # the stem ends with a max-pool
 
-        kind: Literal["resnet"] = "resnet"
-        depth: Literal[18, 34, 50, 101, 152] = 50
-        style: Literal["pytorch", "caffe"] = "pytorch"  # a bottleneck's stride: in its 3x3, or in its first 1x1
-        stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
-        avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
-        groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
-        base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
-        strides: tuple[int, ...] = (1, 2, 2, 2)  # one per stage; fewer than four leave the last stages out
-        dilations: tuple[int, ...] = (1, 1, 1, 1)  # of every 3x3 of a stage
-        out_stages: tuple[int, ...] = (1, 2, 3, 4)  # stages whose output is returned
-        deform: Deform | None = None  # of every spatial convolution of `deform_stages`; None: ordinary ones
-        deform_stages: tuple[int, ...] = (2, 3, 4)
-        norm: Norm = "bn"
-        norm_eval: bool = True  # batch normalization keeps its statistics in training
-        norm_frozen: bool = False  # scales and offsets of normalization take no gradient
-        frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
-        zero_init: bool = True  # the last norm of a block starts at zero, so that a fresh block is the identity
-        checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
 
-        @model_validator(mode="after")
-        def _fits(self) -> ResNet.Config:
-            stages = len(self.strides)
-            if not 1 <= stages <= 4 or len(self.dilations) != stages:
-                raise ValueError(
-                    f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
-                )
-            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-                raise ValueError(f"out_stages must rise, got {self.out_stages}")
-            if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
-                raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
-            if self.frozen_stages > stages:
-                raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
-            if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
-                raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
-            if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
-                raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
-            return self
-
-        @property
-        def title(self) -> str:
-            """The name that papers use, e.g. ``ResNeXt-101-32x4d``."""
-            name = f"ResNet-{self.depth}"
-            if self.groups > 1:
-                name = f"ResNeXt-{self.depth}-{self.groups}x{self.base_width}d"
-            return name if self.deform is None else f"{name}-DCN"
-
-        def build(self) -> ResNet:
-            """The network of these settings, with random weights."""
-            return ResNet(self)
-
-    def __init__(self, config: ResNet.Config | None = None) -> None:
-        super().__init__()
-        self.config = config = config or ResNet.Config()
-        if config.stem == "conv7":
-            self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
-        else:
-            self.stem = _deep_stem(config)
-        channels, stride, all_channels, all_strides = 64, 4, [], []
-        for stage in range(1, len(config.strides) + 1):
-            layer = build_stage(config, stage, channels, _conv3x3_of(config, stage))
-            self.add_module(f"layer{stage}", layer)
-            channels = 64 * 2 ** (stage - 1) * (1 if config.depth < 50 else 4)
-            stride *= config.strides[stage - 1]
-            all_channels.append(channels)
-            all_strides.append(stride)
-        self.channels = tuple(all_channels[stage - 1] for stage in config.out_stages)
-        self.strides = tuple(all_strides[stage - 1] for stage in config.out_stages)
+    def complete(self, config: StagesConfig, channels: Sequence[int]) -> None:
+        """Put in plugins, initialize and freeze what has been added; ``channels`` of each stage's output."""
+        self._config = config
+        strides = [4 if self.POOLED else 2]
+        for stride in config.strides:
+            strides.append(strides[-1] * stride)
+        self.channels = tuple(channels[stage - 1] for stage in config.out_stages)
+        self.strides = tuple(strides[stage] for stage in config.out_stages)
+        for plugin in config.plugins:
+            for stage in plugin.stages:
+                for block in self.get_submodule(f"layer{stage}").children():
+                    cast(_Block, block).plug(plugin)
         initialize(self, config.zero_init)
         for part in self._frozen_parts():
             part.requires_grad_(False)
@@ -123,35 +129,86 @@ class ResNet(nn.Module):
         # frozen parts hold no parameter that takes a gradient, so autograd keeps nothing of them
         x = self._run_stem(x)
         features = []
-        for stage in range(1, self.config.out_stages[-1] + 1):
+        for stage in range(1, self._config.out_stages[-1] + 1):
             x = self.get_submodule(f"layer{stage}")(x)
-            if stage in self.config.out_stages:
+            if stage in self._config.out_stages:
                 features.append(x)
         return features
 
-    def train(self, mode: bool = True) -> ResNet:
+    def train(self, mode: bool = True) -> Self:
         """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
         super().train(mode)
         for part in self._frozen_parts():
             part.eval()
-        if self.config.norm_eval:
+        if self._config.norm_eval:
             keep_statistics(self)
         return self
 
     def _run_stem(self, x: Tensor) -> Tensor:
-        if self.config.stem == "conv7":
-            x = conv_norm(x, self.conv1, self.get_submodule(f"{self.config.norm}1"), relu=True)
-        else:
-            for conv, norm in zip(self.stem[0::3], self.stem[1::3], strict=True):
-                x = conv_norm(x, conv, norm, relu=True)
-        return F.max_pool2d(x, 3, 2, 1)
+        first, *others = self._stem_parts()
+        layers = list(first) if isinstance(first, nn.Sequential) else [first, *others]
+        for conv, norm in zip(layers[0::3], layers[1::3], strict=True):  # the third is the ReLU
+            x = conv_norm(x, conv, norm, relu=True)
+        return F.max_pool2d(x, 3, 2, 1) if self.POOLED else x
+
+    def _stem_parts(self) -> list[nn.Module]:
+        parts = dict(self.named_children())
+        return [parts["stem"]] if "stem" in parts else [parts["conv1"], parts[f"{self._config.norm}1"]]
 
     def _frozen_parts(self) -> list[nn.Module]:
-        if self.config.frozen_stages < 0:
-            return []
-        stem = ["conv1", f"{self.config.norm}1"] if self.config.stem == "conv7" else ["stem"]
-        stages = [f"layer{stage}" for stage in range(1, self.config.frozen_stages + 1)]
-        return [self.get_submodule(name) for name in [*stem, *stages]]
+        frozen = self._config.frozen_stages
+        stages = [self.get_submodule(f"layer{stage}") for stage in range(1, frozen + 1)]
+        return [*self._stem_parts(), *stages] if frozen >= 0 else []
+
+
+class ResNet(Stages):
+    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv:1512.03385, table 1; arXiv:1611.05431, table 1).
+
+    Parameters are named as torchvision and MMDetection name them.
+    """
+
+    class Config(StagesConfig):
+        """Settings of `ResNet`."""
+
+        kind: Literal["resnet"] = "resnet"
+        depth: Literal[18, 34, 50, 101, 152] = 50
+        stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
+        avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
+        groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
+        base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
+
+        @model_validator(mode="after")
+        def _fits(self) -> ResNet.Config:
+            if self.depth < 50 and (self.groups != 1 or self.base_width != 64):
+                raise ValueError("groups and base_width need bottleneck blocks: depth 50 or more")
+            if self.depth < 50 and any(plugin.after == "conv3" for plugin in self.plugins):
+                raise ValueError("a plugin after conv3 needs bottleneck blocks: depth 50 or more")
+            return self
+
+        @property
+        def title(self) -> str:
+            """The name that papers use, e.g. ``ResNeXt-101-32x4d``."""
+            if self.groups > 1:
+                return self.titled(f"ResNeXt-{self.depth}-{self.groups}x{self.base_width}d")
+            return self.titled(f"ResNet-{self.depth}")
+
+        def build(self) -> ResNet:
+            """The network of these settings, with random weights."""
+            return ResNet(self)
+
+    def __init__(self, config: ResNet.Config | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ResNet.Config()
+        if config.stem == "conv7":
+            self.conv1 = plain_conv(config, 3, 64, 7, 2)
+            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
+        else:
+            self.stem = deep_stem(config, 64)
+        channels = [64]
+        for stage in range(1, len(config.strides) + 1):
+            self.add_module(f"layer{stage}", build_stage(config, stage, channels[-1], spatial_conv(config, stage)))
+            channels.append(64 * 2 ** (stage - 1) * (1 if config.depth < 50 else 4))
+        self.complete(config, channels[1:])
 
 
 def initialize(network: nn.Module, zero_init: bool) -> None:
@@ -165,6 +222,8 @@ def initialize(network: nn.Module, zero_init: bool) -> None:
     for module in network.modules():
         if isinstance(module, DeformConv):
             module.start_undeformed()
+        if isinstance(module, ContextBlock | GeneralizedAttention):
+            module.reset_parameters()
 
 
 def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
@@ -172,11 +231,20 @@ def plain_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups:
     return Conv2d(inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups, bias=False)
 
 
-def _conv3x3_of(config: ResNet.Config, stage: int) -> Conv3x3:
+def plain_conv(
+    config: StagesConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Module:
+    """A convolution of a network that is not deformed: without bias, it keeps the size at stride 1."""
+    kind = StandardizedConv2d if config.standardize else Conv2d
+    padding = dilation * (kernel // 2)
+    return kind(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=False)
+
+
+def spatial_conv(config: StagesConfig, stage: int) -> Conv3x3:
     """What makes the spatial convolutions of a stage."""
     deform = config.deform
     if deform is None or stage not in config.deform_stages:
-        return plain_conv3x3
+        return _undeformed(config)
 
     def deform_conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
         return DeformConv(deform, inputs, outputs, 3, stride, dilation, dilation=dilation, groups=groups)
@@ -184,17 +252,25 @@ def _conv3x3_of(config: ResNet.Config, stage: int) -> Conv3x3:
     return deform_conv3x3
 
 
+def _undeformed(config: StagesConfig) -> Conv3x3:
+    def conv3x3(inputs: int, outputs: int, stride: int, dilation: int, groups: int) -> nn.Module:
+        return plain_conv(config, inputs, outputs, 3, stride, dilation, groups)
+
+    return conv3x3
+
+
 class _Block(nn.Module):
-    """What both blocks share: numbered norms, called ``bn1`` or ``gn1`` as in published weights, and the shortcut."""
+    """What both blocks share: norms called ``bn1`` or ``gn1`` as in published weights, plugins, and the shortcut."""
 
     downsample: nn.Sequential | None
     norm_name: Norm
 
-    def __init__(self, config: ResNet.Config) -> None:
+    def __init__(self, config: StagesConfig) -> None:
         super().__init__()
         self.norm_name = config.norm
         self.norm_frozen = config.norm_frozen
         self.checkpointing = config.checkpointing
+        self.plugins: dict[str, list[str]] = {}  # names of those behind a convolution
 
     def add_norm(self, number: int, channels: int) -> None:
         norm = build_norm(self.norm_name, channels, frozen=self.norm_frozen)
@@ -202,6 +278,19 @@ class _Block(nn.Module):
 
     def norm(self, number: int) -> nn.Module:
         return self.get_submodule(f"{self.norm_name}{number}")
+
+    def plug(self, plugin: Plugin) -> None:
+        """Put another module behind one of the convolutions; those before the last have the channels of the first."""
+        weight = self.get_parameter("conv3.weight" if plugin.after == "conv3" else "conv1.weight")
+        made = plugin.block.build(len(weight))
+        self.add_module(made.NAME, made)
+        self.plugins.setdefault(plugin.after, []).append(made.NAME)
+
+    def plugged(self, after: str, x: Tensor) -> Tensor:
+        """``x [N, C, H, W]`` through the plugins behind a convolution."""
+        for name in self.plugins.get(after, ()):
+            x = self.get_submodule(name)(x)
+        return x
 
     def shortcut(self, x: Tensor) -> Tensor:
         if self.downsample is None:
@@ -226,11 +315,9 @@ class _Block(nn.Module):
 class BasicBlock(_Block):
     """Two 3x3 convolutions beside a shortcut (arXiv:1512.03385, figure 5 left)."""
 
-    expansion = 1
-
     def __init__(
         self,
-        config: ResNet.Config,
+        config: StagesConfig,
         inputs: int,
         planes: int,
         stride: int,
@@ -239,7 +326,7 @@ class BasicBlock(_Block):
         conv3x3: Conv3x3,
     ) -> None:
         super().__init__(config)
-        self.conv1 = plain_conv3x3(inputs, planes, stride, dilation, 1)
+        self.conv1 = plain_conv(config, inputs, planes, 3, stride, dilation)
         self.add_norm(1, planes)
         self.conv2 = conv3x3(planes, planes, 1, 1, 1)
         self.add_norm(2, planes)
@@ -247,74 +334,105 @@ class BasicBlock(_Block):
 
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        return conv_norm(x, self.conv2, self.norm(2))
+        x = self.plugged("conv1", conv_norm(x, self.conv1, self.norm(1), relu=True))
+        return self.plugged("conv2", conv_norm(x, self.conv2, self.norm(2)))
 
 
 class Bottleneck(_Block):
     """1x1, 3x3 and 1x1 convolutions beside a shortcut (arXiv:1512.03385, figure 5; arXiv:1611.05431, figure 3c)."""
 
-    expansion = 4
-
     def __init__(
         self,
-        config: ResNet.Config,
+        config: StagesConfig,
         inputs: int,
         planes: int,
         stride: int,
         dilation: int,
         downsample: nn.Sequential | None,
         conv3x3: Conv3x3,
+        *,
+        width: int | None = None,
+        groups: int = 1,
+        expansion: int = EXPANSION,
+        normalized: bool = False,
     ) -> None:
+        """Build to return ``expansion * planes`` channels.
+
+        ``width`` channels, or ``planes``, are between the convolutions, and ``groups`` in the spatial one. Where that
+        is ``normalized``, it has its normalization and ReLU in itself.
+        """
         super().__init__(config)
-        width = planes * config.base_width // 64 * config.groups
+        width = planes if width is None else width
         first, second = (stride, 1) if config.style == "caffe" else (1, stride)
-        self.conv1 = nn.Conv2d(inputs, width, 1, first, bias=False)
+        self.conv1 = plain_conv(config, inputs, width, 1, first)
         self.add_norm(1, width)
-        self.conv2 = conv3x3(width, width, second, dilation, config.groups)
-        self.add_norm(2, width)
-        self.conv3 = nn.Conv2d(width, planes * self.expansion, 1, bias=False)
-        self.add_norm(3, planes * self.expansion)
+        self.conv2 = conv3x3(width, width, second, dilation, groups)
+        self.normalized = normalized
+        if not normalized:
+            self.add_norm(2, width)
+        self.conv3 = plain_conv(config, width, planes * expansion, 1)
+        self.add_norm(3, planes * expansion)
         self.downsample = downsample
 
     def residual(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, 4 planes, H', W']``, before the shortcut is added."""
-        x = conv_norm(x, self.conv1, self.norm(1), relu=True)
-        x = conv_norm(x, self.conv2, self.norm(2), relu=True)
-        return conv_norm(x, self.conv3, self.norm(3))
+        """``[N, inputs, H, W]`` to ``[N, expansion * planes, H', W']``, before the shortcut is added."""
+        x = self.plugged("conv1", conv_norm(x, self.conv1, self.norm(1), relu=True))
+        x = self.conv2(x) if self.normalized else conv_norm(x, self.conv2, self.norm(2), relu=True)
+        return self.plugged("conv3", conv_norm(self.plugged("conv2", x), self.conv3, self.norm(3)))
 
 
-def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 = plain_conv3x3) -> nn.Sequential:
+def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 | None = None) -> nn.Sequential:
     """One stage of residual blocks.
 
     Args:
         config: the network it belongs to.
         stage: 1 to 4.
         inputs: channels it is given.
-        conv3x3: makes the spatial convolution of each block (deformable convolution fits in here).
+        conv3x3: makes the spatial convolution of each block (deformable convolution fits in here); None: plain ones.
     """
-    kind = BasicBlock if config.depth < 50 else Bottleneck
     planes = 64 * 2 ** (stage - 1)
-    outputs = planes * kind.expansion
-    stride, dilation = config.strides[stage - 1], config.dilations[stage - 1]
+    dilation = config.dilations[stage - 1]
+    spatial = conv3x3 or _undeformed(config)
+    width = planes * config.base_width // 64 * config.groups
+
+    def block(inputs: int, stride: int, downsample: nn.Sequential | None) -> nn.Module:
+        if config.depth < 50:
+            return BasicBlock(config, inputs, planes, stride, dilation, downsample, spatial)
+        return Bottleneck(
+            config, inputs, planes, stride, dilation, downsample, spatial, width=width, groups=config.groups
+        )
+
+    outputs = planes * (1 if config.depth < 50 else EXPANSION)
+    count, stride = BLOCKS[config.depth][stage - 1], config.strides[stage - 1]
+    return residual_blocks(config, block, inputs, outputs, count, stride, avg_down=config.avg_down)
+
+
+# makes a residual block: (inputs, stride, shortcut) -> module
+Block = Callable[[int, int, nn.Sequential | None], nn.Module]
+
+
+def residual_blocks(
+    config: StagesConfig, block: Block, inputs: int, outputs: int, count: int, stride: int, *, avg_down: bool = False
+) -> nn.Sequential:
+    """``count`` blocks in a row, of which the first changes channels and size, and with it has its shortcut do so.
+
+    With ``avg_down`` the shortcut changes the size by average pooling before its 1x1 convolution.
+    """
     downsample = None
     if stride != 1 or inputs != outputs:
-        pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)] if config.avg_down else []
-        conv = nn.Conv2d(inputs, outputs, 1, 1 if config.avg_down else stride, bias=False)
-        norm = build_norm(config.norm, outputs, frozen=config.norm_frozen)
-        downsample = nn.Sequential(*pool, conv, norm)
-    first = kind(config, inputs, planes, stride, dilation, downsample, conv3x3)
-    others = [
-        kind(config, outputs, planes, 1, dilation, None, conv3x3) for _ in range(BLOCKS[config.depth][stage - 1] - 1)
-    ]
-    return nn.Sequential(first, *others)
+        pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)] if avg_down else []
+        conv = plain_conv(config, inputs, outputs, 1, 1 if avg_down else stride)
+        downsample = nn.Sequential(*pool, conv, build_norm(config.norm, outputs, frozen=config.norm_frozen))
+    first = block(inputs, stride, downsample)
+    return nn.Sequential(first, *(block(outputs, 1, None) for _ in range(count - 1)))
 
 
-def _deep_stem(config: ResNet.Config) -> nn.Sequential:
+def deep_stem(config: StagesConfig, width: int) -> nn.Sequential:
+    """Three 3x3 convolutions with normalization and ReLU, the first of stride 2, to ``width`` channels."""
     layers: list[nn.Module] = []
-    for inputs, outputs, stride in ((3, 32, 2), (32, 32, 1), (32, 64, 1)):
+    for inputs, outputs, stride in ((3, width // 2, 2), (width // 2, width // 2, 1), (width // 2, width, 1)):
         layers += [
-            plain_conv3x3(inputs, outputs, stride, 1, 1),
+            plain_conv(config, inputs, outputs, 3, stride),
             build_norm(config.norm, outputs, frozen=config.norm_frozen),
             nn.ReLU(inplace=True),
         ]

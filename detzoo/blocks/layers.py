@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.batch_norm import batch_norm
+from detzoo.ops.boxes import full_precision
 from detzoo.ops.deform_conv import deform_conv
 from detzoo.ops.planes import as_planes
 
@@ -135,6 +136,26 @@ class Conv2d(nn.Conv2d):
         return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
+def standardized(weight: Tensor, eps: float = 1e-5) -> Tensor:
+    """Weights ``[outputs, inputs, k, k]`` of mean 0 and deviation 1 per output, ``(w - mean) / (std + eps)``.
+
+    Weight Standardization, arXiv:1903.10520; the deviation is that of a sample, which divides by one less.
+    """
+    exact = full_precision(weight)
+    std, mean = torch.std_mean(exact, (1, 2, 3), keepdim=True)
+    return ((exact - mean) / (std + eps)).to(weight.dtype)
+
+
+class StandardizedConv2d(Conv2d):
+    """A convolution by `standardized` weights; its parameters are called as those of an ordinary one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
+        padding = cast("tuple[int, ...]", self.padding)
+        weight, input = standardized(self.weight), in_type_of(self, input)
+        return conv2d(input, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
 class Deform(BaseConfig):
     """How a convolution is deformed."""
 
@@ -246,7 +267,8 @@ class ConvNorm(nn.Module):
 
     Parameters are ``conv.weight``, ``conv.bias`` (without a norm, or with ``bias``), ``conv.conv_offset.*`` (with
     ``deform``) and ``bn.*`` or ``gn.*``, as published weights name them. Padding keeps the size at stride 1, unless it
-    is given. ``slope`` is that of a leaky ReLU below zero.
+    is given. ``slope`` is that of a leaky ReLU below zero. ``standardize`` makes the convolution, unless it is
+    deformed, a `StandardizedConv2d`.
     """
 
     def __init__(
@@ -264,12 +286,14 @@ class ConvNorm(nn.Module):
         slope: float = 0.0,
         bias: bool = False,
         deform: Deform | None = None,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         bias = bias or norm is None
         padding = dilation * (kernel // 2) if padding is None else padding
         if deform is None:
-            self.conv = Conv2d(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias)
+            kind = StandardizedConv2d if standardize else Conv2d
+            self.conv = kind(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias)
         else:
             self.conv = DeformConv(
                 deform, inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias

@@ -96,6 +96,7 @@ class BoxHead(nn.Module):
         convs: int = Field(default=0, ge=0)  # 3x3 convolutions before the fully connected layers
         channels: int = Field(default=256, ge=1)  # of the convolutions
         norm: Norm | None = None  # of the convolutions
+        standardize: bool = False  # their weights; see `StandardizedConv2d`
         fcs: int = Field(default=2, ge=0)
         fc_channels: int = Field(default=1024, ge=1)
         class_agnostic: bool = False  # one box per RoI rather than one per class
@@ -129,7 +130,8 @@ class BoxHead(nn.Module):
         width = channels
         self.shared_convs = nn.ModuleList()
         for _ in range(config.convs):
-            self.shared_convs.append(ConvNorm(width, config.channels, 3, norm=config.norm))
+            conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
+            self.shared_convs.append(conv)
             width = config.channels
         if stage is None:
             width *= config.size**2
@@ -263,6 +265,7 @@ class MaskHead(nn.Module):
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
         carafe: Carafe.Config | None = None  # upsampling by content; None: by a transposed convolution
+        standardize: bool = False  # weights of `convs`; see `StandardizedConv2d`
         class_agnostic: bool = False
         weight: float = Field(default=1.0, ge=0)
         threshold: float = Field(default=0.5, ge=0, le=1)  # least probability of a pixel inside
@@ -279,7 +282,8 @@ class MaskHead(nn.Module):
         self.convs = nn.ModuleList()
         width = channels
         for _ in range(config.convs):
-            self.convs.append(ConvNorm(width, config.channels, 3, norm=config.norm))
+            conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
+            self.convs.append(conv)
             width = config.channels
         if config.carafe is None:
             self.upsample = nn.ConvTranspose2d(width, config.channels, 2, stride=2)

@@ -22,7 +22,7 @@ def canvas(height: int, width: int, input: Input) -> tuple[int, int]:
     Raises:
         ValueError: the image has no pixels.
     """
-    return canvas_size(torch.tensor([fit_input(height, width, input)]), input)
+    return canvas_size(torch.tensor([fit_input(height, width, input)], device="cpu"), input)
 
 
 def canvases(sizes: NDArray[np.integer], input: Input) -> NDArray[np.int64]:

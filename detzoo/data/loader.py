@@ -58,7 +58,8 @@ class Loader:
         return self._keys.images
 
     def __iter__(self) -> Iterator[Batch]:
-        batches: Iterator[Batch | _Broken] = iter(self._loader)
+        with torch.device("cpu"):  # where torch's loader makes its numbers, whatever the program's default is
+            batches: Iterator[Batch | _Broken] = iter(self._loader)
         with _Watch(batches, self.dataset.data.worker_timeout) as watch:
             while (item := watch.wait()) is not None:
                 if isinstance(item, _Broken):
@@ -253,9 +254,9 @@ class _Collate:
             if isinstance(answer, _Broken):
                 return answer
             samples.append(answer)
-        sizes = torch.tensor([sample.picture.shape[:2] for sample in samples])
+        sizes = torch.tensor([sample.picture.shape[:2] for sample in samples], device="cpu")
         height, width = canvas_size(sizes, self.settings)
-        pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
+        pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8, device="cpu")
         targets = []
         for slot, sample in enumerate(samples):
             draw(sample.picture, pixels[slot])
@@ -268,6 +269,6 @@ class _Collate:
             sizes=sizes,
             targets=Targets.pack(targets),
             ids=[sample.id for sample in samples],
-            original_sizes=torch.tensor([sample.original_size for sample in samples]),
+            original_sizes=torch.tensor([sample.original_size for sample in samples], device="cpu"),
             paths=[sample.path for sample in samples],
         )

@@ -81,7 +81,7 @@ class Resized:
 
     def pixels(self) -> NDArray[np.uint8]:
         """uint8 ``(height, width, 3)``, in memory channel by channel."""
-        canvas = torch.empty((3, self.height, self.width + -self.width % 4), dtype=torch.uint8)
+        canvas = torch.empty((3, self.height, self.width + -self.width % 4), dtype=torch.uint8, device="cpu")
         self.draw(canvas)
         return canvas[..., : self.width].permute(1, 2, 0).numpy()
 
@@ -96,7 +96,7 @@ class Resized:
         for top in range(0, rows, strip):
             part = torch.from_numpy(pixels[top : top + strip])
             if self.width != part.shape[1]:
-                part = _interpolated(part, torch.empty((len(part), self.width, part.shape[2]), dtype=torch.uint8))
+                part = _interpolated(part, part.new_empty((len(part), self.width, part.shape[2])))
             _part_channels(part, planes[:, top : top + len(part), : self.width], self.mirrored)
         if rows != self.height:  # to the kernel a column is a column, whatever four of its bytes belong to
             for plane, target in zip(torch.from_numpy(planes), canvas, strict=True):
@@ -166,7 +166,10 @@ def draw(picture: Picture, canvas: Tensor) -> None:
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     """uint8 ``(3, H, W)``, contiguous and a copy, of an array ``(H, W, 3)``."""
-    return torch.from_numpy(np.stack([image[..., channel] for channel in range(3)]))  # faster than a transposed copy
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    for channel in range(3):  # faster than a transposed copy
+        planes[channel] = image[..., channel]
+    return torch.from_numpy(planes)
 
 
 def resize(

@@ -59,7 +59,7 @@ def image_result(
     labels = torch.from_numpy(label_of)[found.labels]
     finite = found.boxes.isfinite().all(1) & found.scores.isfinite()
     keep = finite & (labels >= 0)
-    limits = torch.tensor([size[1], size[0]])
+    limits = found.boxes.new_tensor([size[1], size[0]])
     empty = torch.minimum(found.boxes[:, 2:], limits) <= found.boxes[:, :2].clamp(min=0)
     picked = {
         field.name: value[keep]

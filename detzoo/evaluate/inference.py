@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detzoo.detector import Detector
-from detzoo.precision import pick_precision, warn_if_slow
+from detzoo.precision import is_in_precision, pick_precision, warn_if_slow
 from detzoo.types import Detections
 
 
@@ -35,9 +35,9 @@ def in_evaluation_mode(detector: Detector) -> Detector:
 def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Detector:
     """The detector to detect with in a precision, in evaluation mode; the given one stays as it is.
 
-    One that is in it already is returned as `in_evaluation_mode` does, and shares its weights. Of any other the modules
-    are copied and the weights converted once, which costs about as much as autocast takes for one batch. A warning
-    tells of half precision that the device has no units for.
+    One that is in it already, with all its weights, is returned as `in_evaluation_mode` does, and shares them. Of any
+    other the modules are copied and the weights converted once, which costs about as much as autocast takes for one
+    batch. A warning tells of half precision that the device has no units for.
 
     Args:
         detector: in any mode.
@@ -47,17 +47,16 @@ def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Det
         ValueError: there is no such precision, or the detector is in another one or in training mode and holds a
             function in place of a method that may lead from a copy back to it.
     """
-    own = detector.dtype
-    dtype = pick_precision(precision) or own
-    warn_if_slow(dtype, detector.device.type)
-    if dtype == own:
+    wanted = pick_precision(precision)
+    warn_if_slow(wanted or detector.dtype, detector.device.type)
+    if wanted is None or is_in_precision(detector, wanted):
         return in_evaluation_mode(detector)
-    copied = _switched_copy(detector, f"this detector is in {own}", f"to({dtype})")
+    copied = _switched_copy(detector, f"this detector is not in {wanted}", f"to({wanted})")
     for module in copied.modules():
         held = module._parameters.items()
         apart = {name: None if value is None else nn.Parameter(value.detach(), False) for name, value in held}
         vars(module).update(_parameters=apart, _buffers=dict(module._buffers))
-    return copied.to(dtype)
+    return copied.to(wanted)
 
 
 def _switched_copy(detector: Detector, state: str, instead: str) -> Detector:
@@ -146,8 +145,8 @@ def in_original_pixels(result: Detections, size: Sequence[int], original: Sequen
         dense masks resized.
     """
     (height, width), (to_height, to_width) = size, original
-    factors = torch.tensor([to_width / width, to_height / height]).repeat(2)
-    limits = torch.tensor([to_width, to_height], dtype=torch.float32).repeat(2)
+    factors = result.boxes.new_tensor([to_width / width, to_height / height]).repeat(2)
+    limits = result.boxes.new_tensor([to_width, to_height]).repeat(2)
     boxes = torch.minimum((result.boxes * factors).clamp(min=0), limits)
     dense = result.dense
     if dense is not None:

@@ -191,8 +191,11 @@ class ATSS(Detector):
             apart = (x.unsqueeze(-1) - across[column]).square() + (y.unsqueeze(-1) - down[row]).square()
             apart = torch.where(there.unsqueeze(-1), apart, torch.inf).flatten(2)
             number = (first + (row * width + column).unsqueeze(-1) * step + shape).flatten(2)
-            nearest = apart.sort(dim=-1, stable=True).indices[..., : min(self.head.nearest, count)]
-            found.append(number.gather(-1, nearest))
+            most = min(self.head.nearest, count)
+            nearest = number.gather(-1, apart.sort(dim=-1, stable=True).indices[..., :most])
+            # to a centre that is not finite, or so far away that squares are not, all anchors are equally far
+            somewhere = apart.isfinite().any(-1, keepdim=True)
+            found.append(torch.where(somewhere, nearest, first + torch.arange(most, device=boxes.device)))
             first += count
         return torch.cat(found, -1)
 

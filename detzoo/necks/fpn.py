@@ -7,7 +7,7 @@ arXiv:1708.02002, and FCOS, arXiv:1904.01355.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -31,6 +31,7 @@ class PyramidConfig(BaseConfig):
     relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
     norm: Norm | None = None
     norm_on_lateral: bool = True
+    standardize: bool = False  # weights of every convolution; see `StandardizedConv2d`
 
 
 class Pyramid(nn.Module):
@@ -60,12 +61,13 @@ class Pyramid(nn.Module):
         self.extras = config.levels - len(used)
         out = config.out_channels
         lateral_norm = config.norm if config.norm_on_lateral else None
-        self.lateral_convs = nn.ModuleList(ConvNorm(c, out, 1, norm=lateral_norm, relu=False) for c in used)
-        convs = [ConvNorm(out, out, 3, norm=config.norm, relu=False) for _ in used]
+        shared: dict[str, Any] = {"relu": False, "standardize": config.standardize}
+        self.lateral_convs = nn.ModuleList(ConvNorm(c, out, 1, norm=lateral_norm, **shared) for c in used)
+        convs = [ConvNorm(out, out, 3, norm=config.norm, **shared) for _ in used]
         if config.extra != "pool":
             for index in range(self.extras):
                 inputs = used[-1] if index == 0 and config.extra == "on_input" else out
-                convs.append(ConvNorm(inputs, out, 3, stride=2, norm=config.norm, relu=False))
+                convs.append(ConvNorm(inputs, out, 3, stride=2, norm=config.norm, **shared))
         self.fpn_convs = nn.ModuleList(convs)
         base = list(strides[config.start : self.end])
         self.strides = tuple(base + [base[-1] * 2 ** (index + 1) for index in range(self.extras)])

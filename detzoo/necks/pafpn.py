@@ -6,7 +6,7 @@ Path Aggregation Network for Instance Segmentation, arXiv:1803.01534, 2018.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -35,10 +35,9 @@ class PAFPN(Pyramid):
         """Build for a backbone that returns maps of these ``channels`` and ``strides``; errors as of `Pyramid`."""
         super().__init__(config, channels, strides)
         out, coarser = config.out_channels, range(len(self.lateral_convs) - 1)
-        self.downsample_convs = nn.ModuleList(
-            ConvNorm(out, out, 3, stride=2, norm=config.norm, relu=False) for _ in coarser
-        )
-        self.pafpn_convs = nn.ModuleList(ConvNorm(out, out, 3, norm=config.norm, relu=False) for _ in coarser)
+        shared: dict[str, Any] = {"norm": config.norm, "relu": False, "standardize": config.standardize}
+        self.downsample_convs = nn.ModuleList(ConvNorm(out, out, 3, stride=2, **shared) for _ in coarser)
+        self.pafpn_convs = nn.ModuleList(ConvNorm(out, out, 3, **shared) for _ in coarser)
         start_xavier(self)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

@@ -71,7 +71,10 @@ class MaskWindows:
         """From whole masks, bool ``[G, H, W]`` of one image or ``[N, G, H, W]``, on the device that they are on."""
         height, width = masks.shape[-2:]
         if masks.dim() == 4:
-            return cls.join([cls.of(some) for some in masks], masks.shape[1])
+            images, slots = masks.shape[:2]
+            flat = cls.join([cls.of(masks.flatten(0, 1))], images * slots)
+            starts, windows = flat.starts.view(images, slots), flat.windows.view(images, slots, 4)
+            return dataclasses.replace(flat, starts=starts, windows=windows)
         pieces = [(0, 0, mask) for mask in masks.bool().cpu().numpy()]
         return cls.cut(pieces, (height, width)).to(masks.device)
 

@@ -48,7 +48,7 @@ def _paste_whole(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
 
 
 def _paste_windows(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float) -> Tensor:
-    out = torch.zeros((len(crops), *canvas), dtype=torch.bool)
+    out = crops.new_zeros((len(crops), *canvas), dtype=torch.bool)
     finite = boxes.isfinite().all(1, keepdim=True)
     for mask, (top, left, inside) in zip(out, windows(crops, boxes.where(finite, 0.0), canvas, threshold), strict=True):
         mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside

@@ -141,13 +141,13 @@ class Result:
         if isinstance(index, str):
             raise TypeError(f"a result has no {index!r}: for the detections of a class use filter(classes={index!r})")
         if isinstance(index, slice):
-            return self._some(torch.arange(len(self))[_forward(index, len(self))])
+            return self._some(self.labels.new_tensor(_forward(index, len(self))))
         if not isinstance(index, Sequence | Tensor | np.ndarray) or getattr(index, "ndim", 1) == 0:
             number: Any = index
             row = operator.index(number)
             if not -len(self) <= row < len(self):
                 raise IndexError(f"there is no detection {row}: the result has {len(self)}")
-            return Detection(self._some(torch.tensor([row % len(self)])))
+            return Detection(self._some(self.labels.new_tensor([row % len(self)])))
         return self._some(_picked(index, len(self)))
 
     def above(self, threshold: float) -> Result:
@@ -172,7 +172,7 @@ class Result:
         if classes is None:
             return some
         wanted = chosen_labels(classes, self.classes)
-        return some._some(torch.isin(some.labels, torch.tensor(wanted, dtype=some.labels.dtype)))
+        return some._some(torch.isin(some.labels, some.labels.new_tensor(wanted)))
 
     def plot(
         self,
@@ -359,7 +359,7 @@ def _forward(index: slice, length: int) -> list[int]:
 
 def _picked(index: Sequence[Any] | Tensor | NDArray[Any], length: int) -> Tensor:
     """A checked mask ``(K,)``, or checked numbers."""
-    rows = torch.as_tensor(np.asarray(index))
+    rows = torch.as_tensor(np.asarray(index), device="cpu")
     if rows.dim() != 1 or (rows.numel() and (rows.is_floating_point() or rows.is_complex())):
         raise TypeError("index a result by a number, a slice, a list of numbers, or a mask with one bool per detection")
     if rows.dtype == torch.bool:

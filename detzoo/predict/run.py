@@ -90,7 +90,7 @@ class _Wanted:
         """Those of one image's detections."""
         keep = found.scores >= self.threshold
         if self.labels is not None:
-            keep &= torch.isin(found.labels, torch.tensor(self.labels, dtype=found.labels.dtype))
+            keep &= torch.isin(found.labels, found.labels.new_tensor(self.labels))
         return found.pick(keep)
 
 
@@ -236,9 +236,9 @@ def _check_input(size: tuple[int, ...], settings: Input) -> None:
 
 def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
     """Pixels ``[N, 3, H, W]`` of images ``[3, h, w]`` padded to one canvas, and sizes."""
-    sizes = torch.tensor([image.shape[1:] for image in images])
+    sizes = torch.tensor([image.shape[1:] for image in images], device="cpu")
     height, width = canvas_size(sizes, settings)
-    pixels = torch.zeros((len(images), 3, height, width), dtype=torch.uint8)
+    pixels = torch.zeros((len(images), 3, height, width), dtype=torch.uint8, device="cpu")
     for index, image in enumerate(images):
         pixels[index, :, : image.shape[1], : image.shape[2]] = image
     return pixels, sizes

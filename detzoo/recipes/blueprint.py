@@ -108,7 +108,7 @@ def changes(detector: Detector, recipe: Recipe, state: Mapping[str, torch.Tensor
     for name, value in (("pixel_mean", detector.config.input.mean), ("pixel_std", detector.config.input.std)):
         held = getattr(detector, name)
         order = slice(None, None, -1) if detector.config.input.order == "bgr" else slice(None)
-        if held.flatten().tolist() != torch.tensor(value[order]).to(held.dtype).tolist():
+        if held.flatten().tolist() != torch.tensor(value[order], device="cpu").to(held.dtype).tolist():
             lines.append(f"{name} is not that of its settings")
     return lines + misfits(shapes_of(state), shapes_of(wanted.state_dict()), told)
 

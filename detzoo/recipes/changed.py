@@ -50,11 +50,15 @@ def with_model(detector: Detector, model: DetectorConfig) -> Detector:
     else:
         with torch.random.fork_rng(devices=[]):  # its first weights are random, and not used
             changed = type(detector)(model, detector.classes)
+        state = detector.state_dict()
         try:
-            changed.load_state_dict(detector.state_dict(), assign=True)
+            changed.load_state_dict(state, assign=True)
         except RuntimeError as error:
             raise ConfigError(f"the weights do not fit the changed model: {error}") from None
-        changed = changed.to(detector.device, detector.dtype).eval()
+        changed = changed.to(detector.device).eval()
+        for name, held in changed.named_buffers():
+            if name not in state and held.is_floating_point():
+                held.data = held.to(detector.pixel_mean.dtype)
     if isinstance(detector.recipe, Recipe):
         changed.recipe = detector.recipe.replace(model=model)
     return changed

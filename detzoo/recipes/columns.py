@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from detzoo.backbones.plugins import Plugin
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.layers import Deform
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
+from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
@@ -36,8 +39,25 @@ def dcn(backbone: ResNet.Config, version: Literal[1, 2] = 1, groups: int = 1) ->
     return backbone.replace(deform=Deform(version=version, groups=groups))
 
 
+def sync_bn(backbone: ResNet.Config) -> ResNet.Config:
+    """The backbone with batch normalization whose statistics go on learning, of all devices together."""
+    return backbone.replace(norm_eval=False)
+
+
+def gcb(backbone: ResNet.Config, reduction: int) -> ResNet.Config:
+    """The backbone with global context blocks in C3 to C5, whose transform has that part of the channels."""
+    return backbone.replace(plugins=(Plugin(block=ContextBlock.Config(ratio=1 / reduction)),))
+
+
 # the published Mask R-CNNs give every object its best proposal, if its IoU is 0.5 or more
 MASK_BOX_HEAD = BoxHead.Config(match=MatchConfig(low_quality=0.5))
+
+
+def mask_rcnn(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN with this backbone."""
+    return MaskRCNN.Config(backbone=backbone, box_head=MASK_BOX_HEAD)
+
+
 GN_FPN = FPN.Config(norm="gn")
 GN_BOX_HEAD = BoxHead.Config(convs=4, fcs=1, norm="gn")
 GN_MASK_BOX_HEAD = GN_BOX_HEAD.replace(match=MASK_BOX_HEAD.match)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from detzoo.backbones.resnet import ResNet
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.columns import (
     COCO,
     COCO_MASKS,
-    MASK_BOX_HEAD,
     R50,
     R101,
     SCHEDULE_1X,
     X101_32X4D,
     dcn,
+    mask_rcnn,
 )
 from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
-
-
-def mask_rcnn(backbone: ResNet.Config) -> MaskRCNN.Config:
-    """Mask R-CNN with this backbone."""
-    return MaskRCNN.Config(backbone=backbone, box_head=MASK_BOX_HEAD)
-
 
 RECIPES = (
     Recipe(

@@ -11,6 +11,7 @@ from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
@@ -33,8 +34,7 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
         given.fixed("in_channels", 3)
         given.fixed("stem_channels", 64)
         given.fixed("base_channels", 64)
-        for name in ("conv_cfg", "plugins"):
-            given.fixed(name)
+        given.fixed("conv_cfg")
         given.ignore("pretrained", "init_cfg")  # where training began
         stages = given.whole("num_stages", 4, most=4)
         config = ResNet.Config.model_validate(
@@ -54,6 +54,7 @@ def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
                 "frozen_stages": given.whole("frozen_stages", -1),
                 "zero_init": given.flag("zero_init_residual", True),
                 "checkpointing": given.flag("with_cp", False),
+                "plugins": plugins(given, stages),
                 **_deformed(given),
             }
         )

@@ -1,0 +1,23 @@
+"""Blocks between the convolutions of a residual block: which, in which stages, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from detzoo.blocks.context_block import ContextBlock
+from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.config import Config as BaseConfig
+
+# Each is a `nn.Module` from ``[N, C, H, W]`` to the same shape with a ``NAME`` and `reset_parameters`; its ``Config``
+# has a ``kind``, a ``title`` as papers print it, and ``build(channels)``.
+AnyPlugin: TypeAlias = Annotated[ContextBlock.Config | GeneralizedAttention.Config, Field(discriminator="kind")]
+
+
+class Plugin(BaseConfig):
+    """A block in every residual block of some stages."""
+
+    block: AnyPlugin
+    stages: tuple[int, ...] = (2, 3, 4)
+    after: Literal["conv1", "conv2", "conv3"] = "conv3"  # and the normalization and ReLU behind it; conv3 has no ReLU

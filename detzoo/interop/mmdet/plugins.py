@@ -1,0 +1,77 @@
+"""Blocks in the stages of a backbone from MMDetection's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from detzoo.backbones.plugins import AnyPlugin, Plugin
+from detzoo.blocks.context_block import ContextBlock
+from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.section import Section
+
+
+def plugins(backbone: Section, stages: int) -> tuple[Plugin, ...]:
+    """The list ``plugins`` of a backbone of as many ``stages``."""
+    return tuple(_plugin(one, stages) for one in backbone.sections("plugins"))
+
+
+def _plugin(given: Section, stages: int) -> Plugin:
+    with given:
+        which = given.take("stages", (True,) * stages)
+        if not isinstance(which, list | tuple) or [type(one) for one in which] != [bool] * stages:
+            given.differs("stages", f"is no list of {stages} times True or False")
+        place = given.word("position")
+        block = given.section("cfg")
+        return Plugin.model_validate(
+            {
+                "block": READERS[block.kinds(*READERS)](block),
+                "stages": tuple(number for number, one in enumerate(which, 1) if one),
+                "after": place.removeprefix("after_"),
+            }
+        )
+
+
+def context_block(block: Section) -> ContextBlock.Config:
+    """``ContextBlock``."""
+    with block as given:
+        fusion = given.take("fusion_types", ("channel_add",))
+        known = {"channel_add": "add", "channel_mul": "multiply"}
+        if not isinstance(fusion, list | tuple) or not all(isinstance(one, str) and one in known for one in fusion):
+            given.differs("fusion_types", f"has no counterpart; {' and '.join(known)} have")
+        return ContextBlock.Config.model_validate(
+            {
+                "ratio": given.number("ratio"),
+                "pooling": {"att": "attention", "avg": "average"}.get(
+                    pooled := given.word("pooling_type", "att"), pooled
+                ),
+                "fusion": tuple(known[one] for one in fusion),
+            }
+        )
+
+
+def generalized_attention(block: Section, channels: int | None = None) -> GeneralizedAttention.Config:
+    """``GeneralizedAttention`` on features of ``channels``, where those are known."""
+    with block as given:
+        if channels is not None:
+            parts.derived(given, "in_channels", channels)
+        given.fixed("spatial_range", -1)
+        given.fixed("position_embedding_dim", -1)
+        given.fixed("position_magnitude", 1)
+        given.fixed("q_stride", 1)
+        return GeneralizedAttention.Config.model_validate(
+            {
+                "terms": given.word("attention_type", "1111"),
+                "heads": given.whole("num_heads", 9),
+                "key_stride": given.whole("kv_stride", 2),
+            }
+        )
+
+
+# MMDetection's type of block -> what reads its settings
+READERS: dict[str, Callable[[Section], AnyPlugin]] = {
+    "ContextBlock": context_block,
+    "GeneralizedAttention": generalized_attention,
+}
+
+__all__ = ["READERS", "generalized_attention", "plugins"]

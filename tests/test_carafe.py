@@ -92,9 +92,10 @@ def test_pyramid_of_sizes_that_do_not_divide(levels: int) -> None:
     assert neck.strides == (8, 16, 32, 64)[:levels]
     assert [tuple(level.shape[-2:]) for level in outputs] == [(13, 9), (7, 5), (4, 3), (2, 2)][:levels]
     lateral = [conv(one) for conv, one in zip(neck.lateral_convs, features, strict=False)]
+    source = features[1]
     for conv in neck.lateral_convs[2:]:
-        lateral.append(conv(features[1] if len(lateral) == 2 else last))
-        last = lateral[-1]
+        source = conv(source)
+        lateral.append(source)
     for index in range(levels - 1, 0, -1):
         finer = lateral[index - 1]
         lateral[index - 1] = (

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from detzoo.detector import Detector
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -61,6 +62,13 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
+    "CascadeRCNN-detectors": (
+        CascadeRCNN,
+        {
+            "backbone": {"kind": "detectors_resnet", "switchable_stages": (4,), "with_image": True},
+            "neck": {"kind": "rfp", "backbone": {"depth": 18, "switchable_stages": (4,)}, "aspp_channels": 8},
+        },
+    ),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (

@@ -10,8 +10,11 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 
-AnyBackbone: TypeAlias = Annotated[RegNet.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")]
+AnyBackbone: TypeAlias = Annotated[
+    DetectorsResNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")
+]

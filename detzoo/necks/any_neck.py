@@ -16,8 +16,9 @@ from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.necks.nas_fpn import NASFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
+from detzoo.necks.rfp import RFP
 
 AnyNeck: TypeAlias = Annotated[
-    FPG.Config | FPN.Config | FPNCarafe.Config | NASFPN.Config | NoNeck.Config | PAFPN.Config,
+    FPG.Config | FPN.Config | FPNCarafe.Config | NASFPN.Config | NoNeck.Config | PAFPN.Config | RFP.Config,
     Field(discriminator="kind"),
 ]

@@ -164,6 +164,7 @@ CASES = {
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
     "mask-rcnn_r50-contrib_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_contrib_2x_coco"),
+    "detectors_cascade-rcnn_r50_1x_coco": Case("detectors_cascade_rcnn_r50_1x_coco"),
     "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
     "retinanet_r50_nasfpn_crop640-50e_coco": Case("retinanet_r50_nasfpn_crop640_50e_coco"),
     "retinanet_r50_fpn_crop640-50e_coco": Case("retinanet_r50_fpn_crop640_50e_coco"),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.resnet import ResNet
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
@@ -30,35 +31,57 @@ def maps_of(config: AnyBackbone) -> Features:
 def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
-        kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
-        given.fixed("in_channels", 3)
-        given.fixed("stem_channels", 64)
-        given.fixed("base_channels", 64)
         given.fixed("conv_cfg")
-        given.ignore("pretrained", "init_cfg")  # where training began
-        stages = given.whole("num_stages", 4, most=4)
-        config = ResNet.Config.model_validate(
-            {
-                "depth": given.whole("depth"),
-                "style": given.word("style", "pytorch"),
-                "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
-                "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
-                "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
-                "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-                "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
-                "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
-                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
-                "norm": parts.norm(given, default="bn"),
-                "norm_eval": given.flag("norm_eval", True),
-                "norm_frozen": parts.norm_frozen(given),
-                "frozen_stages": given.whole("frozen_stages", -1),
-                "zero_init": given.flag("zero_init_residual", True),
-                "checkpointing": given.flag("with_cp", False),
-                "plugins": plugins(given, stages),
-                **_deformed(given),
-            }
-        )
+        config = ResNet.Config.model_validate(_resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d")))
         return config, maps_of(config)
+
+
+def detectors_resnet(backbone: Section, feedback: int | None = None) -> tuple[DetectorsResNet.Config, Features]:
+    """``DetectoRS_ResNet`` and ``DetectoRS_ResNeXt``; as a step of ``RFP`` it is given ``feedback`` channels."""
+    with backbone as given:
+        kind = given.kinds("DetectoRS_ResNet", "DetectoRS_ResNeXt").removeprefix("DetectoRS_")
+        if given.section("conv_cfg", {"type": "Conv2d"}).kind != "ConvAWS":
+            given.differs("conv_cfg", "has no counterpart; {'type': 'ConvAWS'} has")
+        parts.derived(given, "rfp_inplanes", -1 if feedback is None else feedback)
+        settings = _resnet(given, kind)
+        switchable = given.take("stage_with_sac", ())
+        if given.has("sac"):
+            with given.section("sac") as sac:
+                sac.kinds("SAC")
+                if not sac.flag("use_deform", False):
+                    sac.differs("type", "has no counterpart without use_deform=True")
+            settings["switchable_stages"] = tuple(number for number, one in enumerate(switchable, 1) if one is True)
+        settings["with_image"] = given.flag("output_img", False)
+        config = DetectorsResNet.Config.model_validate(settings)
+        return config, maps_of(config)
+
+
+def _resnet(given: Section, kind: str) -> dict[str, Any]:
+    """What all kinds of ResNet share."""
+    given.fixed("in_channels", 3)
+    given.fixed("stem_channels", 64)
+    given.fixed("base_channels", 64)
+    given.ignore("pretrained", "init_cfg")  # where training began
+    stages = given.whole("num_stages", 4, most=4)
+    return {
+        "depth": given.whole("depth"),
+        "style": given.word("style", "pytorch"),
+        "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
+        "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
+        "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
+        "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
+        "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
+        "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+        "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
+        "norm": parts.norm(given, default="bn"),
+        "norm_eval": given.flag("norm_eval", True),
+        "norm_frozen": parts.norm_frozen(given),
+        "frozen_stages": given.whole("frozen_stages", -1),
+        "zero_init": given.flag("zero_init_residual", True),
+        "checkpointing": given.flag("with_cp", False),
+        "plugins": plugins(given, stages),
+        **_deformed(given),
+    }
 
 
 def _deformed(backbone: Section) -> dict[str, Any]:
@@ -75,9 +98,11 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 # MMDetection's type of backbone -> what reads its settings
 READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+    "DetectoRS_ResNeXt": detectors_resnet,
+    "DetectoRS_ResNet": detectors_resnet,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,
 }
 
-__all__ = ["READERS", "backbone", "maps_of"]
+__all__ = ["READERS", "backbone", "detectors_resnet", "maps_of"]

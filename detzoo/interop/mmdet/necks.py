@@ -101,6 +101,7 @@ READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
     "FPN_CARAFE": _fitting(pyramids.fpn_carafe),
     "NASFPN": _fitting(pyramids.nas_fpn),
     "PAFPN": fpn,
+    "RFP": _fitting(pyramids.rfp),
 }
 
 __all__ = ["READERS", "channel_mapper", "maps_of", "neck"]

@@ -1,13 +1,14 @@
-"""Settings of NAS-FPN, FPG and CARAFE's pyramid from MMDetection's."""
+"""Settings of NAS-FPN, FPG, CARAFE's pyramid and the recursive one from MMDetection's."""
 
 from __future__ import annotations
 
-from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet import backbones, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.necks.nas_fpn import LEVELS, NASFPN
+from detzoo.necks.rfp import RFP
 
 _BEFORE = ("act", "conv", "norm")  # order of a convolution that looks at its input through ReLU
 
@@ -79,6 +80,33 @@ def fpn_carafe(neck: Section, features: Features) -> FPNCarafe.Config:
         )
 
 
+def rfp(neck: Section, features: Features) -> RFP.Config:
+    """``RFP`` on the picture and the maps of a backbone."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels[1:])
+        for name in ("conv_cfg", "act_cfg", "add_extra_convs", "norm_cfg"):
+            given.fixed(name, False)
+        given.fixed("upsample_cfg", {"mode": "nearest"})
+        given.ignore("init_cfg", "no_norm_on_lateral", "relu_before_extra_convs")  # where training began; without such
+        given.fixed("start_level", 0)
+        given.fixed("end_level", -1)
+        *dilations, last = given.wholes("aspp_dilations", (1, 3, 6, 1))
+        if last != 1:
+            given.differs("aspp_dilations", "has no counterpart; one that ends with 1 has")
+        width = given.whole("aspp_out_channels", most=MOST_CHANNELS)
+        again = given.section("rfp_backbone")
+        return RFP.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                "backbone": backbones.detectors_resnet(again, width * (len(dilations) + 1))[0],
+                "steps": given.whole("rfp_steps", most=8),
+                "aspp_channels": width,
+                "aspp_dilations": dilations,
+            }
+        )
+
+
 def _transition(neck: Section, name: str, kind: str, **settings: object) -> str | None:
     """The normalization of one kind of connection, which has to be a convolution of these ``settings``."""
     with neck.section(name) as given:
@@ -92,4 +120,4 @@ def _transition(neck: Section, name: str, kind: str, **settings: object) -> str 
         return parts.norm(given)
 
 
-__all__ = ["fpg", "fpn_carafe", "nas_fpn"]
+__all__ = ["fpg", "fpn_carafe", "nas_fpn", "rfp"]

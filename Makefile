@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check sweep parity bench index oldest wheel wheel-check clean
+.PHONY: help demo test check sweep parity zoo bench index oldest wheel wheel-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -38,6 +38,9 @@ sweep: $(READY) ## what takes too long for check: every costly check of every me
 parity: $(READY) ## compare every method with the recorded numbers of the original, on all cores (CASES="retinanet*": some)
 	set -f; $(BIN)/python -m tests.parity $(CASES)
 
+zoo: $(READY) ## say of every published row what the zoo has of it (ARGS="--new DIR --old DIR": configs of MMDetection 3, 2)
+	$(BIN)/python -m tests.zoo $(ARGS)
+
 bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
@@ -51,7 +54,7 @@ index: $(READY) ## make the zoo's index again, after a change of recipes
 
 # deprecations that old libraries tell each other of are none of ours
 oldest: $(READY) ## install the oldest versions that pyproject.toml allows into build/oldest and run the tests there
-	$(BIN)/uv venv --quiet --clear --python 3.11 build/oldest
+	$(BIN)/uv venv --quiet --clear --seed --python 3.11 build/oldest
 	$(BIN)/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct --editable '.[dev]'
 	build/oldest/bin/python -m pytest -n $(JOBS) -W default::DeprecationWarning
 

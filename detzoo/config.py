@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -17,6 +17,9 @@ _MOST_BYTES = 1 << 24  # of a settings file
 _LONGEST_LIST = 1000
 _MOST_LINES = 20  # of an error
 _LONGEST_REASON = 500  # characters
+
+
+TAGS = ("kind", "method")  # settings that tell members of a union apart
 
 
 class ConfigError(ValueError):
@@ -67,11 +70,34 @@ def validate(kind: type[AnyConfig], values: Any) -> AnyConfig:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False, include_input=False)[:_MOST_LINES]:
-            place = ".".join(str(part)[:LONGEST_NAME] for part in problem["loc"]) or kind.__qualname__
+            place = ".".join(_place(problem["loc"], values, problem["type"])) or kind.__qualname__
             lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')[:_LONGEST_REASON]}")
         if error.error_count() > _MOST_LINES:
             lines.append(f"and {error.error_count() - _MOST_LINES} more")
         raise ConfigError("\n".join(lines)) from None
+
+
+def _place(steps: Sequence[str | int], values: Any, problem: str) -> list[str]:
+    """Where in ``values`` something is wrong; steps that only tell members of a union apart are no part of that."""
+    place, here = [], values
+    for step in steps:
+        if isinstance(here, Mapping):
+            if step not in here and problem != "missing":
+                continue
+            here = here.get(step)
+        elif isinstance(here, list | tuple):
+            here = here[step] if isinstance(step, int) and step < len(here) else None
+        place.append(str(step)[:LONGEST_NAME])
+    return place
+
+
+def kind_if_absent(kind: str) -> Callable[[Any], Any]:
+    """For a union told apart by ``kind``: what gives settings without one this kind, the usual one."""
+
+    def completed(values: Any) -> Any:
+        return {"kind": kind, **values} if isinstance(values, dict) else values
+
+    return completed
 
 
 def to_json(config: Config, indent: int | None = 2) -> str:
@@ -137,14 +163,16 @@ def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) 
 
     Args:
         config: stays as it is.
-        assignments: ``a.b.c=value`` strings (value: JSON, or else a plain string), or ``{"a.b.c": value}``.
+        assignments: ``a.b.c=value`` strings (value: JSON, or else a plain string), or ``{"a.b.c": value}``. A part of
+            another ``kind`` starts from the defaults of that kind, wherever its own settings stand among these.
 
     Raises:
         ConfigError: a string without ``=``, an unknown name (with suggestions), or a value that does not fit.
     """
     values = config.model_dump(mode="json")
-    for path, value in assigned(assignments).items():
-        _assign(values, config, path, value)
+    found = assigned(assignments)
+    for path in sorted(found, key=lambda path: path.rpartition(".")[2] not in TAGS):
+        _assign(values, config, path, found[path])
     return validate(type(config), values)
 
 
@@ -209,9 +237,20 @@ def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> No
         if here[part] is None:
             here[part] = {}
         here = here[part]
-    if not isinstance(here, dict) or (here and leaf not in here):
+    if isinstance(here, dict) and here.get(leaf, value) != value and leaf == _tag(config, parents):
+        here.clear()  # a part of another kind has other settings
+    elif not isinstance(here, dict) or not (leaf in here or set(here) <= set(TAGS)):
         raise ConfigError(_unknown_path(config, path, here, path, value))
     here[leaf] = value
+
+
+def _tag(config: Config, path: Sequence[str]) -> str | None:
+    """The setting that tells apart what may stand at a path, if several parts may."""
+    owner: Any = config
+    for part in path[:-1]:
+        owner = getattr(owner, part, None)
+    field = type(owner).model_fields.get(path[-1]) if path and isinstance(owner, Config) else None
+    return field.discriminator if field and isinstance(field.discriminator, str) else None
 
 
 def _unknown_path(config: Config, wrong: str, siblings: Any, path: str, value: Any) -> str:

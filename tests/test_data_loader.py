@@ -1,5 +1,6 @@
 import functools
 import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from detzoo.data.canvases import canvas, canvases, of_one_canvas
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.images import ImageError
 from detzoo.data.loader import Loader, make_loader
-from detzoo.data.order import evaluation_batches, training_batches
+from detzoo.data.order import evaluation_batches, repeat_factors, training_batches
 from detzoo.data.source import as_data, shapes_data
 from detzoo.detector import Input
 from detzoo.types import Batch
@@ -156,6 +157,38 @@ def test_repeat_makes_an_epoch_longer() -> None:
     assert counts.sum() == 32
     assert counts.min() == 3
     assert make_loader(data["val"], 4, train=False, workers=0).images == 7
+
+
+def test_images_of_rare_classes_come_more_often(tmp_path: Path) -> None:
+    # of 25 images, class 1 is in all, 2 in two, 3 in one: at a threshold of 0.5, 2 is drawn sqrt(6.25) and 3 sqrt(12.5)
+    things = [thing(image, image, [1, 1, 9, 9]) for image in range(1, 26)]
+    things += [thing(30, 4, [2, 2, 5, 5], category=2), thing(31, 9, [2, 2, 5, 5], category=2)]
+    things += [thing(32, 9, [3, 3, 5, 5], category=3), thing(33, 9, [3, 1, 5, 5], category=3)]
+    write_coco(tmp_path, things, images=range(1, 27), categories={1: "a", 2: "b", 3: "c"})
+    settings = as_data(tmp_path).replace(oversample=0.5)
+    data = open_dataset(settings, "train", Input(short=10, long=10), True)
+    assert len(data) == 25  # one has no objects
+    data.leave_out([0])
+    assert data.repeats().tolist() == [1, 1, 3] + [1] * 4 + [4] + [1] * 16
+    loader = make_loader(data, 1, train=True, workers=0)
+    read = batches(loader)
+    counts = np.bincount([int(number) for item in read for number in item.ids], minlength=26)
+    assert counts.tolist() == [0, 0, 1, 1, 3] + [1] * 4 + [4] + [1] * 16
+    assert len(loader) == 24 + 2 + 3
+    assert make_loader(data, 1, train=False, workers=0).images == 24
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_repeat_factors_are_those_of_the_formula(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image, labels = rng.integers(0, 200, 900), (rng.exponential(3, 900) % 40).astype(np.int32)
+    shows = [set(labels[image == number].tolist()) for number in range(200)]
+    part = [sum(label in shown for shown in shows) / 200 for label in range(40)]
+    factors = [max([1.0, *(math.sqrt(0.1 / part[label]) for label in shown)]) for shown in shows]
+    found = repeat_factors(image, labels, 200, 40, 0.1)
+    assert found.tolist() == [math.ceil(factor) for factor in factors]
+    assert found.max() > 2
+    assert repeat_factors(image, labels, 200, 40, 0.0).tolist() == [1] * 200
 
 
 def test_a_broken_image_in_a_worker_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from detzoo.config import ConfigError, override
 from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
-from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
+from detzoo.recipes.classes import COCO_CLASSES, LVIS_V1_CLASSES, VOC_CLASSES
 from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.recipe import Recipe
@@ -553,6 +553,29 @@ def test_where_class_names_come_from(configs: Path) -> None:
         classes(**{"train_dataloader__dataset__metainfo": {"classes": ["p"]}})
     with pytest.raises(ConfigError, match="names 'p' more than once"):
         classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "p"]}})
+
+
+def test_lvis(configs: Path) -> None:
+    head = "model__roi_head__bbox_head__num_classes"
+    inner = {"type": "LVISV1Dataset", "data_root": "data/lvis_v1/", "ann_file": "annotations/lvis_v1_train.json"}
+    wrapped: dict[str, Any] = {
+        "type": "ClassBalancedDataset",
+        "oversample_thr": 1e-3,
+        "dataset": {**inner, "pipeline": []},
+    }
+    found = read_config(changed(configs, **{head: 1203, "train_dataloader__dataset": wrapped})).recipe.data
+    assert (found.classes, found.metric, found.oversample) == (LVIS_V1_CLASSES, "lvis", 1e-3)
+    assert found.train[0].annotations == "annotations/lvis_v1_train.json"
+    old = {**wrapped, "dataset": {**inner, "ann_file": "data/lvis_v1/a.json", "img_prefix": "data/lvis_v1/"}}
+    split = read_config(changed(configs, **{head: 1203, "train_dataloader__dataset": old})).recipe.data.train[0]
+    assert (split.annotations, split.images) == ("a.json", "")
+    # MMDetection's own list, as its checkpoints carry it, has the spelling of one class mended
+    theirs = [name.replace("(stero_", "(stereo_") for name in LVIS_V1_CLASSES]
+    info = {**wrapped, "dataset": {**inner, "metainfo": {"classes": theirs}}}
+    assert (
+        read_config(changed(configs, **{head: 1203, "train_dataloader__dataset": info})).recipe.data.classes
+        == found.classes
+    )
 
 
 def test_weights_that_do_not_fit(configs: Path, tmp_path: Path) -> None:

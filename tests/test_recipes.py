@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import detzoo
+from detzoo.backbones.resnet import ResNet
 from detzoo.config import from_json, to_json
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
@@ -17,11 +18,14 @@ from detzoo.recipes.index import spellings
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Split
 from detzoo.train.optimizer import make_optimizer
+from tests.published import parameters_of, published_rows
 
 RECIPES = [recipe for table in zoo.TABLES for recipe in table]
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.name for recipe in RECIPES])
 SOURCES = [path.read_text() for path in sorted(Path(zoo.__file__).parent.glob("*.py"))]
-DISTINCT = {to_json(recipe.model): recipe for recipe in reversed(RECIPES)}.values()
+# one of each model, of which the published parameters are listed if they are of any
+LISTED = sorted(RECIPES, key=lambda recipe: parameters_of(recipe.config or "") is not None)
+DISTINCT = {(to_json(one.model), one.data.kind, one.data.classes): one for one in LISTED}.values()
 
 # trainable or frozen, without buffers, as MMDetection 3.3.0 counts them
 PARAMETERS = {
@@ -44,6 +48,7 @@ PARAMETERS = {
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
     "detr_r50_8x2_150e_coco": 41_575_061,
+    "faster_rcnn_hrnetv2p_w18_1x_coco": 27_482_676,
 }
 
 
@@ -58,7 +63,7 @@ def test_its_name_is_found_and_can_be_grepped(recipe: Recipe):
     assert sum(f'name="{recipe.name}"' in source for source in SOURCES) == 1
     if recipe.config is not None:
         # rows that were tested otherwise share a config, which is the first's name
-        first = next(one for table in TABLES for one in table if one.config == recipe.config)
+        first = next(one for one in RECIPES if one.config == recipe.config)
         assert detzoo.find(PurePosixPath(recipe.config).stem) is first
 
 
@@ -79,9 +84,13 @@ def test_masks_are_read_where_they_are_learned(recipe: Recipe):
 
 
 @pytest.mark.parametrize("recipe", DISTINCT, ids=[recipe.name for recipe in DISTINCT])
-def test_a_recipe_builds(recipe: Recipe):
+def test_a_recipe_builds_with_the_published_parameters(recipe: Recipe):
+    shapes = parameters_of(recipe.config or "")
+    assert shapes or recipe.config not in {row.config for row in published_rows()}
     with torch.device("meta"):
         detector = detzoo.build(recipe)
+        if shapes:
+            detector.load_published({name: torch.empty(shape) for name, shape in shapes.items()})
     assert any(parameter.requires_grad for parameter in detector.parameters())
 
 
@@ -100,6 +109,7 @@ def test_parameters_are_as_many_as_published(name: str):
 def test_a_row_reads_like_the_published_config():
     recipe = detzoo.find("mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco")
     assert isinstance(recipe.model, MaskRCNN.Config)
+    assert isinstance(recipe.model.backbone, ResNet.Config)
     assert (recipe.model.backbone.style, recipe.model.backbone.norm_frozen) == ("caffe", True)
     assert (recipe.model.input.order, recipe.model.input.std) == ("bgr", (1.0, 1.0, 1.0))
     assert recipe.data.sizes == ((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333))

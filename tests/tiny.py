@@ -60,6 +60,13 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
+    "FasterRCNN-hrnet": (
+        FasterRCNN,
+        {
+            "backbone": {"kind": "hrnet", "width": 32, "first_width": 32, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
+            "neck": {"kind": "hrfpn", "out_channels": 32},
+        },
+    ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "CascadeRCNN-detectors": (

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from detzoo.backbones.detectors_resnet import DetectorsResNet
+from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
+from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    DetectorsResNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config, Field(discriminator="kind")
+    DetectorsResNet.Config | HRNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config,
+    Field(discriminator="kind"),
+    BeforeValidator(kind_if_absent("resnet")),
 ]

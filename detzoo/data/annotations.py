@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detzoo.data import share
+from detzoo.data.federated import Federated, joined
 
 
 class Strings:
@@ -56,6 +57,7 @@ class Annotations:
         mask_kind: uint8 ``[M]``: `NO_MASK`, `POLYGONS` or `RLE`.
         mask_ends: int64 ``[M]``, end of each object's bytes in ``mask_bytes``.
         mask_bytes: uint8 buffer, read through `detzoo.data.masks`.
+        federated: which classes were looked for in which images; None: all in all.
 
     A worker process that is started afresh (not forked) maps the arrays from one temporary file instead of receiving
     a copy of its own.
@@ -76,6 +78,7 @@ class Annotations:
     mask_kind: NDArray[np.uint8]
     mask_ends: NDArray[np.int64]
     mask_bytes: NDArray[np.uint8]
+    federated: Federated | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -98,6 +101,8 @@ class Annotations:
     def memory(self) -> int:
         """Bytes that the arrays occupy."""
         arrays = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        if self.federated is not None:
+            arrays += [self.federated.absent, self.federated.partial]
         arrays += [array for strings in arrays if isinstance(strings, Strings) for array in vars(strings).values()]
         return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
@@ -146,6 +151,7 @@ def arrange(
     image_ids: Sequence[int | str],
     files: Sequence[str],
     sizes: NDArray[np.int32],
+    federated: Federated | None = None,
 ) -> Annotations:
     """Annotations from columns: the kept objects, sorted by image, in the file's order within an image."""
     rows = np.flatnonzero(keep)
@@ -168,6 +174,7 @@ def arrange(
         mask_kind=columns.mask_kind[rows],
         mask_ends=mask_ends,
         mask_bytes=mask_bytes,
+        federated=federated,
     )
 
 
@@ -212,6 +219,7 @@ def relabel(annotations: Annotations, classes: Sequence[str]) -> Annotations:
     kept_before = np.concatenate([[0], np.cumsum(labels >= 0)]).astype(np.int64)
     mask_bytes, mask_ends = take_bytes(annotations.mask_bytes, annotations.mask_ends, rows)
     columns = {name: getattr(annotations, name)[rows] for name in PER_OBJECT}
+    federated = annotations.federated and annotations.federated.of_classes(table, len(classes))
     return dataclasses.replace(
         annotations,
         **{**columns, "labels": labels[rows]},
@@ -220,6 +228,7 @@ def relabel(annotations: Annotations, classes: Sequence[str]) -> Annotations:
         starts=kept_before[annotations.starts],
         mask_bytes=mask_bytes,
         mask_ends=mask_ends,
+        federated=federated,
     )
 
 
@@ -244,6 +253,7 @@ def concatenate(parts: Sequence[Annotations]) -> Annotations:
         starts=_join_ends([part.starts for part in parts], leading=True),
         mask_ends=_join_ends([part.mask_ends for part in parts], leading=False),
         mask_bytes=np.concatenate([part.mask_bytes for part in parts]),
+        federated=joined([part.federated for part in parts], map(len, parts)),
     )
 
 

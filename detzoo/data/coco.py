@@ -19,6 +19,7 @@ from detzoo.data.annotations import NO_MASK, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.coco_ids import Index, as_written, identity
 from detzoo.data.coco_objects import read_objects
+from detzoo.data.federated import IMAGE_LISTS, read_federated
 from detzoo.data.file_names import below, locate, of_other_kind
 from detzoo.data.files import slashes
 from detzoo.data.image_sizes import image_sizes
@@ -33,14 +34,18 @@ LONGEST = 2**31 - 1  # pixels of an edge
 
 class _Image(msgspec.Struct, gc=False):
     id: int | float | str
-    file_name: str
+    file_name: str = ""
     height: float | None = None
     width: float | None = None
+    coco_url: str = ""  # LVIS has no other name of the file
+    neg_category_ids: Any = None
+    not_exhaustive_category_ids: Any = None
 
 
 class _Category(msgspec.Struct):
     id: int | float | str
     name: str
+    frequency: Any = None
 
 
 class _Names(msgspec.Struct):
@@ -149,6 +154,7 @@ def read_coco(
     raw = content.annotations or []
     columns, given = read_objects(path, raw, image_index, row_of, category_index, labels, sizes, masks)
     del content, raw, data  # and with them the mapped file
+    federated = read_federated(path, records, categories, category_index, labels)
     ids = columns["ids"]
     boxes, keep = check_boxes(path, columns["boxes"], sizes[columns["image"]], ids)
     widths = boxes[:, 2:] - boxes[:, :2]
@@ -159,7 +165,7 @@ def read_coco(
         _check_masks(path, columns["mask_kind"], keep, given, ids)
     category_ids = _category_ids(categories, label_of)
     image_ids = [as_written(record.id) for record in records]
-    annotations = arrange(Columns(**columns), keep, list(label_of), category_ids, image_ids, files, sizes)
+    annotations = arrange(Columns(**columns), keep, list(label_of), category_ids, image_ids, files, sizes, federated)
     del columns, boxes, areas, widths, row_of, listed, records, files, image_index
     release_memory()
     return annotations
@@ -173,6 +179,7 @@ def _images(path: Path, data: Any, raw: Sequence[msgspec.Raw]) -> list[_Image]:
     for place, text in enumerate(raw):
         try:
             image = decoder.decode(text)
+            image.file_name = image.file_name or _below_host(image.coco_url)
             if not image.file_name or identity(image.id) is None:
                 image = _odd_image(lenient(text))
         except UnicodeDecodeError:
@@ -198,10 +205,18 @@ def _odd_image(value: Any) -> _Image | str:
         return "it is not an object with fields"
     if identity(value.get("id")) is None:
         return f"its `id` is {value.get('id', 'missing')!r:.60}"
-    name = value.get("file_name")
+    name, url = value.get("file_name"), value.get("coco_url")
+    if not name and isinstance(url, str):
+        name = _below_host(url)
     if not isinstance(name, str) or not name:
         return f"its `file_name` is {value.get('file_name', 'missing')!r:.60}"
-    return _Image(value["id"], name, number(value.get("height")), number(value.get("width")))
+    size = number(value.get("height")), number(value.get("width"))
+    return _Image(value["id"], name, *size, "", *(value.get(key) for key in IMAGE_LISTS))
+
+
+def _below_host(url: str) -> str:
+    """The path in an address, as ``train2017/000000391895.jpg``."""
+    return url.partition("://")[2].partition("/")[2]
 
 
 def _categories(path: Path, data: Any, raw: Sequence[msgspec.Raw]) -> list[_Category]:
@@ -338,6 +353,15 @@ def _category_ids(categories: Sequence[_Category], label_of: dict[str, int]) -> 
     for category in sorted(categories, key=_by_id):
         ids.setdefault(category.name, identity(category.id))
     return [ids[name] for name in label_of]
+
+
+def is_federated(path: str | Path) -> bool:
+    """Whether the first image of a COCO file lists classes that it does not show, as LVIS's do. Errors as
+    `category_names`."""
+    path = Path(path)
+    data = contents(path, _COCO)
+    first = _images(path, data, decode(path, data, _Images, _COCO).images[:1])
+    return bool(first) and isinstance(first[0].neg_category_ids, list)
 
 
 def _check_masks(

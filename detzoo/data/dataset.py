@@ -17,6 +17,7 @@ from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.augment import View, augment, to_input, whole
 from detzoo.data.images import read_image
+from detzoo.data.order import repeat_factors
 from detzoo.data.problems import DataError, log
 from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
@@ -96,6 +97,15 @@ class Dataset(torch_data.Dataset[Sample]):
         left_out = len(self.annotations) - len(self.indices)
         if left_out:
             log.info("%d of %d images have no object to learn and are left out", left_out, len(self.annotations))
+
+    def repeats(self) -> NDArray[np.int64]:
+        """How often each used image comes in one pass over them, int64 ``[len]``, as ``data.oversample`` says."""
+        learned = self.delivered & ~self.ignored
+        image, labels = self.annotations.image_of()[learned], self.annotations.labels[learned]
+        place = np.full(len(self.annotations), -1)
+        place[self.indices] = np.arange(len(self))
+        used = place[image] >= 0
+        return repeat_factors(place[image[used]], labels[used], len(self), len(self.classes), self.data.oversample)
 
     def leave_out(self, positions: Iterable[int]) -> None:
         """Do without the images at these positions, 0 to ``len(self) - 1``.

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from detzoo.data.files import slashes
 from detzoo.data.images import existing
 
+_OF_2014 = re.compile(r"COCO_(?:train|val|test)201[45]_(?=\d{12}\.)")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -21,8 +22,8 @@ def locate(root: str | Path, folder: str, names: Sequence[str]) -> list[str | No
 
     A name that is not there as it is written may differ from the one on disk by backslashes, percent signs, Unicode
     form, capitals (also of the suffix) and blanks around it, and may have leading folders too many: those of another
-    machine, or ``folder`` itself. Such a name counts where it fits one file only, and no other name claims that file
-    but those that mean the same.
+    machine, or ``folder`` itself. ``COCO_val2014_000000000042.jpg`` is called ``000000000042.jpg`` since 2017. Such a
+    name counts where it fits one file only, and no other name claims that file but those that mean the same.
 
     Args:
         root: folder that the results are relative to.
@@ -110,7 +111,8 @@ class _Folders:
                 path = self._walk(base, parts[first:])
                 if path is not None:
                     return path
-        return None
+        short = _OF_2014.sub("", parts[-1]) if parts else ""
+        return self.search(folder, "/".join([*parts[:-1], short])) if short and short != parts[-1] else None
 
     def _walk(self, path: str, parts: Sequence[str]) -> str | None:
         for part in parts:

@@ -52,7 +52,7 @@ def data_of(
     kind: Literal["coco", "voc", "yolo"],
     root: Path,
     parts: Mapping[Half | None, Sequence[Split]],
-    metric: Literal["coco", "voc"] = "coco",
+    metric: Literal["coco", "lvis", "voc"] = "coco",
 ) -> Data | None:
     """Settings of the parts that were found for each half; None: nothing was.
 

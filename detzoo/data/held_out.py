@@ -44,6 +44,7 @@ def take_images(annotations: Annotations, chosen: NDArray[np.bool_]) -> Annotati
     mask_bytes, mask_ends = take_bytes(annotations.mask_bytes, annotations.mask_ends, rows)
     ids = annotations.image_ids
     counts = np.diff(annotations.starts)[images]
+    place = np.where(chosen, np.cumsum(chosen) - 1, -1)
     return dataclasses.replace(
         annotations,
         **{name: getattr(annotations, name)[rows] for name in PER_OBJECT},
@@ -53,4 +54,5 @@ def take_images(annotations: Annotations, chosen: NDArray[np.bool_]) -> Annotati
         starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         mask_ends=mask_ends,
         mask_bytes=mask_bytes,
+        federated=annotations.federated and annotations.federated.of_images(place),
     )

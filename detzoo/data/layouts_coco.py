@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from detzoo.config import ConfigError
-from detzoo.data.coco import first_images
+from detzoo.data.coco import first_images, is_federated
 from detzoo.data.file_names import locate, usable
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, halves_named
 from detzoo.data.images import existing
@@ -24,6 +25,7 @@ from detzoo.recipes.settings import Data, Split
 # COCO's own files are half a gigabyte: found by name, they need not be opened to be recognized
 _PUBLISHED = ("2017", "2014")
 _PUBLISHED_HALVES: tuple[Half, ...] = ("train", "val")
+_MEASURED: tuple[Half, ...] = ("val", "test")  # the first of these is measured
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "pictures")
 _OBJECT = re.compile(rb"\s*\{")
 _MOST_FILES = 40  # more .json files in one folder are one for each image, in another format
@@ -61,14 +63,13 @@ def coco_layout(root: Path) -> Data | None:
             _warn_of_other_years(root, year, parts)
             return data_of("coco", root, parts)
     chosen = _chosen(root)
-    if "val" in chosen:
-        chosen.pop("test", None)  # it is not read, and its images need not be there
     for half, file in chosen.items():
         parts[half].append(Split(annotations=file.path, images=_folder_of_images(root, root / file.path, half)))
     if "train" in chosen and chosen["train"].half is None:
         for split in parts.get("val") or parts.get("test") or ():
             _report_shared(root, split, parts["train"][0])
-    return data_of("coco", root, parts)
+    measured = next((chosen[half] for half in (*_MEASURED, *chosen) if half in chosen), None)
+    return data_of("coco", root, parts, "coco" if measured is None else _metric(root / measured.path))
 
 
 def coco_file(path: Path) -> Data:
@@ -82,7 +83,11 @@ def coco_file(path: Path) -> Data:
     root = path.parent if _find(path.parent, path, half) is not None else path.parent.parent
     images = _folder_of_images(root, path, half)
     part = Split(annotations=path.relative_to(root).as_posix(), images=images)
-    return Data(kind="coco", root=str(root), val=(part,))
+    return Data(kind="coco", root=str(root), val=(part,), metric=_metric(path))
+
+
+def _metric(path: Path) -> Literal["coco", "lvis"]:
+    return "lvis" if is_federated(path) else "coco"
 
 
 def top_level_keys(path: Path) -> set[str] | None:
@@ -118,6 +123,8 @@ def _chosen(root: Path) -> dict[Half | None, _File]:
     if None in by_half and len(by_half) > 1:
         rest = by_half.pop(None)
         by_half.setdefault("train", rest)
+    if "val" in by_half:
+        by_half.pop("test", None)  # it is not read, and its images need not be there
     several = next((files for files in by_half.values() if len(files) > 1), None)
     if several:
         listed = ", ".join(file.path for file in several)

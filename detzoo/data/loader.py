@@ -74,9 +74,10 @@ def make_loader(
 
     In training the order and each sample's variation depend only on ``seed``, the epoch (`Loader.set_epoch`) and the
     place in it: not on the number of workers, and ``world`` devices with ``batch`` images see together what one
-    device with ``batch * world`` sees. Every image occurs ``data.repeat`` times an epoch; the last batch is filled up
-    from the epoch's first images. In evaluation all devices together see each image once, and the images of a batch
-    have one canvas: what is computed of an image does not depend on the others.
+    device with ``batch * world`` sees. Every image occurs ``data.repeat`` times an epoch, or more often where
+    ``data.oversample`` says so; the last batch is filled up from the epoch's first images. In evaluation all devices
+    together see each image once, and the images of a batch have one canvas: what is computed of an image does not
+    depend on the others.
 
     Args:
         dataset: from `detzoo.data.dataset.open_dataset`.
@@ -178,13 +179,14 @@ class _Keys:
     """The keys of each batch; holds no more than an epoch's order."""
 
     def __init__(self, dataset: Dataset, batch: int, train: bool, seed: int, rank: int, world: int) -> None:
-        self.count, self.batch, self.train = len(dataset), batch, train
+        self.batch, self.train = batch, train
         self.seed, self.rank, self.world = seed, rank, world
-        self.repeat = dataset.data.repeat if train else 1
-        self.wide = dataset.aspect >= 1 if train and dataset.data.group_by_aspect else None
         self.epoch = self.start = 0
         if train:
-            self.total = -(-self.count * self.repeat // (batch * world))
+            self.repeat = dataset.data.repeat
+            self.drawn = np.repeat(np.arange(len(dataset)), dataset.repeats())  # what one pass shuffles
+            self.wide = dataset.aspect[self.drawn] >= 1 if dataset.data.group_by_aspect else None
+            self.total = -(-len(self.drawn) * self.repeat // (batch * world))
             self.images = self.total * batch
         else:
             found = canvases(dataset.annotations.sizes[dataset.indices], dataset.input)
@@ -201,7 +203,7 @@ class _Keys:
             return
         size = self.batch * self.world
         order = np.random.default_rng((self.seed, self.epoch))
-        batches = training_batches(self.count, size, order, self.repeat, self.wide)
+        batches = self.drawn[training_batches(len(self.drawn), size, order, self.repeat, self.wide)]
         epoch, first = self.epoch, self.rank * self.batch
         for number in range(self.start, len(batches)):
             mine = batches[number, first : first + self.batch]

@@ -49,6 +49,34 @@ def _cut(places: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
     return places[:full].reshape(-1, size), places[full:]
 
 
+def repeat_factors(
+    image: NDArray[np.int64], labels: NDArray[np.int32], images: int, classes: int, threshold: float
+) -> NDArray[np.int64]:
+    """How often each image comes, so that rare classes are seen more often (arXiv:1908.03195).
+
+    ``max(1, sqrt(threshold / f))`` for a class that a part ``f`` of the images shows, the most of its classes for an
+    image, rounded up as in MMDetection's published schedules; the paper rounds at random.
+
+    Args:
+        image: int64 ``[M]``, the image of each object.
+        labels: int32 ``[M]``.
+        images: how many there are.
+        classes: how many there are.
+        threshold: classes in a smaller part of the images are rare; 0: none is.
+
+    Returns:
+        int64 ``[images]``, 1 for an image without objects.
+    """
+    if not threshold:
+        return np.ones(images, dtype=np.int64)
+    pairs = np.unique(image * classes + labels)
+    shown, label = np.divmod(pairs, classes)
+    frequency = np.bincount(label, minlength=classes) / images
+    factors = np.ones(images)
+    np.maximum.at(factors, shown, np.sqrt(threshold / frequency[label]))
+    return np.ceil(factors).astype(np.int64)
+
+
 def evaluation_batches(canvases: NDArray[np.int64], size: int, rank: int, world: int) -> list[list[int]]:
     """One device's batches: every ``world``-th, so that all devices together see each image once.
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detzoo.data.federated import Federated
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -23,6 +25,7 @@ class Truth:
         crowd: bool ``[M]``, regions of many objects: they take any number of detections and are never missed.
         ignore: bool ``[M]``, objects that neither count as found nor as missed.
         masks: run lengths of each object as in `detzoo.ops.rle`, or None.
+        federated: which classes were looked for in which images; None: all in all.
     """
 
     images: int
@@ -34,6 +37,7 @@ class Truth:
     crowd: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
     masks: list[dict[str, Any]] | None = None
+    federated: Federated | None = None
 
     def __len__(self) -> int:
         return len(self.image)

@@ -6,7 +6,7 @@ data cannot give, such as the AP of large objects where there are none, is -1.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import hotcoco
 import numpy as np
@@ -37,23 +37,21 @@ def coco_metrics(
     Raises:
         ValueError: masks are asked for but not given.
     """
-    if kind == "mask" and (truth.masks is None or found.masks is None):
-        raise ValueError("mask AP needs masks of the objects and of the detections")
-    result = _run(truth, found, kind, (1, 10, 100), by_class=True)
+    result = precision_and_recall(truth, found, kind, (1, 10, 100))
     precision, recall = result["precision"], result["recall"]  # [T, R, K, A, D] and [T, K, A, D]
     metrics = {
-        "ap": _mean(precision[..., 0, -1]),
-        "ap50": _mean(precision[0, ..., 0, -1]),
-        "ap75": _mean(precision[5, ..., 0, -1]),
-        **{f"ap_{size}": _mean(precision[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
-        **{f"ar{most}": _mean(recall[..., 0, index]) for index, most in enumerate((1, 10, 100))},
-        **{f"ar_{size}": _mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
+        "ap": mean(precision[..., 0, -1]),
+        "ap50": mean(precision[0, ..., 0, -1]),
+        "ap75": mean(precision[5, ..., 0, -1]),
+        **{f"ap_{size}": mean(precision[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
+        **{f"ar{most}": mean(recall[..., 0, index]) for index, most in enumerate((1, 10, 100))},
+        **{f"ar_{size}": mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)},
     }
     per_class = [
         {
-            f"{kind}_ap": _mean(precision[:, :, label, 0, -1]),
-            f"{kind}_ap50": _mean(precision[0, :, label, 0, -1]),
-            f"{kind}_ar100": _mean(recall[:, label, 0, -1]),
+            f"{kind}_ap": mean(precision[:, :, label, 0, -1]),
+            f"{kind}_ap50": mean(precision[0, :, label, 0, -1]),
+            f"{kind}_ar100": mean(recall[:, label, 0, -1]),
         }
         for label in range(len(truth.classes))
     ]
@@ -68,19 +66,28 @@ def proposal_metrics(truth: Truth, found: Found) -> dict[str, float]:
         ``_ar_small/_medium/_large`` at 1000.
     """
     most = (100, 300, 1000)
-    recall = _run(truth, found, "box", most, by_class=False)["recall"]
-    metrics = {f"ar{count}": _mean(recall[..., 0, index]) for index, count in enumerate(most)}
-    metrics |= {f"ar_{size}": _mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)}
+    recall = precision_and_recall(truth, found, "box", most, by_class=False)["recall"]
+    metrics = {f"ar{count}": mean(recall[..., 0, index]) for index, count in enumerate(most)}
+    metrics |= {f"ar_{size}": mean(recall[..., 1 + index, -1]) for index, size in enumerate(SIZES)}
     return {f"proposal_{name}": value for name, value in metrics.items()}
 
 
-def _run(
-    truth: Truth, found: Found, kind: str, most: tuple[int, ...], by_class: bool
+def precision_and_recall(
+    truth: Truth, found: Found, kind: Literal["box", "mask"], most: tuple[int, ...], by_class: bool = True
 ) -> dict[str, NDArray[np.float64]]:
-    """Precision and recall arrays as COCO's evaluation lays them out."""
+    """``precision`` ``[T, R, K, A, D]`` and ``recall`` ``[T, K, A, D]`` as COCO's evaluation lays them out.
+
+    T: IoU 0.50 to 0.95; R: recall 0 to 1; K: classes; A: all sizes, then `SIZES`; D: ``most``, detections per image and
+    class. Where ``truth.federated`` says which classes were looked for, it is LVIS's evaluation.
+
+    Raises:
+        ValueError: masks are asked for but not given.
+    """
+    if kind == "mask" and (truth.masks is None or found.masks is None):
+        raise ValueError("mask AP needs masks of the objects and of the detections")
     masks = truth.masks if kind == "mask" else None
     objects = hotcoco.COCO.from_arrays(
-        [{"id": index + 1} for index in range(truth.images)],
+        _images(truth),
         [{"id": label + 1, "name": name} for label, name in enumerate(truth.classes)],
         truth.image + 1,
         truth.labels + 1,
@@ -97,7 +104,8 @@ def _run(
         results.update_anns(ids=np.arange(1, len(found) + 1), area=areas)
     else:
         results = objects.load_res(rows)
-    evaluation = hotcoco.COCOeval(objects, results, "segm" if kind == "mask" else "bbox")
+    lvis = truth.federated is not None
+    evaluation = hotcoco.COCOeval(objects, results, "segm" if kind == "mask" else "bbox", lvis_style=lvis)
     evaluation.params.max_dets = list(most)
     evaluation.params.use_cats = by_class
     evaluation.evaluate()
@@ -107,11 +115,26 @@ def _run(
     return arrays
 
 
+def _images(truth: Truth) -> list[dict[str, Any]]:
+    """The images as COCO files list them, or LVIS's."""
+    images: list[dict[str, Any]] = [{"id": index + 1} for index in range(truth.images)]
+    if truth.federated is not None:
+        for key, pairs in (
+            ("neg_category_ids", truth.federated.absent),
+            ("not_exhaustive_category_ids", truth.federated.partial),
+        ):
+            for image in images:
+                image[key] = []
+            for image, label in pairs.tolist():
+                images[image][key].append(label + 1)
+    return images
+
+
 def _xywh(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean(values: NDArray[np.float64]) -> float:
     """Mean of what exists; COCO marks what does not by -1."""
     values = values[values > -1]
     return float(values.mean()) if values.size else -1.0

@@ -122,7 +122,13 @@ def image_order(annotations: Annotations, indices: NDArray[np.int64]) -> NDArray
     return indices if isinstance(ids, Strings) else indices[np.argsort(ids[indices], kind="stable")]
 
 
-def truth_arrays(annotations: Annotations, order: NDArray[np.int64], honour_ignore: bool, masks: bool = False) -> Truth:
+def truth_arrays(
+    annotations: Annotations,
+    order: NDArray[np.int64],
+    honour_ignore: bool,
+    masks: bool = False,
+    federated: bool = False,
+) -> Truth:
     """The objects of images ``order`` (rows of ``annotations``), the first becoming image 0.
 
     Args:
@@ -130,6 +136,7 @@ def truth_arrays(annotations: Annotations, order: NDArray[np.int64], honour_igno
         order: int64 ``[I]``.
         honour_ignore: whether objects marked ``ignore`` are left out of the count.
         masks: give run lengths too; objects without a mask are then ignored.
+        federated: give what is known of which classes were looked for in which images.
     """
     rows = np.concatenate([np.zeros(0, np.int64), *(np.arange(*annotations.starts[[i, i + 1]]) for i in order)])
     rows = rows.astype(np.int64)
@@ -141,6 +148,11 @@ def truth_arrays(annotations: Annotations, order: NDArray[np.int64], honour_igno
         encoded = [
             _mask(annotations, int(row), annotations.sizes[order[at]]) for row, at in zip(rows, image, strict=True)
         ]
+    known = None
+    if federated and annotations.federated is not None:
+        place = np.full(len(annotations), -1)
+        place[order] = np.arange(len(order))
+        known = annotations.federated.of_images(place)
     return Truth(
         images=len(order),
         classes=annotations.classes,
@@ -151,6 +163,7 @@ def truth_arrays(annotations: Annotations, order: NDArray[np.int64], honour_igno
         crowd=annotations.crowd[rows],
         ignore=ignore,
         masks=encoded,
+        federated=known,
     )
 
 

@@ -19,6 +19,9 @@ _HEADINGS = {
     "ap_small": "AP small",
     "ap_medium": "AP medium",
     "ap_large": "AP large",
+    "ap_rare": "AP rare",
+    "ap_common": "AP common",
+    "ap_frequent": "AP frequent",
     "ar1": "AR1",
     "ar10": "AR10",
     "ar100": "AR100",
@@ -38,7 +41,7 @@ class Report:
         metrics: numbers in [0, 1] by name, such as ``box_ap`` and ``mask_ap50``; -1 where the data cannot say.
         per_class: one dict per class: ``name``, ``objects``, ``detections`` and its numbers; empty for proposals.
         main: the name in ``metrics`` that says how good the detector is.
-        metric: ``coco``, ``voc``, ``voc07`` or ``proposals``.
+        metric: ``coco``, ``lvis``, ``voc``, ``voc07`` or ``proposals``.
         images: how many images were looked at.
         objects: how many objects there were to find.
         seconds: how long detection took, loading included.

@@ -42,6 +42,7 @@ from detzoo.evaluate.gather import (
     truth_arrays,
 )
 from detzoo.evaluate.inference import detect_on_host, in_precision
+from detzoo.evaluate.lvis import check_federated, lvis_metrics
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.voc import voc_metrics
@@ -50,8 +51,9 @@ from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data
 
-Metric = Literal["coco", "voc", "voc07", "proposals"]
-METRICS: tuple[Metric, ...] = ("coco", "voc", "voc07", "proposals")
+Metric = Literal["coco", "lvis", "voc", "voc07", "proposals"]
+METRICS: tuple[Metric, ...] = ("coco", "lvis", "voc", "voc07", "proposals")
+WITH_MASKS = {"coco": coco_metrics, "lvis": lvis_metrics}  # what measures masks as it does boxes
 AHEAD = 64  # images whose masks may wait to be encoded while the device works on the next ones
 
 
@@ -85,9 +87,9 @@ def evaluate(
         batch: images per network call.
         device: where to compute; the detector is moved there. None: where it is.
         out: a ``.json`` file, or a folder to write ``report.json`` into.
-        metric: ``coco`` (boxes, masks), ``voc`` (area under the curve), ``voc07`` (11 points) or ``proposals``
-            (recall whatever the class). None: ``proposals`` for a detector without classes, else what the data's
-            settings say.
+        metric: ``coco`` (boxes, masks), ``lvis`` (likewise, where only some classes were looked for in each image),
+            ``voc`` (area under the curve), ``voc07`` (11 points) or ``proposals`` (recall whatever the class). None:
+            ``proposals`` for a detector without classes, else what the data's settings say.
         proposals: a ``.safetensors`` file to write the found boxes to, for a method that is given boxes; see
             `detzoo.data.proposals`.
         results: a ``.json`` file to write the detections to in COCO's results format, with the image and category ids
@@ -118,6 +120,8 @@ def evaluate(
     targets = [report_file(out) if out is not None else None, proposals, results]
     _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
+    if chosen == "lvis":
+        check_federated(dataset.annotations)
     if place is not None:
         detector.to(place)
     detector = in_precision(detector, dtype)
@@ -131,7 +135,7 @@ def evaluate(
     if found is not None:
         try:
             masked, why = dataset.annotations, _NO_MASKS
-            if chosen == "coco" and any(result.masks is not None for result in found.values()):
+            if chosen in WITH_MASKS and any(result.masks is not None for result in found.values()):
                 masked, why = _with_masks(data, masked, reread, split)
             report = _measure(detector, dataset, masked, why, order, found, chosen, seconds)
             if out is not None:
@@ -282,8 +286,9 @@ def _measure(
     """Numbers, table and notes; ``masked`` are the annotations to take masks from, ``why`` they have none."""
     found = found_arrays(results)
     # pycocotools overwrites a file's `ignore` by its `iscrowd`; published COCO numbers are measured that way
-    honour = dataset.data.kind != "coco" or metric in ("voc", "voc07")
-    truth = truth_arrays(dataset.annotations, order, honour)
+    honour = dataset.data.kind != "coco" or metric not in ("coco", "proposals")
+    lvis = metric == "lvis"
+    truth = truth_arrays(dataset.annotations, order, honour, federated=lvis)
     counted = ~(truth.crowd | truth.ignore)
     objects = np.bincount(truth.labels[counted], minlength=len(truth.classes)).tolist()
     detections = np.bincount(found.labels, minlength=len(truth.classes)).tolist()
@@ -292,11 +297,12 @@ def _measure(
         main, metrics = "proposal_ar1000", proposal_metrics(truth, found)
     else:
         notes += class_notes(detector.classes, dataset.classes)
-        main = "box_ap" if metric == "coco" else "box_ap50"
+        main = "box_ap" if metric in WITH_MASKS else "box_ap50"
         metrics, rows = _class_metrics(truth, found, metric)
-        if metric == "coco" and found.masks is not None:
+        if metric in WITH_MASKS and found.masks is not None:
             if (masked.mask_kind != NO_MASK).any():
-                more, others = coco_metrics(truth_arrays(masked, order, honour, masks=True), found, "mask")
+                outlined = truth_arrays(masked, order, honour, masks=True, federated=lvis)
+                more, others = WITH_MASKS[metric](outlined, found, "mask")
                 metrics |= more
                 rows = [first | second for first, second in zip(rows, others, strict=True)]
                 bare = int((masked.mask_kind == NO_MASK)[np.isin(masked.image_of(), order)].sum())
@@ -315,6 +321,6 @@ def _measure(
 
 def _class_metrics(truth: Truth, found: Found, metric: Metric) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Box numbers of all classes together, and of each."""
-    if metric == "coco":
-        return coco_metrics(truth, found, "box")
+    if metric in WITH_MASKS:
+        return WITH_MASKS[metric](truth, found, "box")
     return voc_metrics(truth, found, mode="11point" if metric == "voc07" else "area")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
@@ -38,6 +39,16 @@ DEEPFASHION_CLASSES = (
     *("top", "skirt", "leggings", "dress", "outer", "pants", "bag", "neckwear", "headwear", "eyeglass"),
     *("belt", "footwear", "hair", "skin", "face"),
 )
+
+
+def _listed(file: str) -> tuple[str, ...]:
+    """The names in a file beside this one, which commas part."""
+    return tuple(map(str.strip, Path(__file__).with_name(file).read_text(encoding="utf-8").split(",")))
+
+
+# LVIS (Gupta et al., arXiv 1908.03195), spelled as in its annotation files, by ascending category id
+LVIS_V05_CLASSES = _listed("lvis_v0.5.txt")
+LVIS_V1_CLASSES = _listed("lvis_v1.txt")
 
 # the generated data set of detzoo.data.shapes
 SHAPES_CLASSES = ("circle", "square", "triangle", "star", "cross")

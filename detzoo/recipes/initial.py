@@ -52,3 +52,12 @@ INIT_VGG16 = Init(  # open-mmlab://vgg16_caffe
 INIT_DARKNET53 = Init(  # open-mmlab://darknet53
     url="https://download.openmmlab.com/pretrain/third_party/darknet53-a628ea1b.pth", sha256="a628ea1b"
 )
+INIT_HRNET_W18 = Init(  # open-mmlab://msra/hrnetv2_w18
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w18-00eb2006.pth", sha256="00eb2006"
+)
+INIT_HRNET_W32 = Init(  # open-mmlab://msra/hrnetv2_w32
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w32-dc9eeb4f.pth", sha256="dc9eeb4f"
+)
+INIT_HRNET_W40 = Init(  # open-mmlab://msra/hrnetv2_w40
+    url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w40-ed0b031c.pth", sha256="ed0b031c"
+)

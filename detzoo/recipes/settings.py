@@ -37,6 +37,9 @@ class Data(Config):
     keep_empty: bool = False  # train on images without objects too
     min_box: float = Field(default=1.0, ge=0)  # pixels of the file: narrower or lower objects are left out of training
     repeat: int = Field(default=1, ge=1)  # passes over the images that count as one epoch
+    # images that show a class which a smaller part of the images shows than this are repeated within each pass, by the
+    # square root of how much smaller it is, rounded up (LVIS, arXiv:1908.03195); 0: none is
+    oversample: float = Field(default=0.0, ge=0, le=1)
     sizes: tuple[tuple[int, int], ...] = ()  # training (short, long) pixels; empty: as the model's input
     size_mode: Literal["choice", "range"] = "choice"  # one of `sizes`, or short edge uniform between the first and last
     flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
@@ -46,8 +49,9 @@ class Data(Config):
     worker_timeout: float = Field(default=600, gt=0)  # seconds they may take for a batch before the run ends
     check_images: bool = True  # look at the header, size and end of every image file before the first step
     skip_broken: bool = False  # leave broken image files out, with a warning, instead of refusing the data
-    # voc07: 11-point AP at IoU 0.5; voc: area under the curve; proposals: recall, as of a detector without classes
-    metric: Literal["coco", "voc07", "voc", "proposals"] = "coco"
+    # lvis: COCO's where only some classes were looked for in each image; voc07: 11-point AP at IoU 0.5; voc: area under
+    # the curve; proposals: recall, as of a detector without classes
+    metric: Literal["coco", "lvis", "voc07", "voc", "proposals"] = "coco"
 
     @model_validator(mode="after")
     def _sizes_are_used(self) -> Data:

@@ -21,6 +21,7 @@ from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
+from detzoo.evaluate.lvis import check_federated
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
 from detzoo.recipes.download import Unreachable
@@ -299,7 +300,10 @@ def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
             f"{keep} keeps a fifth of them apart"
         )
     given = method_of(recipe).takes_proposals
-    return open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+    dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+    if recipe.data.metric == "lvis":
+        check_federated(dataset.annotations)
+    return dataset
 
 
 def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Detector], Validation]:

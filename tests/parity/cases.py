@@ -165,6 +165,17 @@ CASES = {
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
     "mask-rcnn_r50-contrib_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_contrib_2x_coco"),
     "detectors_cascade-rcnn_r50_1x_coco": Case("detectors_cascade_rcnn_r50_1x_coco"),
+    "faster-rcnn_hrnetv2p-w18-1x_coco": Case("faster_rcnn_hrnetv2p_w18_1x_coco"),
+    "faster-rcnn_hrnetv2p-w32-1x_coco": Case("faster_rcnn_hrnetv2p_w32_1x_coco"),
+    "faster-rcnn_hrnetv2p-w40-1x_coco": Case("faster_rcnn_hrnetv2p_w40_1x_coco"),
+    "cascade-rcnn_hrnetv2p-w18-20e_coco": Case("cascade_rcnn_hrnetv2p_w18_20e_coco"),
+    "cascade-rcnn_hrnetv2p-w32-20e_coco": Case("cascade_rcnn_hrnetv2p_w32_20e_coco"),
+    "cascade-rcnn_hrnetv2p-w40-20e_coco": Case("cascade_rcnn_hrnetv2p_w40_20e_coco"),
+    "cascade-mask-rcnn_hrnetv2p-w32_20e_coco": Case("cascade_mask_rcnn_hrnetv2p_w32_20e_coco"),
+    "cascade-mask-rcnn_hrnetv2p-w40-20e_coco": Case("cascade_mask_rcnn_hrnetv2p_w40_20e_coco"),
+    "fcos_hrnetv2p-w18-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w18_gn-head_4x4_1x_coco"),
+    "fcos_hrnetv2p-w32-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w32_gn-head_4x4_1x_coco"),
+    "fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco": Case("fcos_hrnetv2p_w40_gn-head_mstrain_640-800_4x4_2x_coco"),
     "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
     "retinanet_r50_nasfpn_crop640-50e_coco": Case("retinanet_r50_nasfpn_crop640_50e_coco"),
     "retinanet_r50_fpn_crop640-50e_coco": Case("retinanet_r50_fpn_crop640_50e_coco"),
@@ -181,6 +192,16 @@ CASES = {
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),
+    "mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_r50_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_r101_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_r101_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-1x_lvis-v1": Case("mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_1x_lvis_v1"),
+    "mask-rcnn_r50_fpn_sample1e-3_ms-2x_lvis-v0.5": Case("mask_rcnn_r50_fpn_sample1e-3_mstrain_2x_lvis_v0.5"),
+    "mask-rcnn_x101-32x4d_fpn_sample1e-3_ms-2x_lvis-v0.5": Case(
+        "mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_2x_lvis_v0.5"
+    ),
+    "mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-2x_lvis-v0.5": Case(
+        "mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_2x_lvis_v0.5"
+    ),
     "faster-rcnn_r50_fpn_1x_voc0712": Case("faster_rcnn_r50_fpn_1x_voc0712"),
     "retinanet_r50_fpn_1x_voc0712": Case("retinanet_r50_fpn_1x_voc0712"),
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(

@@ -10,33 +10,37 @@ import torch
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.resnet import ResNet
+from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
-    """Settings of whichever backbone it is, and the maps that it returns."""
-    return READERS[given.kinds(*READERS)](given)
+    """Settings of whichever backbone it is, and the maps that it returns.
+
+    Raises:
+        ConfigError: it cannot be read, or not be built.
+    """
+    config = READERS[given.kinds(*READERS)](given)
+    try:
+        with torch.device("meta"):
+            made = config.build()
+    except ValueError as error:
+        raise ConfigError(f"{given.path} does not fit: {error}") from None
+    return config, Features(made.channels, made.strides)
 
 
-def maps_of(config: AnyBackbone) -> Features:
-    """What a backbone of these settings returns."""
-    with torch.device("meta"):
-        made = config.build()
-    return Features(made.channels, made.strides)
-
-
-def resnet(backbone: Section) -> tuple[ResNet.Config, Features]:
+def resnet(backbone: Section) -> ResNet.Config:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
         given.fixed("conv_cfg")
-        config = ResNet.Config.model_validate(_resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d")))
-        return config, maps_of(config)
+        return ResNet.Config.model_validate(_resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d")))
 
 
-def detectors_resnet(backbone: Section, feedback: int | None = None) -> tuple[DetectorsResNet.Config, Features]:
+def detectors_resnet(backbone: Section, feedback: int | None = None) -> DetectorsResNet.Config:
     """``DetectoRS_ResNet`` and ``DetectoRS_ResNeXt``; as a step of ``RFP`` it is given ``feedback`` channels."""
     with backbone as given:
         kind = given.kinds("DetectoRS_ResNet", "DetectoRS_ResNeXt").removeprefix("DetectoRS_")
@@ -52,8 +56,7 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> tuple[De
                     sac.differs("type", "has no counterpart without use_deform=True")
             settings["switchable_stages"] = tuple(number for number, one in enumerate(switchable, 1) if one is True)
         settings["with_image"] = given.flag("output_img", False)
-        config = DetectorsResNet.Config.model_validate(settings)
-        return config, maps_of(config)
+        return DetectorsResNet.Config.model_validate(settings)
 
 
 def _resnet(given: Section, kind: str) -> dict[str, Any]:
@@ -97,12 +100,13 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 
 # MMDetection's type of backbone -> what reads its settings
-READERS: dict[str, Callable[[Section], tuple[AnyBackbone, Features]]] = {
+READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "DetectoRS_ResNeXt": detectors_resnet,
     "DetectoRS_ResNet": detectors_resnet,
+    "HRNet": hrnet,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,
 }
 
-__all__ = ["READERS", "backbone", "detectors_resnet", "maps_of"]
+__all__ = ["READERS", "backbone", "detectors_resnet"]

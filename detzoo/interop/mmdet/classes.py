@@ -10,7 +10,14 @@ from typing import Any
 
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
-from detzoo.recipes.classes import CITYSCAPES_CLASSES, COCO_CLASSES, DEEPFASHION_CLASSES, VOC_CLASSES
+from detzoo.recipes.classes import (
+    CITYSCAPES_CLASSES,
+    COCO_CLASSES,
+    DEEPFASHION_CLASSES,
+    LVIS_V05_CLASSES,
+    LVIS_V1_CLASSES,
+    VOC_CLASSES,
+)
 from detzoo.typed import either
 
 # of the data sets that name their classes in MMDetection's code
@@ -19,6 +26,9 @@ _OF_DATASETS = {
     "VOCDataset": VOC_CLASSES,
     "CityscapesDataset": CITYSCAPES_CLASSES,
     "DeepFashionDataset": DEEPFASHION_CLASSES,
+    "LVISDataset": LVIS_V05_CLASSES,
+    "LVISV05Dataset": LVIS_V05_CLASSES,
+    "LVISV1Dataset": LVIS_V1_CLASSES,
     "WIDERFaceDataset": ("face",),
 }
 
@@ -61,7 +71,7 @@ def class_names(
         for name, times in Counter(names).items():
             if times > 1:
                 raise ConfigError(f"{where} names {name!r} more than once; {_mend()}")
-        return names, ""
+        return _as_lvis(names), ""
     for names in _likely(config, folder):
         if count in (None, len(names)) and len(set(names)) == len(names):
             return names, ""
@@ -74,6 +84,12 @@ def class_names(
         made,
         f"neither the checkpoint nor the config names the {count} classes, so they are {_listed(made)}; {_mend()}",
     )
+
+
+def _as_lvis(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of LVIS's classes as its annotation files have them: MMDetection has mended the spelling of one."""
+    spelled = tuple(name.replace("(stereo_", "(stero_") for name in names)
+    return spelled if spelled in (LVIS_V05_CLASSES, LVIS_V1_CLASSES) else names
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.settings import Data, Split
 
 # data sets in COCO's format
-_COCO = ("CocoDataset", "CityscapesDataset", "DeepFashionDataset", "LVISDataset", "LVISV05Dataset", "LVISV1Dataset")
+_LVIS = ("LVISDataset", "LVISV05Dataset", "LVISV1Dataset")
+_COCO = ("CocoDataset", "CityscapesDataset", "DeepFashionDataset", *_LVIS)
 _VOC = ("VOCDataset", "XMLDataset", "WIDERFaceDataset")
 
 
@@ -58,13 +59,16 @@ def _other(config: Section, owners: tuple[str, ...], name: str) -> Iterator[Sect
 
 
 def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8) -> Iterator[Section]:
-    """The data sets inside of wrappers; how often they are repeated goes into ``settings``."""
+    """The data sets inside of wrappers; how often their images come goes into ``settings``."""
     if not owner.has(name) or depth == 0:
         return
     for dataset in owner.nested(name):
         kind = dataset.kind
         if kind == "RepeatDataset":
             settings["repeat"] = settings.get("repeat", 1) * dataset.whole("times")
+        elif kind == "ClassBalancedDataset":
+            settings["oversample"] = dataset.number("oversample_thr")
+            dataset.ignore("filter_empty_gt")  # of images without objects, which come once
         elif kind not in (*_COCO, *_VOC, "ConcatDataset"):
             dataset.differs("type", "has no counterpart")
         inner = "datasets" if dataset.has("datasets") else "dataset"
@@ -77,7 +81,8 @@ def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8)
 def _described(config: Section, leaf: Section) -> dict[str, Any]:
     """Format, folder, metric and what is left out."""
     voc = leaf.kind in _VOC
-    settings: dict[str, Any] = {"kind": "voc" if voc else "coco", "metric": "voc07" if voc else "coco"}
+    metric = "voc07" if voc else "lvis" if leaf.kind in _LVIS else "coco"
+    settings: dict[str, Any] = {"kind": "voc" if voc else "coco", "metric": metric}
     root = leaf.take("data_root", config.take("data_root"))
     if isinstance(root, str) and root:
         settings["root"] = str(PurePosixPath(root))
@@ -108,11 +113,10 @@ def _splits(leaf: Section, root: str) -> Iterator[Split]:
 
 
 def _below(root: str, path: str) -> str:
-    """A path without the root that it begins with, and without a slash at the end."""
-    if not path:
-        return ""
+    """A path without the root that it begins with, and without a slash at the end; nothing for the root itself."""
     found = PurePosixPath(path)
-    return str(found.relative_to(root) if found.is_relative_to(root) and root != "." else found)
+    below = str(found.relative_to(root) if found.is_relative_to(root) and root != "." else found)
+    return "" if below == "." else below
 
 
 __all__ = ["read_data"]

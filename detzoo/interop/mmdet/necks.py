@@ -8,6 +8,7 @@ import torch
 
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts, pyramids
+from detzoo.interop.mmdet.hrnet import hrfpn
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.any_neck import AnyNeck
@@ -18,28 +19,24 @@ from detzoo.necks.pafpn import PAFPN
 
 
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
-    """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none."""
+    """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none.
+
+    Raises:
+        ConfigError: it cannot be read, or not be built on these maps.
+    """
     if not model.has("neck"):
         return NoNeck.Config(), features
     given = model.section("neck")
-    return READERS[given.kinds(*READERS)](given, features)
-
-
-def maps_of(config: AnyNeck, features: Features, given: Section) -> Features:
-    """What a neck of these settings returns.
-
-    Raises:
-        ConfigError: it cannot be built on these maps.
-    """
+    config = READERS[given.kinds(*READERS)](given, features)
     try:
         with torch.device("meta"):
             made = config.build(features.channels, features.strides)
     except ValueError as error:
         raise ConfigError(f"{given.path} does not fit: {error}") from None
-    return Features(made.channels, made.strides)
+    return config, Features(made.channels, made.strides)
 
 
-def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
+def fpn(neck: Section, features: Features) -> AnyNeck:
     """``FPN`` on the maps of a backbone, and ``PAFPN``, which has the same settings."""
     with neck as given:
         kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
@@ -52,7 +49,7 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
         given.ignore("extra_convs_on_inputs")  # without extra convolutions
-        config = kind.model_validate(
+        return kind.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
@@ -63,17 +60,6 @@ def fpn(neck: Section, features: Features) -> tuple[AnyNeck, Features]:
                 "norm_on_lateral": not given.flag("no_norm_on_lateral", False),
             }
         )
-        return config, maps_of(config, features, given)
-
-
-def _fitting(read: Callable[[Section, Features], AnyNeck]) -> Callable[[Section, Features], tuple[AnyNeck, Features]]:
-    """A reader of settings alone as one that tells the maps, too."""
-
-    def both(given: Section, features: Features) -> tuple[AnyNeck, Features]:
-        config = read(given, features)
-        return config, maps_of(config, features, given)
-
-    return both
 
 
 def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Config, Features]:
@@ -95,13 +81,14 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 
 
 # MMDetection's type of neck -> what reads its settings
-READERS: dict[str, Callable[[Section, Features], tuple[AnyNeck, Features]]] = {
-    "FPG": _fitting(pyramids.fpg),
+READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
+    "FPG": pyramids.fpg,
     "FPN": fpn,
-    "FPN_CARAFE": _fitting(pyramids.fpn_carafe),
-    "NASFPN": _fitting(pyramids.nas_fpn),
+    "FPN_CARAFE": pyramids.fpn_carafe,
+    "HRFPN": hrfpn,
+    "NASFPN": pyramids.nas_fpn,
     "PAFPN": fpn,
-    "RFP": _fitting(pyramids.rfp),
+    "RFP": pyramids.rfp,
 }
 
-__all__ = ["READERS", "channel_mapper", "maps_of", "neck"]
+__all__ = ["READERS", "channel_mapper", "neck"]

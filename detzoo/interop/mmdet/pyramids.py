@@ -99,7 +99,7 @@ def rfp(neck: Section, features: Features) -> RFP.Config:
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
-                "backbone": backbones.detectors_resnet(again, width * (len(dilations) + 1))[0],
+                "backbone": backbones.detectors_resnet(again, width * (len(dilations) + 1)),
                 "steps": given.whole("rfp_steps", most=8),
                 "aspp_channels": width,
                 "aspp_dilations": dilations,

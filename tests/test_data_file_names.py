@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detzoo.data.coco import read_coco
-from detzoo.data.file_names import locate
+from detzoo.data.files import Files, locate
 
 NFC, NFD = (unicodedata.normalize(form, "é ü.jpg") for form in ("NFC", "NFD"))
 
@@ -57,6 +57,9 @@ def test_names_that_plainly_mean_a_file(tmp_path: Path, disk: str, written: str)
     assert (tmp_path / found).samefile(tmp_path / "images" / disk)
     assert locate(tmp_path / "images", "", [written])[0] is not None
     assert locate(tmp_path, "images/", [written])[0] is not None
+    listed = Files(tmp_path / "images").find(written)
+    assert listed is not None
+    assert (tmp_path / "images" / listed).samefile(tmp_path / found)
 
 
 def test_an_absolute_path_of_this_machine(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """COCO annotation files: boxes, polygons, run lengths, crowds and ignored objects.
 
 The parts: `coco_objects` reads the annotations, `coco_masks` the forms of their outlines, `coco_ids` joins ids,
-`file_names` finds the pictures, and `json_file` decodes.
+`files` finds the pictures, and `json_file` decodes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from detzoo.data.boxes import check_boxes
 from detzoo.data.coco_ids import Index, as_written, identity
 from detzoo.data.coco_objects import read_objects
 from detzoo.data.federated import IMAGE_LISTS, read_federated
-from detzoo.data.file_names import below, locate, of_other_kind
-from detzoo.data.files import slashes
+from detzoo.data.file_names import below, slashes
+from detzoo.data.files import locate, of_other_kind
 from detzoo.data.image_sizes import image_sizes
 from detzoo.data.json_file import contents, decode, lenient, not_unicode, number, refuse_key_twice
 from detzoo.data.problems import NAMED, DataError, report

@@ -15,7 +15,8 @@ import msgspec
 
 from detzoo.config import ConfigError
 from detzoo.data.coco import first_images, is_federated
-from detzoo.data.file_names import locate, usable
+from detzoo.data.file_names import usable
+from detzoo.data.files import locate
 from detzoo.data.halves import Half, data_of, files_in, folder_called, folders_in, half_of, halves_named
 from detzoo.data.images import existing
 from detzoo.data.json_file import contents, decode

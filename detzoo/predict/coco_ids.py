@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from detzoo.data.coco import listed_ids
-from detzoo.data.file_names import alike, parts_of
-from detzoo.data.files import slashes
+from detzoo.data.file_names import alike, parts_of, slashes
 from detzoo.data.problems import DataError
 from detzoo.predict.plain_values import category_numbers
 from detzoo.predict.result import Result

@@ -13,6 +13,7 @@ from detzoo.recipes.columns import (
     BGR_STD,
     COCO,
     COCO_MASKS,
+    MASK_BOX_HEAD,
     SCHEDULE_1X,
     SCHEDULE_2X,
     SCHEDULE_20E,
@@ -110,7 +111,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w18_1x_coco",
-        model=MaskRCNN.Config(backbone=W18, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W18, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
         init=INIT_HRNET_W18,
@@ -123,7 +124,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w18_2x_coco",
-        model=MaskRCNN.Config(backbone=W18, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W18, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
         init=INIT_HRNET_W18,
@@ -136,7 +137,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w32_1x_coco",
-        model=MaskRCNN.Config(backbone=W32, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W32, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
         init=INIT_HRNET_W32,
@@ -149,7 +150,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w32_2x_coco",
-        model=MaskRCNN.Config(backbone=W32, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W32, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
         init=INIT_HRNET_W32,
@@ -162,7 +163,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w40_1x_coco",
-        model=MaskRCNN.Config(backbone=W40, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W40, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
         init=INIT_HRNET_W40,
@@ -175,7 +176,7 @@ RECIPES = (
     ),
     Recipe(
         name="mask_rcnn_hrnetv2p_w40_2x_coco",
-        model=MaskRCNN.Config(backbone=W40, neck=PYRAMID),
+        model=MaskRCNN.Config(backbone=W40, neck=PYRAMID, box_head=MASK_BOX_HEAD),
         data=COCO_MASKS,
         schedule=SCHEDULE_2X,
         init=INIT_HRNET_W40,

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detzoo.backbones.plugins import Plugin
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.blocks.plugins import Plugin
 from detzoo.config import ConfigError, from_json, to_json, validate
 from detzoo.interop.mmdet.importer import read_config
 from tests.mmdet_changes import changed
@@ -97,17 +97,19 @@ def slow_attention(block: GeneralizedAttention, x: Tensor, terms: str, step: int
         gathered = []
         for head in range(block.heads):
             query = of_head(line(block.query_conv, x[:, i, j]), head) if block.query_conv else none
+            turned = of_head(line(block.query_conv, x[:, j, i]), head) if block.transposed else none
             energies = []
             for k, m in keys:
                 key = of_head(line(block.key_conv, x[:, k, m]), head) if block.key_conv else none
-                place = none
+                across = down = none
                 if block.appr_geom_fc_x and block.appr_geom_fc_y:
                     across = block.appr_geom_fc_x.weight @ encoded(j - m, channels)
                     down = block.appr_geom_fc_y.weight @ encoded(i - k, channels)
-                    place = of_head((across + down) / math.sqrt(2), head)
+                    across, down = (of_head(part / math.sqrt(2), head) for part in (across, down))
                 of_key = none if block.appr_bias is None else of_head(block.appr_bias, head)
                 of_place = none if block.geom_bias is None else of_head(block.geom_bias, head)
-                each = (query @ key, query @ place, of_key @ key, of_place @ place)
+                by_distance = query @ across + (turned if block.transposed else query) @ down
+                each = (query @ key, by_distance, of_key @ key, of_place @ (across + down))
                 energies.append(sum((one for one, on in zip(each, terms, strict=True) if on == "1"), x.new_zeros(())))
             values = torch.stack([of_head(line(block.value_conv, x[:, k, m]), head) for k, m in keys])
             gathered.append(torch.stack(energies).softmax(0) @ values)
@@ -123,6 +125,17 @@ def test_attention_equals_a_loop_over_pairs(terms: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(block(x)[0], slow_attention(block, x[0], terms, 2))
         torch.testing.assert_close(block(x.contiguous(memory_format=torch.channels_last)), block(x))
+
+
+def test_attention_as_the_published_groie_learned_it() -> None:
+    """With rows and columns of the queries exchanged where their vertical distances count; of square maps only."""
+    config = GeneralizedAttention.Config(terms="0100", heads=2, transposed=True)
+    block, x = filled(config.build(8)), noise(1, 8, 3, 3)
+    assert isinstance(block, GeneralizedAttention)
+    with torch.no_grad():
+        torch.testing.assert_close(block(x)[0], slow_attention(block, x[0], "0100", 2))
+        with pytest.raises(ValueError, match="needs square maps, got 3 x 4"):
+            block(noise(1, 8, 3, 4))
 
 
 @pytest.mark.parametrize("settings", [GC, ATTENTION])

@@ -54,6 +54,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
+GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
@@ -68,6 +69,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
+    "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "CascadeRCNN-detectors": (
         CascadeRCNN,

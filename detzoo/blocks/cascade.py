@@ -37,9 +37,13 @@ CASCADE_RPN = RPN.Config(border=0.0, box_loss=BoxLoss(kind="smooth_l1", beta=1 /
 CASCADE_BOX_HEAD = BoxHead.Config(class_agnostic=True, box_loss=BoxLoss(kind="smooth_l1"))
 
 
-def box_heads(config: BoxHead.Config, stages: Sequence[Stage], channels: int, classes: int) -> Sequence[BoxHead]:
-    """One head per stage, as an ``nn.ModuleList``, for features of ``channels`` and a number of ``classes``."""
-    heads = [BoxHead(config.replace(match=one.match, stds=one.stds), channels, classes) for one in stages]
+def box_heads(
+    config: BoxHead.Config, stages: Sequence[Stage], channels: int, classes: int, levels: int
+) -> Sequence[BoxHead]:
+    """One head per stage, as an ``nn.ModuleList``, for ``levels`` of features of ``channels`` and ``classes``."""
+    heads = [
+        BoxHead(config.replace(match=one.match, stds=one.stds), channels, classes, levels=levels) for one in stages
+    ]
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
 
 

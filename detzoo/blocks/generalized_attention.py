@@ -39,6 +39,9 @@ class GeneralizedAttention(nn.Module):
         terms: str = Field(default="1111", pattern="^[01]{4}$")
         heads: int = Field(default=9, ge=1)  # of attention, each of channels // heads channels
         key_stride: int = Field(default=2, ge=1)  # cells between keys
+        # the query whose vertical distances count is that of row x and column y instead of y and x: what MMDetection
+        # computes with the second term and without the fourth, and its GRoIE models learned; for square maps
+        transposed: bool = False
 
         @property
         def title(self) -> str:
@@ -58,7 +61,7 @@ class GeneralizedAttention(nn.Module):
         super().__init__()
         if channels < config.heads or channels % 4:
             raise ValueError(f"attention needs a multiple of 4 channels and {config.heads} or more, got {channels}")
-        self.heads, self.key_stride = config.heads, config.key_stride
+        self.heads, self.key_stride, self.transposed = config.heads, config.key_stride, config.transposed
         by_content, by_distance, of_keys, of_places = (term == "1" for term in config.terms)
         width = channels // config.heads * config.heads
         self.query_conv = Conv2d(channels, width, 1, bias=False) if by_content or by_distance else None
@@ -88,8 +91,14 @@ class GeneralizedAttention(nn.Module):
         nn.init.zeros_(self.gamma)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, channels, H, W]`` to the same shape."""
+        """``[N, channels, H, W]`` to the same shape.
+
+        Raises:
+            ValueError: the map is not square, but attention is ``transposed``.
+        """
         height, width = x.shape[2:]
+        if self.transposed and height != width:
+            raise ValueError(f"transposed attention needs square maps, got {height} x {width}")
         seen = x[:, :, :: self.key_stride, :: self.key_stride]
         queries = None if self.query_conv is None else self._split(self.query_conv(x))
         values = self._split(self.value_conv(seen))
@@ -115,7 +124,7 @@ class GeneralizedAttention(nn.Module):
             across = self._distances(self.appr_geom_fc_x, width, seen.shape[3], x)
             down = self._distances(self.appr_geom_fc_y, height, seen.shape[2], x)
             across = torch.einsum("nmhwd,wkmd->nmhwk", asking, across)
-            down = torch.einsum("nmhwd,hkmd->nmhwk", asking, down)
+            down = torch.einsum("nmhwd,hkmd->nmhwk", asking.transpose(2, 3) if self.transposed else asking, down)
             distant = down.unsqueeze(5) + across.unsqueeze(4)
             energies = energies + distant.flatten(4).flatten(2, 3)
         return energies

@@ -15,10 +15,11 @@ from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
+from detzoo.blocks.roi_extractors import AnyRoIExtractor, SingleLevel
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
-from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
+from detzoo.ops.roi_align import Atlas, crop_targets
 from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
 
@@ -93,6 +94,7 @@ class BoxHead(nn.Module):
 
         size: int = Field(default=7, ge=1)  # bins per side of a pooled RoI
         sampling: int = Field(default=0, ge=0)  # samples per bin and side; 0: adaptive
+        extractor: AnyRoIExtractor = SingleLevel.Config()  # how RoIs are pooled
         convs: int = Field(default=0, ge=0)  # 3x3 convolutions before the fully connected layers
         channels: int = Field(default=256, ge=1)  # of the convolutions
         norm: Norm | None = None  # of the convolutions
@@ -117,14 +119,22 @@ class BoxHead(nn.Module):
         """Layers with rows per class."""
         return {"fc_cls": BACKGROUND_LAST} | ({} if self.config.class_agnostic else {"fc_reg": ClassRows(each=4)})
 
-    def __init__(self, config: BoxHead.Config, channels: int, classes: int, stage: nn.Module | None = None) -> None:
-        """Build for features of ``channels`` and a number of ``classes`` without background.
+    def __init__(
+        self, config: BoxHead.Config, channels: int, classes: int, stage: nn.Module | None = None, *, levels: int = 4
+    ) -> None:
+        """Build for ``levels`` of features of ``channels`` and a number of ``classes`` without background.
 
         A ``stage``, the last one of the backbone, runs on every pooled RoI first; ``channels`` are then what it
         returns, and its bins are averaged as at the end of a classifier.
+
+        Raises:
+            ValueError: there is a stage behind an extractor with weights.
         """
         super().__init__()
         self.config = config
+        if stage is not None and config.extractor.kind != "single":
+            raise ValueError(f"the backbone's stage runs on RoIs of extractor 'single', not {config.extractor.kind!r}")
+        self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
         self.classes = classes
         self.stage = stage
         width = channels
@@ -154,8 +164,7 @@ class BoxHead(nn.Module):
 
     def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
         """Features of each RoI ``[N * R, C, s, s]``, after the stage if there is one."""
-        levels = pyramid_levels(boxes, len(atlas.strides))
-        x = roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        x = self.extractor(atlas, boxes)
         return x if self.stage is None else self.stage(x)
 
     def score(self, x: Tensor, boxes: Tensor) -> RawBoxes:
@@ -261,6 +270,7 @@ class MaskHead(nn.Module):
 
         size: int = Field(default=14, ge=1)  # bins per side of a pooled RoI; masks have twice as many as come in
         sampling: int = Field(default=0, ge=0)
+        extractor: AnyRoIExtractor = SingleLevel.Config()
         convs: int = Field(default=4, ge=0)
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
@@ -275,10 +285,11 @@ class MaskHead(nn.Module):
         """Layers with rows per class."""
         return {} if self.config.class_agnostic else {"conv_logits": ONE_EACH}
 
-    def __init__(self, config: MaskHead.Config, channels: int, classes: int) -> None:
-        """Build for features of ``channels`` and a number of ``classes``."""
+    def __init__(self, config: MaskHead.Config, channels: int, classes: int, *, levels: int = 4) -> None:
+        """Build for ``levels`` of features of ``channels`` and a number of ``classes``."""
         super().__init__()
         self.config = config
+        self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
         self.convs = nn.ModuleList()
         width = channels
         for _ in range(config.convs):
@@ -302,8 +313,7 @@ class MaskHead(nn.Module):
 
     def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
         """Features of each RoI ``[N * R, C, size, size]``."""
-        levels = pyramid_levels(boxes, len(atlas.strides))
-        return roi_align(atlas, boxes, levels, self.config.size, self.config.sampling)
+        return self.extractor(atlas, boxes)
 
     def draw(self, x: Tensor, labels: Tensor) -> Tensor:
         """Mask logits ``[N, R, 2 s, 2 s]`` from features ``[N * R, C, s, s]`` for classes ``labels [N, R]``."""

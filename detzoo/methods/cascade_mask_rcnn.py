@@ -54,9 +54,9 @@ class CascadeMaskRCNN(Detector):
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
-        self.box_heads = box_heads(config.box_head, config.stages, width, count)
-        mask_heads = nn.ModuleList(MaskHead(config.mask_head, width, count) for _ in config.stages)
-        self.mask_heads = cast("Sequence[MaskHead]", mask_heads)
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels)
+        mask_heads = [MaskHead(config.mask_head, width, count, levels=config.roi_levels) for _ in config.stages]
+        self.mask_heads = cast("Sequence[MaskHead]", nn.ModuleList(mask_heads))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox, s0.loss_mask``.
@@ -109,4 +109,6 @@ class CascadeMaskRCNN(Detector):
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_heads."),
         (r"^roi_head\.mask_head\.", "mask_heads."),
+        (r"^roi_head\.bbox_roi_extractor\.(\d+)\.", r"box_heads.\1.extractor."),
+        (r"^roi_head\.mask_roi_extractor\.(\d+)\.", r"mask_heads.\1.extractor."),
     )

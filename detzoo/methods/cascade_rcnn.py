@@ -50,7 +50,8 @@ class CascadeRCNN(Detector):
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
-        self.box_heads = box_heads(config.box_head, config.stages, self.neck.channels[0], len(self.classes))
+        width, count = self.neck.channels[0], len(self.classes)
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox``.
@@ -84,4 +85,5 @@ class CascadeRCNN(Detector):
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_heads."),
+        (r"^roi_head\.bbox_roi_extractor\.(\d+)\.", r"box_heads.\1.extractor."),
     )

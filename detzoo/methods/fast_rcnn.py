@@ -43,7 +43,8 @@ class FastRCNN(Detector):
         self.roi_levels = config.roi_levels
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
-        self.box_head = BoxHead(config.box_head, self.neck.channels[0], len(self.classes))
+        width, count = self.neck.channels[0], len(self.classes)
+        self.box_head = BoxHead(config.box_head, width, count, levels=config.roi_levels)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent.
@@ -84,4 +85,5 @@ class FastRCNN(Detector):
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^roi_head\.bbox_head\.", "box_head."),
+        (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
     )

@@ -49,7 +49,7 @@ class FasterRCNN(Detector):
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         stage = RoIStage(config.backbone) if config.roi_stage else None
         width = stage.channels if stage else self.neck.channels[0]
-        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage)
+        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage, levels=config.roi_levels)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent."""
@@ -74,4 +74,5 @@ class FasterRCNN(Detector):
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),
+        (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
     )

@@ -53,8 +53,8 @@ class MaskRCNN(Detector):
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         stage = RoIStage(config.backbone) if config.roi_stage else None
         width = stage.channels if stage else self.neck.channels[0]
-        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage)
-        self.mask_head = MaskHead(config.mask_head, width, len(self.classes))
+        self.box_head = BoxHead(config.box_head, width, len(self.classes), stage, levels=config.roi_levels)
+        self.mask_head = MaskHead(config.mask_head, width, len(self.classes), levels=config.roi_levels)
         self.shares_rois = config.roi_stage
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
@@ -103,4 +103,6 @@ class MaskRCNN(Detector):
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.mask_head\.", "mask_head."),
+        (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
+        (r"^roi_head\.mask_roi_extractor\.", "mask_head.extractor."),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from detzoo.backbones.plugins import Plugin
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.layers import Deform
+from detzoo.blocks.plugins import Plugin
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
 from detzoo.methods.mask_rcnn import MaskRCNN

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from detzoo.backbones.plugins import Plugin
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.blocks.plugins import Plugin
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.recipes.columns import COCO, R50, SCHEDULE_1X, dcn
 from detzoo.recipes.initial import INIT_R50

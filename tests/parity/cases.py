@@ -143,6 +143,11 @@ CASES = {
     "faster-rcnn_r50-attn0010_fpn_1x_coco": Case("faster_rcnn_r50_fpn_attention_0010_1x_coco"),
     "faster-rcnn_r50-attn0010-dcn_fpn_1x_coco": Case("faster_rcnn_r50_fpn_attention_0010_dcn_1x_coco"),
     "faster-rcnn_r50-attn1111-dcn_fpn_1x_coco": Case("faster_rcnn_r50_fpn_attention_1111_dcn_1x_coco"),
+    "faste-rcnn_r50_fpn_groie_1x_coco": Case("faster_rcnn_r50_fpn_groie_1x_coco"),
+    "mask-rcnn_r50_fpn_groie_1x_coco": Case("mask_rcnn_r50_fpn_groie_1x_coco"),
+    "mask-rcnn_r101_fpn_syncbn-r4-gcb_c3-c5-groie_1x_coco": Case(
+        "mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco"
+    ),
     "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco"),
     "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco"),
     "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco"),

@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.blocks.cascade import Stage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.detector import Input
-from detzoo.interop.mmdet import parts, two_stage
+from detzoo.interop.mmdet import parts, roi_extractors, two_stage
 from detzoo.interop.mmdet.parts import Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
@@ -37,7 +37,7 @@ def _stages(model: Section, features: Features) -> tuple[dict[str, Any], int]:
         parts.derived(roi, "num_stages", len(weights))
         count = len(weights)
         learning = _each(model.section("train_cfg", {}, training=True), "rcnn", count, {})
-        pooled = two_stage.extractor(_alike(roi, "bbox_roi_extractor", count), features)
+        pooled = roi_extractors.extractor(_alike(roi, "bbox_roi_extractor", count), features)
         stages, heads, seen = [], [], []
         for weight, head, train in zip(weights, _each(roi, "bbox_head", count), learning, strict=True):
             made, classes = two_stage.box_head(head, pooled, train, test, stage=False)
@@ -58,14 +58,21 @@ def _stages(model: Section, features: Features) -> tuple[dict[str, Any], int]:
 
 
 def _masks(
-    roi: Section, pooled: two_stage.Pooled, features: Features, classes: int, learning: list[Section], test: Section
+    roi: Section,
+    pooled: roi_extractors.Pooled,
+    features: Features,
+    classes: int,
+    learning: list[Section],
+    test: Section,
 ) -> MaskHead.Config:
     """The mask head of every stage."""
     if roi.has("mask_roi_extractor"):
-        of_masks = two_stage.extractor(_alike(roi, "mask_roi_extractor", len(learning)), features)
+        of_masks = roi_extractors.extractor(_alike(roi, "mask_roi_extractor", len(learning)), features)
         if of_masks.levels != pooled.levels:
             roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
         pooled = of_masks
+    elif pooled.kind.kind != "single":
+        roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
     heads = [
         two_stage.mask_head(head, pooled, classes, train, test)
         for head, train in zip(_each(roi, "mask_head", len(learning)), learning, strict=True)

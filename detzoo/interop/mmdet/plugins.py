@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from detzoo.backbones.plugins import AnyPlugin, Plugin
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
-from detzoo.interop.mmdet import parts
+from detzoo.blocks.plugins import AnyPlugin, Plugin
 from detzoo.interop.mmdet.section import Section
 
 
@@ -50,18 +49,18 @@ def context_block(block: Section) -> ContextBlock.Config:
         )
 
 
-def generalized_attention(block: Section, channels: int | None = None) -> GeneralizedAttention.Config:
-    """``GeneralizedAttention`` on features of ``channels``, where those are known."""
+def generalized_attention(block: Section) -> GeneralizedAttention.Config:
+    """``GeneralizedAttention``."""
     with block as given:
-        if channels is not None:
-            parts.derived(given, "in_channels", channels)
         given.fixed("spatial_range", -1)
         given.fixed("position_embedding_dim", -1)
         given.fixed("position_magnitude", 1)
         given.fixed("q_stride", 1)
+        terms = given.word("attention_type", "1111")
         return GeneralizedAttention.Config.model_validate(
             {
-                "terms": given.word("attention_type", "1111"),
+                "terms": terms,
+                "transposed": terms[1:2] == "1" and terms[3:] == "0",
                 "heads": given.whole("num_heads", 9),
                 "key_stride": given.whole("kv_stride", 2),
             }
@@ -74,4 +73,4 @@ READERS: dict[str, Callable[[Section], AnyPlugin]] = {
     "GeneralizedAttention": generalized_attention,
 }
 
-__all__ = ["READERS", "generalized_attention", "plugins"]
+__all__ = ["READERS", "plugins"]

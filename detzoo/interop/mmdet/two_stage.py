@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from detzoo.backbones.any_backbone import AnyBackbone
@@ -14,6 +14,7 @@ from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.roi_extractors import Pooled, extractor
 from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -143,17 +144,6 @@ def _overlap(found: Section) -> float:
     return overlap
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """Features of RoIs: bins per side, samples per bin, pyramid levels; channels and bins that the heads are given."""
-
-    size: int
-    sampling: int
-    levels: int
-    channels: int
-    bins: int
-
-
 def _second_stage(model: Section, backbone: AnyBackbone, features: Features, masks: bool) -> tuple[dict[str, Any], int]:
     with (
         model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
@@ -174,41 +164,13 @@ def _second_stage(model: Section, backbone: AnyBackbone, features: Features, mas
                 of_masks = extractor(roi.section("mask_roi_extractor"), features)
                 if of_masks.levels != pooled.levels or stage:
                     roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
+            elif pooled.kind.kind != "single":
+                roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")
         return settings, classes
-
-
-def extractor(given: Section, features: Features) -> Pooled:
-    """``SingleRoIExtractor`` with ``RoIAlign``."""
-    with given:
-        given.kinds("SingleRoIExtractor")
-        parts.derived(given, "out_channels", features.channels[0])
-        strides = given.wholes("featmap_strides")
-        parts.derived(given, "featmap_strides", features.strides[: len(strides)])
-        given.fixed("finest_scale", 56)
-        given.ignore("init_cfg")  # it has no weights
-        with given.section("roi_layer") as layer:
-            layer.kinds("RoIAlign")
-            layer.fixed("aligned", True)
-            layer.fixed("pool_mode", "avg")
-            layer.ignore("use_torchvision")  # two programs for the same
-            for old, new in (("out_size", "output_size"), ("sample_num", "sampling_ratio")):
-                parts.renamed(layer, old, new)  # of the first versions of 2
-            size, sampling = _bins(layer), layer.whole("sampling_ratio", 0, 64)
-            return Pooled(size, sampling, len(strides), features.channels[0], size)
-
-
-def _bins(layer: Section) -> int:
-    """``output_size``: one number, or the same for height and width."""
-    if not isinstance(layer.take("output_size"), list | tuple):
-        return layer.whole("output_size", most=64)
-    height, width = layer.wholes("output_size", count=2)
-    if height != width or not 1 <= height <= 64:
-        layer.differs("output_size", "has no counterpart; a square of up to 64 has")
-    return height
 
 
 def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Pooled:
@@ -232,7 +194,7 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
         if given.flag("norm_eval", True) != backbone.norm_eval:
             given.noted("norm_eval", "is not the backbone's")
     width = 512 if backbone.depth < 50 else 2048
-    return Pooled(pooled.size, pooled.sampling, pooled.levels, width, -(-pooled.size // RoIStage.STRIDE))
+    return replace(pooled, channels=width, bins=-(-pooled.size // RoIStage.STRIDE))
 
 
 def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage: bool) -> tuple[BoxHead.Config, int]:
@@ -258,6 +220,7 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         settings: dict[str, Any] = {
             "size": pooled.size,
             "sampling": pooled.sampling,
+            "extractor": pooled.kind,
             "convs": given.whole("num_shared_convs", convs, MOST_LAYERS),
             "fcs": given.whole("num_shared_fcs", fcs, MOST_LAYERS),
             "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
@@ -302,6 +265,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
         return MaskHead.Config(
             size=pooled.bins,
             sampling=pooled.sampling,
+            extractor=pooled.kind,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
@@ -314,7 +278,6 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
 
 __all__ = [
     "box_head",
-    "extractor",
     "fast_rcnn",
     "faster_rcnn",
     "first_stage",

@@ -555,6 +555,12 @@ def test_where_class_names_come_from(configs: Path) -> None:
         classes(**{head: 2, "train_dataloader__dataset__metainfo": {"classes": ["p", "p"]}})
 
 
+def test_normalization_over_devices(configs: Path) -> None:
+    for kind, over_devices in (("BN", False), ("torch.nn.SyncBatchNorm", True)):
+        path = changed(configs, model__backbone__norm_cfg={"type": kind})
+        assert read_config(path).recipe.schedule.sync_bn is over_devices
+
+
 def test_lvis(configs: Path) -> None:
     head = "model__roi_head__bbox_head__num_classes"
     inner = {"type": "LVISV1Dataset", "data_root": "data/lvis_v1/", "ann_file": "annotations/lvis_v1_train.json"}

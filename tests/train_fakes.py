@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detzoo.atomic import write_atomically
+from detzoo.blocks.layers import BatchNorm2d
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.recipes.settings import Schedule
@@ -45,7 +46,7 @@ class TinyDetector(Detector):
     def __init__(self, classes: Sequence[str] = ("a", "b"), norm: bool = True, dropout: float = 0.2) -> None:
         super().__init__(DetectorConfig(), classes)
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
-        self.norm = nn.BatchNorm2d(4) if norm else nn.Identity()
+        self.norm = BatchNorm2d(4) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(4, len(self.classes))
 

@@ -19,7 +19,7 @@ from tests.train_fakes import MemoryLoader, TinyDetector, make_run
 def main(out: Path, batch: int) -> None:
     with join("cpu") as ranks:
         torch.manual_seed(3 + ranks.rank)  # all must start from rank 0's weights
-        detector = TinyDetector(norm=False, dropout=0.0)
+        detector = TinyDetector(dropout=0.0)
         loader = MemoryLoader(batch=batch, rank=ranks.rank, world=ranks.world)
         val = MemoryLoader(images=6, batch=3)
         shares = [batch for index, batch in enumerate(val) if index % ranks.world == ranks.rank]
@@ -29,7 +29,7 @@ def main(out: Path, batch: int) -> None:
             return Validation({"box_ap": 0.5}, validation_losses(found, shares, ranks))
 
         # three steps an epoch, so that its last update has one step only
-        schedule = Schedule(epochs=2, batch=batch, warmup_steps=2, clip_norm=1.0, accumulate=2, ema=0.5)
+        schedule = Schedule(epochs=2, batch=batch, warmup_steps=2, clip_norm=1.0, accumulate=2, ema=0.5, sync_bn=True)
         run = make_run(out, schedule, loader=loader, detector=detector, validate=validate, ranks=ranks, window=2)
         fit(run)
         assert mean_over_ranks(torch.tensor(ranks.rank)).item() == (ranks.world - 1) / 2

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from detzoo.blocks.losses import ranks_together
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.batch_norm import batch_norm
+from detzoo.ops.batch_norm import batch_norm, batch_norm_over_ranks
 from detzoo.ops.boxes import full_precision
 from detzoo.ops.deform_conv import deform_conv
 from detzoo.ops.planes import as_planes
@@ -25,19 +26,37 @@ GROUPS = 32  # of group normalization
 class BatchNorm2d(nn.BatchNorm2d):
     """``torch.nn.BatchNorm2d``, but precise on processors where features are channels-last; see `batch_norm`."""
 
+    over_ranks = False  # normalize by the batches of all ranks of a distributed run, as `share_statistics` sets it
+
     def forward(self, input: Tensor) -> Tensor:
         """``[N, C, H, W]`` to the same shape."""
+        own = self.training and self.affine and self.track_running_stats
+        if own and self.over_ranks and ranks_together():
+            y, mean, variance, count = batch_norm_over_ranks(input, self.weight, self.bias, self.eps)
+            self._learn(mean, variance * (count / (count - 1).clamp(min=1)))
+            return y
         rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
-        if not (rows and self.training and self.affine and self.track_running_stats):
+        if not (own and rows):
             return super().forward(input)
         y, mean, variance = batch_norm(input, self.weight, self.bias, self.eps)
+        count = input.numel() // input.shape[1]
+        self._learn(mean, variance * (count / max(count - 1, 1)))
+        return y
+
+    def _learn(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards a batch's."""
         running_mean, running_var = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
         seen = cast(Tensor, self.num_batches_tracked).add_(1)
-        count = input.numel() // input.shape[1]
         rate = 1 / seen if self.momentum is None else self.momentum
         running_mean.lerp_(mean, rate)
-        running_var.lerp_(variance * (count / max(count - 1, 1)), rate)
-        return y
+        running_var.lerp_(variance, rate)
+
+
+def share_statistics(network: nn.Module, over_ranks: bool) -> None:
+    """Let batch normalization in training see the batches of all ranks of a distributed run, or its own alone."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d):
+            module.over_ranks = over_ranks
 
 
 def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:

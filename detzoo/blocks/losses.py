@@ -143,11 +143,16 @@ def mean_over_ranks(count: Tensor, floor: float = 0.0) -> Tensor:
         `alone`, that is ``max(count, floor)`` and costs no communication. Never waits for the device.
     """
     total = count.detach().float()
-    if _alone or not (dist.is_available() and dist.is_initialized()):
+    if not ranks_together():
         return total.clamp(min=floor)
     total = total.clone()
     dist.all_reduce(total)
     return total.clamp(min=floor) / dist.get_world_size()
+
+
+def ranks_together() -> bool:
+    """Whether the ranks of a distributed run compute one batch together: with `torch.distributed`, outside `alone`."""
+    return not _alone and dist.is_available() and dist.is_initialized()
 
 
 @contextmanager

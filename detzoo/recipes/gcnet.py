@@ -17,6 +17,8 @@ from detzoo.recipes.columns import (
 from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
+SYNCED = SCHEDULE_1X.replace(sync_bn=True)
+
 RECIPES = (
     Recipe(
         name="mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco",
@@ -74,7 +76,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R50)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R50,
         published=Published(box_ap=38.4, mask_ap=34.6, memory_gb=4.4, fps=16.6),
         weights=Weights(
@@ -87,7 +89,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 16)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R50,
         published=Published(box_ap=40.4, mask_ap=36.2, memory_gb=5.0, fps=15.5),
         weights=Weights(
@@ -100,7 +102,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R50,
         published=Published(box_ap=40.7, mask_ap=36.5, memory_gb=5.1, fps=15.1),
         weights=Weights(
@@ -113,7 +115,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R101)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R101,
         published=Published(box_ap=40.5, mask_ap=36.3, memory_gb=6.4, fps=13.3),
         weights=Weights(
@@ -126,7 +128,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 16)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.6, fps=12.0),
         weights=Weights(
@@ -139,7 +141,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.8, fps=11.8),
         weights=Weights(
@@ -152,7 +154,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(X101_32X4D)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=42.4, mask_ap=37.7, memory_gb=7.6, fps=11.3),
         weights=Weights(
@@ -165,7 +167,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 16)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=43.5, mask_ap=38.6, memory_gb=8.8, fps=9.8),
         weights=Weights(
@@ -178,7 +180,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=43.9, mask_ap=39.0, memory_gb=9.0, fps=9.7),
         weights=Weights(
@@ -191,7 +193,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(X101_32X4D)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.7, mask_ap=38.6, memory_gb=9.2, fps=8.4),
         weights=Weights(
@@ -204,7 +206,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 16)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=46.2, mask_ap=39.7, memory_gb=10.3, fps=7.7),
         weights=Weights(
@@ -217,7 +219,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=46.4, mask_ap=40.1, memory_gb=10.6),
         weights=Weights(
@@ -230,7 +232,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(dcn(X101_32X4D))),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.9, mask_ap=38.9),
         weights=Weights(
@@ -243,7 +245,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 16)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.6),
         weights=Weights(
@@ -256,7 +258,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=45.7, mask_ap=39.5),
         weights=Weights(

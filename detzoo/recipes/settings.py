@@ -108,6 +108,7 @@ class Schedule(Config):
     warmup: Literal["linear", "constant"] = "linear"  # lr rises from its first value, or stays there
     warmup_steps: int = Field(default=500, ge=0)  # updates before lr has its full value
     warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
+    sync_bn: bool = False  # batch normalization that is not frozen sees the images of all devices, not of its own alone
     clip_norm: float | None = Field(default=None, gt=0)  # largest gradient norm
     autocast: Literal["none", "bf16", "fp16"] = "none"
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay of the averaged weights; None: no averaging

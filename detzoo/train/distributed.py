@@ -6,7 +6,8 @@ MASTER_PORT), which is all that is read here.
 What is equal. W ranks with a batch of B compute the gradient that one rank computes with a batch of W x B, up to
 rounding, when the ranks' batches together hold the same images on canvases of the same size, every loss divides by
 `detzoo.blocks.losses.mean_over_ranks` of its count (or is a mean over images), and no layer mixes images (batch norm in
-training mode sees its rank's images only). The losses written to the log are means over ranks, and so equal too.
+training mode sees its rank's images only, but with ``sync_bn`` those of all ranks). The losses written to the log are
+means over ranks, and so equal too.
 
 What is not: anything drawn at random, as each rank draws its own; and with ``accumulate`` the normalizer is that of one
 step, so A steps of B images weigh each step alike, where one step of A x B images would weigh each positive alike.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from detzoo.blocks.layers import share_statistics
 from detzoo.detector import Detector
 from detzoo.recipes.settings import Schedule
 from detzoo.train.checkpoint import Best, Files, Position, SaveError, State
@@ -125,6 +126,7 @@ def fit(run: Run) -> str:
         SystemExit: SIGTERM or SIGHUP, after saving.
     """
     state, schedule = run.state, run.schedule
+    share_statistics(state.detector, schedule.sync_bn)
     module = run.ranks.wrap(state.detector)
     if state.history and run.ranks.first:  # a killed run may lack the curves of its last epoch
         draw_curves(read_log(run.files.log), run.files.curves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from detzoo.interop.mmdet.kinds import kind_name
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.detr import SLOW_BACKBONE
@@ -35,10 +36,23 @@ def read_schedule(config: Section, deformed: bool = False) -> Schedule:
         settings |= _two(config)
     else:
         return Schedule()
+    settings["sync_bn"] = _synchronized(config.take("model"))
     groups = settings.get("groups", ())
     if deformed and groups and groups[-1].of == "bias":
         settings["groups"] = (*groups[:-2], SHIFT_BIASES, *groups[-2:])
     return Schedule.model_validate(settings)
+
+
+def _synchronized(value: Any) -> bool:
+    """Whether any normalization within a model is over devices."""
+    if isinstance(value, list | tuple):
+        return any(map(_synchronized, value))
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("type")
+    if isinstance(kind, str) and kind_name(kind) in ("SyncBN", "MMSyncBN"):
+        return True
+    return any(_synchronized(inner) for key, inner in value.items() if key != "type")
 
 
 def _three(config: Section) -> dict[str, Any]:

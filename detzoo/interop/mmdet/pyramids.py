@@ -18,7 +18,7 @@ def nas_fpn(neck: Section, features: Features) -> NASFPN.Config:
     with neck as given:
         parts.derived(given, "in_channels", features.channels)
         parts.derived(given, "num_outs", LEVELS)
-        given.ignore("init_cfg")  # where training began
+        given.ignore("add_extra_convs", "init_cfg")  # version 2 takes it and does not use it; where training began
         return NASFPN.Config.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),

@@ -53,8 +53,10 @@ class DetectorsResNet(ResNet):
         super().__init__(config)
         self.with_image = config.with_image
         for module in self.modules():
-            if isinstance(module, SwitchableConv):
+            if isinstance(module, AdaptiveConv2d):
                 module.start_ordinary()
+            if isinstance(module, SwitchableConv):
+                module.start_unswitched()
         if config.with_image:
             self.channels, self.strides = (3, *self.channels), (1, *self.strides)
         if feedback is not None:

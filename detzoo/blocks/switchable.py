@@ -29,6 +29,14 @@ class AdaptiveConv2d(Conv2d):
         super().__init__(*arguments, **settings)
         self.register_buffer("weight_gamma", torch.ones(self.out_channels, 1, 1, 1))
         self.register_buffer("weight_beta", torch.zeros(self.out_channels, 1, 1, 1))
+        self.start_ordinary()
+
+    @torch.no_grad()
+    def start_ordinary(self) -> None:
+        """Scale and move so that this is the ordinary convolution by the weights as they are."""
+        variance, mean = torch.var_mean(full_precision(self.weight), (1, 2, 3), keepdim=True)
+        self.weight_gamma.copy_((variance + 1e-5).sqrt())
+        self.weight_beta.copy_(mean)
 
     def adapted(self) -> Tensor:
         """The weights ``[outputs, inputs / groups, k, k]`` that are convolved with."""
@@ -47,10 +55,7 @@ class AdaptiveConv2d(Conv2d):
         super()._load_from_state_dict(state_dict, prefix, *rest, **more)
         own = f"{prefix}weight_gamma" in state_dict or f"{prefix}weight_beta" in state_dict
         if f"{prefix}weight" in state_dict and not own:
-            with torch.no_grad():
-                variance, mean = torch.var_mean(self.weight, (1, 2, 3), keepdim=True)
-                self.weight_gamma.copy_((variance + 1e-5).sqrt())
-                self.weight_beta.copy_(mean)
+            self.start_ordinary()
 
 
 class SwitchableConv(AdaptiveConv2d):
@@ -70,10 +75,10 @@ class SwitchableConv(AdaptiveConv2d):
         self.post_context = Conv2d(outputs, outputs, 1)
         self.offset_s = Conv2d(inputs, 18, 3, stride, 1)
         self.offset_l = Conv2d(inputs, 18, 3, stride, 1)
-        self.start_ordinary()
+        self.start_unswitched()
 
-    def start_ordinary(self) -> None:
-        """Set everything but the weights so that this is the ordinary convolution."""
+    def start_unswitched(self) -> None:
+        """Set everything but the weights so that this is the `AdaptiveConv2d`."""
         for layer in (self.switch, self.pre_context, self.post_context, self.offset_s, self.offset_l):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.get_parameter("bias"), float(layer is self.switch))

@@ -72,7 +72,7 @@ def test_first_case_of_each_method_and_part_matches_the_original(name: str) -> N
 def climbing(monkeypatch: pytest.MonkeyPatch, *rungs: Rung, then: Exception | None = None) -> Row:
     """The row of a case whose climb gives these rungs."""
 
-    def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
+    def climb(model: Detector, golden: Golden, nine_digits: bool) -> Iterator[Rung]:
         yield from rungs
         if then:
             raise then

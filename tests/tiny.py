@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from detzoo.detector import Detector
+from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -79,7 +81,6 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             }
         },
     ),
-    "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
     "FasterRCNN-standardized": (
         FasterRCNN,
@@ -92,6 +93,23 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "box_head": {"convs": 1, "channels": 32, "fcs": 1, "norm": "bn"},
             "mask_head": {"norm": "bn"},
         },
+    ),
+    "CascadeRCNN-detectors": (
+        CascadeRCNN,
+        {
+            "backbone": {"kind": "detectors_resnet", "switchable_stages": (4,), "with_image": True},
+            "neck": {"kind": "rfp", "backbone": {"depth": 18, "switchable_stages": (4,)}, "aspp_channels": 8},
+        },
+    ),
+    "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
+    "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
+    "MaskRCNN-carafe": (
+        MaskRCNN,
+        {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
+    ),
+    "RetinaNet-nas-fpn": (
+        RetinaNet,
+        {"neck": {"kind": "nas_fpn", "start": 1, "stacks": 2}, "head": {"norm": "bn", "norm_per_level": True}},
     ),
 }
 every_form = pytest.mark.parametrize("form", FORMS)

@@ -81,6 +81,14 @@ class StagesConfig(BaseConfig):
             raise ValueError("a stage has two plugins of one kind, which would be called the same")
         return self
 
+    def conv_kind(self) -> type[Conv2d]:
+        """The class of convolutions that are not deformed."""
+        return StandardizedConv2d if self.standardize else Conv2d
+
+    def own_spatial(self, stage: int) -> Conv3x3 | None:
+        """What makes the spatial convolutions of a stage, where that is none of the usual kinds."""
+        return None
+
     def titled(self, name: str) -> str:
         """The name that papers use, with what is special in the stages behind it."""
         parts = [name] if self.deform is None else [name, "DCN"]
@@ -235,14 +243,15 @@ def plain_conv(
     config: StagesConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Module:
     """A convolution of a network that is not deformed: without bias, it keeps the size at stride 1."""
-    kind = StandardizedConv2d if config.standardize else Conv2d
     padding = dilation * (kernel // 2)
-    return kind(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=False)
+    return config.conv_kind()(inputs, outputs, kernel, stride, padding, dilation=dilation, groups=groups, bias=False)
 
 
 def spatial_conv(config: StagesConfig, stage: int) -> Conv3x3:
     """What makes the spatial convolutions of a stage."""
-    deform = config.deform
+    own, deform = config.own_spatial(stage), config.deform
+    if own is not None:
+        return own
     if deform is None or stage not in config.deform_stages:
         return _undeformed(config)
 

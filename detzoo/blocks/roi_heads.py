@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
@@ -277,6 +278,7 @@ class MaskHead(nn.Module):
         convs: int = Field(default=4, ge=0)
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
+        carafe: Carafe.Config | None = None  # upsampling by content; None: by a transposed convolution
         standardize: bool = False  # weights of `convs`; see `StandardizedConv2d`
         class_agnostic: bool = False
         weight: float = Field(default=1.0, ge=0)
@@ -298,12 +300,16 @@ class MaskHead(nn.Module):
             conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
             self.convs.append(conv)
             width = config.channels
-        self.upsample = nn.ConvTranspose2d(width, config.channels, 2, stride=2)
-        self.conv_logits = nn.Conv2d(config.channels, 1 if config.class_agnostic else classes, 1)
-        for layer in (self.upsample, self.conv_logits):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        if config.carafe is None:
+            self.upsample = nn.ConvTranspose2d(width, config.channels, 2, stride=2)
+            nn.init.kaiming_normal_(self.upsample.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(self.upsample.get_parameter("bias"))
+            width = config.channels
+        else:
+            self.upsample = Carafe(config.carafe, width)
+        self.conv_logits = nn.Conv2d(width, 1 if config.class_agnostic else classes, 1)
+        nn.init.kaiming_normal_(self.conv_logits.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.conv_logits.get_parameter("bias"))
 
     def forward(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
         """Mask logits ``[N, R, m, m]``, m = 2 size, of boxes ``[N, R, 4]`` for their classes ``labels [N, R]``."""
@@ -321,7 +327,7 @@ class MaskHead(nn.Module):
         rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.convs:
             x = conv(x, rows)
-        x = F.relu_(self.upsample(x))
+        x = self.upsample(x) if self.config.carafe else F.relu_(self.upsample(x))
         side = x.shape[-1]
         x = x.flatten(2)
         # only the row of the class is computed, not all classes of which one is then picked

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
-from detzoo.blocks.layers import ConvNorm, Deform, DeformConv, Norm
+from detzoo.blocks.layers import Conv2d, ConvNorm, Deform, DeformConv, Norm, build_norm, conv_norm
 
 PRIOR = -math.log(99)  # logit of 1 %: classes that start there keep the first steps stable (arXiv:1708.02002, 4.1)
 
@@ -32,6 +34,36 @@ def tower(
             for width, kind in zip(widths[:-1], kinds[:convs], strict=True)
         )
     )
+
+
+class LevelTower(nn.Module):
+    """The convolutions of `tower`, which all levels of a pyramid share, with normalization that is each level's own.
+
+    NAS-FPN's RetinaNet (arXiv:1904.07392, section 4.1) has such: batch statistics of levels differ. Parameters are
+    ``convs.<number>.*`` and ``norms.<number>.<level>.*``.
+    """
+
+    def __init__(self, inputs: int, channels: int, convs: int, norm: Norm, levels: int) -> None:
+        """Build for ``levels`` maps of ``inputs`` channels."""
+        super().__init__()
+        widths = [inputs] + [channels] * convs
+        self.convs = nn.ModuleList(Conv2d(width, channels, 3, padding=1, bias=False) for width in widths[:convs])
+        self.norms = nn.ModuleList(
+            nn.ModuleList(build_norm(norm, channels) for _ in range(levels)) for _ in range(convs)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Levels ``[N, inputs, H, W]``, of which each becomes ``[N, channels, H, W]``."""
+        levels = list(features)
+        for conv, norms in zip(self.convs, self.norms, strict=True):
+            own = cast("Sequence[nn.Module]", norms)
+            levels = [conv_norm(level, conv, norm, relu=True) for level, norm in zip(levels, own, strict=True)]
+        return levels
+
+
+def along(tower: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
+    """What a `tower` or a `LevelTower` makes of each level ``[N, inputs, H, W]``: ``[N, channels, H, W]``."""
+    return tower(features) if isinstance(tower, LevelTower) else [tower(level) for level in features]
 
 
 def start_small(*parts: nn.Module) -> None:

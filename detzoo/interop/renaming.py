@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 Table = Sequence[tuple[str, str]]
@@ -44,7 +45,8 @@ def load_renamed(module: nn.Module, weights: Mapping[str, Tensor], table: Table)
 def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
     """A published state dict under our names, all of which fit ``module``, that may be on the meta device.
 
-    Batch normalization's step counters may be missing or left over: nothing is computed from them.
+    Batch normalization's step counters may be missing or left over: nothing is computed from them. Tensors that
+    are equal may become one name: what layers of the original share stands in its files once for each.
 
     Args:
         module: what the weights are for.
@@ -52,8 +54,8 @@ def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> di
         table: see `rename`.
 
     Raises:
-        ValueError: two names become the same one, or parameters are missing, left over, or of another shape; the
-            message counts each and lists the first ten.
+        ValueError: two different tensors become the same name, or parameters are missing, left over, or of another
+            shape; the message counts each and lists the first ten.
     """
     ours = module.state_dict()
     given: dict[str, Tensor] = {}
@@ -61,7 +63,7 @@ def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> di
     clashes = []
     for published, value in weights.items():
         name = rename(published, table)
-        if name in given:
+        if name in given and not _equal(given[name], value):
             clashes.append(f"{source[name]} and {published} both become {name}")
         given[name], source[name] = value, published
     counters = {name for name in (*ours, *given) if name.rpartition(".")[2] == _COUNTER}
@@ -85,6 +87,11 @@ def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> di
     if problems:
         raise ValueError("\n".join([f"these weights do not fit {type(module).__name__}:", *problems]))
     return given
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same; of one without values only the shape is known."""
+    return one.shape == other.shape and (one.is_meta or other.is_meta or torch.equal(one, other))
 
 
 def _section(what: str, lines: Iterable[str], most: int = 10) -> list[str]:

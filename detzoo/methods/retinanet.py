@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from detzoo.backbones.any_backbone import AnyBackbone
@@ -24,7 +24,7 @@ from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
-from detzoo.blocks.towers import PRIOR, start_small, tower
+from detzoo.blocks.towers import PRIOR, LevelTower, along, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
@@ -45,6 +45,7 @@ class RetinaNet(Detector):
         convs: int = Field(default=4, ge=0)  # per tower
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
+        norm_per_level: bool = False  # each level of the pyramid has normalization of its own (arXiv:1904.07392)
         anchors: Anchors.Config = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)))
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
@@ -54,6 +55,12 @@ class RetinaNet(Detector):
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
+
+        @model_validator(mode="after")
+        def _fits(self) -> RetinaNet.Head:
+            if self.norm_per_level and self.norm is None:
+                raise ValueError("norm_per_level needs a norm")
+            return self
 
     class Config(DetectorConfig):
         """Settings of `RetinaNet`."""
@@ -70,8 +77,7 @@ class RetinaNet(Detector):
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
         width = self.neck.channels[0]
-        self.cls_convs = tower(width, head.channels, head.convs, head.norm)
-        self.reg_convs = tower(width, head.channels, head.convs, head.norm)
+        self.cls_convs, self.reg_convs = self._tower(width), self._tower(width)
         width = head.channels if head.convs else width
         self.cls = Conv2d(width, self.anchors.per_cell * len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, self.anchors.per_cell * 4, 3, padding=1)
@@ -110,13 +116,22 @@ class RetinaNet(Detector):
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""
-        logits = [self.cls(self.cls_convs(feature)) for feature in features]
-        return logits, [self.reg(self.reg_convs(feature)) for feature in features]
+        logits = [self.cls(level) for level in along(self.cls_convs, features)]
+        return logits, [self.reg(level) for level in along(self.reg_convs, features)]
+
+    def _tower(self, width: int) -> nn.Module:
+        head = self.head
+        if head.norm_per_level and head.norm is not None:
+            return LevelTower(width, head.channels, head.convs, head.norm, len(self.neck.channels))
+        return tower(width, head.channels, head.convs, head.norm)
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
+        # of each level the convolutions, which are the same, and the norms
+        (r"^bbox_head\.(cls|reg)_convs\.\d+\.(\d+)\.conv\.", r"\1_convs.convs.\2."),
+        (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(\d+)\.(?:bn|gn)\.", r"\1_convs.norms.\3.\2."),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
     )

@@ -11,13 +11,24 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from detzoo.config import kind_if_absent
+from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
+from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.necks.hrfpn import HRFPN
+from detzoo.necks.nas_fpn import NASFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
+from detzoo.necks.rfp import RFP
 
 AnyNeck: TypeAlias = Annotated[
-    FPN.Config | HRFPN.Config | NoNeck.Config | PAFPN.Config,
+    FPG.Config
+    | FPN.Config
+    | FPNCarafe.Config
+    | HRFPN.Config
+    | NASFPN.Config
+    | NoNeck.Config
+    | PAFPN.Config
+    | RFP.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("fpn")),
 ]

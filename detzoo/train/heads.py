@@ -156,8 +156,9 @@ def load_init(detector: Detector, init: Init) -> list[str]:
         ("not in that file, so left as initialized", missing),
         ("not used of that file", sorted(extra)),
     ):
-        # counters of batch normalization: nothing is computed from them
-        names = [name for name in names if not name.endswith("num_batches_tracked")]
+        # counters of batch normalization: nothing is computed from them; the others follow from the weights
+        own = ("num_batches_tracked", "weight_gamma", "weight_beta")
+        names = [name for name in names if not name.endswith(own)]
         lines += [f"{text}: {_few(names, 8)}"] if names else []
     return lines
 

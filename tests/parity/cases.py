@@ -21,11 +21,13 @@ class Case:
         recipe: its name.
         changes: settings of its model that differ, where the published model is no row of the zoo.
         classes: how many; None: those that the recipe was published for.
+        nine_digits: see `tests.parity.stable.stable_sorting`.
     """
 
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     classes: int | None = None
+    nine_digits: bool = False
 
     def published(self) -> Recipe:
         """The recipe as published."""
@@ -167,6 +169,7 @@ CASES = {
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
     "mask-rcnn_r50-contrib_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_contrib_2x_coco"),
+    "detectors_cascade-rcnn_r50_1x_coco": Case("detectors_cascade_rcnn_r50_1x_coco"),
     "faster-rcnn_hrnetv2p-w18-1x_coco": Case("faster_rcnn_hrnetv2p_w18_1x_coco"),
     "faster-rcnn_hrnetv2p-w32-1x_coco": Case("faster_rcnn_hrnetv2p_w32_1x_coco"),
     "faster-rcnn_hrnetv2p-w40-1x_coco": Case("faster_rcnn_hrnetv2p_w40_1x_coco"),
@@ -211,6 +214,18 @@ CASES = {
     "cascade-mask-rcnn_s101_fpn_syncbn-backbone+head_ms-1x_coco": Case(
         "cascade_mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco"
     ),
+    "retinanet_r50_nasfpn_crop640-50e_coco": Case("retinanet_r50_nasfpn_crop640_50e_coco"),
+    "retinanet_r50_fpn_crop640-50e_coco": Case("retinanet_r50_fpn_crop640_50e_coco"),
+    "faster-rcnn_r50_fpn-carafe_1x_coco": Case("faster_rcnn_r50_fpn_carafe_1x_coco"),
+    "mask-rcnn_r50_fpn-carafe_1x_coco": Case("mask_rcnn_r50_fpn_carafe_1x_coco"),
+    "faster-rcnn_r50_fpg-chn128_crop640-50e_coco": Case(
+        # the last two proposals of an image score 1e-10 and 3e-13
+        "faster_rcnn_r50_fpg-chn128_crop640_50e_coco",
+        nine_digits=True,
+    ),
+    "faster-rcnn_r50_fpg_crop640-50e_coco": Case("faster_rcnn_r50_fpg_crop640_50e_coco"),
+    "retinanet_r50_fpg-chn128_crop640_50e_coco": Case("retinanet_r50_fpg-chn128_crop640_50e_coco"),
+    "retinanet_r50_fpg_crop640_50e_coco": Case("retinanet_r50_fpg_crop640_50e_coco"),
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),

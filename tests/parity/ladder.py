@@ -21,11 +21,11 @@ from tests.parity.stable import stable_sorting
 from tests.parity.training import gradient_differences, step
 
 
-def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
+def climb(model: Detector, golden: Golden, nine_digits: bool = False) -> Iterator[Rung]:
     """Load the stand-in weights and compare in double precision; ends after parameters that do not fit.
 
     The images are float64 and the model becomes so, which all that follows from them is, too; anchors and objects stay
-    float32, and so does the matching of the two.
+    float32, and so does the matching of the two. ``nine_digits``: see `stable_sorting`.
     """
     try:
         model.load_published(standin.weights(golden.shapes, golden.gain))
@@ -33,7 +33,7 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
         yield Rung("parameters", math.inf, str(error))
         return
     yield Rung("parameters", 0.0)
-    with stable_sorting():
+    with stable_sorting(nine_digits):
         yield from _compare(model.double(), golden)
 
 

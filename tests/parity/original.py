@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         golden = load(name) if path_of(name).exists() else None
         with stable_sorting():
-            meta, arrays = record(_recorded_with(golden) if golden else Setting(_published(name)))
+            meta, arrays = record(_recorded_with(golden) if golden else _setting(name))
         if golden:
             print(f"{name}: from the recording {_distances(golden, meta, arrays)}", flush=True)
         else:
@@ -109,6 +109,15 @@ def record(setting: Setting) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _recorded_with(golden: Golden) -> Setting:
     return Setting(golden.config, golden.threshold, golden.gain, golden.canvas, tuple(golden.sizes))
+
+
+def _setting(name: str) -> Setting:
+    """What a case is recorded with for the first time: on a canvas that its network takes."""
+    config = _published(name)
+    preprocessor = import_module("mmengine.config").Config.fromfile(_folder() / config).model.get("data_preprocessor")
+    if (preprocessor or {}).get("pad_size_divisor", 1) > 64:
+        return Setting(config, canvas=(256, 256), sizes=((256, 256), (224, 192)))
+    return Setting(config)
 
 
 def _folder() -> Path:

@@ -37,6 +37,8 @@ def install() -> None:
     import_module("mmcv.ops")
     align: Any = sys.modules["mmcv.ops.roi_align"]
     align.RoIAlign.forward, align.roi_align = _roi_align_layer, _roi_align
+    switchable: Any = sys.modules["mmcv.ops.saconv"]
+    switchable.deform_conv2d = _switched_deform_conv
     deform: Any = sys.modules["mmcv.ops.deform_conv"]
     deform.DeformConv2dPack.forward = _deform_conv
     modulated: Any = sys.modules["mmcv.ops.modulated_deform_conv"]
@@ -98,6 +100,12 @@ def _roi_align_layer(self: Any, features: Tensor, rois: Tensor) -> Tensor:
 
 def _deform_conv(self: Any, x: Tensor) -> Tensor:
     return ops.deform_conv2d(x, self.conv_offset(x), self.weight, None, self.stride, self.padding, self.dilation)
+
+
+def _switched_deform_conv(
+    x: Tensor, shifts: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int, offset_groups: int
+) -> Tensor:
+    return ops.deform_conv2d(x, shifts, weight, None, stride, padding, dilation)
 
 
 def _modulated_deform_conv(self: Any, x: Tensor) -> Tensor:

@@ -22,11 +22,12 @@ DIGITS = 9  # after the point, that make values different
 
 
 @contextmanager
-def stable_sorting() -> Iterator[None]:
+def stable_sorting(nine_digits: bool = False) -> Iterator[None]:
     """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
 
     But when an RPN suppresses: the original does that in a compiled operator, which sorts by all digits. Those of large
     levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were not.
+    With ``nine_digits`` it rounds there, too, as some cases were recorded.
     """
     default, select = Tensor.sort, rpn.select
 
@@ -46,5 +47,6 @@ def stable_sorting() -> Iterator[None]:
         with patch.object(Tensor, "sort", sort_all_digits):
             return select(*arguments)
 
-    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits):
+    suppress = select if nine_digits else select_by_all_digits
+    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", suppress):
         yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -51,12 +52,21 @@ def parameter(name: str, shape: Sequence[int], gain: float = 1.0) -> Array:
     return spread(name, shape) * np.float32(gain / math.prod(shape[1:]) ** 0.5)
 
 
+# convolutions that the levels of a head share stand in its state dict once for each level
+_SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs)\.\d+(\.\d+\.conv\.\w+)$")
+
+
 def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str, Tensor]:
-    """A published state dict; batch normalization's step counters are zero."""
+    """A published state dict; batch normalization's step counters are zero.
+
+    Of names that share a tensor the original keeps what it loads last.
+    """
+    shared = {found.groups(): name for name in shapes if (found := _SHARED.match(name))}
+    last = {name: shared[found.groups()] for name in shapes if (found := _SHARED.match(name))}
     return {
         name: torch.zeros((), dtype=torch.int64)
         if name.endswith("num_batches_tracked")
-        else torch.from_numpy(np.asarray(parameter(name, shape, gain)))
+        else torch.from_numpy(np.asarray(parameter(last.get(name, name), shape, gain)))
         for name, shape in shapes.items()
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.regnet import TITLES, RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
@@ -38,20 +39,41 @@ def backbone(given: Section) -> tuple[AnyBackbone, Features]:
 def resnet(backbone: Section) -> ResNet.Config:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
-        kind = given.kinds("ResNet", "ResNeXt", "ResNetV1d")
-        given.fixed("in_channels", 3)
-        given.fixed("stem_channels", 64)
-        given.fixed("base_channels", 64)
-        return ResNet.Config.model_validate(
-            {
-                "depth": given.whole("depth"),
-                "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
-                "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
-                "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
-                "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-                **_stages(given, (1, 2, 2, 2)),
-            }
-        )
+        return ResNet.Config.model_validate(_resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d")))
+
+
+def detectors_resnet(backbone: Section, feedback: int | None = None) -> DetectorsResNet.Config:
+    """``DetectoRS_ResNet`` and ``DetectoRS_ResNeXt``; as a step of ``RFP`` it is given ``feedback`` channels."""
+    with backbone as given:
+        kind = given.kinds("DetectoRS_ResNet", "DetectoRS_ResNeXt").removeprefix("DetectoRS_")
+        if given.section("conv_cfg", {"type": "Conv2d"}).kind != "ConvAWS":
+            given.differs("conv_cfg", "has no counterpart; {'type': 'ConvAWS'} has")
+        parts.derived(given, "rfp_inplanes", -1 if feedback is None else feedback)
+        settings = _resnet(given, kind, standardize=False)
+        switchable = given.take("stage_with_sac", ())
+        if given.has("sac"):
+            with given.section("sac") as sac:
+                sac.kinds("SAC")
+                if not sac.flag("use_deform", False):
+                    sac.differs("type", "has no counterpart without use_deform=True")
+            settings["switchable_stages"] = tuple(number for number, one in enumerate(switchable, 1) if one is True)
+        settings["with_image"] = given.flag("output_img", False)
+        return DetectorsResNet.Config.model_validate(settings)
+
+
+def _resnet(given: Section, kind: str, standardize: bool | None = None) -> dict[str, Any]:
+    """What all kinds of ResNet share; ``standardize``: see `_stages`."""
+    given.fixed("in_channels", 3)
+    given.fixed("stem_channels", 64)
+    given.fixed("base_channels", 64)
+    return {
+        "depth": given.whole("depth"),
+        "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
+        "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
+        "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
+        "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
+        **_stages(given, (1, 2, 2, 2), standardize),
+    }
 
 
 def res2net(backbone: Section) -> Res2Net.Config:
@@ -124,8 +146,11 @@ def _shape(backbone: Section) -> dict[str, Any]:
         }
 
 
-def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
-    """What all networks of residual stages have; ``strides`` where they are left out."""
+def _stages(backbone: Section, strides: tuple[int, ...], standardize: bool | None = None) -> dict[str, Any]:
+    """What all networks of residual stages have; ``strides`` where they are left out.
+
+    Whether weights are standardized is ``standardize``, where ``conv_cfg`` says something else.
+    """
     backbone.ignore("pretrained", "init_cfg")  # where training began
     stages = backbone.whole("num_stages", 4, most=4)
     return {
@@ -133,7 +158,7 @@ def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
         "strides": backbone.wholes("strides", strides[:stages], stages),
         "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
         "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
-        "standardize": parts.standardized(backbone),
+        "standardize": parts.standardized(backbone) if standardize is None else standardize,
         "norm": parts.norm(backbone, default="bn"),
         "norm_eval": backbone.flag("norm_eval", True),
         "norm_frozen": parts.norm_frozen(backbone),
@@ -159,6 +184,8 @@ def _deformed(backbone: Section) -> dict[str, Any]:
 
 # MMDetection's type of backbone -> what reads its settings
 READERS: dict[str, Callable[[Section], AnyBackbone]] = {
+    "DetectoRS_ResNeXt": detectors_resnet,
+    "DetectoRS_ResNet": detectors_resnet,
     "HRNet": hrnet,
     "RegNet": regnet,
     "Res2Net": res2net,
@@ -168,4 +195,4 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "ResNetV1d": resnet,
 }
 
-__all__ = ["READERS", "backbone"]
+__all__ = ["READERS", "backbone", "detectors_resnet"]

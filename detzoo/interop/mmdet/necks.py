@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet import parts, pyramids
 from detzoo.interop.mmdet.hrnet import hrfpn
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
@@ -44,7 +44,6 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
         given.fixed("act_cfg")
         given.fixed("upsample_cfg", {"mode": "nearest"})
         given.ignore("init_cfg")  # where training began
-        end = given.whole("end_level", -1, most=16)
         extra = given.take("add_extra_convs", False)
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
@@ -53,8 +52,7 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
                 "levels": given.whole("num_outs", most=16),
-                "start": given.whole("start_level", 0, most=16),
-                "end": None if end in (-1, len(features.channels) - 1) else end + 1,
+                **parts.used(given, features),
                 "extra": extra or "pool",
                 "relu_before_extra": given.flag("relu_before_extra_convs", False),
                 "norm": parts.norm(given),
@@ -84,9 +82,13 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 
 # MMDetection's type of neck -> what reads its settings
 READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
+    "FPG": pyramids.fpg,
     "FPN": fpn,
+    "FPN_CARAFE": pyramids.fpn_carafe,
     "HRFPN": hrfpn,
+    "NASFPN": pyramids.nas_fpn,
     "PAFPN": fpn,
+    "RFP": pyramids.rfp,
 }
 
 __all__ = ["READERS", "channel_mapper", "neck"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
@@ -63,6 +64,22 @@ def deform(given: Section) -> Deform:
         return Deform.model_validate({"version": version, "groups": given.whole(old, 1, MOST_CHANNELS)})
 
 
+def carafe(given: Section) -> Carafe.Config:
+    """``carafe``, twice the size."""
+    with given:
+        given.kinds("carafe")
+        derived(given, "scale_factor", Carafe.SCALE)
+        return Carafe.Config.model_validate(
+            {
+                "kernel": given.whole("up_kernel", 5),
+                "groups": given.whole("up_group", 1, MOST_CHANNELS),
+                "encoder_kernel": given.whole("encoder_kernel", 3),
+                "encoder_dilation": given.whole("encoder_dilation", 1, MOST_CHANNELS),
+                "compressed": given.whole("compressed_channels", 64, MOST_CHANNELS),
+            }
+        )
+
+
 def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
     """A number that follows from other settings: it is not taken, but has to be what follows.
 
@@ -75,6 +92,13 @@ def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
     wanted = (known,) if isinstance(known, int) else tuple(known)
     if values != wanted:
         given.differs(name, f"does not fit the parts before it, which give {list(wanted)}")
+
+
+def used(neck: Section, features: Features) -> dict[str, int | None]:
+    """``start_level`` and ``end_level`` as settings ``start`` and ``end``."""
+    end = neck.whole("end_level", -1, most=16)
+    whole = end in (-1, len(features.channels) - 1)
+    return {"start": neck.whole("start_level", 0, most=16), "end": None if whole else end + 1}
 
 
 def anchors(given: Section, features: Features, octave: tuple[float, int] | None = None) -> Anchors.Config:
@@ -191,6 +215,7 @@ __all__ = [
     "Features",
     "anchor_defaults",
     "anchors",
+    "carafe",
     "coder",
     "deform",
     "dense_tests",
@@ -202,4 +227,5 @@ __all__ = [
     "norm_frozen",
     "renamed",
     "standardized",
+    "used",
 ]

@@ -12,7 +12,7 @@ from detzoo.methods.retinanet import STDS, RetinaNet
 
 
 def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``."""
+    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead``."""
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
@@ -21,16 +21,21 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
-            head.kinds("RetinaHead")
+            own_norms = head.kinds("RetinaHead", "RetinaSepBNHead") == "RetinaSepBNHead"
+            if own_norms:
+                parts.derived(head, "num_ins", len(features.channels))
             parts.derived(head, "in_channels", features.channels[0])
             head.fixed("conv_cfg")
             head.ignore("init_cfg")  # where training began
             parts.fixed_coder(head, STDS)
             default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
+            if own_norms:  # it has the defaults of any head with anchors
+                default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
             settings: dict[str, Any] = {
                 "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
                 "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
                 "norm": parts.norm(head),
+                "norm_per_level": own_norms,
                 "anchors": parts.anchors(head.section("anchor_generator", default), features),
                 "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}),
                 **learning.focal(head),

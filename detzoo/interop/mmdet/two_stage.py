@@ -252,7 +252,9 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
         parts.derived(given, "num_classes", classes)
         given.fixed("conv_kernel_size", 3)
         given.fixed("predictor_cfg", {"type": "Conv"})
-        given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
+        carafe = given.has("upsample_cfg") and given.section("upsample_cfg").kind == "carafe"
+        if not carafe:
+            given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
         given.ignore("init_cfg")  # where training began
         weight = 1.0
         with given.section("loss_mask", {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
@@ -269,6 +271,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
             standardize=parts.standardized(given),
+            carafe=parts.carafe(given.section("upsample_cfg")) if carafe else None,
             class_agnostic=given.flag("class_agnostic", False),
             weight=weight,
             threshold=test.number("mask_thr_binary", 0.5),

@@ -1,0 +1,123 @@
+"""Settings of NAS-FPN, FPG, CARAFE's pyramid and the recursive one from MMDetection's."""
+
+from __future__ import annotations
+
+from detzoo.interop.mmdet import backbones, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.necks.fpg import FPG
+from detzoo.necks.fpn_carafe import FPNCarafe
+from detzoo.necks.nas_fpn import LEVELS, NASFPN
+from detzoo.necks.rfp import RFP
+
+_BEFORE = ("act", "conv", "norm")  # order of a convolution that looks at its input through ReLU
+
+
+def nas_fpn(neck: Section, features: Features) -> NASFPN.Config:
+    """``NASFPN``."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels)
+        parts.derived(given, "num_outs", LEVELS)
+        given.ignore("add_extra_convs", "init_cfg")  # version 2 takes it and does not use it; where training began
+        return NASFPN.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "stacks": given.whole("stack_times", most=64),
+                **parts.used(given, features),
+                "norm": parts.norm(given),
+            }
+        )
+
+
+def fpg(neck: Section, features: Features) -> FPG.Config:
+    """``FPG`` of bottom-up pathways in the form of the paper."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels)
+        levels, pathways = given.whole("num_outs", most=16), given.whole("stack_times", most=64)
+        given.fixed("paths", ["bu"] * pathways)
+        given.fixed("skip_inds", [tuple(range(levels - 1 - level)) for level in range(levels)])
+        for name in ("same_down_trans", "across_up_trans"):
+            given.fixed(name)
+        norms = {
+            _transition(given, "same_up_trans", "conv", kernel_size=3, stride=2, padding=1),
+            _transition(given, "across_lateral_trans", "conv", kernel_size=1),
+            _transition(given, "across_down_trans", "interpolation_conv", kernel_size=3, mode="nearest"),
+            _transition(given, "across_skip_trans", "conv", kernel_size=1),
+        }
+        if len(norms) > 1:
+            given.differs("across_lateral_trans", "has another normalization than the other transitions")
+        if _transition(given, "output_trans", "last_conv", kernel_size=3) is not None:
+            given.differs("output_trans", "has no counterpart; one without norm_cfg has")
+        given.ignore("norm_cfg", "init_cfg")  # not used; where training began
+        width = given.whole("out_channels", most=MOST_CHANNELS)
+        return FPG.Config.model_validate(
+            {
+                "out_channels": width,
+                "inter_channels": given.whole("inter_channels", width, MOST_CHANNELS),
+                "levels": levels,
+                "pathways": pathways,
+                **parts.used(given, features),
+                "extra": "conv" if given.flag("add_extra_convs", False) else "pool",
+                "norm": norms.pop(),
+            }
+        )
+
+
+def fpn_carafe(neck: Section, features: Features) -> FPNCarafe.Config:
+    """``FPN_CARAFE`` that upsamples by ``carafe``."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels)
+        given.fixed("act_cfg")
+        given.fixed("order", ("conv", "norm", "act"))
+        return FPNCarafe.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                **parts.used(given, features),
+                "norm": parts.norm(given),
+                "upsample": parts.carafe(given.section("upsample_cfg", {"type": "carafe"})),
+            }
+        )
+
+
+def rfp(neck: Section, features: Features) -> RFP.Config:
+    """``RFP`` on the picture and the maps of a backbone."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels[1:])
+        for name in ("conv_cfg", "act_cfg", "add_extra_convs", "norm_cfg"):
+            given.fixed(name, False)
+        given.fixed("upsample_cfg", {"mode": "nearest"})
+        given.ignore("init_cfg", "no_norm_on_lateral", "relu_before_extra_convs")  # where training began; without such
+        given.fixed("start_level", 0)
+        given.fixed("end_level", -1)
+        *dilations, last = given.wholes("aspp_dilations", (1, 3, 6, 1))
+        if last != 1:
+            given.differs("aspp_dilations", "has no counterpart; one that ends with 1 has")
+        width = given.whole("aspp_out_channels", most=MOST_CHANNELS)
+        again = given.section("rfp_backbone")
+        return RFP.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                "backbone": backbones.detectors_resnet(again, width * (len(dilations) + 1)),
+                "steps": given.whole("rfp_steps", most=8),
+                "aspp_channels": width,
+                "aspp_dilations": dilations,
+            }
+        )
+
+
+def _transition(neck: Section, name: str, kind: str, **settings: object) -> str | None:
+    """The normalization of one kind of connection, which has to be a convolution of these ``settings``."""
+    with neck.section(name) as given:
+        given.kinds(kind)
+        for one, value in settings.items():
+            given.fixed(one, value)
+        given.fixed("order", _BEFORE)
+        if not given.has("order"):
+            given.differs("type", f"has no counterpart without order={_BEFORE}")
+        given.ignore("inplace")  # memory
+        return parts.norm(given)
+
+
+__all__ = ["fpg", "fpn_carafe", "nas_fpn", "rfp"]

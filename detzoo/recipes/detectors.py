@@ -1,0 +1,62 @@
+"""DetectoRS (arXiv:2006.02334) on Cascade R-CNN: recursive pyramid and switchable convolution, alone and both."""
+
+from __future__ import annotations
+
+from detzoo.backbones.detectors_resnet import DetectorsResNet
+from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.necks.rfp import RFP
+from detzoo.recipes.columns import COCO, SCHEDULE_1X
+from detzoo.recipes.initial import INIT_R50
+from detzoo.recipes.recipe import Published, Recipe, Weights
+
+R50_ADAPTIVE = DetectorsResNet.Config()
+R50_SAC = DetectorsResNet.Config(switchable_stages=(2, 3, 4))
+INIT_BOTH = INIT_R50.replace(prefixes=("backbone.", "neck.rfp_modules.0."))
+
+
+def recursive(backbone: DetectorsResNet.Config) -> CascadeRCNN.Config:
+    """The model where the pyramid has another backbone of the same kind."""
+    return CascadeRCNN.Config(backbone=backbone.replace(with_image=True), neck=RFP.Config(backbone=backbone))
+
+
+RECIPES = (
+    Recipe(
+        name="cascade_rcnn_r50_rfp_1x_coco",
+        model=recursive(R50_ADAPTIVE),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        init=INIT_BOTH,
+        published=Published(box_ap=44.8, memory_gb=7.5),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_rfp_1x_coco/cascade_rcnn_r50_rfp_1x_coco-8cf51bfd.pth",
+            sha256="8cf51bfd",
+        ),
+        config="detectors/cascade-rcnn_r50-rfp_1x_coco.py",
+    ),
+    Recipe(
+        name="cascade_rcnn_r50_sac_1x_coco",
+        model=CascadeRCNN.Config(backbone=R50_SAC),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        init=INIT_R50,
+        published=Published(box_ap=45.0, memory_gb=5.6),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_sac_1x_coco/cascade_rcnn_r50_sac_1x_coco-24bfda62.pth",
+            sha256="24bfda62",
+        ),
+        config="detectors/cascade-rcnn_r50-sac_1x_coco.py",
+    ),
+    Recipe(
+        name="detectors_cascade_rcnn_r50_1x_coco",
+        model=recursive(R50_SAC),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        init=INIT_BOTH,
+        published=Published(box_ap=47.4, memory_gb=9.9),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_cascade_rcnn_r50_1x_coco/detectors_cascade_rcnn_r50_1x_coco-32a10ba0.pth",
+            sha256="32a10ba0",
+        ),
+        config="detectors/detectors_cascade-rcnn_r50_1x_coco.py",
+    ),
+)

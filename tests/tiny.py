@@ -109,9 +109,10 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     ),
     "RetinaNet-nas-fpn": (
         RetinaNet,
-        # with a norm behind them the cells' biases have no gradient but what rounding leaves
+        # with a norm behind them the cells' biases have no gradient but what rounding leaves; of one image the coarsest
+        # level has to have several cells to be normalized
         {
-            "neck": {"kind": "nas_fpn", "start": 1, "stacks": 2, "norm": None},
+            "neck": {"kind": "nas_fpn", "start": 0, "stacks": 2, "norm": None},
             "head": {"norm": "bn", "norm_per_level": True},
         },
     ),

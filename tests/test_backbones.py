@@ -68,6 +68,7 @@ def test_caffe_style_strides_in_the_first_convolution() -> None:
     def strides(style: str) -> list[int]:
         block = ResNet(validate(ResNet.Config, {"style": style})).get_submodule("layer2.0")
         assert isinstance(block, Bottleneck)
+        assert isinstance(block.conv1, nn.Conv2d)
         assert isinstance(block.conv2, nn.Conv2d)
         return [block.conv1.stride[0], block.conv2.stride[0]]
 

@@ -54,3 +54,41 @@ def test_running_statistics_are_torchs(momentum: float | None) -> None:
     for name, wanted in torchs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], wanted)
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
+
+
+@pytest.mark.parametrize("valid", [[True, False, True], [False, True, False], [True, True, True]])
+def test_learns_of_valid_ones_as_if_the_others_were_not_there(valid: list[bool]) -> None:
+    torch.manual_seed(0)
+    kept = torch.tensor(valid)
+    whole, alone = BatchNorm2d(4).double(), BatchNorm2d(4).double()
+    x = torch.randn(3, 4, 5, 6, dtype=torch.float64, requires_grad=True)
+    few = x.detach()[kept].requires_grad_()
+    got, wanted = whole(x, kept), alone(few)
+    torch.testing.assert_close(got[kept], wanted)
+    weight = torch.randn_like(wanted)
+    (got[kept] * weight).sum().backward()
+    (wanted * weight).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad[kept], few.grad)
+    assert not x.grad[~kept].any()
+    torch.testing.assert_close(whole.weight.grad, alone.weight.grad)
+    torch.testing.assert_close(whole.bias.grad, alone.bias.grad)
+    torch.testing.assert_close(whole.state_dict(), alone.state_dict())
+
+
+def test_without_a_valid_one_nothing_is_learned() -> None:
+    norm = BatchNorm2d(3)
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    y = norm(x, torch.tensor([False, False]))
+    y.sum().backward()
+    assert y.isfinite().all()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert torch.equal(norm.get_buffer("running_mean"), torch.zeros(3))
+    assert torch.equal(norm.get_buffer("running_var"), torch.ones(3))
+
+
+def test_a_fixed_norm_knows_no_valid_ones() -> None:
+    norm = BatchNorm2d(3).eval()
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(norm(x, torch.tensor([True, False])), norm(x))

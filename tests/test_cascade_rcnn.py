@@ -134,7 +134,7 @@ def test_stage_losses_are_weighted() -> None:
 
 def test_scores_are_averaged_and_the_last_boxes_count() -> None:
     torch.manual_seed(0)
-    heads = box_heads(BoxHead.Config(fc_channels=8, size=2, class_agnostic=True), STAGES, 4, classes=3)
+    heads = box_heads(BoxHead.Config(fc_channels=8, size=2, class_agnostic=True), STAGES, 4, classes=3, levels=2)
     for head in heads:
         torch.nn.init.normal_(head.fc_reg.weight, std=0.5)
     some = images()

@@ -110,6 +110,15 @@ SETTINGS = [
         },
         ["model.box_head.convs=4", "model.box_head.fcs=1", 'model.box_head.norm="gn"'],
     ),
+    (
+        "faster.py",
+        {
+            "model__backbone__conv_cfg": {"type": "ConvWS"},
+            "model__neck__conv_cfg": {"type": "ConvWS"},
+            "model__roi_head__bbox_head__conv_cfg": {"type": "Conv2d"},
+        },
+        ["model.backbone.standardize=true", "model.neck.standardize=true"],
+    ),
     ("faster.py", {"model__test_cfg__rcnn__max_per_img": 300}, ["model.box_head.detections=300"]),
     ("faster.py", {"model__test_cfg__rpn__nms_pre": 0}, ["model.rpn.candidates=1000000"]),
     ("faster.py", {"model__train_cfg__rpn__allowed_border": 0}, ["model.rpn.border=0"]),

@@ -48,7 +48,10 @@ PARAMETERS = {
     "retinanet_r50_fpn_1x_coco": 37_968_692,
     "retinanet_r101_fpn_1x_coco": 56_960_820,
     "detr_r50_8x2_150e_coco": 41_575_061,
+    "faster_rcnn_s101_fpn_syncbn-backbone+head_mstrain-range_1x_coco": 65_782_784,
+    "mask_rcnn_r50_fpn_gn_ws-all_2x_coco": 45_711_152,
     "faster_rcnn_hrnetv2p_w18_1x_coco": 27_482_676,
+    "faster_rcnn_r2_101_fpn_2x_coco": 61_421_944,
 }
 
 

@@ -54,6 +54,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
+REGNET = {"depth": 5, "initial_width": 16, "slope": 24.0, "ratio": 2.0, "group_width": 8}  # 16, 32, 64, 64, 128 wide
 GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
@@ -89,7 +90,29 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         # with a norm behind them the cells' biases have no gradient but what rounding leaves
         {
             "neck": {"kind": "nas_fpn", "start": 1, "stacks": 2, "norm": None},
-            "head": {"norm": "bn", "norm_per_level": True},
+            "head": {"norm": "gn", "norm_per_level": True, "channels": 64},
+        },
+    ),
+    "FasterRCNN-res2net": (
+        FasterRCNN,
+        {
+            "backbone": {
+                **{"kind": "res2net", "depth": 50, "scales": 2, "base_width": 32, "frozen_stages": 0},
+                **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2)},
+            }
+        },
+    ),
+    "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
+    "FasterRCNN-standardized": (
+        FasterRCNN,
+        {part: {"norm": "gn", "standardize": True} for part in ("backbone", "neck")},
+    ),
+    "MaskRCNN-resnest": (
+        MaskRCNN,
+        {
+            "backbone": {"kind": "resnest", "depth": 50, "stem_width": 16},
+            "box_head": {"convs": 1, "channels": 32, "fcs": 1, "norm": "bn"},
+            "mask_head": {"norm": "bn"},
         },
     ),
 }

@@ -13,12 +13,13 @@ from pydantic import BeforeValidator, Field
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.regnet import RegNet
+from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    DetectorsResNet.Config | HRNet.Config | RegNet.Config | ResNeSt.Config | ResNet.Config,
+    DetectorsResNet.Config | HRNet.Config | RegNet.Config | Res2Net.Config | ResNeSt.Config | ResNet.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

@@ -9,11 +9,12 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
+from detzoo.backbones.pycls import usual_name
 from detzoo.pickles.files import read, state_dict
 
 
 def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
-    """Load classification weights in torchvision's naming; the classifier ``fc.*`` is left out, all else must fit.
+    """Load classification weights in torchvision's or pycls's naming; the classifier is left out, all else must fit.
 
     The offsets of deformable convolutions, which no classification network has, stay as they are.
 
@@ -29,7 +30,8 @@ def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]
     state = weights if isinstance(weights, Mapping) else _read(Path(weights))
     state = state.get("state_dict", state)
     # a plain dict has no version marks, so that batch norm accepts weights without `num_batches_tracked`
-    kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    named = {usual_name(key): value for key, value in state.items()}
+    kept = {key: value for key, value in named.items() if not key.startswith("fc.")}
     offsets = {key: value for key, value in backbone.state_dict().items() if ".conv_offset." in key}
     try:
         backbone.load_state_dict({**offsets, **kept})

@@ -91,7 +91,7 @@ class SplitAttention(nn.Module):
         # channels of what is found lie by group, then by split
         found = self.fc2(seen).unflatten(1, (self.groups, self.radix, -1)).transpose(1, 2)
         weights = (found.softmax(1) if self.radix > 1 else found.sigmoid()).flatten(2, 3)
-        return self.pool((splits * weights.unsqueeze(-1)).sum(1))
+        return self.pool((splits * weights).sum(1))
 
 
 def _build_stage(config: ResNeSt.Config, stage: int, inputs: int) -> nn.Sequential:

@@ -386,8 +386,12 @@ class Bottleneck(_Block):
     def residual(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, expansion * planes, H', W']``, before the shortcut is added."""
         x = self.plugged("conv1", conv_norm(x, self.conv1, self.norm(1), relu=True))
-        x = self.conv2(x) if self.normalized else conv_norm(x, self.conv2, self.norm(2), relu=True)
-        return self.plugged("conv3", conv_norm(self.plugged("conv2", x), self.conv3, self.norm(3)))
+        x = self.plugged("conv2", self.between(x))
+        return self.plugged("conv3", conv_norm(x, self.conv3, self.norm(3)))
+
+    def between(self, x: Tensor) -> Tensor:
+        """What stands between the 1x1 convolutions: ``[N, width, H, W]`` to ``[N, width, H', W']``."""
+        return self.conv2(x) if self.normalized else conv_norm(x, self.conv2, self.norm(2), relu=True)
 
 
 def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3 | None = None) -> nn.Sequential:

@@ -28,28 +28,32 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     over_ranks = False  # normalize by the batches of all ranks of a distributed run, as `share_statistics` sets it
 
-    def forward(self, input: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to the same shape."""
-        own = self.training and self.affine and self.track_running_stats
-        if own and self.over_ranks and ranks_together():
-            y, mean, variance, count = batch_norm_over_ranks(input, self.weight, self.bias, self.eps)
-            self._learn(mean, variance * (count / (count - 1).clamp(min=1)))
+    def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``[N, C, H, W]`` to the same shape; a batch's statistics are those of its ``valid`` ones, bool ``[N]``."""
+        learning = self.training and self.affine and self.track_running_stats
+        if learning and self.over_ranks and ranks_together():
+            y, mean, variance, count = batch_norm_over_ranks(input, self.weight, self.bias, self.eps, valid)
+            self._learn(mean, variance, count)
             return y
         rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
-        if not (own and rows):
+        if not learning or (valid is None and not rows):
             return super().forward(input)
-        y, mean, variance = batch_norm(input, self.weight, self.bias, self.eps)
-        count = input.numel() // input.shape[1]
-        self._learn(mean, variance * (count / max(count - 1, 1)))
-        return y
+        x, cells = full_precision(input), input.shape[2] * input.shape[3]
+        if valid is None:
+            count, share = x.new_full((), cells * input.shape[0]), None
+        else:
+            count = valid.sum().to(x.dtype) * cells
+            share = valid.to(x.dtype).view(-1, 1, 1, 1) / count.clamp(min=1)
+        y, mean, variance = batch_norm(x, self.weight, self.bias, self.eps, share)
+        self._learn(mean, variance, count)
+        return y.to(input.dtype)
 
-    def _learn(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards a batch's."""
-        running_mean, running_var = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
+    def _learn(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running statistics towards those of ``count`` values of each channel; none teach nothing."""
         seen = cast(Tensor, self.num_batches_tracked).add_(1)
-        rate = 1 / seen if self.momentum is None else self.momentum
-        running_mean.lerp_(mean, rate)
-        running_var.lerp_(variance, rate)
+        rate = (1 / seen if self.momentum is None else self.momentum) * (count > 0).to(mean.dtype)
+        cast(Tensor, self.running_mean).lerp_(mean, rate)
+        cast(Tensor, self.running_var).lerp_(variance * (count / (count - 1).clamp(min=1)), rate)
 
 
 def share_statistics(network: nn.Module, over_ranks: bool) -> None:
@@ -239,10 +243,17 @@ class DeformConv(nn.Module):
         )
 
 
-def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = False, slope: float = 0.0) -> Tensor:
+def conv_norm(
+    x: Tensor,
+    conv: nn.Module,
+    norm: nn.Module | None,
+    relu: bool = False,
+    slope: float = 0.0,
+    valid: Tensor | None = None,
+) -> Tensor:
     """``norm(conv(x))``, then ReLU in place if asked; ``[N, C, H, W]`` to ``[N, C', H', W']``.
 
-    With a ``slope`` it is the leaky ReLU, which has this slope below zero.
+    With a ``slope`` it is the leaky ReLU, which has this slope below zero. ``valid``: see `BatchNorm2d`.
 
     Batch normalization with fixed statistics is linear, so it is folded into the convolution:
     ``gamma (w x - mean) / sqrt(var + eps) + beta = (s w) x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)``.
@@ -255,7 +266,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module | None, relu: bool = F
         x = _folded(x, cast("nn.Conv2d | DeformConv", conv), norm)
     else:
         x = conv(x)
-        if norm is not None:
+        if valid is not None and isinstance(norm, BatchNorm2d):
+            x = norm(x, valid)
+        elif norm is not None:
             x = norm(x)
     if relu:
         return F.leaky_relu_(x, slope) if slope else F.relu_(x)
@@ -328,6 +341,6 @@ class ConvNorm(nn.Module):
         """The normalization layer, if there is one."""
         return None if self.norm_name is None else self.get_submodule(self.norm_name)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
-        return conv_norm(x, self.conv, self.norm, self.relu, self.slope)
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``; ``valid``: see `BatchNorm2d`."""
+        return conv_norm(x, self.conv, self.norm, self.relu, self.slope, valid)

@@ -158,19 +158,23 @@ class BoxHead(nn.Module):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, atlas: Atlas, boxes: Tensor) -> RawBoxes:
-        """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``."""
-        return self.score(self.pool(atlas, boxes), boxes)
+    def forward(self, atlas: Atlas, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
+        """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``.
+
+        Batch normalization learns from ``valid`` ones alone, bool ``[N, R]``.
+        """
+        return self.score(self.pool(atlas, boxes), boxes, valid)
 
     def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
         """Features of each RoI ``[N * R, C, s, s]``, after the stage if there is one."""
         x = self.extractor(atlas, boxes)
         return x if self.stage is None else self.stage(x)
 
-    def score(self, x: Tensor, boxes: Tensor) -> RawBoxes:
+    def score(self, x: Tensor, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.shared_convs:
-            x = conv(x)
+            x = conv(x, rows)
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
@@ -194,7 +198,7 @@ class BoxHead(nn.Module):
         ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
         """
         pooled = self.pool(atlas, samples.boxes) if pooled is None else pooled
-        return self.compare(self.score(pooled, samples.boxes), samples, targets)
+        return self.compare(self.score(pooled, samples.boxes, samples.valid), samples, targets)
 
     def compare(self, raw: RawBoxes, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
         """`losses` of what `forward` gave for the samples' boxes."""
@@ -315,10 +319,14 @@ class MaskHead(nn.Module):
         """Features of each RoI ``[N * R, C, size, size]``."""
         return self.extractor(atlas, boxes)
 
-    def draw(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Mask logits ``[N, R, 2 s, 2 s]`` from features ``[N * R, C, s, s]`` for classes ``labels [N, R]``."""
+    def draw(self, x: Tensor, labels: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Mask logits ``[N, R, 2 s, 2 s]`` from features ``[N * R, C, s, s]`` for classes ``labels [N, R]``.
+
+        Batch normalization learns from ``valid`` ones alone, bool ``[N, R]``.
+        """
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.convs:
-            x = conv(x)
+            x = conv(x, rows)
         x = self.upsample(x) if self.config.carafe else F.relu_(self.upsample(x))
         side = x.shape[-1]
         x = x.flatten(2)
@@ -345,7 +353,8 @@ class MaskHead(nn.Module):
             raise ValueError("the targets have no masks: pass masks to Targets.pack, or set data.masks=true")
         boxes, labels = samples.boxes[:, :positives], samples.labels[:, :positives]
         positive = samples.positive[:, :positives]
-        logits = self.draw(self.pool(atlas, boxes * positive.unsqueeze(-1)) if pooled is None else pooled, labels)
+        pooled = self.pool(atlas, boxes * positive.unsqueeze(-1)) if pooled is None else pooled
+        logits = self.draw(pooled, labels, positive)
         wanted = crop_targets(targets.masks, boxes, samples.slot[:, :positives], logits.shape[-1])
         pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
         loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels

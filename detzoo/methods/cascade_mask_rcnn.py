@@ -75,7 +75,7 @@ class CascadeMaskRCNN(Detector):
             zip(self.stages, self.box_heads, self.mask_heads, strict=True)
         ):
             samples = head.sample(atlas, boxes, valid, targets)
-            found = head(atlas, samples.boxes)
+            found = head(atlas, samples.boxes, samples.valid)
             positives = int(head.config.samples * head.config.positives)
             some = head.compare(found, samples, targets) | mask_head.losses(atlas, samples, targets, positives)
             for name, value in some.items():

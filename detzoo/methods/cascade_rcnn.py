@@ -65,7 +65,7 @@ class CascadeRCNN(Detector):
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         for number, (stage, head) in enumerate(zip(self.stages, self.box_heads, strict=True)):
             samples = head.sample(atlas, boxes, valid, targets)
-            found = head(atlas, samples.boxes)
+            found = head(atlas, samples.boxes, samples.valid)
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved; the objects themselves are put in again

@@ -62,7 +62,7 @@ def _mapping(path: Path) -> mmap.mmap:
 
 
 def state_dict(content: Any) -> dict[str, Tensor]:
-    """The weights in what `read` gave: the content itself, or its ``state_dict`` or ``model``.
+    """The weights in what `read` gave: the content itself, or its ``state_dict``, ``model`` or ``model_state``.
 
     Wrappers' prefix ``module.`` is taken off.
 
@@ -72,7 +72,8 @@ def state_dict(content: Any) -> dict[str, Tensor]:
     state = content
     if isinstance(content, Mapping):
         state = next(
-            (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content
+            (content[key] for key in ("state_dict", "model", "model_state") if isinstance(content.get(key), Mapping)),
+            content,
         )
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError("this file holds no state dict")

@@ -19,6 +19,7 @@ from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 R18 = ResNet.Config(depth=18)
 R50 = ResNet.Config(depth=50)
 R101 = ResNet.Config(depth=101)
+X50_32X4D = ResNet.Config(depth=50, groups=32, base_width=4)
 X101_32X4D = ResNet.Config(depth=101, groups=32, base_width=4)
 X101_64X4D = ResNet.Config(depth=101, groups=64, base_width=4)
 # converted from Caffe2, whose normalization layers were not trained further
@@ -82,13 +83,19 @@ def multi_scale(data: Data) -> Data:
     return data.replace(sizes=((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333)))
 
 
+def multi_scale_range(data: Data) -> Data:
+    """Training images with a short edge between 640 and 800 pixels."""
+    return data.replace(sizes=((640, 1333), (800, 1333)), size_mode="range")
+
+
 def multi_scale_repeated(data: Data) -> Data:
-    """Training images with a short edge between 640 and 800 pixels, three passes over them to an epoch."""
-    return data.replace(sizes=((640, 1333), (800, 1333)), size_mode="range", repeat=3)
+    """`multi_scale_range` with three passes over the images to an epoch."""
+    return multi_scale_range(data).replace(repeat=3)
 
 
 # lr is that of two-stage methods at 8 x 2 images
 SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_1X_SYNCED = SCHEDULE_1X.replace(sync_bn=True)  # batch normalization over all devices
 SCHEDULE_20E = Schedule(epochs=20, milestones=(16, 19), lr=0.02)
 SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
 SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)

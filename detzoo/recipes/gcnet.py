@@ -8,6 +8,7 @@ from detzoo.recipes.columns import (
     R50,
     R101,
     SCHEDULE_1X,
+    SCHEDULE_1X_SYNCED,
     X101_32X4D,
     dcn,
     gcb,
@@ -16,8 +17,6 @@ from detzoo.recipes.columns import (
 )
 from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
 from detzoo.recipes.recipe import Published, Recipe, Weights
-
-SYNCED = SCHEDULE_1X.replace(sync_bn=True)
 
 RECIPES = (
     Recipe(
@@ -76,7 +75,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R50)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R50,
         published=Published(box_ap=38.4, mask_ap=34.6, memory_gb=4.4, fps=16.6),
         weights=Weights(
@@ -89,7 +88,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 16)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R50,
         published=Published(box_ap=40.4, mask_ap=36.2, memory_gb=5.0, fps=15.5),
         weights=Weights(
@@ -102,7 +101,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 4)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R50,
         published=Published(box_ap=40.7, mask_ap=36.5, memory_gb=5.1, fps=15.1),
         weights=Weights(
@@ -115,7 +114,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R101)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R101,
         published=Published(box_ap=40.5, mask_ap=36.3, memory_gb=6.4, fps=13.3),
         weights=Weights(
@@ -128,7 +127,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 16)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.6, fps=12.0),
         weights=Weights(
@@ -141,7 +140,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 4)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.8, fps=11.8),
         weights=Weights(
@@ -154,7 +153,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(X101_32X4D)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=42.4, mask_ap=37.7, memory_gb=7.6, fps=11.3),
         weights=Weights(
@@ -167,7 +166,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 16)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=43.5, mask_ap=38.6, memory_gb=8.8, fps=9.8),
         weights=Weights(
@@ -180,7 +179,7 @@ RECIPES = (
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 4)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=43.9, mask_ap=39.0, memory_gb=9.0, fps=9.7),
         weights=Weights(
@@ -193,7 +192,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(X101_32X4D)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.7, mask_ap=38.6, memory_gb=9.2, fps=8.4),
         weights=Weights(
@@ -206,7 +205,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 16)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=46.2, mask_ap=39.7, memory_gb=10.3, fps=7.7),
         weights=Weights(
@@ -219,7 +218,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 4)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=46.4, mask_ap=40.1, memory_gb=10.6),
         weights=Weights(
@@ -232,7 +231,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(dcn(X101_32X4D))),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.9, mask_ap=38.9),
         weights=Weights(
@@ -245,7 +244,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 16)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=44.6),
         weights=Weights(
@@ -258,7 +257,7 @@ RECIPES = (
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 4)),
         data=COCO_MASKS,
-        schedule=SYNCED,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_X101_32X4D,
         published=Published(box_ap=45.7, mask_ap=39.5),
         weights=Weights(

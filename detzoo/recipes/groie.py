@@ -7,7 +7,17 @@ from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, R50, R101, SCHEDULE_1X, gcb, sync_bn
+from detzoo.recipes.columns import (
+    COCO,
+    COCO_MASKS,
+    MASK_BOX_HEAD,
+    R50,
+    R101,
+    SCHEDULE_1X,
+    SCHEDULE_1X_SYNCED,
+    gcb,
+    sync_bn,
+)
 from detzoo.recipes.initial import INIT_R50, INIT_R101
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
@@ -52,7 +62,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R50), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R50,
         published=Published(box_ap=41.0, mask_ap=37.8),
         weights=Weights(
@@ -65,7 +75,7 @@ RECIPES = (
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R101), 4)),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X,
+        schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R101,
         weights=Weights(
             url="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200607_224507-8daae01c.pth",

@@ -52,6 +52,45 @@ INIT_VGG16 = Init(  # open-mmlab://vgg16_caffe
 INIT_DARKNET53 = Init(  # open-mmlab://darknet53
     url="https://download.openmmlab.com/pretrain/third_party/darknet53-a628ea1b.pth", sha256="a628ea1b"
 )
+INIT_R50_WS = Init(  # open-mmlab://jhu/resnet50_gn_ws
+    url="https://download.openmmlab.com/pretrain/third_party/resnet50_gn_ws-15beedd8.pth", sha256="15beedd8"
+)
+INIT_R101_WS = Init(  # open-mmlab://jhu/resnet101_gn_ws
+    url="https://download.openmmlab.com/pretrain/third_party/resnet101_gn_ws-3e3c308c.pth", sha256="3e3c308c"
+)
+INIT_X50_32X4D_WS = Init(  # open-mmlab://jhu/resnext50_32x4d_gn_ws
+    url="https://download.openmmlab.com/pretrain/third_party/resnext50_32x4d_gn_ws-0d87ac85.pth", sha256="0d87ac85"
+)
+INIT_X101_32X4D_WS = Init(  # open-mmlab://jhu/resnext101_32x4d_gn_ws
+    url="https://download.openmmlab.com/pretrain/third_party/resnext101_32x4d_gn_ws-34ac1a9e.pth", sha256="34ac1a9e"
+)
+INIT_REGNETX_800MF = Init(  # open-mmlab://regnetx_800mf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_800mf-1f4be4c7.pth", sha256="1f4be4c7"
+)
+INIT_REGNETX_1_6GF = Init(  # open-mmlab://regnetx_1.6gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_1.6gf-5791c176.pth", sha256="5791c176"
+)
+INIT_REGNETX_3_2GF = Init(  # open-mmlab://regnetx_3.2gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_3.2gf-c2599b0f.pth", sha256="c2599b0f"
+)
+INIT_REGNETX_4GF = Init(  # open-mmlab://regnetx_4.0gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_4.0gf-a88f671e.pth", sha256="a88f671e"
+)
+INIT_REGNETX_6_4GF = Init(  # open-mmlab://regnetx_6.4gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_6.4gf-006af45d.pth", sha256="006af45d"
+)
+INIT_REGNETX_8GF = Init(  # open-mmlab://regnetx_8.0gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_8.0gf-3c68abe7.pth", sha256="3c68abe7"
+)
+INIT_REGNETX_12GF = Init(  # open-mmlab://regnetx_12gf
+    url="https://download.openmmlab.com/pretrain/third_party/regnetx_12gf-4c2a3350.pth", sha256="4c2a3350"
+)
+INIT_RESNEST50 = Init(  # open-mmlab://resnest50
+    url="https://download.openmmlab.com/pretrain/third_party/resnest50_d2-7497a55b.pth", sha256="7497a55b"
+)
+INIT_RESNEST101 = Init(  # open-mmlab://resnest101
+    url="https://download.openmmlab.com/pretrain/third_party/resnest101_d2-f3b931b2.pth", sha256="f3b931b2"
+)
 INIT_HRNET_W18 = Init(  # open-mmlab://msra/hrnetv2_w18
     url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w18-00eb2006.pth", sha256="00eb2006"
 )
@@ -60,4 +99,8 @@ INIT_HRNET_W32 = Init(  # open-mmlab://msra/hrnetv2_w32
 )
 INIT_HRNET_W40 = Init(  # open-mmlab://msra/hrnetv2_w40
     url="https://download.openmmlab.com/pretrain/third_party/hrnetv2_w40-ed0b031c.pth", sha256="ed0b031c"
+)
+INIT_R2_101 = Init(  # open-mmlab://res2net101_v1d_26w_4s
+    url="https://download.openmmlab.com/pretrain/third_party/res2net101_v1d_26w_4s_mmdetv2-f0a600f9.pth",
+    sha256="f0a600f9",
 )

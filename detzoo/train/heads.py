@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from detzoo.backbones.pycls import usual_name
 from detzoo.blocks.class_rows import ClassRows, class_layers, moved
 from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
@@ -132,6 +133,7 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}; {mend}") from None
     own = detector.state_dict()
+    tensors = {usual_name(name): value for name, value in tensors.items()}
     fitting: dict[str, Tensor] = {}
     extra = set(tensors)
     for prefix in init.prefixes:

@@ -181,6 +181,9 @@ CASES = {
     "fcos_hrnetv2p-w18-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w18_gn-head_4x4_1x_coco"),
     "fcos_hrnetv2p-w32-gn-head_4xb4-1x_coco": Case("fcos_hrnetv2p_w32_gn-head_4x4_1x_coco"),
     "fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco": Case("fcos_hrnetv2p_w40_gn-head_mstrain_640-800_4x4_2x_coco"),
+    "faster-rcnn_res2net-101_fpn_2x_coco": Case("faster_rcnn_r2_101_fpn_2x_coco"),
+    "mask-rcnn_res2net-101_fpn_2x_coco": Case("mask_rcnn_r2_101_fpn_2x_coco"),
+    "cascade-mask-rcnn_res2net-101_fpn_20e_coco": Case("cascade_mask_rcnn_r2_101_fpn_20e_coco"),
     "faster-rcnn_r50_pafpn_1x_coco": Case("faster_rcnn_r50_pafpn_1x_coco"),
     "retinanet_r50_nasfpn_crop640-50e_coco": Case("retinanet_r50_nasfpn_crop640_50e_coco"),
     "retinanet_r50_fpn_crop640-50e_coco": Case("retinanet_r50_fpn_crop640_50e_coco"),
@@ -194,6 +197,35 @@ CASES = {
     "faster-rcnn_r50_fpg_crop640-50e_coco": Case("faster_rcnn_r50_fpg_crop640_50e_coco"),
     "retinanet_r50_fpg-chn128_crop640_50e_coco": Case("retinanet_r50_fpg-chn128_crop640_50e_coco"),
     "retinanet_r50_fpg_crop640_50e_coco": Case("retinanet_r50_fpg_crop640_50e_coco"),
+    "faster-rcnn_r50_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_r50_fpn_gn_ws-all_1x_coco"),
+    "faster-rcnn_x50-32x4d_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_x50_32x4d_fpn_gn_ws-all_1x_coco"),
+    "faster-rcnn_x101-32x4d_fpn_gn-ws-all_1x_coco": Case("faster_rcnn_x101_32x4d_fpn_gn_ws-all_1x_coco"),
+    "mask-rcnn_r50_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_r50_fpn_gn_ws-all_2x_coco"),
+    "mask-rcnn_r101_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_r101_fpn_gn_ws-all_2x_coco"),
+    "mask-rcnn_x101-32x4d_fpn_gn-ws-all_2x_coco": Case("mask_rcnn_x101_32x4d_fpn_gn_ws-all_2x_coco"),
+    "retinanet_regnetx-800MF_fpn_1x_coco": Case("retinanet_regnetx-800MF_fpn_1x_coco"),
+    "retinanet_regnetx-1.6GF_fpn_1x_coco": Case("retinanet_regnetx-1.6GF_fpn_1x_coco"),
+    "faster-rcnn_regnetx-3.2GF_fpn_1x_coco": Case("faster_rcnn_regnetx-3.2GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-3.2GF_fpn_1x_coco": Case("mask_rcnn_regnetx-3.2GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-4GF_fpn_1x_coco": Case("mask_rcnn_regnetx-4GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-6.4GF_fpn_1x_coco": Case("mask_rcnn_regnetx-6.4GF_fpn_1x_coco"),
+    "mask-rcnn_regnetx-12GF_fpn_1x_coco": Case("mask_rcnn_regnetx-12GF_fpn_1x_coco"),
+    "faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "faster_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "cascade-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "cascade_rcnn_s50_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "cascade-rcnn_s101_fpn_syncbn-backbone+head_ms-range-1x_coco": Case(
+        "cascade_rcnn_s101_fpn_syncbn-backbone+head_mstrain-range_1x_coco"
+    ),
+    "mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco": Case("mask_rcnn_s50_fpn_syncbn-backbone+head_mstrain_1x_coco"),
+    "mask-rcnn_s101_fpn_syncbn-backbone+head_ms-1x_coco": Case(
+        "mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco"
+    ),
+    "cascade-mask-rcnn_s101_fpn_syncbn-backbone+head_ms-1x_coco": Case(
+        "cascade_mask_rcnn_s101_fpn_syncbn-backbone+head_mstrain_1x_coco"
+    ),
     "faster-rcnn_r50_fpn_1x_cityscapes": Case("faster_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_1x_cityscapes": Case("mask_rcnn_r50_fpn_1x_cityscapes"),
     "mask-rcnn_r50_fpn_15e_deepfashion": Case("mask_rcnn_r50_fpn_15e_deepfashion"),

@@ -9,6 +9,9 @@ import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.detectors_resnet import DetectorsResNet
+from detzoo.backbones.regnet import TITLES, RegNet
+from detzoo.backbones.res2net import Res2Net
+from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
@@ -36,8 +39,8 @@ def backbone(given: Section) -> tuple[AnyBackbone, Features]:
 def resnet(backbone: Section) -> ResNet.Config:
     """``ResNet``, ``ResNeXt`` and ``ResNetV1d``."""
     with backbone as given:
-        given.fixed("conv_cfg")
-        return ResNet.Config.model_validate(_resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d")))
+        settings = _resnet(given, given.kinds("ResNet", "ResNeXt", "ResNetV1d"))
+        return ResNet.Config.model_validate(settings)
 
 
 def detectors_resnet(backbone: Section, feedback: int | None = None) -> DetectorsResNet.Config:
@@ -46,6 +49,7 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> Detector
         kind = given.kinds("DetectoRS_ResNet", "DetectoRS_ResNeXt").removeprefix("DetectoRS_")
         if given.section("conv_cfg", {"type": "Conv2d"}).kind != "ConvAWS":
             given.differs("conv_cfg", "has no counterpart; {'type': 'ConvAWS'} has")
+        given.values = {**given.values, "conv_cfg": None}
         parts.derived(given, "rfp_inplanes", -1 if feedback is None else feedback)
         settings = _resnet(given, kind)
         switchable = given.take("stage_with_sac", ())
@@ -64,26 +68,104 @@ def _resnet(given: Section, kind: str) -> dict[str, Any]:
     given.fixed("in_channels", 3)
     given.fixed("stem_channels", 64)
     given.fixed("base_channels", 64)
-    given.ignore("pretrained", "init_cfg")  # where training began
-    stages = given.whole("num_stages", 4, most=4)
     return {
         "depth": given.whole("depth"),
-        "style": given.word("style", "pytorch"),
         "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
         "avg_down": given.flag("avg_down", kind == "ResNetV1d"),
         "groups": given.whole("groups", 1, MOST_CHANNELS) if kind == "ResNeXt" else 1,
         "base_width": given.whole("base_width", 4, MOST_CHANNELS) if kind == "ResNeXt" else 64,
-        "strides": given.wholes("strides", (1, 2, 2, 2)[:stages], stages),
-        "dilations": given.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
-        "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (0, 1, 2, 3))),
-        "norm": parts.norm(given, default="bn"),
-        "norm_eval": given.flag("norm_eval", True),
-        "norm_frozen": parts.norm_frozen(given),
-        "frozen_stages": given.whole("frozen_stages", -1),
-        "zero_init": given.flag("zero_init_residual", True),
-        "checkpointing": given.flag("with_cp", False),
-        "plugins": plugins(given, stages),
-        **_deformed(given),
+        **_stages(given, (1, 2, 2, 2)),
+    }
+
+
+def res2net(backbone: Section) -> Res2Net.Config:
+    """``Res2Net``."""
+    with backbone as given:
+        given.kinds("Res2Net")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 64)
+        given.fixed("base_channels", 64)
+        given.ignore("deep_stem", "avg_down")  # MMDetection has them True, and the style "pytorch", whatever is said
+        return Res2Net.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "scales": given.whole("scales", 4, most=64),
+                "base_width": given.whole("base_width", 26, MOST_CHANNELS),
+                **_stages(given, (1, 2, 2, 2)),
+                "style": "pytorch",
+            }
+        )
+
+
+def resnest(backbone: Section) -> ResNeSt.Config:
+    """``ResNeSt``."""
+    with backbone as given:
+        given.kinds("ResNeSt")
+        given.fixed("in_channels", 3)
+        given.fixed("base_channels", 64)
+        return ResNeSt.Config.model_validate(
+            {
+                "depth": given.whole("depth"),
+                "stem_width": given.whole("stem_channels", 64, MOST_CHANNELS),
+                "radix": given.whole("radix", 2, MOST_CHANNELS),
+                "reduction": given.whole("reduction_factor", 4, MOST_CHANNELS),
+                "groups": given.whole("groups", 1, MOST_CHANNELS),
+                "base_width": given.whole("base_width", 4, MOST_CHANNELS),
+                "pool_stride": given.flag("avg_down_stride", True),
+                **_stages(given, (1, 2, 2, 2)),
+            }
+        )
+
+
+def regnet(backbone: Section) -> RegNet.Config:
+    """``RegNet`` by the name of a published one or by its numbers."""
+    with backbone as given:
+        given.kinds("RegNet")
+        given.fixed("in_channels", 3)
+        given.fixed("stem_channels", 32)
+        given.fixed("base_channels", 32)
+        for name in ("deep_stem", "avg_down"):
+            given.fixed(name, False)
+        return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
+
+
+def _shape(backbone: Section) -> dict[str, Any]:
+    """``arch``: how wide and deep a RegNet is."""
+    if isinstance(backbone.take("arch"), str):
+        name = backbone.word("arch")
+        known = {title.lower().replace("-", "_"): numbers for numbers, title in TITLES.items()}
+        if name not in known:
+            backbone.differs("arch", f"is none of {', '.join(known)}")
+        return dict(zip(("depth", "initial_width", "slope", "ratio", "group_width"), known[name], strict=True))
+    with backbone.section("arch") as given:
+        given.fixed("bot_mul", 1)
+        return {
+            "depth": given.whole("depth"),
+            "initial_width": given.whole("w0", most=MOST_CHANNELS),
+            "slope": given.number("wa"),
+            "ratio": given.number("wm"),
+            "group_width": given.whole("group_w", most=MOST_CHANNELS),
+        }
+
+
+def _stages(backbone: Section, strides: tuple[int, ...]) -> dict[str, Any]:
+    """What all networks of residual stages have; ``strides`` where they are left out."""
+    backbone.ignore("pretrained", "init_cfg")  # where training began
+    stages = backbone.whole("num_stages", 4, most=4)
+    return {
+        "style": backbone.word("style", "pytorch"),
+        "strides": backbone.wholes("strides", strides[:stages], stages),
+        "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
+        "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
+        "standardize": parts.standardized(backbone),
+        "norm": parts.norm(backbone, default="bn"),
+        "norm_eval": backbone.flag("norm_eval", True),
+        "norm_frozen": parts.norm_frozen(backbone),
+        "frozen_stages": backbone.whole("frozen_stages", -1),
+        "zero_init": backbone.flag("zero_init_residual", True),
+        "checkpointing": backbone.flag("with_cp", False),
+        "plugins": plugins(backbone, stages),
+        **_deformed(backbone),
     }
 
 
@@ -104,6 +186,9 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "DetectoRS_ResNeXt": detectors_resnet,
     "DetectoRS_ResNet": detectors_resnet,
     "HRNet": hrnet,
+    "RegNet": regnet,
+    "Res2Net": res2net,
+    "ResNeSt": resnest,
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,

@@ -41,8 +41,7 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
     with neck as given:
         kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
         parts.derived(given, "in_channels", features.channels)
-        for name in ("conv_cfg", "act_cfg"):
-            given.fixed(name)
+        given.fixed("act_cfg")
         given.fixed("upsample_cfg", {"mode": "nearest"})
         given.ignore("init_cfg")  # where training began
         extra = given.take("add_extra_convs", False)
@@ -58,6 +57,7 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
                 "relu_before_extra": given.flag("relu_before_extra_convs", False),
                 "norm": parts.norm(given),
                 "norm_on_lateral": not given.flag("no_norm_on_lateral", False),
+                "standardize": parts.standardized(given),
             }
         )
 

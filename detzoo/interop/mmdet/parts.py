@@ -47,6 +47,14 @@ def norm_frozen(owner: Section) -> bool:
     return owner.has("norm_cfg") and owner.section("norm_cfg").take("requires_grad", True) is False
 
 
+def standardized(owner: Section) -> bool:
+    """Whether ``conv_cfg`` asks for convolutions of standardized weights."""
+    if not owner.has("conv_cfg"):
+        return False
+    with owner.section("conv_cfg") as config:
+        return config.kinds("ConvWS", "Conv", "Conv2d") == "ConvWS"
+
+
 def deform(given: Section) -> Deform:
     """``DCN`` and ``DCNv2``."""
     with given:
@@ -218,5 +226,6 @@ __all__ = [
     "norm",
     "norm_frozen",
     "renamed",
+    "standardized",
     "used",
 ]

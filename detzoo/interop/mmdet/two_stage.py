@@ -189,6 +189,8 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
             given.differs("style", f"is not the backbone's, {backbone.style!r}")
         if parts.norm(given, default="bn") != backbone.norm:
             given.differs("norm_cfg", "is not the backbone's")
+        if parts.standardized(given) != backbone.standardize:
+            given.differs("conv_cfg", "is not the backbone's")
         if parts.norm_frozen(given) != backbone.norm_frozen:
             given.noted("norm_cfg", "is not the backbone's")
         if given.flag("norm_eval", True) != backbone.norm_eval:
@@ -209,7 +211,6 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             given.fixed(name, True)
         if given.flag("with_avg_pool", False) != stage:
             given.differs("with_avg_pool", f"has no counterpart; {stage} has")
-        given.fixed("conv_cfg")
         for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
             given.fixed(name, {"type": "Linear"})
         given.fixed("predict_box_type", "hbox")
@@ -226,6 +227,7 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
             "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
             "norm": parts.norm(given),
+            "standardize": parts.standardized(given),
             "class_agnostic": given.flag("reg_class_agnostic", False),
             "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
@@ -249,7 +251,6 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
         given.ignore("roi_feat_size")  # MMDetection does not use it
         parts.derived(given, "num_classes", classes)
         given.fixed("conv_kernel_size", 3)
-        given.fixed("conv_cfg")
         given.fixed("predictor_cfg", {"type": "Conv"})
         carafe = given.has("upsample_cfg") and given.section("upsample_cfg").kind == "carafe"
         if not carafe:
@@ -270,6 +271,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
             carafe=parts.carafe(given.section("upsample_cfg")) if carafe else None,
+            standardize=parts.standardized(given),
             class_agnostic=given.flag("class_agnostic", False),
             weight=weight,
             threshold=test.number("mask_thr_binary", 0.5),

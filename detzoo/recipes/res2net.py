@@ -1,0 +1,69 @@
+"""Res2Net (arXiv:1904.01169): the two-stage methods on Res2Net-101 v1b."""
+
+from __future__ import annotations
+
+from detzoo.backbones.res2net import Res2Net
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_2X, SCHEDULE_20E
+from detzoo.recipes.initial import INIT_R2_101
+from detzoo.recipes.recipe import Published, Recipe, Weights
+
+R2_101 = Res2Net.Config(depth=101)
+
+RECIPES = (
+    Recipe(
+        name="faster_rcnn_r2_101_fpn_2x_coco",
+        model=FasterRCNN.Config(backbone=R2_101),
+        data=COCO,
+        schedule=SCHEDULE_2X,
+        init=INIT_R2_101,
+        published=Published(box_ap=43.0, memory_gb=7.4),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/res2net/faster_rcnn_r2_101_fpn_2x_coco/faster_rcnn_r2_101_fpn_2x_coco-175f1da6.pth",
+            sha256="175f1da6",
+        ),
+        config="res2net/faster-rcnn_res2net-101_fpn_2x_coco.py",
+    ),
+    Recipe(
+        name="mask_rcnn_r2_101_fpn_2x_coco",
+        model=MaskRCNN.Config(backbone=R2_101, box_head=MASK_BOX_HEAD),
+        data=COCO_MASKS,
+        schedule=SCHEDULE_2X,
+        init=INIT_R2_101,
+        published=Published(box_ap=43.6, mask_ap=38.7, memory_gb=7.9),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/res2net/mask_rcnn_r2_101_fpn_2x_coco/mask_rcnn_r2_101_fpn_2x_coco-17f061e8.pth",
+            sha256="17f061e8",
+        ),
+        config="res2net/mask-rcnn_res2net-101_fpn_2x_coco.py",
+    ),
+    Recipe(
+        name="cascade_rcnn_r2_101_fpn_20e_coco",
+        model=CascadeRCNN.Config(backbone=R2_101),
+        data=COCO,
+        schedule=SCHEDULE_20E,
+        init=INIT_R2_101,
+        published=Published(box_ap=45.7, memory_gb=7.8),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/res2net/cascade_rcnn_r2_101_fpn_20e_coco/cascade_rcnn_r2_101_fpn_20e_coco-f4b7b7db.pth",
+            sha256="f4b7b7db",
+        ),
+        config="res2net/cascade-rcnn_res2net-101_fpn_20e_coco.py",
+    ),
+    Recipe(
+        name="cascade_mask_rcnn_r2_101_fpn_20e_coco",
+        model=CascadeMaskRCNN.Config(backbone=R2_101),
+        data=COCO_MASKS,
+        schedule=SCHEDULE_20E,
+        init=INIT_R2_101,
+        published=Published(box_ap=46.4, mask_ap=40.0, memory_gb=9.5),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/res2net/cascade_mask_rcnn_r2_101_fpn_20e_coco/cascade_mask_rcnn_r2_101_fpn_20e_coco-8a7b41e1.pth",
+            sha256="8a7b41e1",
+        ),
+        config="res2net/cascade-mask-rcnn_res2net-101_fpn_20e_coco.py",
+    ),
+)

@@ -48,7 +48,6 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> Detector
         kind = given.kinds("DetectoRS_ResNet", "DetectoRS_ResNeXt").removeprefix("DetectoRS_")
         if given.section("conv_cfg", {"type": "Conv2d"}).kind != "ConvAWS":
             given.differs("conv_cfg", "has no counterpart; {'type': 'ConvAWS'} has")
-        given.values = {**given.values, "conv_cfg": None}
         parts.derived(given, "rfp_inplanes", -1 if feedback is None else feedback)
         settings = _resnet(given, kind, standardize=False)
         switchable = given.take("stage_with_sac", ())

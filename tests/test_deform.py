@@ -107,6 +107,21 @@ def test_fixed_normalization_is_folded(config: Deform) -> None:
     torch.testing.assert_close(unit(x), wanted, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shift", [math.nan, math.inf, -math.inf])
+def test_shifts_that_are_not_finite_read_zeros(shift: float) -> None:
+    """As of a model that has diverged; torchvision's operator would read outside of its memory."""
+    x = torch.ones(1, 2, 9, 9, requires_grad=True)
+    offset = torch.full((1, 18, 9, 9), shift, requires_grad=True)
+    offset.data[..., 0] = 0
+    result = deform_conv(x, offset, torch.ones(3, 2, 3, 3), padding=1)
+    assert torch.equal(result[..., 1:], torch.zeros(1, 3, 9, 8))
+    assert torch.equal(result[:, :, 1:-1, 0], torch.full((1, 3, 7), 12.0))
+    result.sum().backward()
+    for one in (x.grad, offset.grad):
+        assert one is not None
+        assert torch.isfinite(one).all()
+
+
 def test_half_precision_reads_at_exact_places() -> None:
     layer = DeformConv(V2, 4, 4, 3, 1, 1)
     x = noise(1, 4, 16, 300)

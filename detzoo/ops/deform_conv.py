@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_FAR = 1e6  # cells: outside of every map
+
 
 def deform_conv(
     x: Tensor,
@@ -29,7 +31,7 @@ def deform_conv(
     Args:
         x: ``[N, C, H, W]``.
         offset: ``[N, 2 g k k, H', W']``, down and right in cells of ``x`` for each kernel cell, row by row, for each of
-            g groups of channels; H' and W' as an ordinary convolution gives them.
+            g groups of channels; H' and W' as an ordinary convolution gives them. One that is not finite reads outside.
         weight: ``[C', C / groups, k, k]``.
         bias: ``[C']``.
         mask: ``[N, g k k, H', W']`` in [0, 1].
@@ -49,7 +51,8 @@ def deform_conv(
     with torch.autocast(x.device.type, enabled=False):
         result = deform_conv2d(
             x.to(wide),
-            offset.to(wide),
+            # the operator takes the place of a shift that is not a number for one inside, and reads anywhere in memory
+            offset.to(wide).nan_to_num(_FAR, _FAR, -_FAR),
             weight.to(wide),
             None if bias is None else bias.to(wide),
             (stride, stride),

@@ -143,7 +143,7 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     method, own = FORMS[form] if isinstance(form, str) else (form, {})
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
-    for part, values in {**own, **changes}.items():
+    for part, values in (*own.items(), *changes.items()):
         if "kind" in values:  # another kind of part has other settings
             settings[part] = kind.model_validate({part: {"kind": values["kind"]}}).model_dump()[part]
     for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):

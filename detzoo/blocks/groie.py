@@ -33,7 +33,7 @@ class GRoIE(nn.Module):
         after: AnyPlugin | None = Field(default=ATTENTION)  # on their sum
 
         def build(self, channels: int, levels: int, size: int, sampling: int) -> GRoIE:
-            """The extractor; see `detzoo.blocks.roi_extractors.AnyRoIExtractor`."""
+            """The extractor; see `detzoo.blocks.roi_heads.AnyRoIExtractor`."""
             return GRoIE(self, channels, size, sampling)
 
     def __init__(self, config: GRoIE.Config, channels: int, size: int, sampling: int) -> None:

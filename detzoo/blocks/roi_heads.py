@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
 from pydantic import Field
@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
+from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
-from detzoo.blocks.roi_extractors import AnyRoIExtractor, SingleLevel
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
-from detzoo.ops.roi_align import Atlas, crop_targets
+from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
 
@@ -84,6 +84,33 @@ class SoftNMS(BaseConfig):
     method: Method = "linear"
     sigma: float = Field(default=0.5, gt=0)  # gaussian: spread
     min_score: float = Field(default=1e-3, ge=0, le=1)  # boxes that fall below it are dropped
+
+
+class SingleLevel(nn.Module):
+    """RoIAlign (arXiv:1703.06870, section 3) from the level that fits a RoI's size (arXiv:1612.03144, equation 1)."""
+
+    class Config(BaseConfig):
+        """Settings of `SingleLevel`."""
+
+        kind: Literal["single"] = "single"
+
+        def build(self, channels: int, levels: int, size: int, sampling: int) -> SingleLevel:
+            """The extractor; see `AnyRoIExtractor`."""
+            return SingleLevel(size, sampling)
+
+    def __init__(self, size: int, sampling: int) -> None:
+        """Build for ``size`` bins per side with ``sampling`` samples per bin and side; 0: adaptive."""
+        super().__init__()
+        self.size, self.sampling = size, sampling
+
+    def forward(self, atlas: Atlas, boxes: Tensor) -> Tensor:
+        """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]``."""
+        return roi_align(atlas, boxes, pyramid_levels(boxes, len(atlas.strides)), self.size, self.sampling)
+
+
+# Each is a `nn.Module` from an atlas and boxes ``[N, R, 4]`` to ``[N * R, C, size, size]``; its ``Config`` has a
+# ``kind`` and ``build(channels, levels, size, sampling)``: of the maps, how many, and the head's bins and samples.
+AnyRoIExtractor: TypeAlias = Annotated[SingleLevel.Config | GRoIE.Config, Field(discriminator="kind")]
 
 
 class BoxHead(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detzoo.blocks.groie import GRoIE
-from detzoo.blocks.roi_extractors import AnyRoIExtractor, SingleLevel
+from detzoo.blocks.roi_heads import AnyRoIExtractor, SingleLevel
 from detzoo.interop.mmdet import parts, plugins
 from detzoo.interop.mmdet.parts import Features
 from detzoo.interop.mmdet.section import Section

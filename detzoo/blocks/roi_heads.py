@@ -293,6 +293,22 @@ class BoxHead(nn.Module):
         return offsets.gather(2, labels[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
 
 
+class LearnedMasks(NamedTuple):
+    """Masks of P RoIs per image in training.
+
+    Attributes:
+        pooled: features that they were drawn from, ``[N * P, C, s, s]``.
+        logits: ``[N, P, m, m]``.
+        wanted: float32 of 0 and 1, alike.
+        positive: bool ``[N, P]``, RoIs that hold an object.
+    """
+
+    pooled: Tensor
+    logits: Tensor
+    wanted: Tensor
+    positive: Tensor
+
+
 class MaskHead(nn.Module):
     """A small fully convolutional network that gives each RoI a mask of its class; Mask R-CNN (arXiv:1703.06870)."""
 
@@ -370,8 +386,16 @@ class MaskHead(nn.Module):
     ) -> dict[str, Tensor]:
         """``loss_mask``: mean binary cross-entropy over the pixels of positives, which fill the first slots.
 
-        ``pooled [N * positives, C, s, s]`` are features of the first ``positives`` RoIs of each image to draw from
-        instead of those that `pool` gives.
+        Arguments and errors as of `learn`.
+        """
+        return self.compare(self.learn(atlas, samples, targets, positives, pooled))
+
+    def learn(
+        self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int, pooled: Tensor | None = None
+    ) -> LearnedMasks:
+        """Draw masks of the first ``positives`` RoIs of each image, and crop what they should be.
+
+        ``pooled [N * positives, C, s, s]`` are features of these RoIs to draw from instead of those that `pool` gives.
 
         Raises:
             ValueError: the targets have no masks.
@@ -383,8 +407,13 @@ class MaskHead(nn.Module):
         pooled = self.pool(atlas, boxes * positive.unsqueeze(-1)) if pooled is None else pooled
         logits = self.draw(pooled, labels, positive)
         wanted = crop_targets(targets.masks, boxes, samples.slot[:, :positives], logits.shape[-1])
-        pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
-        loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels
+        return LearnedMasks(pooled, logits, wanted, positive)
+
+    def compare(self, learned: LearnedMasks) -> dict[str, Tensor]:
+        """`losses` of what `learn` gave."""
+        positive = learned.positive
+        pixels = mean_over_ranks(positive.sum(), floor=1) * learned.logits[0, 0].numel()
+        loss = binary_loss(learned.logits, learned.wanted, positive[..., None, None].float()) / pixels
         return {"loss_mask": loss * self.config.weight}
 
     def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor, pooled: Tensor | None = None) -> Tensor:

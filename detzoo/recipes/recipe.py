@@ -18,6 +18,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.ssd import SSD
@@ -35,6 +36,7 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | MaskRCNN.Config
+    | MaskScoringRCNN.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SSD.Config
@@ -52,6 +54,7 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     MaskRCNN,
+    MaskScoringRCNN,
     RetinaNet,
     RPNDetector,
     SSD,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
@@ -29,6 +30,19 @@ BOX_HEADS = {  # convolutions, fully connected layers
 }
 
 
+class RoIHead(NamedTuple):
+    """A RoI head that is the standard one and more.
+
+    Attributes:
+        kind: its type.
+        read: further settings of ours from its section, ``rcnn`` of ``train_cfg``, the maps that RoIs are pooled from,
+            settings that are known already, and the number of classes.
+    """
+
+    kind: str
+    read: Callable[[Section, Section, Features, dict[str, Any], int], dict[str, Any]]
+
+
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
     """Settings of an ``RPN``, and 1: it knows one class."""
     with model as given, given.section("train_cfg", {}, training=True) as train, given.section("test_cfg") as test:
@@ -45,7 +59,7 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
-        settings, classes = _second_stage(given, backbone, features, masks=False)
+        settings, classes = second_stage(given, backbone, features, masks=False)
         if settings.pop("roi_stage"):
             given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
         return FastRCNN.Config(input=input, backbone=backbone, neck=neck, **settings), classes
@@ -54,21 +68,22 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
 def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config, int]:
     """Settings and number of classes of a ``FasterRCNN``."""
     with model as given:
-        settings, classes = _two_stages(given, masks=False)
+        settings, classes = two_stages(given, masks=False)
         return FasterRCNN.Config(input=input, **settings), classes
 
 
 def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
     """Settings and number of classes of a ``MaskRCNN``."""
     with model as given:
-        settings, classes = _two_stages(given, masks=True)
+        settings, classes = two_stages(given, masks=True)
         return MaskRCNN.Config(input=input, **settings), classes
 
 
-def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
+def two_stages(model: Section, masks: bool, more: RoIHead | None = None) -> tuple[dict[str, Any], int]:
+    """Settings of a model of two stages, and the number of classes; ``more`` as of `second_stage`."""
     settings, features = first_stage(model)
-    more, classes = _second_stage(model, settings["backbone"], features, masks)
-    return {**settings, **more}, classes
+    heads, classes = second_stage(model, settings["backbone"], features, masks, more)
+    return {**settings, **heads}, classes
 
 
 def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
@@ -144,13 +159,19 @@ def _overlap(found: Section) -> float:
     return overlap
 
 
-def _second_stage(model: Section, backbone: AnyBackbone, features: Features, masks: bool) -> tuple[dict[str, Any], int]:
+def second_stage(
+    model: Section, backbone: AnyBackbone, features: Features, masks: bool, more: RoIHead | None = None
+) -> tuple[dict[str, Any], int]:
+    """Settings of the heads on RoIs, and the number of classes.
+
+    ``more`` reads those of another RoI head than the standard one.
+    """
     with (
         model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
         model.section("test_cfg").section("rcnn") as test,
         model.section("roi_head") as roi,
     ):
-        roi.kinds("StandardRoIHead")
+        roi.kinds("StandardRoIHead" if more is None else more.kind)
         roi.ignore("init_cfg", "pretrained")  # where training began
         stage = roi.has("shared_head")
         pooled = extractor(roi.section("bbox_roi_extractor"), features)
@@ -167,6 +188,8 @@ def _second_stage(model: Section, backbone: AnyBackbone, features: Features, mas
             elif pooled.kind.kind != "single":
                 roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
+        if more is not None:
+            settings |= more.read(roi, train, features, settings, classes)
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")
@@ -279,6 +302,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
 
 
 __all__ = [
+    "RoIHead",
     "box_head",
     "fast_rcnn",
     "faster_rcnn",
@@ -287,4 +311,5 @@ __all__ = [
     "mask_rcnn",
     "rpn",
     "rpn_detector",
+    "two_stages",
 ]

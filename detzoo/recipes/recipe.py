@@ -14,6 +14,7 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
+from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -32,6 +33,7 @@ Model = Annotated[
     | CascadeRCNN.Config
     | CornerNet.Config
     | DETR.Config
+    | DynamicRCNN.Config
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
@@ -50,6 +52,7 @@ METHODS: tuple[type[Detector], ...] = (
     CascadeRCNN,
     CornerNet,
     DETR,
+    DynamicRCNN,
     FastRCNN,
     FasterRCNN,
     FCOS,

@@ -101,6 +101,8 @@ CASES = {
     "ms-rcnn_r50-caffe_fpn_1x_coco": Case("ms_rcnn_r50_caffe_fpn_1x_coco"),
     "ms-rcnn_x101-32x4d_fpn_1x_coco": Case("ms_rcnn_x101_32x4d_fpn_1x_coco"),
     "ms-rcnn_x101-64x4d_fpn_1x_coco": Case("ms_rcnn_x101_64x4d_fpn_1x_coco"),
+    "dh-faster-rcnn_r50_fpn_1x_coco": Case("dh_faster_rcnn_r50_fpn_1x_coco"),
+    "dynamic-rcnn_r50_fpn_1x_coco": Case("dynamic_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
     "cascade-rcnn_r101_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_1x_coco"),

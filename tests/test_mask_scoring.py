@@ -41,7 +41,9 @@ def test_the_wanted_iou_is_that_with_the_whole_object() -> None:
     targets = Targets(
         objects, torch.zeros(2, 2).long(), torch.ones(2, 2).bool(), torch.zeros(2, 2).bool(), MaskWindows.of(masks)
     )
-    boxes = torch.tensor([[[3.7, 5.2, 60.9, 70.1], [-4.0, 20.0, 20.5, 200.0], [50.3, 50.0, 50.6, 50.2]]]).repeat(2, 1, 1)
+    boxes = torch.tensor([[[3.7, 5.2, 60.9, 70.1], [-4.0, 20.0, 20.5, 200.0], [50.3, 50.0, 50.6, 50.2]]]).repeat(
+        2, 1, 1
+    )
     slot = torch.tensor([[0, 1, 0], [1, 0, 0]])
     positive = torch.tensor([[True, True, True], [True, True, False]])
     logits, wanted = torch.randn(2, 3, 4, 4), (torch.rand(2, 3, 4, 4) > 0.4).float()

@@ -11,7 +11,6 @@ from detzoo.config import Config
 from detzoo.ops.boxes import best_overlaps, covered
 from detzoo.types import Targets
 
-
 _ANY = 1e-6  # IoU below which no box's is asked for; what it is is then of no matter
 
 

@@ -40,13 +40,13 @@ class DoubleHead(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def pool(self, atlas: Atlas, boxes: Tensor, size: int, sampling: int) -> Tensor:
-        """Features ``[N * R, C, size, size]`` of the wider RoIs of ``boxes [N, R, 4]``, each from its own RoI's level."""
+        """Features ``[N * R, C, size, size]`` of wider ``boxes [N, R, 4]``, from the levels of the given ones."""
         middle, edges = to_centres(boxes).split(2, -1)
         wider = from_centres(torch.cat([middle, edges * self.scale], -1))
         return roi_align(atlas, wider, pyramid_levels(boxes, len(atlas.strides)), size, sampling)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """``[R, channels]`` of features ``[R, C, s, s]``; batch normalization learns from ``valid`` ones, bool ``[R]``."""
+        """``[R, channels]`` of features ``[R, C, s, s]``; normalization learns from ``valid`` ones, bool ``[R]``."""
         x = self.res_block(x, valid)
         for block in self.conv_branch:
             x = block(x, valid)

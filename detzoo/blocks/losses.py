@@ -33,9 +33,7 @@ class BoxLoss(Config):
         return self.kind not in ("l1", "smooth_l1", "balanced_l1")
 
 
-def box_loss(
-    predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss, beta: Tensor | None = None
-) -> Tensor:
+def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss, beta: Tensor | None = None) -> Tensor:
     """Weighted sum of a box loss.
 
     Args:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.assign import Matches, MatchConfig, match, pick, sample
+from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.double_head import DoubleHead
@@ -137,7 +137,9 @@ class BoxHead(nn.Module):
         fc_channels: int = Field(default=1024, ge=1)
         class_agnostic: bool = False  # one box per RoI rather than one per class
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
-        double_head: DoubleHead.Config | None = None  # boxes are refined by convolutions on wider RoIs; None: by the layers above
+        double_head: DoubleHead.Config | None = (
+            None  # boxes are refined by convolutions on wider RoIs; None: by the layers above
+        )
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
         match: MatchConfig = MatchConfig()

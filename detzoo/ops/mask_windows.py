@@ -161,7 +161,7 @@ def pixels_inside(masks: MaskWindows, boxes: Tensor, index: Tensor) -> Tensor:
         index: int64 ``[N, S]``, which of its image's G masks belongs to each box.
     """
     windows = masks.windows.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-    left, top, right, bottom = windows.unsqueeze(-2).unbind(-1)  # each [N, S, 1]
+    left, top, right = windows.unsqueeze(-2).unbind(-1)[:3]  # each [N, S, 1]
     low, high = torch.maximum(boxes[..., :2], windows[..., :2]), torch.minimum(boxes[..., 2:], windows[..., 2:])
     high = torch.maximum(low, high)
     y = torch.arange(masks.canvas[0], device=boxes.device)

@@ -80,9 +80,7 @@ def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | Dynam
         return FasterRCNN.Config(input=input, **settings), classes
 
 
-def _double(
-    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
-) -> dict[str, Any]:
+def _double(roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
     """Of ``DoubleHeadRoIHead``: how much wider the RoIs are that boxes are refined from."""
     head: BoxHead.Config = settings["box_head"]
     if head.double_head is None:

@@ -77,13 +77,6 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     return norm
 
 
-def keep_statistics(network: nn.Module) -> None:
-    """Put all batch normalization of a network into evaluation, so that its running statistics stay as they are."""
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.eval()
-
-
 def start_xavier(network: nn.Module) -> None:
     """Draw the weights of all convolutions of a network as Glorot and Bengio (2010) do; their biases start at zero."""
     for module in network.modules():

@@ -91,7 +91,7 @@ def _complete(value: Any, defaults: dict[str, dict[str, Any]]) -> Any:
         return [_complete(one, defaults) for one in value]
     if not isinstance(value, dict):
         return value
-    kind = value.get(CLASS)
+    kind = value.get(CLASS, "")
     if kind in CLASS_LISTS:
         return list(CLASS_LISTS[kind])
     return {key: _complete(one, defaults) for key, one in (defaults.get(kind, {}) | value).items() if key != CLASS}

@@ -35,7 +35,7 @@ class Anchors(nn.Module):
         half_width = (scales / stretch[:, None]).flatten() / 2
         half_height = (scales * stretch[:, None]).flatten() / 2
         shape = torch.stack([-half_width, -half_height, half_width, half_height], 1)
-        self.register_buffer("shape", torch.tensor(shape.tolist()), persistent=False)
+        self.register_buffer("shape", shape.to(torch.get_default_device()), persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Anchors ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
@@ -67,9 +67,9 @@ class ShapedAnchors(nn.Module):
         middle = [step / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
         half = torch.tensor([shape for level in shapes for shape in level], device="cpu") / 2
         centre = torch.tensor(middle, device="cpu")[:, None]
-        around = torch.cat([centre - half, centre + half], 1).tolist()
+        around = torch.cat([centre - half, centre + half], 1).to(torch.get_default_device())
         # relative to the cell's top left corner
-        self.register_buffer("around", torch.tensor(around), persistent=False)
+        self.register_buffer("around", around, persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Boxes ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""

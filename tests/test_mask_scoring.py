@@ -7,7 +7,8 @@ import torch
 
 from detzoo.blocks.roi_heads import LearnedMasks, RoISamples
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
-from detzoo.ops.mask_windows import MaskWindows, pixels_inside
+from detzoo.ops.mask_windows import MaskWindows
+from detzoo.ops.roi_align import pixels_inside
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, tiny
 

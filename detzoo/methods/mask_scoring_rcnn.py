@@ -32,9 +32,8 @@ from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import full_precision
-from detzoo.ops.mask_windows import pixels_inside
 from detzoo.ops.nms import rank
-from detzoo.ops.roi_align import build_atlas
+from detzoo.ops.roi_align import build_atlas, pixels_inside
 from detzoo.types import Detections, Images, Targets
 
 

@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
     "mask_iou_head": {"channels": 32, "convs": 1, "fcs": 1, "fc_channels": 32},
+    "grid_head": {"size": 6, "channels": 8, "convs": 1, "groups": 9, "samples": 12},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
     "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
     "head": {"channels": 32, "convs": 1, "detections": 10},

@@ -136,6 +136,7 @@ class BoxHead(nn.Module):
         fcs: int = Field(default=2, ge=0)
         fc_channels: int = Field(default=1024, ge=1)
         class_agnostic: bool = False  # one box per RoI rather than one per class
+        refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         double_head: DoubleHead.Config | None = (
             None  # boxes are refined by convolutions on wider RoIs; None: by the layers above
@@ -155,7 +156,7 @@ class BoxHead(nn.Module):
     @property
     def class_rows(self) -> Mapping[str, ClassRows]:
         """Layers with rows per class."""
-        return {"fc_cls": BACKGROUND_LAST} | ({} if self.config.class_agnostic else {"fc_reg": ClassRows(each=4)})
+        return {"fc_cls": BACKGROUND_LAST} | ({} if self.one_box else {"fc_reg": ClassRows(each=4)})
 
     def __init__(
         self, config: BoxHead.Config, channels: int, classes: int, stage: nn.Module | None = None, *, levels: int = 4
@@ -176,6 +177,7 @@ class BoxHead(nn.Module):
         if config.double_head is not None and (stage is not None or kind != "single"):
             raise ValueError("a double head pools RoIs by extractor 'single', and has no backbone's stage before it")
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
+        self.one_box = config.class_agnostic or not config.refines
         self.classes = classes
         self.stage = stage
         self.double_head = None if config.double_head is None else DoubleHead(config.double_head, channels)
@@ -193,13 +195,14 @@ class BoxHead(nn.Module):
             width = config.fc_channels
         self.fc_cls = nn.Linear(width, classes + 1)
         width = width if config.double_head is None else config.double_head.channels
-        self.fc_reg = nn.Linear(width, 4 if config.class_agnostic else 4 * classes)
+        self.fc_reg = nn.Linear(width, 4 if self.one_box else 4 * classes) if config.refines else None
         for layer in self.shared_fcs:
             nn.init.xavier_uniform_(layer.get_parameter("weight"))
             nn.init.zeros_(layer.get_parameter("bias"))
         for layer, std in ((self.fc_cls, 0.01), (self.fc_reg, 0.001)):
-            nn.init.normal_(layer.weight, std=std)
-            nn.init.zeros_(layer.bias)
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=std)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, atlas: Atlas, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """Class logits ``[N, R, C + 1]``, background last, and offsets ``[N, R, C or 1, 4]`` of boxes ``[N, R, 4]``.
@@ -230,8 +233,10 @@ class BoxHead(nn.Module):
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
-        moves = x if moves is None else moves
-        return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(moves).view(*boxes.shape[:2], -1, 4)
+        logits = self.fc_cls(x).view(*boxes.shape[:2], -1)
+        if self.fc_reg is None:
+            return logits, torch.zeros_like(boxes).unsqueeze(2)
+        return logits, self.fc_reg(x if moves is None else moves).view(*boxes.shape[:2], -1, 4)
 
     def sample(
         self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets, matches: Matches | None = None
@@ -251,7 +256,7 @@ class BoxHead(nn.Module):
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """``loss_cls``, ``loss_bbox`` and the accuracy ``acc`` in percent, over all sampled RoIs of the batch.
+        """``loss_cls``, ``loss_bbox`` (where boxes are refined) and the accuracy ``acc`` in percent, over all samples.
 
         ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
         """
@@ -265,19 +270,22 @@ class BoxHead(nn.Module):
         config = self.config
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
+        count = mean_over_ranks(samples.valid.sum(), floor=1)
+        right = ((logits.detach().argmax(-1) == labels) & samples.valid).sum()
+        losses = {
+            "loss_cls": class_loss(logits, labels, samples.valid) / count * config.class_weight,
+            "acc": right * 100.0 / samples.valid.sum().clamp(min=1),
+        }
+        if not config.refines:
+            return losses
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
         if config.box_loss.on_boxes:
             moves = decode(samples.boxes, moves, config.stds)
         else:
             wanted = encode(samples.boxes, wanted, config.stds)
-        count = mean_over_ranks(samples.valid.sum(), floor=1)
-        right = ((logits.detach().argmax(-1) == labels) & samples.valid).sum()
-        return {
-            "loss_cls": class_loss(logits, labels, samples.valid) / count * config.class_weight,
-            "loss_bbox": box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count,
-            "acc": right * 100.0 / samples.valid.sum().clamp(min=1),
-        }
+        loss = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta)
+        return losses | {"loss_bbox": loss / count}
 
     def detect(self, atlas: Atlas, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
         """The best detections of each image from its proposals ``boxes [N, P, 4]``, ``valid [N, P]``."""
@@ -321,7 +329,7 @@ class BoxHead(nn.Module):
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""
-        if self.config.class_agnostic:
+        if self.one_box:
             return offsets.squeeze(2)
         return offsets.gather(2, labels[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
 

@@ -18,6 +18,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -37,6 +38,7 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | GridRCNN.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | RetinaNet.Config
@@ -56,6 +58,7 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    GridRCNN,
     MaskRCNN,
     MaskScoringRCNN,
     RetinaNet,

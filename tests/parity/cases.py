@@ -70,9 +70,10 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
     return changes | OF_METHOD.get(model.method, {})
 
 
-# and of single methods: random scores are low, and random embeddings lie far apart
+# and of single methods: random scores are low, random embeddings lie far apart, and RoIs stay where they are
 OF_METHOD: dict[str, dict[str, Any]] = {
     "cornernet": {"head.distance": 100.0},
+    "grid_rcnn": {"grid_head.jitter": 0.0},
     "ssd": {"head.threshold": 0.001},
 }
 
@@ -103,6 +104,10 @@ CASES = {
     "ms-rcnn_x101-64x4d_fpn_1x_coco": Case("ms_rcnn_x101_64x4d_fpn_1x_coco"),
     "dh-faster-rcnn_r50_fpn_1x_coco": Case("dh_faster_rcnn_r50_fpn_1x_coco"),
     "dynamic-rcnn_r50_fpn_1x_coco": Case("dynamic_rcnn_r50_fpn_1x_coco"),
+    "grid-rcnn_r50_fpn_gn-head_1x_coco": Case("grid_rcnn_r50_fpn_gn-head_1x_coco"),
+    "grid-rcnn_x101-32x4d_fpn_gn-head_2x_coco": Case("grid_rcnn_x101_32x4d_fpn_gn-head_2x_coco"),
+    "grid-rcnn_x101-64x4d_fpn_gn-head_2x_coco": Case("grid_rcnn_x101_64x4d_fpn_gn-head_2x_coco"),
+    "grid-rcnn_r50_fpn_gn-head-groie_1x_coco": Case("grid_rcnn_r50_fpn_gn-head_groie_1x_coco"),
     "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
     "cascade-rcnn_r101_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_1x_coco"),

@@ -41,6 +41,15 @@ def scored_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list
     return [[*boxes(model, images, features)[0], last[0][valid.flatten()][:MASKED]]]
 
 
+def classes_and_grids(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Any]]:
+    """Class logits of all proposals, and heat maps of the first: evaluation draws those of one kind alone."""
+    atlas, proposals, valid = _pooled(model, images, features)
+    logits = model.box_head(atlas, proposals)[0]
+    exchanged = model.grid_head(model.grid_head.extractor(atlas, proposals))[0]
+    maps = exchanged[valid.flatten()][:MASKED]
+    return [[logits[valid], {"fused": maps, "unfused": maps}]]
+
+
 def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
     """Of a cascade, image by image: class logits and mask probabilities averaged over the stages, the last offsets."""
     atlas, proposals, valid = _pooled(model, images, features)

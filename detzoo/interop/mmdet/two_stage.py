@@ -271,8 +271,8 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         parts.derived(given, "roi_feat_size", pooled.bins)
         for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
             given.fixed(name, 0)
-        for name in ("with_cls", "with_reg"):
-            given.fixed(name, True)
+        given.fixed("with_cls", True)
+        refines = given.flag("with_reg", True)
         pools = stage or double
         if given.flag("with_avg_pool", double) != pools:
             given.differs("with_avg_pool", f"has no counterpart; {pools} has")
@@ -292,12 +292,16 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             "class_weight": weight,
             "class_agnostic": given.flag("reg_class_agnostic", False),
             "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
-            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
+            "refines": refines,
             "threshold": test.number("score_thr"),
             "nms": overlap,
             "soft_nms": soft,
             "detections": test.whole("max_per_img"),
         }
+        if refines:
+            settings["box_loss"] = learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0})
+        else:
+            given.ignore("loss_bbox", "reg_decoded_bbox")  # of boxes that are not refined
         if train.has("assigner"):
             settings["match"] = learning.match(train, BoxHead.Config().match)
             settings |= learning.sampler(train, objects_too=True)

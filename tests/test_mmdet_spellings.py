@@ -43,10 +43,15 @@ def test_a_method_that_is_not_there_suggests_no_other(configs: Path, kind: str) 
 
 def test_a_list_of_necks(configs: Path) -> None:
     neck = changed(configs)["model"]["neck"]
-    further = {"type": "BFP", "in_channels": 256, "num_levels": 5}
-    refused(configs, r"model\.neck\.1\.type='BFP' is a further part of the neck", model__neck=[neck, further])
+    further = {"type": "ChannelMapper", "in_channels": 256}
+    refused(configs, r"model\.neck\.1\.type='ChannelMapper' is a further part", model__neck=[neck, further])
     assert read(configs, model__neck=[neck]) == read(configs)
     refused(configs, r"model\.neck\.1 must be a dict", model__neck=[neck, "BFP"])
+    balance = {"type": "BFP", "in_channels": 256, "num_levels": 5, "refine_type": "conv"}
+    made: Any = read(configs, model__neck=[neck, balance]).recipe.model
+    assert (made.neck.kind, made.neck.level, made.neck.refine) == ("bfp", 2, "conv")
+    refused(configs, r"neck\.1\.num_levels=4 does not fit", model__neck=[neck, {**balance, "num_levels": 4}])
+    refused(configs, r"neck\.0\.type='BFP'", model__neck=[balance, neck])
 
 
 def test_roi_align_of_the_first_versions(configs: Path) -> None:

@@ -105,6 +105,14 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
+    "FasterRCNN-libra": (
+        FasterRCNN,
+        {
+            "neck": {"kind": "bfp", "pyramid": {"out_channels": 32}},
+            "rpn": {"negative_ratio": 5.0},
+            "box_head": {"balance": {}, "box_loss": {"kind": "balanced_l1"}},
+        },
+    ),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (
         MaskRCNN,

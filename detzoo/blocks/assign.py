@@ -87,7 +87,12 @@ def match(
 
 @torch.no_grad()
 def sample(
-    positive: Tensor, negative: Tensor, count: int, fraction: float, key: Tensor | None = None
+    positive: Tensor,
+    negative: Tensor,
+    count: int,
+    fraction: float,
+    key: Tensor | None = None,
+    ratio: float | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw ``count`` of A boxes per image: at most ``count * fraction`` positives, negatives for the rest.
 
@@ -97,6 +102,7 @@ def sample(
         count: number to draw.
         fraction: largest share of positives.
         key: ``[N, A]`` in [0, 1); boxes of larger ones are drawn first. None: at random.
+        ratio: most negatives for each positive, of which one counts where there is none. None: no bound.
 
     Returns:
         ``index [N, S]`` with S = min(count, A), bool ``chosen [N, S]`` (slots that hold a draw), bool ``is_positive
@@ -110,7 +116,12 @@ def sample(
     lucky = torch.zeros_like(positive).scatter(1, where, drawn >= 0)
     rank = torch.where(lucky, key + 1, torch.where(negative, key, -1.0))
     drawn, index = rank.topk(min(count, boxes), dim=1)
-    return index, drawn >= 0, drawn >= 1
+    chosen, is_positive = drawn >= 0, drawn >= 1
+    if ratio is not None:
+        positives = is_positive.sum(1, keepdim=True)
+        place = torch.arange(index.shape[1], device=index.device)
+        chosen &= place < positives + (positives.clamp(min=1) * ratio).floor()
+    return index, chosen, is_positive
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
+from detzoo.blocks.balanced_sampling import Balance, balanced_keys
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.double_head import DoubleHead
@@ -60,10 +61,11 @@ def sample_rois(
 ) -> RoISamples:
     """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves.
 
-    They are drawn at random, or, where a ``loss`` is given, those of largest loss are taken. ``matches`` are those of
-    the proposals; None: as the settings say.
+    They are drawn at random, balanced as the settings say, or, where a ``loss`` is given, those of largest loss are
+    taken. ``matches`` are those of the proposals; None: as the settings say.
     """
-    matches = match(boxes, valid, targets, config.match) if matches is None else matches
+    if matches is None:
+        matches = match(boxes, valid, targets, config.match, overlaps=config.balance is not None)
     # every object is a proposal of its own, so that there are positives from the first step on
     slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
     boxes = torch.cat([targets.boxes, boxes], 1)
@@ -74,6 +76,11 @@ def sample_rois(
     if loss is not None:
         hardness = loss(boxes, pick(targets.labels, index), ~positive)
         key = hardness.argsort(1).argsort(1) / hardness.shape[1]  # place by rising loss
+    elif config.balance is not None:
+        overlap = torch.cat([targets.valid.to(matches.overlap), matches.overlap], 1)
+        most = int(config.samples * config.positives)
+        kinds = index, positive, negative, overlap
+        key = balanced_keys(*kinds, targets.valid.shape[1], config.samples, most, config.balance)
     drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives, key)
     index = pick(index, drawn) * drawn_positive
     labels = pick(targets.labels, index) * drawn_positive
@@ -146,6 +153,7 @@ class BoxHead(nn.Module):
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
+        balance: Balance | None = None  # of what is drawn, over objects and IoUs; None: at random
         hard_examples: bool = False  # those of largest classification loss, not random ones (OHEM, arXiv:1604.03540)
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class

@@ -53,6 +53,7 @@ class RPN(nn.Module):
         )
         samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
         positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
+        negative_ratio: float | None = Field(default=None, ge=0)  # most negatives for each positive; None: no bound
         box_loss: BoxLoss = BoxLoss()
         train_candidates: int = Field(default=2000, ge=1)  # best anchors per level that enter suppression
         train_proposals: int = Field(default=1000, ge=1)  # proposals per image
@@ -92,7 +93,9 @@ class RPN(nn.Module):
             limit = sizes.flip(1).unsqueeze(1) + config.border
             usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
         matches = match(anchors, usable, targets, config.match)
-        index, chosen, positive = sample(matches.positive, matches.negative, config.samples, config.positives)
+        index, chosen, positive = sample(
+            matches.positive, matches.negative, config.samples, config.positives, ratio=config.negative_ratio
+        )
         flat = all_cells(logits, 1).squeeze(-1)
         moves = pick(all_cells(offsets, 4), index)
         where = anchors[index]

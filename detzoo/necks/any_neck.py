@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from detzoo.config import kind_if_absent
+from detzoo.necks.bfp import BFP
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
@@ -21,7 +22,8 @@ from detzoo.necks.pafpn import PAFPN
 from detzoo.necks.rfp import RFP
 
 AnyNeck: TypeAlias = Annotated[
-    FPG.Config
+    BFP.Config
+    | FPG.Config
     | FPN.Config
     | FPNCarafe.Config
     | HRFPN.Config

@@ -61,6 +61,8 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
             changes[path] = min(value, 200)
         elif name in ("train_proposals", "proposals"):
             changes[path] = min(value, 60)
+        elif name == "negative_ratio":
+            changes[path] = None
         elif name == "dropout":
             changes[path] = 0.0
         elif name == "threshold" and part in ("head", "box_head") and threshold is not None:
@@ -108,6 +110,10 @@ CASES = {
     "grid-rcnn_x101-32x4d_fpn_gn-head_2x_coco": Case("grid_rcnn_x101_32x4d_fpn_gn-head_2x_coco"),
     "grid-rcnn_x101-64x4d_fpn_gn-head_2x_coco": Case("grid_rcnn_x101_64x4d_fpn_gn-head_2x_coco"),
     "grid-rcnn_r50_fpn_gn-head-groie_1x_coco": Case("grid_rcnn_r50_fpn_gn-head_groie_1x_coco"),
+    "libra-faster-rcnn_r101_fpn_1x_coco": Case("libra_faster_rcnn_r101_fpn_1x_coco"),
+    "libra-faster-rcnn_x101-64x4d_fpn_1x_coco": Case("libra_faster_rcnn_x101_64x4d_fpn_1x_coco"),
+    "libra-fast-rcnn_r50_fpn_1x_coco": Case("libra_fast_rcnn_r50_fpn_1x_coco"),
+    "libra-retinanet_r50_fpn_1x_coco": Case("libra_retinanet_r50_fpn_1x_coco"),
     "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
     "cascade-rcnn_r101_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_1x_coco"),

@@ -250,11 +250,6 @@ def _model(config: Section, meta: Any) -> Section:
     if model.kind not in METHODS:
         model.differs("type", f"cannot be imported; these can: {', '.join(METHODS)}")
     refuse_version_1(config, model, meta)
-    if isinstance(model.values.get("neck"), list | tuple):
-        necks = model.sections("neck")
-        for more in necks[1:]:
-            more.differs("type", "is a further part of the neck, which has no counterpart; a neck of one part has")
-        model.values = {**model.values, "neck": necks[0].values if necks else None}
     for name in ("train_cfg", "test_cfg"):
         beside = config.take(name)
         if not isinstance(beside, dict) or beside.keys() <= _LOOP or "type" in beside:

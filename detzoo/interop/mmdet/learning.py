@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
@@ -146,22 +147,43 @@ def _match(owner: Section, default: MatchConfig) -> MatchConfig:
 
 
 def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
-    """``sampler`` of a training section, as settings ``samples``, ``positives`` and ``hard_examples``."""
+    """``sampler`` of a training section, as settings ``samples`` and ``positives``.
+
+    With ``objects_too``, of a second stage, ``hard_examples`` and ``balance`` as well, else ``negative_ratio``.
+    """
     return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
 
 
 def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
     with owner.section("sampler", training=True) as given:
-        if not known(given, "RandomSampler", *(("OHEMSampler",) if objects_too else ())):
+        if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}
         if given.kind == "OHEMSampler":
             given.fixed("loss_key", "loss_cls")
             settings["hard_examples"] = True
-        given.fixed("neg_pos_ub", -1)
+        if given.kind == "CombinedSampler":
+            settings["balance"] = _balance(given)
+        if objects_too:
+            given.fixed("neg_pos_ub", -1)
+        else:
+            ratio = given.number("neg_pos_ub", -1)
+            settings["negative_ratio"] = None if ratio < 0 else ratio
         if given.flag("add_gt_as_proposals", True) != objects_too:
             given.differs("add_gt_as_proposals", f"has no counterpart; {objects_too} has")
         return settings | {"samples": given.whole("num"), "positives": given.number("pos_fraction")}
+
+
+def _balance(given: Section) -> Balance:
+    """``pos_sampler`` and ``neg_sampler`` of a ``CombinedSampler``."""
+    with given.section("pos_sampler") as positives, given.section("neg_sampler") as negatives:
+        objects = known(positives, "InstanceBalancedPosSampler", "RandomSampler") and positives.kind != "RandomSampler"
+        ranges = 0
+        if known(negatives, "IoUBalancedNegSampler", "RandomSampler") and negatives.kind != "RandomSampler":
+            negatives.fixed("floor_thr", -1, 0)
+            negatives.fixed("floor_fraction", 0)
+            ranges = negatives.whole("num_bins", 3, 1000)
+        return Balance(objects=objects, ranges=ranges)
 
 
 def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:

@@ -21,13 +21,21 @@ from detzoo.necks.pafpn import PAFPN
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
     """Settings of a model's ``neck`` on the maps of a backbone, and the maps that it returns; it may have none.
 
+    A list of necks is one neck, or `FPN` and its balance.
+
     Raises:
         ConfigError: it cannot be read, or not be built on these maps.
     """
-    if not model.has("neck"):
+    sections = model.sections("neck") if model.has("neck") else []
+    if not sections:
         return NoNeck.Config(), features
-    given = model.section("neck")
+    given, *further = sections
     config = READERS[given.kinds(*READERS)](given, features)
+    for more in further:
+        if not isinstance(config, FPN.Config) or more.kind != "BFP":
+            more.differs("type", "is a further part of the neck, which has no counterpart; BFP behind FPN has")
+        else:
+            config = pyramids.bfp(more, config)
     try:
         with torch.device("meta"):
             made = config.build(features.channels, features.strides)

@@ -1,11 +1,13 @@
-"""Settings of NAS-FPN, FPG, CARAFE's pyramid and the recursive one from MMDetection's."""
+"""Settings of NAS-FPN, FPG, the balanced pyramid, CARAFE's pyramid and the recursive one from MMDetection's."""
 
 from __future__ import annotations
 
 from detzoo.interop.mmdet import backbones, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
+from detzoo.necks.bfp import BFP
 from detzoo.necks.fpg import FPG
+from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.necks.nas_fpn import LEVELS, NASFPN
 from detzoo.necks.rfp import RFP
@@ -61,6 +63,21 @@ def fpg(neck: Section, features: Features) -> FPG.Config:
                 "norm": norms.pop(),
             }
         )
+
+
+def bfp(neck: Section, pyramid: FPN.Config) -> BFP.Config:
+    """``BFP`` behind a pyramid."""
+    with neck as given:
+        parts.derived(given, "in_channels", pyramid.out_channels)
+        parts.derived(given, "num_levels", pyramid.levels)
+        for name in ("conv_cfg", "norm_cfg"):
+            given.fixed(name)
+        given.ignore("init_cfg")  # where training began
+        given.fixed("refine_type", "conv", "non_local")
+        kinds = {"non_local": "attention", "conv": "conv"}
+        refine = kinds.get(given.take("refine_type"))
+        settings = {"pyramid": pyramid, "level": given.whole("refine_level", 2, most=16), "refine": refine}
+        return BFP.Config.model_validate(settings)
 
 
 def fpn_carafe(neck: Section, features: Features) -> FPNCarafe.Config:
@@ -120,4 +137,4 @@ def _transition(neck: Section, name: str, kind: str, **settings: object) -> str 
         return parts.norm(given)
 
 
-__all__ = ["fpg", "fpn_carafe", "nas_fpn", "rfp"]
+__all__ = ["bfp", "fpg", "fpn_carafe", "nas_fpn", "rfp"]

@@ -17,7 +17,6 @@ from detzoo.recipes.recipe import Recipe
 _AVERAGE = "ema_"  # of the averages that a hook keeps beside the weights
 _OLDER = (
     (r"(conv\d)_offset\.(weight|bias)$", r"\1.conv_offset.\2"),  # of a deformable convolution, before 2.0
-    (r"^neck\.0\.", "neck."),  # of a list of one neck
 )
 
 
@@ -26,8 +25,10 @@ def usual(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     With averages, MMDetection saves them under the parameters' own names, and those of the last step as ``ema_...``.
     """
+    # of a list of one neck
+    older = _OLDER if any(name.startswith("neck.1.") for name in state) else (*_OLDER, (r"^neck\.0\.", "neck."))
     beside = {_AVERAGE + name.replace(".", "_") for name in state}
-    return {rename(name, _OLDER): value for name, value in state.items() if name not in beside}
+    return {rename(name, older): value for name, value in state.items() if name not in beside}
 
 
 def refuse_unfit(recipe: Recipe, classes: Sequence[str], state: Mapping[str, Tensor], where: str) -> None:

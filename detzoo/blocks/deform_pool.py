@@ -1,4 +1,4 @@
-"""Deformable RoI pooling of Deformable Convolutional Networks, arXiv:1703.06211, 2017, and v2, arXiv:1811.11168, 2018."""
+"""Deformable RoI pooling: Deformable Convolutional Networks, arXiv:1703.06211, 2017, and v2, arXiv:1811.11168."""
 
 from __future__ import annotations
 

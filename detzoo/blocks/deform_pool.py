@@ -56,7 +56,7 @@ class DeformPool(nn.Module):
         """What the layers of each RoI's level make of it: ``[N * R, 1 or 2, size, size]``."""
         every = torch.stack([layer[layers](x) for layer in self.roi_layers], 1)
         mine = every.gather(1, levels.view(-1, 1, 1).expand(-1, -1, every.shape[2]))
-        return mine.view(len(x), -1, self.size, self.size)
+        return mine.squeeze(1).unflatten(1, (-1, self.size, self.size))
 
 
 def _layers(inputs: int, hidden: int, count: int, outputs: int) -> nn.Sequential:

@@ -118,7 +118,12 @@ def _deform_roi_pool(
 def _deform_roi_pool_shape(
     maps: Sequence[Tensor], rois: Tensor, levels: Tensor, moves: Tensor, places: Sequence[int], sampling: int
 ) -> Tensor:
-    return maps[0].new_empty(rois.shape[0], *moves.shape[2:], maps[0].shape[1]).permute(0, 3, 1, 2)
+    return _empty(maps[0], rois.shape[0], maps[0].shape[1], *moves.shape[2:])
+
+
+def _empty(like: Tensor, count: int, channels: int, height: int, width: int) -> Tensor:
+    """``[N, C, H, W]``, channels last in memory."""
+    return like.new_empty(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 @torch.library.custom_op("detzoo::deform_roi_pool_backward", mutates_args=())
@@ -157,8 +162,7 @@ def _deform_roi_pool_backward_shape(
     places: Sequence[int],
     sampling: int,
 ) -> tuple[list[Tensor], Tensor]:
-    *grads, of_moves = (torch.empty_like(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for x in (*maps, moves))
-    return grads, of_moves
+    return [_empty(features, *features.shape) for features in maps], _empty(moves, *moves.shape)
 
 
 def _remember(

@@ -36,7 +36,7 @@ class DeformPool(nn.Module):
     def __init__(self, config: DeformPool.Config, channels: int, levels: int, size: int, sampling: int) -> None:
         """Build for ``levels`` of ``channels``, and RoIs of ``size`` bins with ``sampling`` samples per side."""
         super().__init__()
-        self.size, self.sampling, self.reach = size, sampling, config.reach
+        self.config, self.size, self.sampling = config, size, sampling
         self.roi_layers = nn.ModuleList()
         for _ in range(levels):
             found = {"offset_fc": _layers(channels * size**2, config.channels, 3, 2 * size**2)}
@@ -49,12 +49,12 @@ class DeformPool(nn.Module):
         levels = pyramid_levels(boxes, len(atlas.strides))
         still = roi_align(atlas, boxes, levels, self.size, self.sampling).flatten(1)
         offsets = self._found("offset_fc", still, levels)
-        x = deform_roi_pool(atlas, boxes, levels, offsets, self.size, self.sampling, self.reach)
-        return x * self._found("mask_fc", still, levels) if "mask_fc" in self.roi_layers[0] else x
+        x = deform_roi_pool(atlas, boxes, levels, offsets, self.size, self.sampling, self.config.reach)
+        return x * self._found("mask_fc", still, levels) if self.config.version == 2 else x
 
     def _found(self, layers: str, x: Tensor, levels: Tensor) -> Tensor:
         """What the layers of each RoI's level make of it: ``[N * R, 1 or 2, size, size]``."""
-        every = torch.stack([layer[layers](x) for layer in self.roi_layers], 1)
+        every = torch.stack([layer.get_submodule(layers)(x) for layer in self.roi_layers], 1)
         mine = every.gather(1, levels.view(-1, 1, 1).expand(-1, -1, every.shape[2]))
         return mine.squeeze(1).unflatten(1, (-1, self.size, self.size))
 

@@ -3,8 +3,8 @@
     python -m benchmarks.cuda
 
 As `benchmarks.cpu`, whose pictures, models and work these are: both take turns, and what counts is the median of the
-ratios of neighbouring turns; one below 1 means that detzoo is faster. A turn is `STEPS` runs one after the other, from
-an idle device to an idle device. In bfloat16 both run under autocast. Memory is the most that tensors hold at once
+ratios of neighbouring turns; one below 1 means that detzoo is faster. A turn is one run, of a single picture `STEPS`
+one after the other, from an idle device to an idle device. In bfloat16 both run under autocast. Memory is the most that tensors hold at once
 beyond what the models hold. Writes ``results/cuda.csv``, a row per method, mode, precision and batch; other rows stay.
 """
 
@@ -54,14 +54,16 @@ def main() -> None:
                     runs = {side.who: work(side, mode, precision, pictures, items) for side in pair.sides}
                     row: dict[str, Any] = {"method": method, "mode": mode, "precision": precision, "batch": batch}
                     row |= {"height": size[0], "width": size[1], "peer": pair.theirs.who if pair.theirs else ""}
-                    row |= _compare(pair.sides, mode, runs, args.rounds)
+                    row |= _compare(pair.sides, mode, runs, args.rounds, STEPS if batch == 1 else 1)
                     row |= versions(LIBRARIES) | {"device": torch.cuda.get_device_name()}
                     print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
                     orders = {"method": METHODS, "mode": MODES, "precision": tuple(PRECISIONS)}
                     merge(args.out, [row], (*orders, "batch"), orders)
 
 
-def _compare(sides: list[Side], mode: str, runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
+def _compare(
+    sides: list[Side], mode: str, runs: dict[str, Callable[[], Any]], rounds: int, steps: int
+) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for who, side in zip(("detzoo", "peer"), sides, strict=False):
         side.model.train(mode == "train")
@@ -74,7 +76,7 @@ def _compare(sides: list[Side], mode: str, runs: dict[str, Callable[[], Any]], r
     seconds: dict[str, list[float]] = {side.who: [] for side in sides}
     for turn in range(rounds):
         for side in sides[:: 1 if turn % 2 == 0 else -1]:
-            seconds[side.who].append(_turn(runs[side.who]))
+            seconds[side.who].append(_turn(runs[side.who], steps))
     for who, side in zip(("detzoo", "peer"), sides, strict=False):
         row[f"{who}_ms"] = round(statistics.median(seconds[side.who]) * 1e3, 1)
     if len(sides) > 1:
@@ -83,14 +85,14 @@ def _compare(sides: list[Side], mode: str, runs: dict[str, Callable[[], Any]], r
     return row
 
 
-def _turn(run: Callable[[], Any]) -> float:
-    """Seconds of one run."""
+def _turn(run: Callable[[], Any], steps: int) -> float:
+    """Seconds of one of ``steps`` runs."""
     torch.cuda.synchronize()
     begun = time.perf_counter()
-    for _ in range(STEPS):
+    for _ in range(steps):
         run()
     torch.cuda.synchronize()
-    return (time.perf_counter() - begun) / STEPS
+    return (time.perf_counter() - begun) / steps
 
 
 if __name__ == "__main__":

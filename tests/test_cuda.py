@@ -17,7 +17,10 @@ from detzoo.types import Images
 from tests.test_launches import WAITS
 from tests.tiny import CANVAS, every_form, images, proposals, targets, tiny
 
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning"),
+]
 
 # In double precision both devices' sums agree far beyond what decides a rank.
 
@@ -88,8 +91,8 @@ def test_cuda_learns_what_the_cpu_learns(form: str, same_samples: None) -> None:
 def no_waits() -> Iterator[None]:
     """Inside, what makes the host wait for the device is an error."""
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")

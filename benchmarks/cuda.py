@@ -4,8 +4,9 @@
 
 As `benchmarks.cpu`, whose pictures, models and work these are: both take turns, and what counts is the median of the
 ratios of neighbouring turns; one below 1 means that detzoo is faster. A turn is one run, of a single picture `STEPS`
-one after the other, from an idle device to an idle device. In bfloat16 both run under autocast. Memory is the most that tensors hold at once
-beyond what the models hold. Writes ``results/cuda.csv``, a row per method, mode, precision and batch; other rows stay.
+one after the other, from an idle device to an idle device. In bfloat16 both run under autocast. Memory is the most that
+tensors hold at once beyond what the models hold. Writes ``results/cuda.csv``, a row per method, mode, precision and
+batch; other rows stay.
 """
 
 from __future__ import annotations

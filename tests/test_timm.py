@@ -58,6 +58,16 @@ def test_maps_are_timm_s() -> None:
         torch.testing.assert_close(ours(pixels())[0], wanted.permute(0, 3, 1, 2))
 
 
+@pytest.mark.parametrize("name", SMALL[:3])
+def test_half_precision(name: str) -> None:
+    network = build(name).eval()
+    with torch.no_grad():
+        wanted, found = network(pixels()), network.to(torch.bfloat16)(pixels())
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == torch.bfloat16
+        torch.testing.assert_close(one.float(), other, rtol=0.1, atol=0.05 * float(other.abs().max()))
+
+
 def test_norms_are_over_channels() -> None:
     plain, normed = build().eval(), build(norms=True, out_indices=(0, 3)).eval()
     normed.load_state_dict(plain.state_dict(), strict=False)
@@ -109,13 +119,12 @@ def test_drop_path_reaches_the_blocks() -> None:
     assert max(getattr(one, "drop_prob", 0) for one in build().modules()) == 0
 
 
-@pytest.mark.parametrize("method", [MaskRCNN, RetinaNet, FCOS])
-@pytest.mark.parametrize("name", SMALL[:3])
+@pytest.mark.parametrize(("method", "name"), [*zip([MaskRCNN, RetinaNet, FCOS], SMALL, strict=False)])
 def test_methods_train_save_and_load(method: Any, name: str, tmp_path: Path) -> None:
     detector = tiny(method, backbone={"kind": "timm", "name": name})
     losses = detector(images(), targets(2, 1))
     torch.stack(list(losses.values())).sum().backward()
-    assert all(value.grad is not None for value in detector.backbone.parameters())
+    assert all(value.grad is not None for value in detector.get_submodule("backbone").parameters())
     recipe = RETINANET.replace(model=detector.config)
     built = detzoo.build(recipe).eval()
     again = detzoo.load(built.save(tmp_path / "timm.safetensors"))
@@ -146,7 +155,7 @@ def test_what_cannot_be_built_is_refused(settings: dict[str, Any], message: str)
 
 
 RETINANET = detzoo.find("retinanet_r18_fpn_shapes")
-WITH_TIMM = ("model.backbone.kind=timm", "model.backbone.name=test_convnext")
+WITH_TIMM = ("model.backbone.kind=timm", "model.backbone.name=test_convnext", "model.backbone.out_indices=[2,3]")
 
 
 def test_the_model_of_a_recipe_that_timm_lacks_is_refused() -> None:
@@ -186,11 +195,9 @@ def test_training_starts_from_timm_s_weights(
         return network
 
     monkeypatch.setattr(timm, "create_model", create)
-    more = ("model.backbone.pretrained=true", "model.backbone.frozen_stages=0", "model.input.short=32")
-    recipe = override(
-        RETINANET,
-        [*WITH_TIMM, *more, "model.input.long=48", "data.workers=0", "schedule.epochs=1", "schedule.evaluate_every=0"],
-    )
+    more = ("model.backbone.pretrained=true", "model.backbone.frozen_stages=0", "data.workers=0")
+    size = ("model.input.short=32", "model.input.long=48", "schedule.epochs=1", "schedule.evaluate_every=0")
+    recipe = override(RETINANET, [*WITH_TIMM, *more, *size])
     made = train(recipe, "shapes:4/1", tmp_path / "run", device="cpu", progress=False)
     assert asked == ["test_convnext"]
     same = torch.equal(made.detector.get_parameter("backbone.network.stem_0.weight"), weights["stem_0.weight"])

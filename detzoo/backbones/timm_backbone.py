@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.blocks.layers import keep_statistics
+from detzoo.blocks.layers import in_type_of, keep_statistics
 from detzoo.config import Config as BaseConfig
 from detzoo.nearest import unknown
 
@@ -85,6 +85,7 @@ class TimmBackbone(nn.Module):
         self.network = network = _create(config)
         info = network.feature_info
         self.channels, self.strides = tuple(info.channels()), tuple(info.reduction())
+        self.first = next(name for name, one in self.named_modules() if isinstance(one, nn.Conv2d))
         self.rows = getattr(network, "output_fmt", "NCHW") == "NHWC"  # channels come last
         self.indices = tuple(index % len(info.info) for index in config.out_indices)
         if config.frozen_stages > len(info.info):
@@ -108,7 +109,7 @@ class TimmBackbone(nn.Module):
             One ``[N, channels[i], H / strides[i], W / strides[i]]`` per map; where that does not divide the model says
             whether it is rounded up.
         """
-        maps = []
+        x, maps = in_type_of(self.get_submodule(self.first), x), []
         for index, found in zip(self.indices, self.network(x), strict=True):
             if self.config.norms:
                 found = self.get_submodule(f"norm{index}")(found if self.rows else found.permute(0, 2, 3, 1))

@@ -1,4 +1,4 @@
-"""Backbones of timm, the library of image classification models: ConvNeXt, Swin, EfficientNet, MobileNet and 900 more.
+"""Backbones of timm, the library of image classification models: ConvNeXt, Swin, EfficientNet, MobileNet and more.
 
 PyTorch Image Models, https://github.com/huggingface/pytorch-image-models; it is an extra, ``pip install detzoo[timm]``.
 """
@@ -14,7 +14,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.blocks.layers import in_type_of, keep_statistics
+from detzoo.backbones.frozen import PartlyFrozen
+from detzoo.blocks.layers import in_type_of
 from detzoo.config import Config as BaseConfig
 from detzoo.nearest import unknown
 
@@ -33,7 +34,7 @@ _CONVNEXT = (
 )
 
 
-class TimmBackbone(nn.Module):
+class TimmBackbone(PartlyFrozen):
     """A model of timm without its classifier, for pictures of any size.
 
     Normalization is the model's own, so that ``schedule.sync_bn`` does not concern it.
@@ -95,9 +96,7 @@ class TimmBackbone(nn.Module):
                 self.add_module(f"norm{index}", nn.LayerNorm(channels, eps=1e-6))
         if config.checkpointing:
             getattr(network, "model", network).set_grad_checkpointing(True)
-        for part in self._frozen_parts():
-            part.requires_grad_(False)
-        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
+        self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked maps, finest first.
@@ -115,15 +114,6 @@ class TimmBackbone(nn.Module):
                 found = self.get_submodule(f"norm{index}")(found if self.rows else found.permute(0, 2, 3, 1))
             maps.append(found.permute(0, 3, 1, 2) if self.rows or self.config.norms else found)
         return maps
-
-    def train(self, mode: bool = True) -> TimmBackbone:
-        """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
-        super().train(mode)
-        for part in self._frozen_parts():
-            part.eval()
-        if self.config.norm_eval:
-            keep_statistics(self)
-        return self
 
     @property
     def published_names(self) -> tuple[tuple[str, str], ...]:
@@ -149,7 +139,7 @@ class TimmBackbone(nn.Module):
         cfg = _timm().get_pretrained_cfg(self.config.name)
         return f"starting from timm's weights of {self.config.name} ({cfg.license or 'no licence is said'})"
 
-    def _frozen_parts(self) -> list[nn.Module]:
+    def frozen_parts(self) -> list[nn.Module]:
         """Modules without children in the order of definition, up to the end of the last frozen stage."""
         stages = self.config.frozen_stages
         if stages < 0:

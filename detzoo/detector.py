@@ -66,6 +66,7 @@ class Detector(nn.Module):
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    unpublished: ClassVar[tuple[str, ...]] = ()  # what buffers begin with that published weights do not have
     finds_classes: ClassVar[bool] = True  # False: what it finds are boxes of any class, measured by their recall
     learns_masks: ClassVar[bool] = False  # True: training needs masks of the objects
     takes_proposals: ClassVar[bool] = False  # True: ``detect`` and training are given the boxes to look at
@@ -136,7 +137,7 @@ class Detector(nn.Module):
         """
         from detzoo.interop.renaming import load_renamed
 
-        load_renamed(self, weights, self.renaming)
+        load_renamed(self, weights, self.renaming, self.unpublished)
 
     @property
     def renaming(self) -> tuple[tuple[str, str], ...]:

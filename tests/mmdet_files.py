@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_roi_head_files import DOUBLE_HEAD_3, DYNAMIC_3, MASK_SCORING_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -419,6 +420,9 @@ MODELS = (
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
     ("cascade.py", CASCADE_RCNN_3, "cascade_rcnn_r50_fpn_1x_coco"),
     ("cascade_mask.py", CASCADE_MASK_RCNN_3, "cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
+    ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
+    ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),

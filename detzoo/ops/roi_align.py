@@ -294,6 +294,39 @@ def crop_targets(masks: MaskWindows, boxes: Tensor, index: Tensor, size: int) ->
     return targets.view(*index.shape, size, size)
 
 
+def pixels_inside(masks: MaskWindows, boxes: Tensor, index: Tensor) -> Tensor:
+    """How many set pixels of a mask lie inside a box: int64 ``[N, S]``.
+
+    Costs a running sum over the bytes of all masks, and two look-ups for each box and row of the canvas.
+
+    Args:
+        masks: of a batch, G per image.
+        boxes: int64 ``[N, S, 4]`` xyxy, pixels of the canvas; ``x2`` and ``y2`` are outside.
+        index: int64 ``[N, S]``, which of its image's G masks belongs to each box.
+    """
+    windows = masks.windows.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+    left, top, right = windows.unsqueeze(-2).unbind(-1)[:3]  # each [N, S, 1]
+    low, high = torch.maximum(boxes[..., :2], windows[..., :2]), torch.minimum(boxes[..., 2:], windows[..., 2:])
+    high = torch.maximum(low, high)
+    y = torch.arange(masks.canvas[0], device=boxes.device)
+    rows = (y >= low[..., 1:]) & (y < high[..., 1:])
+    begin = masks.starts.gather(1, index).unsqueeze(-1) * 8 + (y - top) * (right - left) - left
+    before = [torch.where(rows, begin + end[..., :1], 0) for end in (low, high)]
+    total = _set_bits(masks.bits.long()).cumsum(0)
+    counts = []
+    for bit in before:  # set bits of all masks up to this one
+        byte = masks.bits[bit >> 3].long()
+        counts.append(total[bit >> 3] - _set_bits(byte & (0xFF >> (bit & 7))))
+    return (counts[1] - counts[0]).sum(-1)
+
+
+def _set_bits(values: Tensor) -> Tensor:
+    """How many bits are set in each of some bytes: int64 ``[...]`` for int64 ``[...]``."""
+    values = values - ((values >> 1) & 0x55)
+    values = (values & 0x33) + ((values >> 2) & 0x33)
+    return (values + (values >> 4)) & 0x0F
+
+
 @torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cuda")
 def _crop_masks(
     bits: Tensor, starts: Tensor, windows: Tensor, rois: Tensor, owner: Tensor, height: int, width: int, size: int

@@ -25,9 +25,10 @@ from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.recipes.recipe import Recipe
 
 ENOUGH = 0.3  # box AP
+EPOCHS, LR = 8, 2e-3
 FAMILIES = {
-    "ConvNeXt": TimmBackbone.Config(name="convnext_atto"),
-    "Swin": TimmBackbone.Config(name="swin_tiny_patch4_window7_224", drop_path=0.0),
+    "ConvNeXt": TimmBackbone.Config(name="convnext_atto", norms=True),
+    "Swin": TimmBackbone.Config(name="swin_tiny_patch4_window7_224", drop_path=0.0, norms=True),
     "EfficientNet": TimmBackbone.Config(name="efficientnet_b0"),
     "MobileNet": TimmBackbone.Config(name="mobilenetv2_100"),
 }
@@ -48,7 +49,9 @@ def recipes() -> dict[tuple[str, str], Recipe]:
             base: Any = detzoo.find(name)
             method = name.removesuffix("_r18_fpn_shapes")
             model = base.model.replace(backbone=backbone.replace(out_indices=maps))
-            found[family, method] = base.replace(name=f"{method}_{backbone.name}_shapes", model=model)
+            schedule = base.schedule.replace(epochs=EPOCHS, lr=LR, evaluate_every=EPOCHS, clip_norm=1.0)
+            name = f"{method}_{backbone.name}_shapes"
+            found[family, method] = base.replace(name=name, model=model, schedule=schedule)
     return found
 
 

@@ -73,6 +73,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
+    "FasterRCNN-dpool": (FasterRCNN, {"box_head": {"extractor": {"kind": "deform", "version": 2, "channels": 16}}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-res2net": (
         FasterRCNN,
@@ -104,6 +105,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "neck": {"kind": "rfp", "backbone": {"depth": 18, "switchable_stages": (4,)}, "aspp_channels": 8},
         },
     ),
+    "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (
         FasterRCNN,

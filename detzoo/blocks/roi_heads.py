@@ -14,6 +14,7 @@ from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
 from detzoo.blocks.balanced_sampling import Balance, balanced_keys
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
+from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm
@@ -124,7 +125,9 @@ class SingleLevel(nn.Module):
 
 # Each is a `nn.Module` from an atlas and boxes ``[N, R, 4]`` to ``[N * R, C, size, size]``; its ``Config`` has a
 # ``kind`` and ``build(channels, levels, size, sampling)``: of the maps, how many, and the head's bins and samples.
-AnyRoIExtractor: TypeAlias = Annotated[SingleLevel.Config | GRoIE.Config, Field(discriminator="kind")]
+AnyRoIExtractor: TypeAlias = Annotated[
+    SingleLevel.Config | GRoIE.Config | DeformPool.Config, Field(discriminator="kind")
+]
 
 
 class BoxHead(nn.Module):

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from detzoo.detector import Detector
 from detzoo.evaluate.lvis import check_federated
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
+from detzoo.precision import Precision, precision_word
 from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import read
 from detzoo.recipes.recipe import Init, Recipe, method_of
@@ -33,7 +35,7 @@ from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
-from detzoo.train.heads import load_init, load_matching
+from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
@@ -78,6 +80,7 @@ def train(
     *,
     weights: str | Path | Mapping[str, Tensor] | None = None,
     val: float | None = None,
+    precision: Precision | torch.dtype | None = None,
     resume: bool | str | Path = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
@@ -103,6 +106,8 @@ def train(
             training starts from random weights, as it does with ``init=null`` among the overrides.
         val: part of the training images to keep for validation, such as 0.2, where the data has no others for it: the
             same images every time. It is ``data.val_fraction`` of the recipe.
+        precision: what convolutions and matrix products compute in: ``fp32``, ``bf16`` or ``fp16``, whose gradients are
+            scaled; weights, box arithmetic and losses stay float32. It is ``schedule.precision`` of the recipe.
         resume: go on with the run in ``out``, or in the folder that is named here, exactly where it stopped, with its
             recipe and its data; only what is given now changes, as ``schedule.epochs``. Another model is refused,
             another optimizer starts anew.
@@ -132,6 +137,8 @@ def train(
     """
     if val is not None:
         settings = {**settings, "val_fraction": val}
+    if precision is not None:
+        settings = {**settings, "precision": precision_word(precision)}
     if not isinstance(resume, bool):
         folder = Path(resume).parent if Path(resume).name == "last.state" else Path(resume)
         if out is not None and Path(out) != folder:
@@ -242,7 +249,7 @@ def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ra
         for line in (start.words, *load_matching(detector, start.tensors, detector.classes, start.classes)):
             if line:
                 display.say(line)
-    elif init is not None:
+    else:
         _start_from(detector, init, ranks, display)
     left = [name for name, value in frozen if name in random and torch.equal(value, random[name])]
     if left:
@@ -255,16 +262,19 @@ def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ra
         )
 
 
-def _start_from(detector: Detector, init: Init, ranks: Ranks, display: Display) -> None:
-    """The recipe's initial weights on every rank, or a loud word that there are none."""
-    if ranks.first:
+def _start_from(detector: Detector, init: Init | None, ranks: Ranks, display: Display) -> None:
+    """The weights that recipe and backbone start from, on every rank, or a loud word that there are none."""
+    asked = [(partial(load_timm, detector), "timm's", "model.backbone.pretrained=false")]
+    if init is not None:
+        asked.append((partial(load_init, detector, init), init.url, "init=null"))
+    for load, wanted, mend in asked if ranks.first else ():
         try:
-            lines = load_init(detector, init)
+            lines = load()
         except Unreachable as error:
             lines = [
                 f"WARNING: {error}",
-                f"WARNING: training starts from random weights instead of {init.url}; expect far less of it. "
-                "init=null says that this is meant",
+                f"WARNING: training starts from random weights instead of {wanted}; expect far less of it. "
+                f"{mend} says that this is meant",
             ]
         for line in lines:
             display.say(line)
@@ -279,7 +289,7 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -
     optimizer, unused = make_optimizer(detector, schedule, lr.value)
     for pattern in unused:
         display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
-    scaler = GradScaler(ranks.device.type, enabled=schedule.autocast == "fp16")
+    scaler = GradScaler(ranks.device.type, enabled=schedule.precision == "fp16")
     ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
     return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
 
@@ -313,7 +323,7 @@ def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Dete
     data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
-        losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
+        losses = validation_losses(detector, loader, ranks, recipe.schedule.precision)
         report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 

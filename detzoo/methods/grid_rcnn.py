@@ -141,7 +141,7 @@ class GridHead(nn.Module):
             nn.ModuleList(nn.ModuleList(_transition(each) for _ in beside) for beside in self.neighbours)
             for _ in range(2)
         )
-        self.half = 2 * config.size  # cells of a map, per side
+        self.cells = 2 * config.size  # cells of a map, per side
         own = (self.convs, self.deconv1, self.deconv2, self.forder_trans, self.sorder_trans)
         for layer in (layer for part in own for layer in part.modules()):
             if isinstance(layer, nn.Conv2d):
@@ -189,8 +189,8 @@ class GridHead(nn.Module):
         starts = self._starts(boxes.device)
         scores = scores.view(*boxes.shape[:2], side, side)  # by x, then y
         cell = cell.view_as(scores)
-        x = (cell % self.half + starts[:, None] + 0.5) / self.half
-        y = (cell // self.half + starts + 0.5) / self.half
+        x = (cell % self.cells + starts[:, None] + 0.5) / self.cells
+        y = (cell // self.cells + starts + 0.5) / self.cells
         low, edges = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
         corner = low - edges / 2
         x = x * edges[..., :1, None] + corner[..., :1, None]
@@ -241,7 +241,7 @@ class GridHead(nn.Module):
         cells = ((lines - corner.unsqueeze(-1)) / doubled.unsqueeze(-1) * whole).nan_to_num(0.0).trunc()
         # [R, 2, side, 2 size], squared distance along an axis from the cells that the map of a line covers
         start = self._starts(boxes.device).unsqueeze(-1)
-        away = start + torch.arange(self.half, device=boxes.device) - cells.unsqueeze(-1)
+        away = start + torch.arange(self.cells, device=boxes.device) - cells.unsqueeze(-1)
         x, y = away.square().unbind(1)
         near = x[:, :, None, None, :] + y[:, None, :, :, None] <= self.config.radius**2
         near &= (doubled > side).all(-1)[:, None, None, None, None]
@@ -252,7 +252,7 @@ class GridHead(nn.Module):
         side, whole = self.config.points, 4 * self.config.size
         line = torch.arange(side, device=device)
         inner = ((line / (side - 1) - 0.25) * whole).long().clamp(min=0)
-        return torch.where(line == side - 1, self.half, torch.where(line == 0, 0, inner))
+        return torch.where(line == side - 1, self.cells, torch.where(line == 0, 0, inner))
 
 
 class _ConvGroupNorm(nn.Module):

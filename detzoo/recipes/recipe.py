@@ -20,6 +20,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.point_rend import PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.ssd import SSD
@@ -39,6 +40,7 @@ Model = Annotated[
     | FCOS.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PointRend.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SSD.Config
@@ -58,6 +60,7 @@ METHODS: tuple[type[Detector], ...] = (
     FCOS,
     MaskRCNN,
     MaskScoringRCNN,
+    PointRend,
     RetinaNet,
     RPNDetector,
     SSD,

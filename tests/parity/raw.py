@@ -29,6 +29,7 @@ OUTPUTS: dict[str, Outputs] = {
         part.transpose(0, 1) for part in model.heads(model.states(features, images))
     ],
     "MaskScoringRCNN": raw_roi.scored_masks,
+    "PointRend": raw_roi.coarse_masks,
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
 

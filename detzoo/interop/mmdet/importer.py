@@ -15,7 +15,19 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, mask_scoring, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import (
+    atss,
+    cascade,
+    cornernet,
+    detr,
+    fcos,
+    mask_scoring,
+    point_rend,
+    retinanet,
+    ssd,
+    two_stage,
+    yolov3,
+)
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -46,6 +58,7 @@ METHODS: dict[str, Reader] = {
     "FCOS": fcos.fcos,
     "MaskRCNN": two_stage.mask_rcnn,
     "MaskScoringRCNN": mask_scoring.mask_scoring_rcnn,
+    "PointRend": point_rend.point_rend,
     "RetinaNet": retinanet.retinanet,
     "RPN": two_stage.rpn_detector,
     "SingleStageDetector": ssd.ssd,

@@ -1,8 +1,8 @@
 """Random points that an original learned from, drawn again.
 
-Where an original draws numbers in a training step, its recording holds the state of torch's generator before that, under
-``random``. Such numbers belong to positive RoIs alone, one image's after the other's, by their place among objects and
-proposals.
+Where an original draws numbers in a training step, its recording holds the state of torch's generator before that,
+under ``random``. Such numbers belong to positive RoIs alone, one image's after the other's, by their place among
+objects and proposals.
 """
 
 from __future__ import annotations

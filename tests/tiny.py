@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "rpn": {"channels": 32, "train_candidates": 50, "train_proposals": 40, "candidates": 50, "proposals": 40},
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
+    "semantic_head": {"convs": 2},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
     "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
     "head": {"channels": 32, "convs": 1, "detections": 10},
@@ -175,6 +176,7 @@ def targets(*counts: int) -> Targets:
             mask[box[1] : box[3], box[0] : box[2]] = True
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
         items.append({"boxes": boxes, "labels": labels, "masks": masks, "proposals": proposals(count + 1)})
+        items[-1]["semantic"] = torch.randint(200, (CANVAS[0] // 8, CANVAS[1] // 8), generator=generator)
     return Targets.pack(items)
 
 

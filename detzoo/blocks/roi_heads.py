@@ -351,9 +351,7 @@ class MaskHead(nn.Module):
 
         Batch normalization learns from ``valid`` ones alone, bool ``[N, R]``.
         """
-        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
-        for conv in self.convs:
-            x = conv(x, rows)
+        x = self.convolved(x, valid)
         x = self.upsample(x) if self.config.carafe else F.relu_(self.upsample(x))
         side = x.shape[-1]
         x = x.flatten(2)
@@ -364,6 +362,13 @@ class MaskHead(nn.Module):
         bias = self.conv_logits.bias[row].view(-1, 1)
         logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + bias
         return logits.view(*labels.shape, side, side)
+
+    def convolved(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """What `draw` makes of features ``[N * R, C, s, s]`` before it upsamples: ``[N * R, C', s, s]``."""
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
+        for conv in self.convs:
+            x = conv(x, rows)
+        return x
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int, pooled: Tensor | None = None

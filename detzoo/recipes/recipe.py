@@ -17,6 +17,7 @@ from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
@@ -34,6 +35,7 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | HTC.Config
     | MaskRCNN.Config
     | RetinaNet.Config
     | RPNDetector.Config
@@ -51,6 +53,7 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    HTC,
     MaskRCNN,
     RetinaNet,
     RPNDetector,

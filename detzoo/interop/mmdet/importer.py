@@ -15,7 +15,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, htc, retinanet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -44,6 +44,7 @@ METHODS: dict[str, Reader] = {
     "FastRCNN": two_stage.fast_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,
+    "HybridTaskCascade": htc.hybrid_task_cascade,
     "MaskRCNN": two_stage.mask_rcnn,
     "RetinaNet": retinanet.retinanet,
     "RPN": two_stage.rpn_detector,

@@ -243,10 +243,20 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         return BoxHead.Config.model_validate(settings), classes
 
 
-def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test: Section) -> MaskHead.Config:
-    """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
+def mask_head(
+    head: Section,
+    pooled: Pooled,
+    classes: int,
+    train: Section,
+    test: Section,
+    kind: str = "FCNMaskHead",
+    first: bool = True,
+) -> MaskHead.Config:
+    """A mask head of that ``kind`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``; ``first``: of a row of stages."""
     with head as given:
-        given.kinds("FCNMaskHead")
+        given.kinds(kind)
+        if kind == "HTCMaskHead" and given.flag("with_conv_res", True) == first:
+            given.differs("with_conv_res", "has no counterpart; all stages but the first have it")
         parts.derived(given, "in_channels", pooled.channels)
         given.ignore("roi_feat_size")  # MMDetection does not use it
         parts.derived(given, "num_classes", classes)

@@ -86,3 +86,37 @@ train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True, with_mask=True,
 train_dataloader = dict(
     dataset=dict(data_prefix=dict(seg='stuffthingmaps/train2017/'), pipeline=train_pipeline))
 """
+
+SCNET_3 = """
+_base_ = 'htc.py'
+pooled = _base_.model.roi_head.mask_roi_extractor
+box_head = dict(
+    type='SCNetBBoxHead', num_shared_fcs=2, in_channels=256, fc_out_channels=1024, roi_feat_size=7, num_classes=80,
+    reg_class_agnostic=True,
+    loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+    loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0))
+coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4)
+model = dict(
+    type='SCNet',
+    roi_head=dict(
+        _delete_=True, type='SCNetRoIHead', num_stages=3, stage_loss_weights=[1, 0.5, 0.25],
+        bbox_roi_extractor=_base_.model.roi_head.bbox_roi_extractor,
+        bbox_head=[
+            dict(box_head, bbox_coder=dict(coder, target_stds=[0.1, 0.1, 0.2, 0.2])),
+            dict(box_head, bbox_coder=dict(coder, target_stds=[0.05, 0.05, 0.1, 0.1])),
+            dict(box_head, bbox_coder=dict(coder, target_stds=[0.033, 0.033, 0.067, 0.067]))],
+        mask_roi_extractor=pooled,
+        mask_head=dict(
+            type='SCNetMaskHead', num_convs=12, in_channels=256, conv_out_channels=256, num_classes=80,
+            conv_to_res=True, loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0)),
+        semantic_roi_extractor=dict(pooled, featmap_strides=[8]),
+        semantic_head=dict(
+            type='SCNetSemanticHead', num_ins=5, fusion_level=1, seg_scale_factor=1 / 8, num_convs=4,
+            in_channels=256, conv_out_channels=256, num_classes=183, conv_to_res=True,
+            loss_seg=dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=0.2)),
+        glbctx_head=dict(
+            type='GlobalContextHead', num_convs=4, in_channels=256, conv_out_channels=256, num_classes=80,
+            loss_weight=3.0, conv_to_res=True),
+        feat_relay_head=dict(
+            type='FeatureRelayHead', in_channels=1024, out_conv_channels=256, roi_feat_size=7, scale_factor=2)))
+"""

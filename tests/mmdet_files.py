@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3
+from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
 
@@ -370,6 +370,7 @@ MODELS = (
     ("cascade.py", CASCADE_RCNN_3, "cascade_rcnn_r50_fpn_1x_coco"),
     ("cascade_mask.py", CASCADE_MASK_RCNN_3, "cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     ("htc.py", HTC_3, "htc_r50_fpn_1x_coco"),
+    ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),

@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
     "semantic_head": {"convs": 2},
+    "context_head": {"convs": 2},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
     "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
     "head": {"channels": 32, "convs": 1, "detections": 10},
@@ -43,6 +44,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},

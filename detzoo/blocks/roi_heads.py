@@ -14,7 +14,7 @@ from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.groie import GRoIE
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
@@ -199,12 +199,20 @@ class BoxHead(nn.Module):
 
     def score(self, x: Tensor, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
+        return self.judge(self.embed(x, valid), boxes)
+
+    def embed(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """What classes and offsets are told by, ``[N * R, F]``, of features ``[N * R, C, s, s]``."""
         rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
         for conv in self.shared_convs:
             x = conv(x, rows)
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
+        return x
+
+    def judge(self, x: Tensor, boxes: Tensor) -> RawBoxes:
+        """What `forward` gives, from what `embed` gave of ``boxes [N, R, 4]``: ``[N * R, F]``."""
         return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(x).view(*boxes.shape[:2], -1, 4)
 
     def sample(self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets) -> RoISamples:
@@ -303,6 +311,7 @@ class MaskHead(nn.Module):
         sampling: int = Field(default=0, ge=0)
         extractor: AnyRoIExtractor = SingleLevel.Config()
         convs: int = Field(default=4, ge=0)
+        residual: bool = False  # they stand in pairs, with a shortcut around each; SCNet's
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
         carafe: Carafe.Config | None = None  # upsampling by content; None: by a transposed convolution
@@ -317,13 +326,23 @@ class MaskHead(nn.Module):
         return {} if self.config.class_agnostic else {"conv_logits": ONE_EACH}
 
     def __init__(self, config: MaskHead.Config, channels: int, classes: int, *, levels: int = 4) -> None:
-        """Build for ``levels`` of features of ``channels`` and a number of ``classes``."""
+        """Build for ``levels`` of features of ``channels`` and a number of ``classes``.
+
+        Raises:
+            ValueError: ``residual`` convolutions would change the number of channels, or are standardized.
+        """
         super().__init__()
         self.config = config
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
         self.convs = nn.ModuleList()
         width = channels
-        for _ in range(config.convs):
+        if config.residual:
+            if config.channels != channels or config.standardize:
+                raise ValueError(
+                    f"pairs of convolutions keep their input's {channels} channels, and are not standardized"
+                )
+            self.convs.extend(ResidualPair(channels, config.norm) for _ in range(config.convs // 2))
+        for _ in range(0 if config.residual else config.convs):
             conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
             self.convs.append(conv)
             width = config.channels

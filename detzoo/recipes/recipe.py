@@ -21,6 +21,7 @@ from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
@@ -39,6 +40,7 @@ Model = Annotated[
     | MaskRCNN.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SCNet.Config
     | SSD.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
@@ -57,6 +59,7 @@ METHODS: tuple[type[Detector], ...] = (
     MaskRCNN,
     RetinaNet,
     RPNDetector,
+    SCNet,
     SSD,
     YOLOv3,
 )

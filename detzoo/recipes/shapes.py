@@ -25,6 +25,7 @@ from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
@@ -133,6 +134,22 @@ RECIPES = (
             box_head=BOXES.replace(class_agnostic=True),
             mask_head=MaskHead.Config(convs=2, channels=64),
             semantic_head=SHAPES_MAP,
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="scnet_r18_fpn_shapes",
+        model=SCNet.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(class_agnostic=True),
+            mask_head=MaskHead.Config(convs=4, residual=True, channels=64),
+            semantic_head=SHAPES_MAP.replace(residual=True),
+            context_head=ContextHead.Config(convs=2),
             roi_levels=3,
         ),
         data=SHAPES.replace(masks=True),

@@ -115,6 +115,8 @@ CASES = {
     "htc_hrnetv2p-w18_20e_coco": Case("htc_hrnetv2p_w18_20e_coco"),
     "htc_res2net-101_fpn_20e_coco": Case("htc_r2_101_fpn_20e_coco"),
     "htc_r50-rfp_1x_coco": Case("htc_r50_rfp_1x_coco"),
+    "scnet_r50_fpn_1x_coco": Case("scnet_r50_fpn_1x_coco"),
+    "scnet_r101_fpn_20e_coco": Case("scnet_r101_fpn_20e_coco"),
     "faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco"),

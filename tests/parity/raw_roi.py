@@ -41,11 +41,14 @@ def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> lis
 
 
 def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
-    """`refined_boxes` where the mask is that of the last stage alone."""
+    """`refined_boxes` where there is one mask: probabilities of the last of several heads, or logits of a single one."""
     _, proposals, valid = _pooled(model, images, features)
-    maps, _ = model._maps(features)
+    maps, *_ = model._maps(features)
     (logits, offsets), moved = model.refined(maps, proposals, images)
-    masks = _every_class(model.mask_heads[-1], lambda: model.crops(maps, moved, _no_class(valid))).sigmoid()
+    several = hasattr(model, "mask_heads")
+    head = model.mask_heads[-1] if several else model.mask_head
+    masks = _every_class(head, lambda: model.crops(maps, moved, _no_class(valid)))
+    masks = masks.sigmoid() if several else masks
     parts = [logits, offsets.flatten(2), masks.unflatten(0, valid.shape)]
     return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
 

@@ -56,6 +56,7 @@ def semantic_head(roi: Section, features: Features, kind: str) -> SemanticHead.C
             classes=given.whole("num_classes", 183, MOST_CHANNELS),
             level=level,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
+            residual=kind == "SCNetSemanticHead" and given.flag("conv_to_res", True),
             norm=parts.norm(given),
             weight=_weight(given),
             size=pooled.size,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, htc, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, htc, retinanet, scnet, ssd, two_stage, yolov3
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -48,6 +48,7 @@ METHODS: dict[str, Reader] = {
     "MaskRCNN": two_stage.mask_rcnn,
     "RetinaNet": retinanet.retinanet,
     "RPN": two_stage.rpn_detector,
+    "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
     "YOLOV3": yolov3.yolov3,
 }

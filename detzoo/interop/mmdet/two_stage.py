@@ -26,6 +26,7 @@ BOX_HEADS = {  # convolutions, fully connected layers
     "Shared4Conv1FCBBoxHead": (4, 1),
     "ConvFCBBoxHead": (0, 0),
     "BBoxHead": (0, 0),
+    "SCNetBBoxHead": (0, 0),
 }
 
 
@@ -278,6 +279,7 @@ def mask_head(
             sampling=pooled.sampling,
             extractor=pooled.kind,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
+            residual=kind == "SCNetMaskHead" and given.flag("conv_to_res", True),
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
             standardize=parts.standardized(given),

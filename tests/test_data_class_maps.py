@@ -54,7 +54,7 @@ def resized(numbers: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 def test_a_map_is_resized_flipped_padded_and_then_thinned(tmp_path: Path, flip: float):
     data, maps = folder(tmp_path, flip=flip)
     dataset = open_dataset(data, "train", INPUT, True, class_maps=True)
-    batch = next(iter(make_loader(dataset, 2, train=False)))
+    batch = next(iter(make_loader(dataset, 2, train=False, workers=0)))
     assert batch.targets.semantic is not None
     assert batch.targets.semantic.shape == (2, 16, 20)
     assert batch.pixels.shape[-2:] == (128, 160)

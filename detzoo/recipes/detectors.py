@@ -1,4 +1,4 @@
-"""DetectoRS (arXiv:2006.02334) on Cascade R-CNN and Hybrid Task Cascade: recursive pyramid and switchable convolution, alone and both."""
+"""DetectoRS (arXiv:2006.02334) on Cascade R-CNN and HTC: recursive pyramid and switchable convolution, or both."""
 
 from __future__ import annotations
 

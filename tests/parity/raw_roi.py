@@ -41,7 +41,7 @@ def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> lis
 
 
 def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
-    """`refined_boxes` where there is one mask: probabilities of the last of several heads, or logits of a single one."""
+    """`refined_boxes` with one mask: probabilities of the last of several heads, or logits of a single one."""
     _, proposals, valid = _pooled(model, images, features)
     maps, *_ = model._maps(features)
     (logits, offsets), moved = model.refined(maps, proposals, images)

@@ -127,13 +127,14 @@ def test_attention_equals_a_loop_over_pairs(terms: str) -> None:
         torch.testing.assert_close(block(x.contiguous(memory_format=torch.channels_last)), block(x))
 
 
-def test_attention_as_the_published_groie_learned_it() -> None:
+@pytest.mark.parametrize("terms", [terms for terms in TERMS if terms[1] == "1" and terms[3] == "0"])
+def test_attention_as_published_without_its_fourth_term(terms: str) -> None:
     """With rows and columns of the queries exchanged where their vertical distances count; of square maps only."""
-    config = GeneralizedAttention.Config(terms="0100", heads=2, transposed=True)
+    config = GeneralizedAttention.Config(terms=terms, heads=2, transposed=True)
     block, x = filled(config.build(8)), noise(1, 8, 3, 3)
     assert isinstance(block, GeneralizedAttention)
     with torch.no_grad():
-        torch.testing.assert_close(block(x)[0], slow_attention(block, x[0], "0100", 2))
+        torch.testing.assert_close(block(x)[0], slow_attention(block, x[0], terms, 2))
         with pytest.raises(ValueError, match="needs square maps, got 3 x 4"):
             block(noise(1, 8, 3, 4))
 
@@ -246,6 +247,13 @@ GENERAL = {"type": "GeneralizedAttention", "num_heads": 8, "attention_type": "00
 def test_published_settings_are_read(configs: Path, given: dict[str, Any], wanted: dict[str, Any]) -> None:
     model: Any = read_config(changed(configs, model__backbone__plugins=[given])).recipe.model
     assert model.backbone.plugins == (Plugin.model_validate(wanted),)
+
+
+@pytest.mark.parametrize("terms", TERMS[1:])
+def test_the_exchange_is_read_where_the_original_has_it(configs: Path, terms: str) -> None:
+    given = {"cfg": {**GENERAL, "attention_type": terms}, "position": "after_conv2"}
+    model: Any = read_config(changed(configs, model__backbone__plugins=[given])).recipe.model
+    assert model.backbone.plugins[0].block.transposed == (terms in ("0100", "0110", "1100", "1110"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.config import from_json, to_json
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes import zoo
-from detzoo.recipes.index import spellings
+from detzoo.recipes.index import lookup, spellings
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Split
 from detzoo.train.optimizer import make_optimizer
@@ -95,6 +95,8 @@ def test_a_recipe_builds_with_the_published_parameters(recipe: Recipe):
         if shapes:
             detector.load_published({name: torch.empty(shape) for name, shape in shapes.items()})
     assert any(parameter.requires_grad for parameter in detector.parameters())
+    count = sum(parameter.numel() for parameter in detector.parameters())
+    assert lookup(recipe.name).parameters == count, "remove the zoo's index and run `make index`"
 
 
 def test_names_are_unique_however_they_are_spelled():

@@ -60,6 +60,16 @@ def test_attention_is_the_written_out_sum(settings: dict[str, Any], stride: int)
     assert isinstance(layer.pool, torch.nn.AvgPool2d) == (stride == 2 and config.pool_stride)
 
 
+def test_one_image_is_too_few_to_learn_statistics_of_the_attention() -> None:
+    small = {"stem_width": 16, "strides": (1,), "dilations": (1,), "out_stages": (1,), "frozen_stages": -1}
+    config = validate(ResNeSt.Config, {**small, "norm_eval": False})
+    with pytest.raises(ValueError, match=r"schedule.batch=2.*schedule.sync_bn=true.*model.backbone.norm_eval=true"):
+        ResNeSt(config).train()(images(32, 32))
+    for network, count in ((ResNeSt(config), 2), (ResNeSt(config.replace(norm_eval=True)), 1)):
+        (level,) = network.train()(images(32, 32).expand(count, -1, -1, -1))
+        assert level.isfinite().all()
+
+
 def test_parameters_have_published_names_and_shapes() -> None:
     with torch.device("meta"):
         network = ResNeSt(ResNeSt.Config(depth=101, stem_width=128, groups=2, base_width=40))

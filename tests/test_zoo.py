@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,19 @@ def test_build_records_the_classes():
     assert isinstance(detector.recipe, Recipe)
     assert detector.recipe.data.classes == ("cat", "dog")
     assert detzoo.build(detector.recipe).classes == ("cat", "dog")
+
+
+def test_building_imports_no_compiler():
+    names = ("mask_rcnn_r50_fpn_1x_coco", "ssd300_coco", "yolov3_d53_320_273e_coco", "detr_r50_8x2_150e_coco")
+    code = f"""
+import sys
+from detzoo.recipes.blueprint import blueprint
+from detzoo.recipes.zoo import classes_of, find
+for recipe in map(find, {names}):
+    blueprint(recipe, classes_of(recipe))
+assert not {{"sympy", "torch._dynamo"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.blocks.layers import ConvNorm, Norm, keep_statistics
+from detzoo.backbones.frozen import PartlyFrozen
+from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.config import Config as BaseConfig
 
 SLOPE = 0.1  # of every leaky ReLU below zero
 
 
-class Darknet(nn.Module):
+class Darknet(PartlyFrozen):
     """Residual blocks of a 1x1 and a 3x3 convolution; each stage begins by halving the size (table 1).
 
     Parameters are named as MMDetection names them.
@@ -67,9 +68,7 @@ class Darknet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for part in self._frozen_parts():
-            part.requires_grad_(False)
-        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
+        self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.
@@ -88,16 +87,8 @@ class Darknet(nn.Module):
                 features.append(x)
         return features
 
-    def train(self, mode: bool = True) -> Darknet:
-        """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
-        super().train(mode)
-        for part in self._frozen_parts():
-            part.eval()
-        if self.config.norm_eval:
-            keep_statistics(self)
-        return self
-
-    def _frozen_parts(self) -> list[nn.Module]:
+    def frozen_parts(self) -> list[nn.Module]:
+        """The first convolution and the stages that are frozen."""
         names = ["conv1", *(f"conv_res_block{stage}" for stage in range(1, len(self.config.blocks) + 1))]
         return [self.get_submodule(name) for name in names[: self.config.frozen_stages + 1]]
 

@@ -66,8 +66,7 @@ class DetectorsResNet(ResNet):
                 block.rfp_conv = Conv2d(feedback, outputs, 1)
                 nn.init.zeros_(block.rfp_conv.weight)
                 nn.init.zeros_(block.rfp_conv.get_parameter("bias"))
-            for part in self._frozen_parts():
-                part.requires_grad_(False)
+            self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first, ``[N, channels[i], ...]``; with ``with_image`` behind ``x``.

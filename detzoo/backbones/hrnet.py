@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.resnet import (
     EXPANSION,
     BasicBlock,
@@ -23,7 +24,7 @@ from detzoo.backbones.resnet import (
     plain_conv3x3,
     residual_blocks,
 )
-from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm, keep_statistics
+from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
 
 Count = Annotated[int, Field(ge=1)]
@@ -31,7 +32,7 @@ Count = Annotated[int, Field(ge=1)]
 STEM = 64  # channels behind each of the first two convolutions
 
 
-class HRNet(nn.Module):
+class HRNet(PartlyFrozen):
     """HRNetV2-W18 to -W48, without the classifier (arXiv:1904.04514, section 3.1 and figure 1).
 
     Stage k, from 2 on, has k branches; branch i has ``width * 2**i`` channels at ``1 / 2**i`` of the finest size.
@@ -83,9 +84,7 @@ class HRNet(nn.Module):
             self.add_module(f"stage{stage}", nn.Sequential(*(_Module(config, widths, blocks) for _ in range(count))))
             inputs = widths
         initialize(self, zero_init=False)
-        for part in self._frozen_parts():
-            part.requires_grad_(False)
-        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
+        self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the branches, finest first.
@@ -106,16 +105,8 @@ class HRNet(nn.Module):
             maps = self.get_submodule(f"stage{stage}")(maps)
         return maps
 
-    def train(self, mode: bool = True) -> HRNet:
-        """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
-        super().train(mode)
-        for part in self._frozen_parts():
-            part.eval()
-        if self.config.norm_eval:
-            keep_statistics(self)
-        return self
-
-    def _frozen_parts(self) -> list[nn.Module]:
+    def frozen_parts(self) -> list[nn.Module]:
+        """The stem and the stages that are frozen, with what leads to them."""
         norm, last = self.config.norm, self.config.frozen_stages
         stem = ["conv1", f"{norm}1", "conv2", f"{norm}2"] if last >= 0 else []
         first = ["layer1"] if last >= 1 else []

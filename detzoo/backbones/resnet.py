@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.layers import (
@@ -27,7 +28,6 @@ from detzoo.blocks.layers import (
     StandardizedConv2d,
     build_norm,
     conv_norm,
-    keep_statistics,
 )
 from detzoo.blocks.plugins import Plugin
 from detzoo.config import Config as BaseConfig
@@ -95,7 +95,7 @@ class StagesConfig(BaseConfig):
         return "-".join([*parts, *(plugin.block.title for plugin in self.plugins)])
 
 
-class Stages(nn.Module):
+class Stages(PartlyFrozen):
     """A stem and residual stages, which a network adds as ``conv1`` and a norm, or ``stem``, and ``layer<k>``.
 
     Attributes:
@@ -121,9 +121,7 @@ class Stages(nn.Module):
                 for block in self.get_submodule(f"layer{stage}").children():
                     cast(_Block, block).plug(plugin)
         initialize(self, config.zero_init)
-        for part in self._frozen_parts():
-            part.requires_grad_(False)
-        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
+        self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.
@@ -134,7 +132,6 @@ class Stages(nn.Module):
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
         """
-        # frozen parts hold no parameter that takes a gradient, so autograd keeps nothing of them
         x = self._run_stem(x)
         features = []
         for stage in range(1, self._config.out_stages[-1] + 1):
@@ -142,15 +139,6 @@ class Stages(nn.Module):
             if stage in self._config.out_stages:
                 features.append(x)
         return features
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch training mode; frozen parts, and with ``norm_eval`` all batch normalization, stay in evaluation."""
-        super().train(mode)
-        for part in self._frozen_parts():
-            part.eval()
-        if self._config.norm_eval:
-            keep_statistics(self)
-        return self
 
     def _run_stem(self, x: Tensor) -> Tensor:
         first, *others = self._stem_parts()
@@ -163,7 +151,8 @@ class Stages(nn.Module):
         parts = dict(self.named_children())
         return [parts["stem"]] if "stem" in parts else [parts["conv1"], parts[f"{self._config.norm}1"]]
 
-    def _frozen_parts(self) -> list[nn.Module]:
+    def frozen_parts(self) -> list[nn.Module]:
+        """The stem and the stages that are frozen."""
         frozen = self._config.frozen_stages
         stages = [self.get_submodule(f"layer{stage}") for stage in range(1, frozen + 1)]
         return [*self._stem_parts(), *stages] if frozen >= 0 else []

@@ -5,14 +5,14 @@ Deep Residual Learning, arXiv:1512.03385, appendix A; the "C4" models of Mask R-
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.resnet import ResNet, build_stage, initialize
-from detzoo.blocks.layers import keep_statistics
 
 
-class RoIStage(nn.Module):
+class RoIStage(PartlyFrozen):
     """Stage 4 of a ResNet whose backbone ends with stage 3, in the backbone's style and with its normalization.
 
     Attributes:
@@ -35,20 +35,12 @@ class RoIStage(nn.Module):
                 f"the RoI stage is the backbone's fourth: its strides need three entries, got {backbone.strides}"
             )
         whole = backbone.replace(strides=(*backbone.strides, self.STRIDE), dilations=(*backbone.dilations, 1))
-        self.norm_eval = backbone.norm_eval
         expansion = 1 if backbone.depth < 50 else 4
         self.layer4 = build_stage(whole, 4, 256 * expansion)
         self.channels = 512 * expansion
         initialize(self, backbone.zero_init)
-        self.train()  # a new module is in training mode throughout: what stays in evaluation has to be told
+        self.freeze(backbone.norm_eval)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled RoIs ``[R, C, s, s]`` to ``[R, channels, ceil(s / 2), ceil(s / 2)]``."""
         return self.layer4(x)
-
-    def train(self, mode: bool = True) -> RoIStage:
-        """Switch training mode; with ``norm_eval`` all batch normalization stays in evaluation, as in the backbone."""
-        super().train(mode)
-        if self.norm_eval:
-            keep_statistics(self)
-        return self

@@ -29,12 +29,13 @@ class Anchors(nn.Module):
         super().__init__()
         self.strides = tuple(strides)
         self.per_cell = len(config.scales) * len(config.ratios)
-        stretch = torch.tensor(config.ratios).sqrt()
-        scales = torch.tensor(config.scales)
+        # on the host: arithmetic of tensors without memory imports PyTorch's compiler, which takes seconds
+        stretch = torch.tensor(config.ratios, device="cpu").sqrt()
+        scales = torch.tensor(config.scales, device="cpu")
         half_width = (scales / stretch[:, None]).flatten() / 2
         half_height = (scales * stretch[:, None]).flatten() / 2
         shape = torch.stack([-half_width, -half_height, half_width, half_height], 1)
-        self.register_buffer("shape", shape, persistent=False)
+        self.register_buffer("shape", shape.to(torch.get_default_device()), persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Anchors ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
@@ -64,10 +65,11 @@ class ShapedAnchors(nn.Module):
         self.steps = tuple(steps)
         self.per_cell = tuple(len(level) for level in shapes)
         middle = [step / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
-        half = torch.tensor([shape for level in shapes for shape in level]) / 2
-        centre = torch.tensor(middle)[:, None]
+        half = torch.tensor([shape for level in shapes for shape in level], device="cpu") / 2
+        centre = torch.tensor(middle, device="cpu")[:, None]
+        around = torch.cat([centre - half, centre + half], 1).to(torch.get_default_device())
         # relative to the cell's top left corner
-        self.register_buffer("around", torch.cat([centre - half, centre + half], 1), persistent=False)
+        self.register_buffer("around", around, persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Boxes ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""

@@ -30,12 +30,22 @@ class BatchNorm2d(nn.BatchNorm2d):
     over_ranks = False  # normalize by the batches of all ranks of a distributed run, as `share_statistics` sets it
 
     def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
-        """``[N, C, H, W]`` to the same shape; a batch's statistics are those of its ``valid`` ones, bool ``[N]``."""
+        """``[N, C, H, W]`` to the same shape; a batch's statistics are those of its ``valid`` ones, bool ``[N]``.
+
+        Raises:
+            ValueError: in training, a channel has one value, which its own mean takes away.
+        """
         learning = self.training and self.affine and self.track_running_stats
         if learning and self.over_ranks and ranks_together():
             y, mean, variance, count = batch_norm_over_ranks(input, self.weight, self.bias, self.eps, valid)
             self._learn(mean, variance, count)
             return y
+        if learning and valid is None and input.shape[0] * input.shape[2] * input.shape[3] == 1:
+            raise ValueError(
+                "batch normalization cannot learn from one image on a map of one cell: have more images per device "
+                "(schedule.batch=2), or those of all devices together (schedule.sync_bn=true), or keep its statistics "
+                "(model.backbone.norm_eval=true, if it is the backbone's)"
+            )
         rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
         if not learning or (valid is None and not rows):
             return super().forward(input)
@@ -76,13 +86,6 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     if frozen:
         norm.requires_grad_(False)
     return norm
-
-
-def keep_statistics(network: nn.Module) -> None:
-    """Put all batch normalization of a network into evaluation, so that its running statistics stay as they are."""
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.eval()
 
 
 def start_xavier(network: nn.Module) -> None:

@@ -196,8 +196,7 @@ class YOLOv3(Detector):
             bias[4] = -math.log((608 / stride) ** 2 / 8 - 1)
             bias[5:] = -math.log(99)
             with torch.no_grad():
-                parameter = output.get_parameter("bias")
-                parameter.copy_(bias.repeat(len(parameter) // len(bias)))
+                output.get_parameter("bias").view(-1, len(bias)).copy_(bias)
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"outputs": ClassRows(before=5)}
     published_names = (

@@ -20,6 +20,9 @@ MOST_CALLS = 30_000  # of PyTorch's functions while a model is built; the larges
 LARGEST_NUMBER = 1 << 20  # of a whole number in a model's settings
 LONGEST_LIST = 1000  # of a list in them
 
+# without memory they do nothing, after importing PyTorch's compiler
+_RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_}
+
 # of modules: what only training uses, or what a file keeps apart from the recipe
 _FREE = {"training", "momentum", "recipe", "classes"}
 
@@ -30,7 +33,7 @@ class _Counted(TorchFunctionMode):
     calls = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", None) == "torch.nn.init":
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in _RANDOM:
             return (kwargs or {}).get("tensor", args[0] if args else None)
         self.calls += 1
         if self.calls > MOST_CALLS:

@@ -1,12 +1,13 @@
 """What the zoo has, without importing torch: one row per recipe, read from a file that is made from the recipes.
 
-``make index`` (`detzoo.recipes.write_index`) makes the file; a test fails where it is not current.
+``make index`` (`detzoo.recipes.write_index`) makes the file; a test fails where it is not current. Its lines stand
+alone, so that git may merge those of two branches: first one per class of settings, with the defaults, then one per
+recipe, with what differs from them. Settings say their class under `CLASS`, and so do lists of class names.
 """
 
 from __future__ import annotations
 
 import functools
-import gzip
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from detzoo.nearest import unknown
+from detzoo.recipes import classes
 
-FILE = Path(__file__).with_name("index.jsonl.gz")  # one `Row` per line
+FILE = Path(__file__).with_name("index.jsonl")
+CLASS = ""  # no setting's name
+CLASS_LISTS = {name: names for name, names in vars(classes).items() if name.endswith("_CLASSES") and name.isupper()}
 
 
 class UnknownRecipe(KeyError):
@@ -75,9 +79,22 @@ class Row:
 @functools.cache
 def rows() -> dict[str, Row]:
     """Every recipe by its name."""
-    with gzip.open(FILE, "rt", encoding="utf-8") as file:
-        found = [Row(**json.loads(line)) for line in file]
+    lines = list(map(json.loads, FILE.read_text(encoding="utf-8").splitlines()))
+    defaults = {line[CLASS]: line for line in lines if CLASS in line}
+    found = [Row(**_complete(line, defaults)) for line in lines if CLASS not in line]
     return {row.name: row for row in found}
+
+
+def _complete(value: Any, defaults: dict[str, dict[str, Any]]) -> Any:
+    """A value of the file with the defaults of every class in it."""
+    if isinstance(value, list):
+        return [_complete(one, defaults) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get(CLASS, "")
+    if kind in CLASS_LISTS:
+        return list(CLASS_LISTS[kind])
+    return {key: _complete(one, defaults) for key, one in (defaults.get(kind, {}) | value).items() if key != CLASS}
 
 
 def names(pattern: str = "*") -> list[str]:

@@ -47,7 +47,7 @@ class Data(Config):
     augment: tuple[Step, ...] = (Resize(), Flip())  # what is done to a training picture, in this order
     group_by_aspect: bool = True  # batches of wide or of tall images only
     workers: int = Field(default=2, ge=0)  # loader processes per device
-    worker_timeout: float = Field(default=600, gt=0)  # seconds they may take for a batch before the run ends
+    worker_timeout: float = Field(default=600.0, gt=0)  # seconds they may take for a batch before the run ends
     check_images: bool = True  # look at the header, size and end of every image file before the first step
     skip_broken: bool = False  # leave broken image files out, with a warning, instead of refusing the data
     # lvis: COCO's where only some classes were looked for in each image; voc07: 11-point AP at IoU 0.5; voc: area under

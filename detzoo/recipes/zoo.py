@@ -121,6 +121,11 @@ def find(name: str) -> Recipe:
     raise unknown_recipe(name, _BY_NAME)
 
 
+def classes_of(recipe: Recipe) -> tuple[str, ...]:
+    """The class names that a recipe was published for: its ``data.classes``, or else those of its data set."""
+    return recipe.data.classes or _CLASSES[recipe.data.kind]
+
+
 def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) -> Detector:
     """A detector with random weights.
 
@@ -139,9 +144,7 @@ def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) ->
         ConfigError: the model of the recipe cannot be built, or is too large to be meant.
     """
     recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
-    if classes is None:
-        classes = recipe.data.classes or _CLASSES[recipe.data.kind]
-    names = _checked(classes)
+    names = _checked(classes_of(recipe) if classes is None else classes)
     blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
     detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))

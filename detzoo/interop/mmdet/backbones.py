@@ -63,9 +63,6 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> Detector
 
 def _resnet(given: Section, kind: str, standardize: bool | None = None) -> dict[str, Any]:
     """What all kinds of ResNet share; ``standardize``: see `_stages`."""
-    given.fixed("in_channels", 3)
-    given.fixed("stem_channels", 64)
-    given.fixed("base_channels", 64)
     return {
         "depth": given.whole("depth"),
         "stem": "deep" if given.flag("deep_stem", kind == "ResNetV1d") else "conv7",
@@ -80,9 +77,6 @@ def res2net(backbone: Section) -> Res2Net.Config:
     """``Res2Net``."""
     with backbone as given:
         given.kinds("Res2Net")
-        given.fixed("in_channels", 3)
-        given.fixed("stem_channels", 64)
-        given.fixed("base_channels", 64)
         given.ignore("deep_stem", "avg_down")  # MMDetection has them True, and the style "pytorch", whatever is said
         return Res2Net.Config.model_validate(
             {
@@ -99,8 +93,6 @@ def resnest(backbone: Section) -> ResNeSt.Config:
     """``ResNeSt``."""
     with backbone as given:
         given.kinds("ResNeSt")
-        given.fixed("in_channels", 3)
-        given.fixed("base_channels", 64)
         return ResNeSt.Config.model_validate(
             {
                 "depth": given.whole("depth"),
@@ -110,7 +102,7 @@ def resnest(backbone: Section) -> ResNeSt.Config:
                 "groups": given.whole("groups", 1, MOST_CHANNELS),
                 "base_width": given.whole("base_width", 4, MOST_CHANNELS),
                 "pool_stride": given.flag("avg_down_stride", True),
-                **_stages(given, (1, 2, 2, 2)),
+                **_stages(given, (1, 2, 2, 2), stem=None),
             }
         )
 
@@ -119,12 +111,9 @@ def regnet(backbone: Section) -> RegNet.Config:
     """``RegNet`` by the name of a published one or by its numbers."""
     with backbone as given:
         given.kinds("RegNet")
-        given.fixed("in_channels", 3)
-        given.fixed("stem_channels", 32)
-        given.fixed("base_channels", 32)
         for name in ("deep_stem", "avg_down"):
             given.fixed(name, False)
-        return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2))})
+        return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2), stem=32, base=32)})
 
 
 def _shape(backbone: Section) -> dict[str, Any]:
@@ -146,11 +135,21 @@ def _shape(backbone: Section) -> dict[str, Any]:
         }
 
 
-def _stages(backbone: Section, strides: tuple[int, ...], standardize: bool | None = None) -> dict[str, Any]:
+def _stages(
+    backbone: Section,
+    strides: tuple[int, ...],
+    standardize: bool | None = None,
+    stem: int | None = 64,
+    base: int = 64,
+) -> dict[str, Any]:
     """What all networks of residual stages have; ``strides`` where they are left out.
 
-    Whether weights are standardized is ``standardize``, where ``conv_cfg`` says something else.
+    Whether weights are standardized is ``standardize``, where ``conv_cfg`` says something else. The channels of the
+    stem, if it has no setting here, and of the first stage are what they always are.
     """
+    for name, always in (("in_channels", 3), ("stem_channels", stem), ("base_channels", base)):
+        if always is not None:
+            backbone.fixed(name, always)
     backbone.ignore("pretrained", "init_cfg")  # where training began
     stages = backbone.whole("num_stages", 4, most=4)
     return {

@@ -72,17 +72,10 @@ def test_levels_are_fused_at_the_size_of_one() -> None:
 def test_a_residual_pair(norm: Any) -> None:
     torch.manual_seed(0)
     pair, x = ResidualPair(4, norm), torch.randn(3, 4, 5, 5)
-    first, second = (nn.Identity(), nn.Identity()) if norm is None else (pair.bn1, pair.bn2)
-    named = [name for name, _ in pair.named_parameters()]
-    assert named[0] == "conv1.weight"
+    first, second = map(pair.eval().get_submodule, ("bn1", "bn2")) if norm else (nn.Identity(), nn.Identity())
+    named = dict(pair.named_parameters())
     assert ("conv1.bias" in named) == (norm is None)
-    wanted = x + second(pair.conv2(F.relu(first(pair.conv1(x)))))  # pyright: ignore[reportCallIssue] (modules)
-    torch.testing.assert_close(pair.eval()(x), wanted if norm is None else _eval_pair(pair, x))
-
-
-def _eval_pair(pair: ResidualPair, x: Tensor) -> Tensor:
-    first, second = map(pair.get_submodule, ("bn1", "bn2"))
-    return x + second(pair.conv2(F.relu(first(pair.conv1(x)))))
+    torch.testing.assert_close(pair(x), x + second(pair.conv2(F.relu(first(pair.conv1(x))))))
 
 
 def test_masks_learn_from_the_boxes_that_their_stage_refined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,10 +106,10 @@ def test_masks_learn_from_the_boxes_that_their_stage_refined(monkeypatch: pytest
 def test_a_mask_head_is_told_what_those_before_it_saw() -> None:
     detector = htc(mask_head={"convs": 1})
     x = torch.randn(3, 32, 14, 14)
-    first, second, _ = detector.mask_heads
-    flow_1, flow_2 = detector.mask_flows.values()
-    one = x + F.relu(F.conv2d(F.relu(first.convs[0].conv(x)), flow_1.conv.weight, flow_1.conv.bias))
-    two = x + F.relu(F.conv2d(F.relu(second.convs[0].conv(one)), flow_2.conv.weight, flow_2.conv.bias))
+    convs: list[Any] = [head.convs[0] for head in detector.mask_heads]
+    flows: list[Any] = list(detector.mask_flows.values())
+    one = x + F.relu(flows[0].conv(F.relu(convs[0].conv(x))))
+    two = x + F.relu(flows[1].conv(F.relu(convs[1].conv(one))))
     torch.testing.assert_close(detector._informed(0, x), x)
     torch.testing.assert_close(detector._informed(1, x), one)
     torch.testing.assert_close(detector._informed(2, x), two)

@@ -73,7 +73,7 @@ class ContextHead(nn.Module):
 
 
 class Maps(NamedTuple):
-    """What RoIs are given: the pyramid, the semantic branch's features if there is one, the image's ``[N, D, 1, 1]``."""
+    """What RoIs are given: of the pyramid, of the semantic branch if there is one, of the image ``[N, D, 1, 1]``."""
 
     pyramid: Atlas
     semantic: Atlas | None

@@ -90,6 +90,7 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("num_classes", 80): len(CLASSES),
     ("in_channels", (256, 512, 1024, 2048)): (64, 128, 256, 512),
     **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels", "embed_dims")},
+    ("out_conv_channels", 256): 32,
     ("fc_out_channels", 1024): 32,
     ("in_channels", 1024): 32,
     ("in_channels", 2048): 512,

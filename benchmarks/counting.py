@@ -21,6 +21,8 @@ _FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided
 # the host must know the result's shape or does the work itself; operators of libraries carry no tags
 _WAITING = {"torchvision::nms", "detzoo::hungarian"}
 # methods that copy to the host: on the CPU they call no operator at all
+# their gradients ask whether a factor is zero, though not of tensors that a dispatch mode looks at
+_SLOPES = {"prod", "cumprod"}
 _TO_HOST = {"tolist", "numpy", "cpu", "__array__"}
 
 
@@ -81,7 +83,7 @@ class _Calls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if name in _TO_HOST:
+        if name in _TO_HOST or (name in _SLOPES and torch.is_grad_enabled() and args[0].requires_grad):
             self.counts.syncs[name] += 1
         return func(*args, **(kwargs or {}))
 

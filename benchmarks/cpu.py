@@ -32,28 +32,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.machine import cpu_name, versions
 from benchmarks.peer_two_stage import METHODS as TWO_STAGES
 from benchmarks.peer_two_stage import make_proposed_objects
 from benchmarks.peers import METHODS, PEERS, SIZES, alone, make_pair, our_side, their_side
 from benchmarks.rate import PRECISIONS, LargeConvolution, Precision, count_flop
-from benchmarks.scenes import Item, make_objects, make_pictures
+from benchmarks.scenes import make_objects, make_pictures
 from benchmarks.sides import Side
 from benchmarks.table import merge
 from benchmarks.torchvision_side import Torchvision
+from benchmarks.work import LIBRARIES, MODES, ratio, work
 
-MODES = ("predict", "train")
 OURS, THEIRS = "detzoo", "peer"
 WHO = (OURS, THEIRS)
 CONV = "conv"  # what takes its turn beside them
-LIBRARIES = ("torch", "torchvision", "transformers")
 
 
 def main() -> None:
@@ -111,7 +108,7 @@ def _compare(
     else:
         items = make_objects(batch, size, len(pair.ours.model.classes))
     row: dict[str, Any] = {"peer": pair.theirs.who if pair.theirs else "", "rounds": rounds}
-    runs = {who: _work(side, mode, precision, pictures, items) for who, side in sides.items()}
+    runs = {who: work(side, mode, precision, pictures, items) for who, side in sides.items()}
     found = {who: run() for who, run in runs.items()}  # also warms up
     flop = {who: count_flop(run) for who, run in runs.items()} | {CONV: LargeConvolution.flop}
     turns = runs | {CONV: LargeConvolution(precision, time.perf_counter)}
@@ -128,13 +125,13 @@ def _compare(
         row[f"{who}_median_s"] = round(statistics.median(wall[who]), 3)
         row[f"{who}_min_s"] = round(min(wall[who]), 3)
     if THEIRS in runs:
-        row["time_ratio"] = round(_ratio(wall, OURS, THEIRS), 3)
-        row["cpu_time_ratio"] = round(_ratio(busy, OURS, THEIRS), 3)
+        row["time_ratio"] = round(ratio(wall, OURS, THEIRS), 3)
+        row["cpu_time_ratio"] = round(ratio(busy, OURS, THEIRS), 3)
     row["conv_gflop_s"] = round(flop[CONV] / statistics.median(wall[CONV]) / 1e9)
     for who in runs:
         row[f"{who}_gflop"] = round(flop[who] / 1e9)
         for name, seconds in (("of_conv_rate", wall), ("of_conv_rate_cpu", busy)):
-            row[f"{who}_{name}"] = round(flop[who] / flop[CONV] * _ratio(seconds, CONV, who), 3)
+            row[f"{who}_{name}"] = round(flop[who] / flop[CONV] * ratio(seconds, CONV, who), 3)
     row |= {f"{who}_{key}": value for who in runs for key, value in found[who].items()}
     if memory:
         with tempfile.TemporaryDirectory() as folder:
@@ -149,35 +146,6 @@ def _compare(
         if THEIRS in grown:
             row["memory_ratio"] = round(grown[OURS] / grown[THEIRS], 3)
     return row
-
-
-def _ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
-    return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
-
-
-def _work(
-    side: Side, mode: str, precision: Precision, pictures: Tensor, items: list[Item]
-) -> Callable[[], dict[str, int]]:
-    """A function that does the work once, and says how much of it there was."""
-    half = torch.autocast("cpu", PRECISIONS[precision], enabled=precision != "fp32")
-    if mode == "predict":
-        predict = half(side.predict(pictures))
-        return lambda: {"detections": predict()}
-    losses = half(side.learn(pictures, items))
-    parameters = [parameter for parameter in side.model.parameters() if parameter.requires_grad]
-    # so small a rate that the work stays the same
-    optimizer = torch.optim.SGD(parameters, lr=1e-8, momentum=0.9, weight_decay=1e-4)
-    rois: list[int] = []
-    if (layer := side.mask_layer()) is not None:
-        layer.register_forward_pre_hook(lambda _, inputs: rois.append(len(inputs[0])))
-
-    def step() -> dict[str, int]:
-        losses().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return {"mask_rois": rois[-1]} if rois else {}
-
-    return step
 
 
 def _measure_alone(
@@ -202,7 +170,7 @@ def _grow(who: str, method: str, mode: str, precision: Precision, size: tuple[in
         side = their_side(method, size)
         side.model.load_state_dict(state)
     del state
-    run = _work(side, mode, precision, pictures, items)
+    run = work(side, mode, precision, pictures, items)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     before = pages * os.sysconf("SC_PAGE_SIZE")

@@ -41,6 +41,10 @@ class Transformers(Side):
         self.mean = torch.tensor(Input().mean).view(3, 1, 1)
         self.std = torch.tensor(Input().std).view(3, 1, 1)
 
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+
     def predict(self, pictures: Tensor) -> Callable[[], int]:
         self.model.eval()
 
@@ -51,7 +55,7 @@ class Transformers(Side):
 
     def learn(self, pictures: Tensor, items: list[Item]) -> Callable[[], Tensor]:
         self.model.train()
-        sizes = torch.tensor([pictures.shape[-2:]] * len(pictures))
+        sizes = torch.tensor([pictures.shape[-2:]] * len(pictures), device=pictures.device)
         wanted = self._targets(items, sizes)
         return lambda: self._loss(self._input(pictures), wanted)
 
@@ -65,13 +69,13 @@ class Transformers(Side):
         return lambda: self._loss(images, wanted)
 
     def _input(self, pictures: Tensor) -> Images:
-        sizes = torch.tensor([pictures.shape[-2:]] * len(pictures))
+        sizes = torch.tensor([pictures.shape[-2:]] * len(pictures), device=pictures.device)
         return Images((pictures.float() - self.mean) / self.std, sizes)
 
     def _seen(self, images: Images) -> Tensor:
         """transformers' mask of the pixels that belong to a picture."""
-        rows = torch.arange(images.pixels.shape[2]) < images.sizes[:, :1]
-        columns = torch.arange(images.pixels.shape[3]) < images.sizes[:, 1:]
+        rows = torch.arange(images.pixels.shape[2], device=images.sizes.device) < images.sizes[:, :1]
+        columns = torch.arange(images.pixels.shape[3], device=images.sizes.device) < images.sizes[:, 1:]
         return (rows[:, :, None] & columns[:, None, :]).long()
 
     def _results(self, images: Images) -> list[dict[str, Tensor]]:

@@ -29,6 +29,10 @@ class Side(ABC):
     who: str
     model: Any
 
+    def to(self, device: torch.device) -> None:
+        """Move the model."""
+        self.model.to(device)
+
     @abstractmethod
     def predict(self, pictures: Tensor) -> Callable[[], int]:
         """From uint8 ``[N, 3, H, W]`` pictures to results of the pictures' size; gives the number of detections."""
@@ -71,7 +75,7 @@ class Ours(Side):
         if masks:
             given = [one | {"masks": pad(item["masks"], multiple)} for one, item in zip(given, items, strict=True)]
         if self.model.takes_proposals:
-            boxes = make_proposals(len(items), size)
+            boxes = make_proposals(len(items), size).to(self.model.device)
             given = [one | {"proposals": some} for one, some in zip(given, boxes, strict=True)]
         if self.model.config.learns_class_maps:
             given = [one | {"semantic": some} for one, some in zip(given, make_maps(len(items), size), strict=True)]
@@ -80,7 +84,11 @@ class Ours(Side):
     def finder(self, count: int, size: tuple[int, int]) -> Callable[[Images], Detections]:
         """`Detector.detect` for ``count`` pictures of ``size``, with proposals where the method takes them."""
         detect: Any = self.model.detect
-        return partial(detect, proposals=make_proposals(count, size)) if self.model.takes_proposals else detect
+        return (
+            partial(detect, proposals=make_proposals(count, size).to(self.model.device))
+            if self.model.takes_proposals
+            else detect
+        )
 
     def predict(self, pictures: Tensor) -> Callable[[], int]:
         self.model.eval()

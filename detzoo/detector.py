@@ -71,6 +71,7 @@ class Detector(nn.Module):
     recipe: Config | None = None
     # published name -> ours, as (regular expression, replacement) pairs tried in order; the first that matches wins
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    unpublished: ClassVar[tuple[str, ...]] = ()  # what buffers begin with that published weights do not have
     finds_classes: ClassVar[bool] = True  # False: what it finds are boxes of any class, measured by their recall
     learns_masks: ClassVar[bool] = False  # True: training needs masks of the objects
     takes_proposals: ClassVar[bool] = False  # True: ``detect`` and training are given the boxes to look at
@@ -141,7 +142,7 @@ class Detector(nn.Module):
         """
         from detzoo.interop.renaming import load_renamed
 
-        load_renamed(self, weights, self.published_names)
+        load_renamed(self, weights, self.published_names, self.unpublished)
 
     def own_name(self, published: str) -> str:
         """What a parameter of a published state dict is called here, whether there is one or not."""

@@ -70,7 +70,7 @@ def speedup(dtype: torch.dtype, kind: str) -> float:
 
     Measured once, in a fifth of a second where there are no units for the type; 0 where it cannot be computed at all.
     """
-    images = 1 if kind == "cpu" else 32  # enough work for a device of many units
+    images = 1 if kind == "cpu" else 128  # enough work for a device of many units
     best = {}
     with torch.inference_mode(), torch.autocast(kind, enabled=False):
         for one in (torch.float32, dtype):

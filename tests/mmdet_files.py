@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_roi_head_files import DOUBLE_HEAD_3, DYNAMIC_3, MASK_SCORING_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -371,6 +372,9 @@ MODELS = (
     ("cascade_mask.py", CASCADE_MASK_RCNN_3, "cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     ("htc.py", HTC_3, "htc_r50_fpn_1x_coco"),
     ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
+    ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
+    ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
+    ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),

@@ -21,6 +21,7 @@ from detzoo.recipes.settings import Schedule
 from detzoo.train.optimizer import make_optimizer
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
+from tests.triton_interpreter import run_interpreted
 
 STRIDES = (8, 16, 32, 64, 128)
 SIZES = [(math.ceil(CANVAS[0] / stride), math.ceil(CANVAS[1] / stride)) for stride in STRIDES]
@@ -96,10 +97,12 @@ def check(packed: Targets, lists: list[list[list[float]]], radius: float | None)
         assert slot[image].tolist() == [best or 0 for best in expected]
 
 
-@pytest.mark.parametrize("kind", ["lattice", "scattered", "outside", "far", "broken"])
-@pytest.mark.parametrize("seed", range(4))
-def test_following_the_pairs_gives_the_bits_of_the_plain_formula(kind: str, seed: int):
-    """Ties, sides on points and on the limits of levels, objects beyond the picture, and numbers that are none."""
+KINDS = ("lattice", "scattered", "outside", "far", "broken")
+
+
+def crowd_of(kind: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Objects ``[2, 60, 4]`` and which slots hold one: ties, sides on points and on the limits of levels, objects
+    beyond the picture, and numbers that are none."""
     generator = torch.Generator().manual_seed(seed)
     corner, size = torch.rand(2, 60, 2, generator=generator) * 128, torch.rand(2, 60, 2, generator=generator) * 96
     if kind == "lattice":
@@ -111,7 +114,13 @@ def test_following_the_pairs_gives_the_bits_of_the_plain_formula(kind: str, seed
     boxes = torch.cat([corner, corner + size], 2)
     if kind == "broken":
         boxes[torch.rand(2, 60, 4, generator=generator) < 0.1] = (math.nan, math.inf, -math.inf, 1e30)[seed]
-    valid = torch.rand(2, 60, generator=generator) < 0.8
+    return boxes, torch.rand(2, 60, generator=generator) < 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_following_the_pairs_gives_the_bits_of_the_plain_formula(kind: str, seed: int):
+    boxes, valid = crowd_of(kind, seed)
     points, flat = cell_centres(SIZES, STRIDES, torch.device("cpu")), [edge for size in SIZES for edge in size]
     for radius in (math.inf, 1.5, 0.3):
         reach = [stride * radius for stride in STRIDES]
@@ -120,6 +129,39 @@ def test_following_the_pairs_gives_the_bits_of_the_plain_formula(kind: str, seed
         assert torch.equal(slot, wanted[0])
         assert torch.equal(positive, wanted[1])
         assert positive.any() or kind in ("far", "broken")
+
+
+INTERPRETED = """
+import torch
+from detzoo.blocks.points import cell_centres
+from detzoo.ops import points, points_triton
+from tests.test_fcos import KINDS, RANGES, SIZES, STRIDES, crowd_of
+places, flat = cell_centres(SIZES, STRIDES, torch.device("cpu")), [edge for size in SIZES for edge in size]
+for seed, kind in enumerate(KINDS):
+    boxes, valid = crowd_of(kind, seed % 4)
+    reach = [stride * 1.5 for stride in STRIDES]
+    objects = boxes[:, :30], valid[:, :30]
+    found = points_triton.smallest_objects(places, points._limits(places, flat, RANGES, reach), *objects)
+    for ours, wanted in zip(found, points._plain(places, flat, *objects, RANGES, reach), strict=True):
+        assert torch.equal(ours, wanted), kind
+print("equal")
+"""
+
+
+def test_cuda_kernel_is_the_plain_formula_in_tritons_interpreter():
+    run_interpreted(INTERPRETED)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_cuda_is_the_plain_formula_bit_for_bit(kind: str, seed: int):
+    boxes, valid = crowd_of(kind, seed)
+    points, reach = cell_centres(SIZES, STRIDES, torch.device("cpu")), [stride * 1.5 for stride in STRIDES]
+    wanted = smallest_objects(points, SIZES, boxes, valid, RANGES, reach)
+    found = smallest_objects(points.cuda(), SIZES, boxes.cuda(), valid.cuda(), RANGES, reach)
+    for ours, expected in zip(found, wanted, strict=True):
+        assert torch.equal(ours.cpu(), expected)
 
 
 def test_a_crowd_is_not_compared_with_every_point(monkeypatch: pytest.MonkeyPatch):

@@ -64,6 +64,7 @@ def test_fewer_waits_than_other_libraries(method: str, mode: str):
         lambda x: x[[1, 0]],
         lambda x: torch.repeat_interleave(x[0], torch.tensor(2)),
         lambda x: torch.ops.torchvision.nms(x, x[:, 0], 0.5),
+        lambda x: x.clone().requires_grad_().prod(1).sum().backward(),
     ],
 )
 def test_waiting_is_noticed(wait):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import detzoo
+from detzoo.blocks.deform_pool import DeformPool
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.importer import METHODS, Imported, read_config
 from detzoo.recipes.settings import Split
@@ -63,6 +64,20 @@ def test_roi_align_of_the_first_versions(configs: Path) -> None:
     refused(
         configs, r"roi_layer\.output_size=\[7, 14\] has no", **{ALIGN: {"type": "RoIAlign", "output_size": [7, 14]}}
     )
+
+
+def test_deformable_pooling(configs: Path) -> None:
+    given = {"type": "DeformRoIPoolPack", "output_size": 7, "output_channels": 256}
+    pooled = read(configs, **{ALIGN: given}).recipe.model.box_head  # pyright: ignore[reportAttributeAccessIssue]
+    assert (pooled.size, pooled.sampling, pooled.extractor) == (7, 0, DeformPool.Config())
+    given |= {"type": "ModulatedDeformRoIPoolPack", "sampling_ratio": 2, "gamma": 0.2, "deform_fc_channels": 64}
+    pooled = read(configs, **{ALIGN: given}).recipe.model.box_head  # pyright: ignore[reportAttributeAccessIssue]
+    assert (pooled.size, pooled.sampling) == (7, 2)
+    assert pooled.extractor == DeformPool.Config(version=2, reach=0.2, channels=64)
+    refused(configs, r"roi_layer\.output_channels=128 does not fit", **{ALIGN: {**given, "output_channels": 128}})
+    refused(configs, r"roi_layer\.spatial_scale=1 is not known", **{ALIGN: {**given, "spatial_scale": 1}})
+    extractor = "model__roi_head__bbox_roi_extractor__type"
+    refused(configs, "DeformRoIPoolPack' is not known here", **{ALIGN: given, extractor: "GenericRoIExtractor"})
 
 
 def test_an_old_threshold_beside_the_new_one(configs: Path) -> None:

@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "mask_head": {"channels": 32, "convs": 1},
     "semantic_head": {"convs": 2},
     "context_head": {"convs": 2},
+    "mask_iou_head": {"channels": 32, "convs": 1, "fcs": 1, "fc_channels": 32},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
     "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
     "head": {"channels": 32, "convs": 1, "detections": 10},
@@ -74,6 +75,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
+    "FasterRCNN-dpool": (FasterRCNN, {"box_head": {"extractor": {"kind": "deform", "version": 2, "channels": 16}}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-res2net": (
         FasterRCNN,
@@ -84,6 +86,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             }
         },
     ),
+    "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
     "FasterRCNN-standardized": (
         FasterRCNN,

@@ -11,6 +11,8 @@ from detzoo.config import Config
 from detzoo.ops.boxes import best_overlaps, covered
 from detzoo.types import Targets
 
+_ANY = 1e-6  # IoU below which no box's is asked for; what it is is then of no matter
+
 
 class MatchConfig(Config):
     """Thresholds of IoU matching."""
@@ -30,15 +32,25 @@ class Matches(NamedTuple):
         slot: int64 ``[N, A]``, object slot that a positive learns from; 0 elsewhere.
         positive: bool ``[N, A]``.
         negative: bool ``[N, A]``, background to be learned.
+        overlap: ``[N, A]``, highest IoU with an object, where it was asked for.
     """
 
     slot: Tensor
     positive: Tensor
     negative: Tensor
+    overlap: Tensor
 
 
 @torch.no_grad()
-def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchConfig) -> Matches:
+def match(
+    boxes: Tensor,
+    usable: Tensor | None,
+    targets: Targets,
+    config: MatchConfig,
+    *,
+    threshold: Tensor | None = None,
+    overlaps: bool = False,
+) -> Matches:
     """Match boxes to the object of highest IoU.
 
     Faster R-CNN, section 3.1.2 (arXiv:1506.01497). With ``low_quality`` every box that has an object's highest IoU (or
@@ -50,6 +62,8 @@ def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchC
         usable: bool ``[N, A]``; other boxes are neither positive nor negative. None: all.
         targets: objects.
         config: thresholds.
+        threshold: scalar, in place of both ``positive`` and ``negative``.
+        overlaps: whether the result's ``overlap`` is asked for of all boxes, not only near the thresholds.
     """
     if config.ignore >= 0:
         left_out = covered(boxes, targets.boxes, targets.ignore, config.ignore)
@@ -59,15 +73,16 @@ def match(boxes: Tensor, usable: Tensor | None, targets: Targets, config: MatchC
         usable,
         targets.boxes,
         targets.valid,
-        least=min(config.positive, config.negative),
+        least=_ANY if overlaps or threshold is not None else min(config.positive, config.negative),
         peak=config.low_quality,
         ties=config.low_quality_ties,
     )
-    positive = (best >= config.positive if config.closed else best > config.positive) | claimed
-    negative = (best < config.negative if config.closed else best <= config.negative) & ~claimed
+    high, low = (config.positive, config.negative) if threshold is None else (threshold, threshold)
+    positive = (best >= high if config.closed else best > high) | claimed
+    negative = (best < low if config.closed else best <= low) & ~claimed
     if usable is not None:
         positive, negative = positive & usable, negative & usable
-    return Matches(slot * positive, positive, negative)
+    return Matches(slot * positive, positive, negative, best)
 
 
 @torch.no_grad()

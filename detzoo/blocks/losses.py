@@ -33,7 +33,7 @@ class BoxLoss(Config):
         return self.kind not in ("l1", "smooth_l1", "balanced_l1")
 
 
-def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss) -> Tensor:
+def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss, beta: Tensor | None = None) -> Tensor:
     """Weighted sum of a box loss.
 
     Args:
@@ -41,6 +41,7 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
         wanted: ``[..., 4]``, alike.
         weights: ``[...]``; 0 leaves a slot out.
         config: the loss.
+        beta: scalar, in place of that of ``config``; of smooth_l1 alone.
 
     Returns:
         A scalar in full precision, ``config.weight`` included.
@@ -52,6 +53,9 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
     kind = config.kind
     if kind == "l1":
         loss = (predicted - wanted).abs().sum(-1)
+    elif kind == "smooth_l1" and beta is not None:
+        gap = (predicted - wanted).abs()
+        loss = torch.where(gap < beta, gap.square() * 0.5 / beta, gap - 0.5 * beta).sum(-1)
     elif kind == "smooth_l1":
         loss = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=config.beta).sum(-1)
     elif kind == "balanced_l1":

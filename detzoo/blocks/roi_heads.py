@@ -10,9 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.assign import MatchConfig, match, pick, sample
+from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
+from detzoo.blocks.deform_pool import DeformPool
+from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
@@ -50,13 +52,19 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @torch.no_grad()
 def sample_rois(
-    boxes: Tensor, valid: Tensor, targets: Targets, config: BoxHead.Config, loss: Loss | None = None
+    boxes: Tensor,
+    valid: Tensor,
+    targets: Targets,
+    config: BoxHead.Config,
+    loss: Loss | None = None,
+    matches: Matches | None = None,
 ) -> RoISamples:
     """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves.
 
-    They are drawn at random, or, where a ``loss`` is given, those of largest loss are taken.
+    They are drawn at random, or, where a ``loss`` is given, those of largest loss are taken. ``matches`` are those of
+    the proposals; None: as the settings say.
     """
-    matches = match(boxes, valid, targets, config.match)
+    matches = match(boxes, valid, targets, config.match) if matches is None else matches
     # every object is a proposal of its own, so that there are positives from the first step on
     slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
     boxes = torch.cat([targets.boxes, boxes], 1)
@@ -110,7 +118,9 @@ class SingleLevel(nn.Module):
 
 # Each is a `nn.Module` from an atlas and boxes ``[N, R, 4]`` to ``[N * R, C, size, size]``; its ``Config`` has a
 # ``kind`` and ``build(channels, levels, size, sampling)``: of the maps, how many, and the head's bins and samples.
-AnyRoIExtractor: TypeAlias = Annotated[SingleLevel.Config | GRoIE.Config, Field(discriminator="kind")]
+AnyRoIExtractor: TypeAlias = Annotated[
+    SingleLevel.Config | GRoIE.Config | DeformPool.Config, Field(discriminator="kind")
+]
 
 
 class BoxHead(nn.Module):
@@ -130,6 +140,10 @@ class BoxHead(nn.Module):
         fc_channels: int = Field(default=1024, ge=1)
         class_agnostic: bool = False  # one box per RoI rather than one per class
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+        double_head: DoubleHead.Config | None = (
+            None  # boxes are refined by convolutions on wider RoIs; None: by the layers above
+        )
+        class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
@@ -155,15 +169,19 @@ class BoxHead(nn.Module):
         returns, and its bins are averaged as at the end of a classifier.
 
         Raises:
-            ValueError: there is a stage behind an extractor with weights.
+            ValueError: there is a stage behind an extractor with weights, or beside a double head.
         """
         super().__init__()
         self.config = config
-        if stage is not None and config.extractor.kind != "single":
-            raise ValueError(f"the backbone's stage runs on RoIs of extractor 'single', not {config.extractor.kind!r}")
+        kind = config.extractor.kind
+        if stage is not None and kind != "single":
+            raise ValueError(f"the backbone's stage runs on RoIs of extractor 'single', not {kind!r}")
+        if config.double_head is not None and (stage is not None or kind != "single"):
+            raise ValueError("a double head pools RoIs by extractor 'single', and has no backbone's stage before it")
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
         self.classes = classes
         self.stage = stage
+        self.double_head = None if config.double_head is None else DoubleHead(config.double_head, channels)
         width = channels
         self.shared_convs = nn.ModuleList()
         for _ in range(config.convs):
@@ -177,6 +195,7 @@ class BoxHead(nn.Module):
             self.shared_fcs.append(nn.Linear(width, config.fc_channels))
             width = config.fc_channels
         self.fc_cls = nn.Linear(width, classes + 1)
+        width = width if config.double_head is None else config.double_head.channels
         self.fc_reg = nn.Linear(width, 4 if config.class_agnostic else 4 * classes)
         for layer in self.shared_fcs:
             nn.init.xavier_uniform_(layer.get_parameter("weight"))
@@ -193,37 +212,55 @@ class BoxHead(nn.Module):
         return self.score(self.pool(atlas, boxes), boxes, valid)
 
     def pool(self, atlas: Atlas, boxes: Tensor) -> Tensor:
-        """Features of each RoI ``[N * R, C, s, s]``, after the stage if there is one."""
+        """Features of each RoI ``[N * R, C, s, s]``, after the stage if there is one.
+
+        Of a double head they are ``[N * R, 2 C, s, s]``: those of the wider RoI come behind.
+        """
         x = self.extractor(atlas, boxes)
+        if self.double_head is not None:
+            x = torch.cat([x, self.double_head.pool(atlas, boxes, self.config.size, self.config.sampling)], 1)
         return x if self.stage is None else self.stage(x)
 
     def score(self, x: Tensor, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
         return self.judge(self.embed(x, valid), boxes)
 
-    def embed(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """What classes and offsets are told by, ``[N * R, F]``, of features ``[N * R, C, s, s]``."""
-        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
+    def embed(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What classes and what offsets are told by, ``[N * R, F]`` each, of features ``[N * R, C, s, s]``.
+
+        It is the same tensor, but in a double head.
+        """
+        rows = None if valid is None else valid.flatten()
+        moves = None
+        if self.double_head is not None:
+            x, wider = x.chunk(2, 1)
+            moves = self.double_head(wider, rows)
         for conv in self.shared_convs:
-            x = conv(x, rows)
+            x = conv(x, rows if self.config.norm == "bn" else None)
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
-        return x
+        return x, x if moves is None else moves
 
-    def judge(self, x: Tensor, boxes: Tensor) -> RawBoxes:
-        """What `forward` gives, from what `embed` gave of ``boxes [N, R, 4]``: ``[N * R, F]``."""
-        return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(x).view(*boxes.shape[:2], -1, 4)
+    def judge(self, told: tuple[Tensor, Tensor], boxes: Tensor) -> RawBoxes:
+        """What `forward` gives, from what `embed` gave of ``boxes [N, R, 4]``: ``[N * R, F]`` each."""
+        logits, offsets = self.fc_cls(told[0]), self.fc_reg(told[1])
+        return logits.view(*boxes.shape[:2], -1), offsets.view(*boxes.shape[:2], -1, 4)
 
-    def sample(self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets) -> RoISamples:
-        """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves."""
+    def sample(
+        self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets, matches: Matches | None = None
+    ) -> RoISamples:
+        """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves.
+
+        ``matches``: see `sample_rois`.
+        """
 
         def loss(rois: Tensor, labels: Tensor, background: Tensor) -> Tensor:
             logits = full_precision(self(atlas, rois)[0])
             wanted = labels.masked_fill(background, self.classes)
             return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view_as(labels)
 
-        return sample_rois(boxes, valid, targets, self.config, loss if self.config.hard_examples else None)
+        return sample_rois(boxes, valid, targets, self.config, loss if self.config.hard_examples else None, matches)
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None
@@ -235,8 +272,10 @@ class BoxHead(nn.Module):
         pooled = self.pool(atlas, samples.boxes) if pooled is None else pooled
         return self.compare(self.score(pooled, samples.boxes, samples.valid), samples, targets)
 
-    def compare(self, raw: RawBoxes, samples: RoISamples, targets: Targets) -> dict[str, Tensor]:
-        """`losses` of what `forward` gave for the samples' boxes."""
+    def compare(
+        self, raw: RawBoxes, samples: RoISamples, targets: Targets, beta: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`."""
         config = self.config
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
@@ -249,8 +288,8 @@ class BoxHead(nn.Module):
         count = mean_over_ranks(samples.valid.sum(), floor=1)
         right = ((logits.detach().argmax(-1) == labels) & samples.valid).sum()
         return {
-            "loss_cls": class_loss(logits, labels, samples.valid) / count,
-            "loss_bbox": box_loss(moves, wanted, samples.positive.float(), config.box_loss) / count,
+            "loss_cls": class_loss(logits, labels, samples.valid) / count * config.class_weight,
+            "loss_bbox": box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count,
             "acc": right * 100.0 / samples.valid.sum().clamp(min=1),
         }
 
@@ -299,6 +338,22 @@ class BoxHead(nn.Module):
         if self.config.class_agnostic:
             return offsets.squeeze(2)
         return offsets.gather(2, labels[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
+
+
+class LearnedMasks(NamedTuple):
+    """Masks of P RoIs per image in training.
+
+    Attributes:
+        pooled: features that they were drawn from, ``[N * P, C, s, s]``.
+        logits: ``[N, P, m, m]``.
+        wanted: float32 of 0 and 1, alike.
+        positive: bool ``[N, P]``, RoIs that hold an object.
+    """
+
+    pooled: Tensor
+    logits: Tensor
+    wanted: Tensor
+    positive: Tensor
 
 
 class MaskHead(nn.Module):
@@ -394,8 +449,16 @@ class MaskHead(nn.Module):
     ) -> dict[str, Tensor]:
         """``loss_mask``: mean binary cross-entropy over the pixels of positives, which fill the first slots.
 
-        ``pooled [N * positives, C, s, s]`` are features of the first ``positives`` RoIs of each image to draw from
-        instead of those that `pool` gives.
+        Arguments and errors as of `learn`.
+        """
+        return self.compare(self.learn(atlas, samples, targets, positives, pooled))
+
+    def learn(
+        self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int, pooled: Tensor | None = None
+    ) -> LearnedMasks:
+        """Draw masks of the first ``positives`` RoIs of each image, and crop what they should be.
+
+        ``pooled [N * positives, C, s, s]`` are features of these RoIs to draw from instead of those that `pool` gives.
 
         Raises:
             ValueError: the targets have no masks.
@@ -407,8 +470,13 @@ class MaskHead(nn.Module):
         pooled = self.pool(atlas, boxes * positive.unsqueeze(-1)) if pooled is None else pooled
         logits = self.draw(pooled, labels, positive)
         wanted = crop_targets(targets.masks, boxes, samples.slot[:, :positives], logits.shape[-1])
-        pixels = mean_over_ranks(positive.sum(), floor=1) * logits[0, 0].numel()
-        loss = binary_loss(logits, wanted, positive[..., None, None].float()) / pixels
+        return LearnedMasks(pooled, logits, wanted, positive)
+
+    def compare(self, learned: LearnedMasks) -> dict[str, Tensor]:
+        """`losses` of what `learn` gave."""
+        positive = learned.positive
+        pixels = mean_over_ranks(positive.sum(), floor=1) * learned.logits[0, 0].numel()
+        loss = binary_loss(learned.logits, learned.wanted, positive[..., None, None].float()) / pixels
         return {"loss_mask": loss * self.config.weight}
 
     def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor, pooled: Tensor | None = None) -> Tensor:

@@ -27,22 +27,27 @@ def rename(name: str, table: Table) -> str:
     return name
 
 
-def load_renamed(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> None:
+def load_renamed(
+    module: nn.Module, weights: Mapping[str, Tensor], table: Table, unpublished: tuple[str, ...] = ()
+) -> None:
     """Copy a published state dict into ``module``; every name and shape must fit, or nothing is changed.
 
     Args:
         module: where the weights go; its devices and dtypes stay.
         weights: published name -> tensor.
         table: see `rename`.
+        unpublished: see `fitted`.
 
     Raises:
         ValueError: as of `fitted`.
     """
-    given = fitted(module, weights, table)
+    given = fitted(module, weights, table, unpublished)
     module.load_state_dict({name: given.get(name, value) for name, value in module.state_dict().items()})
 
 
-def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
+def fitted(
+    module: nn.Module, weights: Mapping[str, Tensor], table: Table, unpublished: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
     """A published state dict under our names, all of which fit ``module``, that may be on the meta device.
 
     Batch normalization's step counters may be missing or left over: nothing is computed from them. Tensors that
@@ -52,6 +57,7 @@ def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> di
         module: what the weights are for.
         weights: published name -> tensor.
         table: see `rename`.
+        unpublished: what names of ours begin with that may be missing.
 
     Raises:
         ValueError: two different tensors become the same name, or parameters are missing, left over, or of another
@@ -67,7 +73,8 @@ def fitted(module: nn.Module, weights: Mapping[str, Tensor], table: Table) -> di
             clashes.append(f"{source[name]} and {published} both become {name}")
         given[name], source[name] = value, published
     counters = {name for name in (*ours, *given) if name.rpartition(".")[2] == _COUNTER}
-    missing = [name for name in ours if name not in given and name not in counters]
+    optional = [name for name in ours if name.startswith(unpublished)]  # of an empty tuple none does
+    missing = [name for name in ours if name not in given and name not in counters and name not in optional]
     left_over = [
         source[name] if source[name] == name else f"{source[name]} (as {name})"
         for name in given

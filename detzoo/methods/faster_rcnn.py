@@ -73,6 +73,8 @@ class FasterRCNN(Detector):
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.shared_head\.", "box_head.stage."),
+        (r"^roi_head\.bbox_head\.fc_branch\.", "box_head.shared_fcs."),
+        (r"^roi_head\.bbox_head\.(res_block|conv_branch)\.", r"box_head.double_head.\1."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
     )

@@ -104,8 +104,8 @@ class SCNet(Detector):
 
         @model_validator(mode="after")
         def _samples_without_the_branches(self) -> SCNet.Config:
-            if self.box_head.hard_examples:
-                raise ValueError("hard examples are told by boxes alone, but here heads are given more")
+            if self.box_head.hard_examples or self.box_head.double_head is not None:
+                raise ValueError("hard examples and double heads are for boxes alone, but here heads are given more")
             return self
 
     learns_masks = True
@@ -162,7 +162,7 @@ class SCNet(Detector):
         first = slice(int(config.samples * config.positives))  # slots that positives are in
         used = samples.positive[:, first].unsqueeze(-1)
         pooled = self._pool(self.mask_head, maps, samples.boxes[:, first] * used)
-        pooled = pooled + self._relayed(known.unflatten(0, samples.valid.shape)[:, first].flatten(0, 1))
+        pooled = pooled + self._relayed(known[0].unflatten(0, samples.valid.shape)[:, first].flatten(0, 1))
         mask_losses = self.mask_head.losses(maps.pyramid, samples, targets, first.stop, pooled)
         weight = sum(stage.weight for stage in self.stages)
         return losses | {name: value * weight for name, value in mask_losses.items()}
@@ -216,7 +216,7 @@ class SCNet(Detector):
     def crops(self, maps: Maps, boxes: Tensor, labels: Tensor) -> Tensor:
         """Mask probabilities ``[N, K, m, m]`` inside boxes ``[N, K, 4]`` of classes ``labels``."""
         last = self.box_heads[-1]
-        known = last.embed(self._pool(last, maps, boxes))
+        known, _ = last.embed(self._pool(last, maps, boxes))
         pooled = self._pool(self.mask_head, maps, boxes) + self._relayed(known)
         return self.mask_head.crops(maps.pyramid, boxes, labels, pooled)
 

@@ -53,7 +53,8 @@ def giou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
     common = intersection(a, b)
     union = (area(a) + area(b) - common).clamp(min=eps)
     low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
-    hull = (high - low).clamp(min=0).prod(-1).clamp(min=eps)
+    width, height = (high - low).clamp(min=0).unbind(-1)
+    hull = (width * height).clamp(min=eps)
     return common / union - (hull - union) / hull
 
 

@@ -1,7 +1,6 @@
 """Overlaps on CUDA: programs of a block of boxes each, which go through the objects and keep nothing but the best.
 
-The arithmetic is that of `detzoo.ops.boxes`, operation by operation: division is rounded correctly and no product is
-fused with a sum, so that equal overlaps are equal here too.
+The arithmetic is that of `detzoo.ops.boxes_triton`, so that equal overlaps are equal here too.
 """
 
 # ints and bools are what a kernel takes for a constexpr; a reduction gives a tensor
@@ -14,32 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from detzoo.ops.boxes_triton import EXACT, common_area, iou, load_boxes
+
 _BLOCK = 128  # boxes of one program
-_EXACT = {"enable_fp_fusion": False}
-
-
-@triton.jit
-def _row(rows, number, mask):
-    """Coordinates of boxes by their ``number``; zero where ``mask`` is not set."""
-    x1 = tl.load(rows + number * 4, mask=mask, other=0.0)
-    y1 = tl.load(rows + number * 4 + 1, mask=mask, other=0.0)
-    x2 = tl.load(rows + number * 4 + 2, mask=mask, other=0.0)
-    y2 = tl.load(rows + number * 4 + 3, mask=mask, other=0.0)
-    return x1, y1, x2, y2
-
-
-@triton.jit
-def _common(ax1, ay1, ax2, ay2, bx1, by1, bx2, by2):
-    width = tl.minimum(ax2, bx2) - tl.maximum(ax1, bx1)
-    height = tl.minimum(ay2, by2) - tl.maximum(ay1, by1)
-    return tl.maximum(width, 0.0) * tl.maximum(height, 0.0)
-
-
-@triton.jit
-def _iou(ax1, ay1, ax2, ay2, bx1, by1, bx2, by2):
-    common = _common(ax1, ay1, ax2, ay2, bx1, by1, bx2, by2)
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common
-    return tl.div_rn(common, tl.maximum(union, 1e-6))
 
 
 @triton.jit
@@ -50,15 +26,15 @@ def _search(
     image = tl.program_id(1).to(tl.int64)
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = number < count
-    x1, y1, x2, y2 = _row(boxes + image * step, number, inside)
+    x1, y1, x2, y2 = load_boxes(boxes + image * step, number, inside)
     counted = tl.load(usable + image * count + number, mask=inside, other=0) > 0
     highest = tl.full((BLOCK,), -1.0, tl.float32)
     where = tl.zeros((BLOCK,), tl.int64)
     for index in range(0, slots):
         there = image * slots + index
         exists = tl.load(valid + there) > 0
-        ox1, oy1, ox2, oy2 = _row(objects + image * slots * 4, index, exists)
-        value = tl.where(counted & exists, _iou(ox1, oy1, ox2, oy2, x1, y1, x2, y2), -1.0)
+        ox1, oy1, ox2, oy2 = load_boxes(objects + image * slots * 4, index, exists)
+        value = tl.where(counted & exists, iou(ox1, oy1, ox2, oy2, x1, y1, x2, y2), -1.0)
         better = value > highest
         highest = tl.where(better, value, highest)
         where = tl.where(better, index, where)
@@ -79,15 +55,15 @@ def _claim(
     image = tl.program_id(1).to(tl.int64)
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = number < count
-    x1, y1, x2, y2 = _row(boxes + image * step, number, inside)
+    x1, y1, x2, y2 = load_boxes(boxes + image * step, number, inside)
     counted = tl.load(usable + image * count + number, mask=inside, other=0) > 0
     last = tl.zeros((BLOCK,), tl.int64)
     for index in range(0, slots):
         packed = tl.load(peaks + image * slots + index)
         top = (packed >> 32).to(tl.int32).to(tl.float32, bitcast=True)
         asked = (packed > 0) & (top >= peak)
-        ox1, oy1, ox2, oy2 = _row(objects + image * slots * 4, index, asked)
-        value = _iou(ox1, oy1, ox2, oy2, x1, y1, x2, y2)
+        ox1, oy1, ox2, oy2 = load_boxes(objects + image * slots * 4, index, asked)
+        value = iou(ox1, oy1, ox2, oy2, x1, y1, x2, y2)
         here = counted & asked & (value == top)
         if not TIES:
             here = here & (number == 0x7FFFFFFF - (packed & 0x7FFFFFFF))
@@ -102,13 +78,13 @@ def _cover(boxes, step, regions, valid, result, count, slots, share, BLOCK: tl.c
     image = tl.program_id(1).to(tl.int64)
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = number < count
-    x1, y1, x2, y2 = _row(boxes + image * step, number, inside)
+    x1, y1, x2, y2 = load_boxes(boxes + image * step, number, inside)
     size = tl.maximum((x2 - x1) * (y2 - y1), 1e-6)
     found = tl.zeros((BLOCK,), tl.int32)
     for index in range(0, slots):
         exists = tl.load(valid + image * slots + index) > 0
-        ox1, oy1, ox2, oy2 = _row(regions + image * slots * 4, index, exists)
-        part = tl.div_rn(_common(x1, y1, x2, y2, ox1, oy1, ox2, oy2), size)
+        ox1, oy1, ox2, oy2 = load_boxes(regions + image * slots * 4, index, exists)
+        part = tl.div_rn(common_area(x1, y1, x2, y2, ox1, oy1, ox2, oy2), size)
         found = tl.where(exists & (part > share), 1, found)
     tl.store(result + image * count + number, found.to(tl.int8), mask=inside)
 
@@ -131,10 +107,10 @@ def best_overlaps(
         grid = (triton.cdiv(count, _BLOCK), images)
         exists = valid.to(torch.int8).contiguous()
         found = (best, slot, peaks, count, slots)
-        _search[grid](boxes, step, counted, objects, exists, *found, PEAKS=peak is not None, BLOCK=_BLOCK, **_EXACT)
+        _search[grid](boxes, step, counted, objects, exists, *found, PEAKS=peak is not None, BLOCK=_BLOCK, **EXACT)
         if peak is not None:
             given = (peaks, slot, claimed, count, slots, float(peak))
-            _claim[grid](boxes, step, counted, objects, *given, TIES=ties, BLOCK=_BLOCK, **_EXACT)
+            _claim[grid](boxes, step, counted, objects, *given, TIES=ties, BLOCK=_BLOCK, **EXACT)
     return best, slot, claimed.bool()
 
 
@@ -146,7 +122,7 @@ def covered(boxes: Tensor, regions: Tensor, valid: Tensor, share: float) -> Tens
         boxes, step, regions = _laid_out(boxes, regions)
         grid = (triton.cdiv(count, _BLOCK), images)
         exists = valid.to(torch.int8).contiguous()
-        _cover[grid](boxes, step, regions, exists, result, count, slots, float(share), BLOCK=_BLOCK, **_EXACT)
+        _cover[grid](boxes, step, regions, exists, result, count, slots, float(share), BLOCK=_BLOCK, **EXACT)
     return result.bool()
 
 

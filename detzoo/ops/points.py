@@ -1,8 +1,9 @@
 """The smallest object around each point of a pyramid: one operator with a backend per kind of device.
 
 On the CPU it follows the pairs: the points that may learn an object are a rectangle of cells at the levels of its size,
-found by bisection, and only those are compared with it, by the plain formula. Elsewhere all points are compared with
-all objects. Both give the same bits. What is in memory at once does not depend on the number of objects.
+found by bisection, and only those are compared with it, by the plain formula. On CUDA a Triton program
+(`detzoo.ops.points_triton`) compares all points with all objects, elsewhere plain operators do. All give the same bits.
+What is in memory at once does not depend on the number of objects.
 """
 
 from __future__ import annotations
@@ -110,7 +111,34 @@ def _cells(places: Tensor, low: Tensor, high: Tensor, near: float) -> tuple[Tens
     return first, (torch.searchsorted(places.double(), high) - first).clamp(min=0)
 
 
-@_smallest_objects.register_kernel(["cuda", "mps"])
+@_smallest_objects.register_kernel("cuda")
+def _smallest_objects_cuda(
+    points: Tensor,
+    sizes: Sequence[int],
+    objects: Tensor,
+    valid: Tensor,
+    ranges: Sequence[float],
+    reach: Sequence[float],
+) -> tuple[Tensor, Tensor]:
+    if objects.dtype != torch.float32:
+        return _plain(points, sizes, objects, valid, ranges, reach)
+    from detzoo.ops.points_triton import smallest_objects
+
+    return smallest_objects(points, _limits(points, sizes, ranges, reach), objects, valid)
+
+
+def _limits(points: Tensor, sizes: Sequence[int], ranges: Sequence[float], reach: Sequence[float]) -> Tensor:
+    """Of each point the lowest and the highest farthest side that it learns, and its reach: ``[3, A]``."""
+    cells = [rows * columns for rows, columns in zip(sizes[::2], sizes[1::2], strict=True)]
+    # filled on the device: a table copied there would make the host wait
+    rows = [
+        torch.cat([points.new_full((count,), value) for count, value in zip(cells, values, strict=True)])
+        for values in ((0.0, *ranges), (*ranges, math.inf), reach)
+    ]
+    return torch.stack(rows)
+
+
+@_smallest_objects.register_kernel("mps")
 def _plain(
     points: Tensor,
     sizes: Sequence[int],
@@ -119,12 +147,7 @@ def _plain(
     ranges: Sequence[float],
     reach: Sequence[float],
 ) -> tuple[Tensor, Tensor]:
-    cells = [rows * columns for rows, columns in zip(sizes[::2], sizes[1::2], strict=True)]
-    low, high, near = (
-        # filled on the device: a table copied there would make the host wait
-        torch.cat([points.new_full((count,), value) for count, value in zip(cells, values, strict=True)])
-        for values in ((0.0, *ranges), (*ranges, math.inf), reach)
-    )
+    low, high, near = _limits(points, sizes, ranges, reach)
     x, y = points.unbind(-1)
     smallest = points.new_full((objects.shape[0], points.shape[0]), math.inf)
     slot = torch.zeros_like(smallest, dtype=torch.int64)

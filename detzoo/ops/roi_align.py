@@ -40,10 +40,13 @@ class Atlas:
         strides: image pixels per feature cell of each level, each twice the one before.
         below: row of the canvas at which the levels above 0 start; 0 if there are none.
         shelf: width that their row would have with endlessly many levels.
+        places: where the cells of each level lie among those of all maps, one map after the other: five numbers for
+            each level, its columns, its rows, its first cell, and how many cells further the next row and image are.
     """
 
     maps: tuple[Tensor, ...]
     strides: tuple[int, ...]
+    places: tuple[int, ...]
     below: int = 0
     shelf: int = 0
 
@@ -57,9 +60,14 @@ def build_atlas(levels: Sequence[Tensor], strides: Sequence[int]) -> Atlas:
     strides = tuple(strides)
     if len(strides) != len(levels) or any(stride != strides[0] << level for level, stride in enumerate(strides)):
         raise ValueError(f"RoIs are pooled from levels whose strides double, got {strides} for {len(levels)} levels")
-    if levels[0].device.type == "cpu":
-        return Atlas(tuple(levels), strides)
-    return _lay_out(levels, strides)
+    if levels[0].device.type != "cpu":
+        return _lay_out(levels, strides)
+    places, first = [], 0
+    for level in levels:
+        images, _, height, width = level.shape
+        places += [width, height, first, width, height * width]
+        first += images * height * width
+    return Atlas(tuple(levels), strides, tuple(places))
 
 
 def _lay_out(levels: Sequence[Tensor], strides: tuple[int, ...]) -> Atlas:
@@ -68,7 +76,7 @@ def _lay_out(levels: Sequence[Tensor], strides: tuple[int, ...]) -> Atlas:
     framed = [F.pad(level, (1, 1, 1, 1), mode="replicate") for level in levels]
     first, *others = [level.contiguous() for level in framed]
     if not others:
-        return Atlas((first,), strides)
+        return Atlas((first,), strides, _places(first, levels))
     unit = 1 << (len(others) - 1)  # keeps every start whole
     shelf = max(-(-level.shape[3] * 2**number // unit) * unit for number, level in enumerate(others, 1))
     row = shelf - shelf // unit + others[-1].shape[3]
@@ -80,7 +88,17 @@ def _lay_out(levels: Sequence[Tensor], strides: tuple[int, ...]) -> Atlas:
         cells.append(F.pad(level, (0, room - level.shape[3], 0, height - level.shape[2])))
     if width > first.shape[3]:
         first = F.pad(first, (0, width - first.shape[3]))
-    return Atlas((torch.cat([first, torch.cat(cells, 3)], 2),), strides, first.shape[2], shelf)
+    canvas, below = torch.cat([first, torch.cat(cells, 3)], 2), first.shape[2]
+    return Atlas((canvas,), strides, _places(canvas, levels, below, shelf), below, shelf)
+
+
+def _places(canvas: Tensor, levels: Sequence[Tensor], below: int = 0, shelf: int = 0) -> tuple[int, ...]:
+    """`Atlas.places` of levels on a canvas, whose borders are no cells of theirs."""
+    (height, width), places = canvas.shape[2:], []
+    for number, level in enumerate(levels):
+        top, left = (below if number else 0) + 1, max(0, shelf - (shelf * 2 >> number)) + 1
+        places += [level.shape[3], level.shape[2], top * width + left, width, height * width]
+    return tuple(places)
 
 
 def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
@@ -99,16 +117,19 @@ def roi_align(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: 
     Returns:
         ``[N * R, C, size, size]`` in the type of the features.
     """
-    images, count = levels.shape
     power = 1 << levels
     placed = boxes.detach() / (power * atlas.strides[0]).unsqueeze(-1)
     if boxes.device.type != "cpu":
         left = (atlas.shelf - atlas.shelf * 2 // power).clamp(min=0) + 1
         top = (levels > 0) * atlas.below + 1
         placed = placed + torch.stack([left, top, left, top], -1)
-    owner = torch.arange(images, dtype=placed.dtype, device=boxes.device).view(-1, 1, 1).expand(-1, count, -1)
-    rois = full_precision(torch.cat([owner, placed], 2).flatten(0, 1))
-    return torch.ops.detzoo.roi_align(atlas.maps, rois, levels.flatten(), size, sampling)
+    return torch.ops.detzoo.roi_align(atlas.maps, with_image(placed), levels.flatten(), size, sampling)
+
+
+def with_image(boxes: Tensor) -> Tensor:
+    """Boxes ``[N, R, 4]`` as rows of image, x1, y1, x2, y2: ``[N * R, 5]``, in float32 at least."""
+    image = torch.arange(boxes.shape[0], dtype=boxes.dtype, device=boxes.device).view(-1, 1, 1)
+    return full_precision(torch.cat([image.expand(-1, boxes.shape[1], -1), boxes], 2).flatten(0, 1))
 
 
 @torch.library.custom_op("detzoo::roi_align", mutates_args=(), device_types=("cuda", "mps"))
@@ -124,11 +145,11 @@ def _roi_align_cpu(maps: Sequence[Tensor], rois: Tensor, levels: Tensor, size: i
     channels = maps[0].shape[1]
     bins = maps[0].new_empty(len(rois), size, size, channels)
     for level, features in enumerate(maps):
-        cells = _rows(features)
+        cells = rows_of(features)
         for some in (levels == level).nonzero().squeeze(1).split(_ROIS):
             height, width = features.shape[2:]
             index, weight, samples = _samples(rois[some], size, height, width, sampling)
-            rows = _sums(index, cells, weight, samples)
+            rows = weighted_sums(index, cells, weight, samples)
             bins[some] = rows.view(-1, size, size, channels)
     return bins.permute(0, 3, 1, 2)
 
@@ -165,17 +186,17 @@ def _roi_align_backward_cpu(
         bins = torch.arange(len(samples), dtype=index.dtype).repeat_interleave(samples)
         index, order = index.sort()
         count = index.bincount(minlength=images * height * width)
-        rows = _sums(bins[order], _rows(grad[mine]), weight[order], count.to(index.dtype))
+        rows = weighted_sums(bins[order], rows_of(grad[mine]), weight[order], count.to(index.dtype))
         grads.append(rows.view(images, height, width, -1).permute(0, 3, 1, 2))
     return grads
 
 
-def _rows(maps: Tensor) -> Tensor:
+def rows_of(maps: Tensor) -> Tensor:
     """The cells of ``[N, C, H, W]``, a row of channels each: ``[N * H * W, C]``."""
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
 
 
-def _sums(index: Tensor, rows: Tensor, weight: Tensor, numbers: Tensor) -> Tensor:
+def weighted_sums(index: Tensor, rows: Tensor, weight: Tensor, numbers: Tensor) -> Tensor:
     """Weighted sums of ``rows [K, C]``: of the first ``numbers[0]`` that ``index`` names, of the next, and so on."""
     starts = (numbers.cumsum(0) - numbers).to(index.dtype)
     return F.embedding_bag(index, rows, starts, mode="sum", per_sample_weights=weight.to(rows.dtype))
@@ -292,6 +313,39 @@ def crop_targets(masks: MaskWindows, boxes: Tensor, index: Tensor, size: int) ->
     places = masks.starts.flatten(), masks.windows.flatten(0, 1)
     targets = torch.ops.detzoo.crop_masks(masks.bits, *places, rois, owner, height, width, size)
     return targets.view(*index.shape, size, size)
+
+
+def pixels_inside(masks: MaskWindows, boxes: Tensor, index: Tensor) -> Tensor:
+    """How many set pixels of a mask lie inside a box: int64 ``[N, S]``.
+
+    Costs a running sum over the bytes of all masks, and two look-ups for each box and row of the canvas.
+
+    Args:
+        masks: of a batch, G per image.
+        boxes: int64 ``[N, S, 4]`` xyxy, pixels of the canvas; ``x2`` and ``y2`` are outside.
+        index: int64 ``[N, S]``, which of its image's G masks belongs to each box.
+    """
+    windows = masks.windows.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+    left, top, right = windows.unsqueeze(-2).unbind(-1)[:3]  # each [N, S, 1]
+    low, high = torch.maximum(boxes[..., :2], windows[..., :2]), torch.minimum(boxes[..., 2:], windows[..., 2:])
+    high = torch.maximum(low, high)
+    y = torch.arange(masks.canvas[0], device=boxes.device)
+    rows = (y >= low[..., 1:]) & (y < high[..., 1:])
+    begin = masks.starts.gather(1, index).unsqueeze(-1) * 8 + (y - top) * (right - left) - left
+    before = [torch.where(rows, begin + end[..., :1], 0) for end in (low, high)]
+    total = _set_bits(masks.bits.long()).cumsum(0)
+    counts = []
+    for bit in before:  # set bits of all masks up to this one
+        byte = masks.bits[bit >> 3].long()
+        counts.append(total[bit >> 3] - _set_bits(byte & (0xFF >> (bit & 7))))
+    return (counts[1] - counts[0]).sum(-1)
+
+
+def _set_bits(values: Tensor) -> Tensor:
+    """How many bits are set in each of some bytes: int64 ``[...]`` for int64 ``[...]``."""
+    values = values - ((values >> 1) & 0x55)
+    values = (values & 0x33) + ((values >> 2) & 0x33)
+    return (values + (values >> 4)) & 0x0F
 
 
 @torch.library.custom_op("detzoo::crop_masks", mutates_args=(), device_types="cuda")

@@ -1,7 +1,12 @@
-"""Deformable convolution in the backbone's last stages: arXiv:1703.06211 (``dconv``), arXiv:1811.11168 (``mdconv``)."""
+"""Deformable convolution in the backbone's last stages, or deformable RoI pooling.
+
+arXiv:1703.06211 (``dconv``, ``dpool``), arXiv:1811.11168 (``mdconv``, ``mdpool``).
+"""
 
 from __future__ import annotations
 
+from detzoo.blocks.deform_pool import DeformPool
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -57,6 +62,32 @@ RECIPES = (
             sha256="01262257",
         ),
         config="dcnv2/faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco.py",
+    ),
+    Recipe(
+        name="faster_rcnn_r50_fpn_dpool_1x_coco",
+        model=FasterRCNN.Config(box_head=BoxHead.Config(extractor=DeformPool.Config())),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        init=INIT_R50,
+        published=Published(box_ap=38.9, memory_gb=5.0, fps=17.2),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r50_fpn_dpool_1x_coco/faster_rcnn_r50_fpn_dpool_1x_coco_20200307-90d3c01d.pth",
+            sha256="90d3c01d",
+        ),
+        config="dcn/faster-rcnn_r50_fpn_dpool_1x_coco.py",
+    ),
+    Recipe(
+        name="faster_rcnn_r50_fpn_mdpool_1x_coco",
+        model=FasterRCNN.Config(box_head=BoxHead.Config(extractor=DeformPool.Config(version=2))),
+        data=COCO,
+        schedule=SCHEDULE_1X,
+        init=INIT_R50,
+        published=Published(box_ap=38.7, memory_gb=5.8, fps=16.6),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/dcn/faster_rcnn_r50_fpn_mdpool_1x_coco/faster_rcnn_r50_fpn_mdpool_1x_coco_20200307-c0df27ff.pth",
+            sha256="c0df27ff",
+        ),
+        config="dcnv2/faster-rcnn_r50_fpn_mdpool_1x_coco.py",
     ),
     Recipe(
         name="faster_rcnn_r101_fpn_dconv_c3-c5_1x_coco",

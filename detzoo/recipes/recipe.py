@@ -14,11 +14,13 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
+from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
@@ -33,11 +35,13 @@ Model = Annotated[
     | CascadeRCNN.Config
     | CornerNet.Config
     | DETR.Config
+    | DynamicRCNN.Config
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
     | HTC.Config
     | MaskRCNN.Config
+    | MaskScoringRCNN.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SCNet.Config
@@ -52,11 +56,13 @@ METHODS: tuple[type[Detector], ...] = (
     CascadeRCNN,
     CornerNet,
     DETR,
+    DynamicRCNN,
     FastRCNN,
     FasterRCNN,
     FCOS,
     HTC,
     MaskRCNN,
+    MaskScoringRCNN,
     RetinaNet,
     RPNDetector,
     SCNet,

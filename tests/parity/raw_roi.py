@@ -22,9 +22,23 @@ def boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[T
     atlas, proposals, valid = _pooled(model, images, features)
     outputs = [part.flatten(2)[valid] for part in model.box_head(atlas, proposals)]
     if hasattr(model, "mask_head"):
-        drawn = _every_class(model.mask_head, lambda: model.crops(atlas, proposals, _no_class(valid)))
+        draw = getattr(model, "crops", model.mask_head)
+        drawn = _every_class(model.mask_head, lambda: draw(atlas, proposals, _no_class(valid)))
         outputs.append(drawn[valid.flatten()][:MASKED])
     return [outputs]
+
+
+def scored_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Tensor]]:
+    """What `boxes` gives, and of the first masks, each of the class of the best logit, the IoUs of every class."""
+    atlas, proposals, valid = _pooled(model, images, features)
+    labels = model.box_head(atlas, proposals)[0][..., :-1].argmax(-1)
+    pooled = model.mask_head.pool(atlas, proposals)
+    masks = model.mask_head.crops(atlas, proposals, labels, pooled)
+    last: list[Tensor] = []
+    handle = model.mask_iou_head.fc_mask_iou.register_forward_hook(lambda _, __, output: last.append(output))
+    model.mask_iou_head(pooled, masks, labels)
+    handle.remove()
+    return [[*boxes(model, images, features)[0], last[0][valid.flatten()][:MASKED]]]
 
 
 def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:

@@ -83,8 +83,10 @@ def known(given: Section, *kinds: str) -> bool:
     return False
 
 
-def cross_entropy(head: Section, sigmoid: bool, name: str = "loss_cls", decides: bool = True) -> None:
-    """A classification loss without settings here.
+def cross_entropy(
+    head: Section, sigmoid: bool, name: str = "loss_cls", decides: bool = True, weighted: bool = False
+) -> float:
+    """The weight of a classification loss, which has to be 1 unless it may be ``weighted``.
 
     ``decides`` says whether its ``use_sigmoid`` makes scores sigmoids or a softmax with one more output for the
     background, which is part of the model; else they are what they are, whatever is learned with.
@@ -98,12 +100,16 @@ def cross_entropy(head: Section, sigmoid: bool, name: str = "loss_cls", decides:
         given.training = True
         if known(given, "CrossEntropyLoss"):
             given.fixed("use_sigmoid", sigmoid)
-            given.fixed("loss_weight", 1.0)
+            if not weighted:
+                given.fixed("loss_weight", 1.0)
             given.fixed("class_weight")
             given.fixed("ignore_index")
             given.fixed("use_mask", False)
             given.fixed("reduction", "mean")
             given.fixed("avg_non_ignore", False)
+            if weighted:
+                return tried(head, name, 1.0, lambda: given.number("loss_weight", 1.0))
+        return 1.0
 
 
 def _decided(given: Section, sigmoid: bool) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.roi_heads import AnyRoIExtractor, SingleLevel
 from detzoo.interop.mmdet import parts, plugins
-from detzoo.interop.mmdet.parts import Features
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
+
+_DEFORMED = {"DeformRoIPoolPack": 1, "ModulatedDeformRoIPoolPack": 2}  # versions
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Pooled:
 
 
 def extractor(given: Section, features: Features) -> Pooled:
-    """``SingleRoIExtractor`` and ``GenericRoIExtractor`` with ``RoIAlign``."""
+    """``SingleRoIExtractor`` with ``RoIAlign`` or a layer of `_DEFORMED`, ``GenericRoIExtractor`` with ``RoIAlign``."""
     with given:
         kind = given.kinds("SingleRoIExtractor", "GenericRoIExtractor")
         channels = features.channels[0]
@@ -42,15 +45,29 @@ def extractor(given: Section, features: Features) -> Pooled:
         parts.derived(given, "featmap_strides", features.strides[: len(strides)])
         given.ignore("init_cfg")  # where training began
         layer = given.section("roi_layer")
-        size, sampling = _align(layer)
         if kind == "SingleRoIExtractor":
             given.fixed("finest_scale", 56)
-            made = SingleLevel.Config()
+            size, sampling, made = _single(layer, channels)
         else:
+            size, sampling = _align(layer)
             made = _groie(given, channels)
             if len(strides) == 1:
                 given.differs("featmap_strides", "is one level, on which MMDetection leaves out pre_cfg and post_cfg")
         return Pooled(size, sampling, len(strides), channels, size, made)
+
+
+def _single(given: Section, channels: int) -> tuple[int, int, AnyRoIExtractor]:
+    """Bins and samples of a layer that pools from one level, and its kind."""
+    if given.kind not in _DEFORMED:
+        return *_align(given), SingleLevel.Config()
+    with given as layer:
+        parts.derived(layer, "output_channels", channels)
+        settings = {
+            "version": _DEFORMED[layer.kind],
+            "channels": layer.whole("deform_fc_channels", 1024, MOST_CHANNELS),
+            "reach": layer.number("gamma", 0.1),
+        }
+        return _bins(layer), layer.whole("sampling_ratio", 0, 64), DeformPool.Config.model_validate(settings)
 
 
 def _align(given: Section) -> tuple[int, int]:

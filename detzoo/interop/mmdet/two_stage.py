@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
+from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import ConfigError
@@ -16,6 +18,7 @@ from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled, extractor
 from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.methods.dynamic_rcnn import DynamicRCNN, Pace
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -27,7 +30,21 @@ BOX_HEADS = {  # convolutions, fully connected layers
     "ConvFCBBoxHead": (0, 0),
     "BBoxHead": (0, 0),
     "SCNetBBoxHead": (0, 0),
+    "DoubleConvFCBBoxHead": (0, 0),
 }
+
+
+class RoIHead(NamedTuple):
+    """A RoI head that is the standard one and more.
+
+    Attributes:
+        kind: its type.
+        read: further settings of ours from its section, ``rcnn`` of ``train_cfg``, the maps that RoIs are pooled from,
+            settings that are known already, and the number of classes.
+    """
+
+    kind: str
+    read: Callable[[Section, Section, Features, dict[str, Any], int], dict[str, Any]]
 
 
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
@@ -46,30 +63,67 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
-        settings, classes = _second_stage(given, backbone, features, masks=False)
+        settings, classes = second_stage(given, backbone, features, masks=False)
         if settings.pop("roi_stage"):
             given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
         return FastRCNN.Config(input=input, backbone=backbone, neck=neck, **settings), classes
 
 
-def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config, int]:
-    """Settings and number of classes of a ``FasterRCNN``."""
+def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | DynamicRCNN.Config, int]:
+    """Settings and number of classes of a ``FasterRCNN``, also with ``DoubleHeadRoIHead`` or ``DynamicRoIHead``."""
     with model as given:
-        settings, classes = _two_stages(given, masks=False)
+        kind = given.section("roi_head").kind
+        settings, classes = two_stages(given, masks=False, more=ROI_HEADS.get(kind))
+        if kind == "DynamicRoIHead":
+            if settings.pop("roi_stage"):
+                given.section("roi_head").differs("shared_head", "has no counterpart in Dynamic R-CNN")
+            return DynamicRCNN.Config(input=input, **settings), classes
         return FasterRCNN.Config(input=input, **settings), classes
+
+
+def _double(roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
+    """Of ``DoubleHeadRoIHead``: how much wider the RoIs are that boxes are refined from."""
+    head: BoxHead.Config = settings["box_head"]
+    if head.double_head is None:
+        roi.section("bbox_head").differs("type", "has no counterpart in this RoI head; DoubleConvFCBBoxHead has")
+    scale = roi.number("reg_roi_scale_factor")
+    return {"box_head": head.replace(double_head=DoubleHead.Config(**{**dict(head.double_head or ()), "scale": scale}))}
+
+
+def _dynamic(
+    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
+) -> dict[str, Any]:
+    """Of ``DynamicRoIHead``: how threshold and loss move."""
+
+    def read() -> dict[str, Any]:
+        with train.section("dynamic_rcnn") as given:
+            return {
+                "every": given.whole("update_iter_interval"),
+                "overlap_rank": given.whole("iou_topk"),
+                "least_overlap": given.number("initial_iou"),
+                "shift_rank": given.whole("beta_topk"),
+                "most_beta": given.number("initial_beta"),
+            }
+
+    return {"pace": learning.tried(train, "dynamic_rcnn", Pace(), lambda: Pace.model_validate(read()))}
+
+
+# RoI heads of a ``FasterRCNN`` but the standard one
+ROI_HEADS = {one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic))}
 
 
 def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
     """Settings and number of classes of a ``MaskRCNN``."""
     with model as given:
-        settings, classes = _two_stages(given, masks=True)
+        settings, classes = two_stages(given, masks=True)
         return MaskRCNN.Config(input=input, **settings), classes
 
 
-def _two_stages(model: Section, masks: bool) -> tuple[dict[str, Any], int]:
+def two_stages(model: Section, masks: bool, more: RoIHead | None = None) -> tuple[dict[str, Any], int]:
+    """Settings of a model of two stages, and the number of classes; ``more`` as of `second_stage`."""
     settings, features = first_stage(model)
-    more, classes = _second_stage(model, settings["backbone"], features, masks)
-    return {**settings, **more}, classes
+    heads, classes = second_stage(model, settings["backbone"], features, masks, more)
+    return {**settings, **heads}, classes
 
 
 def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
@@ -145,13 +199,19 @@ def _overlap(found: Section) -> float:
     return overlap
 
 
-def _second_stage(model: Section, backbone: AnyBackbone, features: Features, masks: bool) -> tuple[dict[str, Any], int]:
+def second_stage(
+    model: Section, backbone: AnyBackbone, features: Features, masks: bool, more: RoIHead | None = None
+) -> tuple[dict[str, Any], int]:
+    """Settings of the heads on RoIs, and the number of classes.
+
+    ``more`` reads those of another RoI head than the standard one.
+    """
     with (
         model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
         model.section("test_cfg").section("rcnn") as test,
         model.section("roi_head") as roi,
     ):
-        roi.kinds("StandardRoIHead")
+        roi.kinds("StandardRoIHead" if more is None else more.kind)
         roi.ignore("init_cfg", "pretrained")  # where training began
         stage = roi.has("shared_head")
         pooled = extractor(roi.section("bbox_roi_extractor"), features)
@@ -168,6 +228,8 @@ def _second_stage(model: Section, backbone: AnyBackbone, features: Features, mas
             elif pooled.kind.kind != "single":
                 roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
+        if more is not None:
+            settings |= more.read(roi, train, features, settings, classes)
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")
@@ -203,32 +265,32 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
 def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage: bool) -> tuple[BoxHead.Config, int]:
     """A box head with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes."""
     with head as given:
-        convs, fcs = BOX_HEADS[given.kinds(*BOX_HEADS)]
+        kind = given.kinds(*BOX_HEADS)
+        convs, fcs = BOX_HEADS[kind]
+        double = kind == "DoubleConvFCBBoxHead"
         parts.derived(given, "in_channels", pooled.channels)
         parts.derived(given, "roi_feat_size", pooled.bins)
         for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
             given.fixed(name, 0)
         for name in ("with_cls", "with_reg"):
             given.fixed(name, True)
-        if given.flag("with_avg_pool", False) != stage:
-            given.differs("with_avg_pool", f"has no counterpart; {stage} has")
+        pools = stage or double
+        if given.flag("with_avg_pool", double) != pools:
+            given.differs("with_avg_pool", f"has no counterpart; {pools} has")
         for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
             given.fixed(name, {"type": "Linear"})
         given.fixed("predict_box_type", "hbox")
         given.ignore("init_cfg")  # where training began
-        learning.cross_entropy(given, sigmoid=False, decides=False)
+        weight = learning.cross_entropy(given, sigmoid=False, decides=False, weighted=True)
         classes = given.whole("num_classes", 80)
         overlap, soft = parts.nms_or_soft(test)
         settings: dict[str, Any] = {
             "size": pooled.size,
             "sampling": pooled.sampling,
             "extractor": pooled.kind,
-            "convs": given.whole("num_shared_convs", convs, MOST_LAYERS),
-            "fcs": given.whole("num_shared_fcs", fcs, MOST_LAYERS),
-            "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
+            **(_double_layers(given) if double else _shared_layers(given, convs, fcs)),
             "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
-            "norm": parts.norm(given),
-            "standardize": parts.standardized(given),
+            "class_weight": weight,
             "class_agnostic": given.flag("reg_class_agnostic", False),
             "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
@@ -242,6 +304,27 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             settings |= learning.sampler(train, objects_too=True)
         learning.weights_of_anchors(train)
         return BoxHead.Config.model_validate(settings), classes
+
+
+def _shared_layers(head: Section, convs: int, fcs: int) -> dict[str, Any]:
+    """Layers that classes and boxes share."""
+    return {
+        "convs": head.whole("num_shared_convs", convs, MOST_LAYERS),
+        "fcs": head.whole("num_shared_fcs", fcs, MOST_LAYERS),
+        "channels": head.whole("conv_out_channels", 256, MOST_CHANNELS),
+        "norm": parts.norm(head),
+        "standardize": parts.standardized(head),
+    }
+
+
+def _double_layers(head: Section) -> dict[str, Any]:
+    """``DoubleConvFCBBoxHead``: fully connected layers for classes, convolutions for boxes."""
+    head.fixed("conv_cfg")
+    if parts.norm(head, default="bn") != "bn":
+        head.differs("norm_cfg", "has no counterpart; BN has")
+    channels = head.whole("conv_out_channels", 1024, MOST_CHANNELS)
+    double = {"blocks": head.whole("num_convs", 0, MOST_LAYERS), "channels": channels}
+    return {"fcs": head.whole("num_fcs", 0, MOST_LAYERS), "double_head": double}
 
 
 def mask_head(
@@ -291,6 +374,7 @@ def mask_head(
 
 
 __all__ = [
+    "RoIHead",
     "box_head",
     "fast_rcnn",
     "faster_rcnn",
@@ -299,4 +383,5 @@ __all__ = [
     "mask_rcnn",
     "rpn",
     "rpn_detector",
+    "two_stages",
 ]

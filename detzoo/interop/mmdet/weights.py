@@ -38,7 +38,7 @@ def refuse_unfit(recipe: Recipe, classes: Sequence[str], state: Mapping[str, Ten
     """
     model = blueprint(recipe, classes)
     try:
-        fitted(model, state, model.published_names)
+        fitted(model, state, model.published_names, model.unpublished)
     except ValueError as error:
         count = _classes_of(recipe, model, state)
         if count is not None:
@@ -65,7 +65,7 @@ def _classes_of(recipe: Recipe, model: Detector, state: Mapping[str, Tensor]) ->
         if rest or said == 0 or not 1 <= count + said <= MOST:
             return None
         try:
-            fitted(blueprint(recipe, _names(count + said)), state, model.published_names)
+            fitted(blueprint(recipe, _names(count + said)), state, model.published_names, model.unpublished)
         except ValueError:
             return None
         return count + said

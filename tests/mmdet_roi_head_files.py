@@ -1,0 +1,52 @@
+"""Configs of MMDetection's two-stage models with RoI heads of their own, written for the tests.
+
+They stand on files of `tests.mmdet_files`.
+"""
+
+from __future__ import annotations
+
+_X101 = """
+    backbone=dict(
+        type='ResNeXt', depth=101, groups=32, base_width=4,
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnext101_32x4d'))"""
+
+MASK_SCORING_3 = f"""
+_base_ = 'mask.py'
+model = dict(
+    type='MaskScoringRCNN',{_X101},
+    roi_head=dict(
+        type='MaskScoringRoIHead',
+        mask_iou_head=dict(
+            type='MaskIoUHead', num_convs=4, num_fcs=2, roi_feat_size=14, in_channels=256, conv_out_channels=256,
+            fc_out_channels=1024, num_classes=80)),
+    train_cfg=dict(rcnn=dict(mask_thr_binary=0.5)))
+"""
+
+DOUBLE_HEAD_3 = """
+_base_ = 'faster.py'
+model = dict(
+    roi_head=dict(
+        type='DoubleHeadRoIHead',
+        reg_roi_scale_factor=1.3,
+        bbox_head=dict(
+            _delete_=True, type='DoubleConvFCBBoxHead', num_convs=4, num_fcs=2, in_channels=256, conv_out_channels=1024,
+            fc_out_channels=1024, roi_feat_size=7, num_classes=80,
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4, target_stds=[0.1, 0.1, 0.2, 0.2]),
+            reg_class_agnostic=False,
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=2.0),
+            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=2.0))))
+"""
+
+DYNAMIC_3 = """
+_base_ = 'faster.py'
+model = dict(
+    roi_head=dict(
+        type='DynamicRoIHead',
+        bbox_head=dict(loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1.0, loss_weight=1.0))),
+    train_cfg=dict(
+        rpn_proposal=dict(nms=dict(iou_threshold=0.85)),
+        rcnn=dict(
+            dynamic_rcnn=dict(
+                iou_topk=75, beta_topk=10, update_iter_interval=100, initial_iou=0.4, initial_beta=1.0))),
+    test_cfg=dict(rpn=dict(nms=dict(iou_threshold=0.85))))
+"""

@@ -171,8 +171,9 @@ def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) 
     """
     values = config.model_dump(mode="json")
     found = assigned(assignments)
+    fresh: list[Any] = []
     for path in sorted(found, key=lambda path: path.rpartition(".")[2] not in TAGS):
-        _assign(values, config, path, found[path])
+        _assign(values, config, path, found[path], fresh)
     return validate(type(config), values)
 
 
@@ -227,8 +228,8 @@ def _parsed(text: str) -> tuple[str, Any]:
         return path.strip(), raw
 
 
-def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> None:
-    """Set one dotted path in ``values``, the JSON form of ``config``."""
+def _assign(values: dict[str, Any], config: Config, path: str, value: Any, fresh: list[Any]) -> None:
+    """Set one dotted path in ``values``, the JSON form of ``config``; parts that begin anew are put into ``fresh``."""
     *parents, leaf = path.split(".")
     here: Any = values
     for depth, part in enumerate(parents):
@@ -236,10 +237,14 @@ def _assign(values: dict[str, Any], config: Config, path: str, value: Any) -> No
             raise ConfigError(_unknown_path(config, ".".join(path.split(".")[: depth + 1]), here, path, value))
         if here[part] is None:
             here[part] = {}
+            fresh.append(here[part])
         here = here[part]
     if isinstance(here, dict) and here.get(leaf, value) != value and leaf == _tag(config, parents):
         here.clear()  # a part of another kind has other settings
-    elif not isinstance(here, dict) or not (leaf in here or set(here) <= set(TAGS)):
+        fresh.append(here)
+    elif not isinstance(here, dict) or not (
+        leaf in here or set(here) <= set(TAGS) or any(here is one for one in fresh)
+    ):
         raise ConfigError(_unknown_path(config, path, here, path, value))
     here[leaf] = value
 

@@ -142,13 +142,19 @@ class Detector(nn.Module):
         """
         from detzoo.interop.renaming import load_renamed
 
-        load_renamed(self, weights, self.published_names, self.unpublished)
+        load_renamed(self, weights, self.renaming, self.unpublished)
+
+    @property
+    def renaming(self) -> tuple[tuple[str, str], ...]:
+        """``published_names``, behind those of a backbone whose parameters are called otherwise than published ones."""
+        backbone = self._modules.get("backbone")
+        return (*getattr(backbone, "published_names", ()), *self.published_names)
 
     def own_name(self, published: str) -> str:
         """What a parameter of a published state dict is called here, whether there is one or not."""
         from detzoo.interop.renaming import rename
 
-        return rename(published, self.published_names)
+        return rename(published, self.renaming)
 
     def predict(
         self,

@@ -89,6 +89,8 @@ def test_another_kind_starts_from_its_own_defaults() -> None:
     for order in (["shape.edge=4", "shape.kind=square"], ["shape.kind=square", "shape.edge=4"]):
         assert override(drawing, order).shape == Square(edge=4)
     assert override(drawing, ["shape.kind=circle"]) == drawing
+    several = ["shape.kind=square", "shape.edge=4", 'shape.corner={"radius": 2}']
+    assert override(drawing, several).shape == Square(edge=4, corner=Circle(radius=2))
     model: Any = detzoo.find("faster_rcnn_r50_fpn_1x_coco")
     loss = override(model, ["model.rpn.box_loss.weight=3", "model.rpn.box_loss.kind=giou"]).model.rpn.box_loss
     assert (loss.kind, loss.weight) == ("giou", 3)

@@ -16,10 +16,17 @@ from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    DetectorsResNet.Config | HRNet.Config | RegNet.Config | Res2Net.Config | ResNeSt.Config | ResNet.Config,
+    DetectorsResNet.Config
+    | HRNet.Config
+    | RegNet.Config
+    | Res2Net.Config
+    | ResNeSt.Config
+    | ResNet.Config
+    | TimmBackbone.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from detzoo.backbones.pycls import usual_name
+from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.blocks.class_rows import ClassRows, class_layers, moved
 from detzoo.detector import Detector
 from detzoo.pickles.files import read, state_dict
-from detzoo.recipes.download import fetch
+from detzoo.recipes.download import Unreachable, fetch
 from detzoo.recipes.recipe import Init
 
 
@@ -163,8 +164,28 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     return lines
 
 
+def load_timm(detector: Detector) -> list[str]:
+    """Copy timm's weights into the backbones that ask for them (``pretrained``).
+
+    Returns:
+        A printable line each.
+
+    Raises:
+        Unreachable: there is no way to timm's hub from here.
+        ValueError: timm has no such weights.
+    """
+    lines = []
+    for module in detector.modules():
+        if isinstance(module, TimmBackbone) and module.config.pretrained:
+            try:
+                lines.append(module.load_pretrained())
+            except OSError as error:
+                raise Unreachable(f"timm's weights of {module.config.name} cannot be fetched: {error}") from error
+    return lines
+
+
 def _few(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-__all__ = ["load_init", "load_matching"]
+__all__ = ["load_init", "load_matching", "load_timm"]

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
-from detzoo.train.heads import load_init, load_matching
+from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
@@ -242,7 +243,7 @@ def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ra
         for line in (start.words, *load_matching(detector, start.tensors, detector.classes, start.classes)):
             if line:
                 display.say(line)
-    elif init is not None:
+    else:
         _start_from(detector, init, ranks, display)
     left = [name for name, value in frozen if name in random and torch.equal(value, random[name])]
     if left:
@@ -255,16 +256,19 @@ def _begin(detector: Detector, start: Start | None, init: Init | None, ranks: Ra
         )
 
 
-def _start_from(detector: Detector, init: Init, ranks: Ranks, display: Display) -> None:
-    """The recipe's initial weights on every rank, or a loud word that there are none."""
-    if ranks.first:
+def _start_from(detector: Detector, init: Init | None, ranks: Ranks, display: Display) -> None:
+    """The weights that recipe and backbone start from, on every rank, or a loud word that there are none."""
+    asked = [(partial(load_timm, detector), "timm's", "model.backbone.pretrained=false")]
+    if init is not None:
+        asked.append((partial(load_init, detector, init), init.url, "init=null"))
+    for load, wanted, mend in asked if ranks.first else ():
         try:
-            lines = load_init(detector, init)
+            lines = load()
         except Unreachable as error:
             lines = [
                 f"WARNING: {error}",
-                f"WARNING: training starts from random weights instead of {init.url}; expect far less of it. "
-                "init=null says that this is meant",
+                f"WARNING: training starts from random weights instead of {wanted}; expect far less of it. "
+                f"{mend} says that this is meant",
             ]
         for line in lines:
             display.say(line)

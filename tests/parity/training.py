@@ -25,7 +25,7 @@ def step(
     torch.stack(list(losses.values())).sum().backward()
     parameters = dict(model.named_parameters())
     # of published names that share a parameter the first counts
-    ours = {published: parameters.pop(rename(published, model.published_names), None) for published in golden.shapes}
+    ours = {published: parameters.pop(rename(published, model.renaming), None) for published in golden.shapes}
     gradients = {name: p.grad for name, p in ours.items() if p is not None and p.grad is not None}
     return {name: float(value.detach()) for name, value in losses.items()}, gradients
 

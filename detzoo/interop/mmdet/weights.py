@@ -38,7 +38,7 @@ def refuse_unfit(recipe: Recipe, classes: Sequence[str], state: Mapping[str, Ten
     """
     model = blueprint(recipe, classes)
     try:
-        fitted(model, state, model.published_names, model.unpublished)
+        fitted(model, state, model.renaming, model.unpublished)
     except ValueError as error:
         count = _classes_of(recipe, model, state)
         if count is not None:
@@ -55,7 +55,7 @@ def _classes_of(recipe: Recipe, model: Detector, state: Mapping[str, Tensor]) ->
         return None
     count = len(model.classes)
     more = _shapes(blueprint(recipe, _names(count + 1)))
-    given = {rename(name, model.published_names): value for name, value in state.items()}
+    given = {rename(name, model.renaming): value for name, value in state.items()}
     for name, shape in _shapes(model).items():
         # outputs grow with the classes, in steps that one class more shows
         step = more[name][0] - shape[0] if shape else 0
@@ -65,7 +65,7 @@ def _classes_of(recipe: Recipe, model: Detector, state: Mapping[str, Tensor]) ->
         if rest or said == 0 or not 1 <= count + said <= MOST:
             return None
         try:
-            fitted(blueprint(recipe, _names(count + said)), state, model.published_names, model.unpublished)
+            fitted(blueprint(recipe, _names(count + said)), state, model.renaming, model.unpublished)
         except ValueError:
             return None
         return count + said

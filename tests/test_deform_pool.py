@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.config import validate
-from detzoo.ops.deform_roi_pool import deform_roi_pool
+from detzoo.ops.deform_roi_pool import deform_roi_pool, roi_align_beyond
 from detzoo.ops.roi_align import Atlas, _lay_out, build_atlas, pyramid_levels, roi_align
 from tests.triton_interpreter import run_interpreted
 
@@ -62,6 +63,19 @@ def written_out(levels: list[Tensor], moved: Tensor, sampling: int, reach: float
                     for j in range(across):
                         y, x = top + (i + 0.5) * high / down, left + (j + 0.5) * wide / across
                         result[roi, :, row, column] += read(levels[level][image], y, x) / (down * across)
+    return result
+
+
+def written_out_beyond(boxes: Tensor, roi: int) -> Tensor:
+    """One of these RoIs, sample by sample."""
+    level = int(LEVELS.flatten()[roi])
+    x1, y1, x2, y2 = (boxes.view(-1, 4)[roi] / STRIDES[level]).tolist()
+    wide, high = (x2 - x1) / SIZE, (y2 - y1) / SIZE
+    across, down = math.ceil(wide), math.ceil(high)
+    result = torch.zeros(3, SIZE, SIZE, dtype=torch.float64)
+    for row, column, i, j in itertools.product(range(SIZE), range(SIZE), range(down), range(across)):
+        y, x = y1 - 0.5 + (row + (i + 0.5) / down) * high, x1 - 0.5 + (column + (j + 0.5) / across) * wide
+        result[:, row, column] += read(maps()[level][roi // 3], y, x) / (down * across)
     return result
 
 
@@ -131,6 +145,15 @@ def test_every_roi_goes_through_the_layers_of_its_level() -> None:
         wanted = wanted * layer.get_submodule("mask_fc")(still).view(-1, 1, SIZE, SIZE)
         mine = levels.flatten() == level
         torch.testing.assert_close(found[mine], wanted[mine])
+
+
+def test_boxes_beyond_the_image_are_the_same_on_a_canvas() -> None:
+    """Where the canvas has other levels, and plain RoIAlign would read them."""
+    beyond = BOXES + torch.tensor([-9.0, -7.0, 20.0, 14.0])
+    here = roi_align_beyond(build_atlas(maps(), STRIDES), beyond, LEVELS, SIZE)
+    still = torch.zeros_like(offsets())
+    torch.testing.assert_close(deform_roi_pool(_lay_out(maps(), STRIDES), beyond, LEVELS, still, SIZE), here)
+    torch.testing.assert_close(here[4], written_out_beyond(beyond, 4))
 
 
 INTERPRETED = """

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from detzoo.ops.boxes import full_precision
-from detzoo.ops.roi_align import Atlas, rows_of, weighted_sums, with_image
+from detzoo.ops.roi_align import Atlas, roi_align, rows_of, weighted_sums, with_image
 
 _FAR = 1e6  # cells: outside of every level
 
@@ -47,6 +47,16 @@ def deform_roi_pool(
     rois = with_image(boxes.detach() / (atlas.strides[0] << levels).unsqueeze(-1))
     moves = full_precision(offsets) * (reach * (rois[:, 3:] - rois[:, 1:3]))[..., None, None]
     return torch.ops.detzoo.deform_roi_pool(atlas.maps, rois, levels.flatten(), moves, atlas.places, sampling)
+
+
+def roi_align_beyond(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
+    """`detzoo.ops.roi_align.roi_align` of boxes that may reach beyond the image, where there is nothing but zeros.
+
+    On the canvas of other devices than a CPU there are other levels: there these bins are deformable ones that stay.
+    """
+    if boxes.device.type == "cpu":
+        return roi_align(atlas, boxes, levels, size, sampling)
+    return deform_roi_pool(atlas, boxes, levels, boxes.new_zeros(levels.numel(), 2, size, size), size, sampling)
 
 
 class _Taps(NamedTuple):

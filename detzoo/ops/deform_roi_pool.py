@@ -50,9 +50,10 @@ def deform_roi_pool(
 
 
 def roi_align_beyond(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
-    """`detzoo.ops.roi_align.roi_align` of boxes that may reach beyond the image, where there is nothing but zeros.
+    """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]`` that may reach beyond the image, into nothing but zeros.
 
-    On the canvas of other devices than a CPU there are other levels: there these bins are deformable ones that stay.
+    Other arguments as of `detzoo.ops.roi_align.roi_align`. On the canvas of other devices than a CPU there are other
+    levels beside: there these bins are deformable ones that stay.
     """
     if boxes.device.type == "cpu":
         return roi_align(atlas, boxes, levels, size, sampling)

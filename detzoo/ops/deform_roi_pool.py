@@ -50,7 +50,7 @@ def deform_roi_pool(
 
 
 def roi_align_beyond(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sampling: int = 0) -> Tensor:
-    """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]`` that may reach beyond the image, into nothing but zeros.
+    """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]``, with zeros where they reach beyond the image.
 
     Other arguments as of `detzoo.ops.roi_align.roi_align`. On the canvas of other devices than a CPU there are other
     levels beside: there these bins are deformable ones that stay.

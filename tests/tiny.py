@@ -27,6 +27,8 @@ SMALL: dict[str, Any] = {
     "rpn": {"channels": 32, "train_candidates": 50, "train_proposals": 40, "candidates": 50, "proposals": 40},
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
+    "semantic_head": {"convs": 2},
+    "context_head": {"convs": 2},
     "mask_iou_head": {"channels": 32, "convs": 1, "fcs": 1, "fc_channels": 32},
     "grid_head": {"size": 6, "channels": 8, "convs": 1, "groups": 9, "samples": 12},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
@@ -45,10 +47,17 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
+    "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},
         "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
+    },
+    # wide enough that 30 steps halve two more losses, one of which waits for the other
+    "point_rend": {
+        "box_head": {"fc_channels": 128},
+        "mask_head": {"size": 8, "channels": 64, "fc_channels": 256},
+        "point_head": {"channels": 128, "points": 24, "steps": 3, "step_points": 64},
     },
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
@@ -189,6 +198,7 @@ def targets(*counts: int) -> Targets:
             mask[box[1] : box[3], box[0] : box[2]] = True
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
         items.append({"boxes": boxes, "labels": labels, "masks": masks, "proposals": proposals(count + 1)})
+        items[-1]["semantic"] = torch.randint(200, (CANVAS[0] // 8, CANVAS[1] // 8), generator=generator)
     return Targets.pack(items)
 
 

@@ -19,10 +19,13 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.grid_rcnn import GridRCNN
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.point_rend import PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
@@ -39,10 +42,13 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | GridRCNN.Config
+    | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PointRend.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SCNet.Config
     | SSD.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
@@ -59,10 +65,13 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     GridRCNN,
+    HTC,
     MaskRCNN,
     MaskScoringRCNN,
+    PointRend,
     RetinaNet,
     RPNDetector,
+    SCNet,
     SSD,
     YOLOv3,
 )

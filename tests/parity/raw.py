@@ -29,7 +29,10 @@ OUTPUTS: dict[str, Outputs] = {
         part.transpose(0, 1) for part in model.heads(model.states(features, images))
     ],
     "GridRCNN": raw_roi.classes_and_grids,
+    "HTC": raw_roi.hybrid,
     "MaskScoringRCNN": raw_roi.scored_masks,
+    "PointRend": raw_roi.coarse_masks,
+    "SCNet": raw_roi.hybrid,
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
 

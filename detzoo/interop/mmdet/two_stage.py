@@ -29,6 +29,7 @@ BOX_HEADS = {  # convolutions, fully connected layers
     "Shared4Conv1FCBBoxHead": (4, 1),
     "ConvFCBBoxHead": (0, 0),
     "BBoxHead": (0, 0),
+    "SCNetBBoxHead": (0, 0),
     "DoubleConvFCBBoxHead": (0, 0),
 }
 
@@ -38,12 +39,12 @@ class RoIHead(NamedTuple):
 
     Attributes:
         kind: its type.
-        read: further settings of ours from its section, ``rcnn`` of ``train_cfg``, the maps that RoIs are pooled from,
-            settings that are known already, and the number of classes.
+        read: further settings of ours from its section, ``rcnn`` of ``train_cfg`` and of ``test_cfg``, the maps that
+            RoIs are pooled from, settings that are known already, and the number of classes.
     """
 
     kind: str
-    read: Callable[[Section, Section, Features, dict[str, Any], int], dict[str, Any]]
+    read: Callable[[Section, Section, Section, Features, dict[str, Any], int], dict[str, Any]]
 
 
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
@@ -80,7 +81,9 @@ def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | Dynam
         return FasterRCNN.Config(input=input, **settings), classes
 
 
-def _double(roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
+def _double(
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
+) -> dict[str, Any]:
     """Of ``DoubleHeadRoIHead``: how much wider the RoIs are that boxes are refined from."""
     head: BoxHead.Config = settings["box_head"]
     if head.double_head is None:
@@ -90,7 +93,7 @@ def _double(roi: Section, train: Section, features: Features, settings: dict[str
 
 
 def _dynamic(
-    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     """Of ``DynamicRoIHead``: how threshold and loss move."""
 
@@ -228,7 +231,7 @@ def second_stage(
                 roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
         if more is not None:
-            settings |= more.read(roi, train, features, settings, classes)
+            settings |= more.read(roi, train, test, features, settings, classes)
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")
@@ -330,10 +333,20 @@ def _double_layers(head: Section) -> dict[str, Any]:
     return {"fcs": head.whole("num_fcs", 0, MOST_LAYERS), "double_head": double}
 
 
-def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test: Section) -> MaskHead.Config:
-    """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
+def mask_head(
+    head: Section,
+    pooled: Pooled,
+    classes: int,
+    train: Section,
+    test: Section,
+    kind: str = "FCNMaskHead",
+    first: bool = True,
+) -> MaskHead.Config:
+    """A mask head of that ``kind`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``; ``first``: of a row of stages."""
     with head as given:
-        given.kinds("FCNMaskHead")
+        given.kinds(kind)
+        if kind == "HTCMaskHead" and given.flag("with_conv_res", True) == first:
+            given.differs("with_conv_res", "has no counterpart; all stages but the first have it")
         parts.derived(given, "in_channels", pooled.channels)
         given.ignore("roi_feat_size")  # MMDetection does not use it
         parts.derived(given, "num_classes", classes)
@@ -355,6 +368,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
             sampling=pooled.sampling,
             extractor=pooled.kind,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
+            residual=kind == "SCNetMaskHead" and given.flag("conv_to_res", True),
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
             standardize=parts.standardized(given),

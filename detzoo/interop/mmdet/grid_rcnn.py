@@ -24,7 +24,7 @@ def grid_rcnn(model: Section, input: Input) -> tuple[GridRCNN.Config, int]:
 
 
 def _grid_head(
-    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     pooled = extractor(roi.section("grid_roi_extractor"), features)
     if pooled.levels != settings["roi_levels"]:

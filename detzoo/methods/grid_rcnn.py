@@ -77,7 +77,9 @@ class GridRCNN(Detector):
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         found = self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
-        boxes = clip(self.grid_head.place(atlas, found.boxes), images.sizes)
+        boxes = self.grid_head.place(atlas, found.boxes)
+        if self.grid_head.config.clips:
+            boxes = clip(boxes, images.sizes)
         return dataclasses.replace(found, boxes=boxes * found.valid.unsqueeze(-1))
 
     published_names = (
@@ -112,6 +114,7 @@ class GridHead(nn.Module):
         samples: int = Field(default=192, ge=1)  # RoIs of a batch in training
         radius: int = Field(default=1, ge=0)  # cells around a point's own that belong to it
         jitter: float = Field(default=0.15, ge=0, lt=1)  # of the RoIs in training, as a share of their edges
+        clips: bool = True  # boxes at the image's border; False: they may reach out of it, as the published ones do
 
     def __init__(self, config: GridHead.Config, channels: int, levels: int) -> None:
         """Build for ``levels`` of features of ``channels``."""

@@ -18,7 +18,8 @@ SCHEDULE_25E = Schedule(epochs=25, milestones=(17, 23), lr=0.02, warmup_steps=36
 
 def grid_rcnn(backbone: ResNet.Config) -> GridRCNN.Config:
     """The model of every row but the last: they differ in the backbone only."""
-    return GridRCNN.Config(backbone=backbone, rpn=CASCADE_RPN, box_head=GRID_BOX_HEAD)
+    grid_head = GridHead.Config(clips=False)
+    return GridRCNN.Config(backbone=backbone, rpn=CASCADE_RPN, box_head=GRID_BOX_HEAD, grid_head=grid_head)
 
 
 RECIPES = (
@@ -91,7 +92,7 @@ RECIPES = (
         name="grid_rcnn_r50_fpn_gn-head_groie_1x_coco",
         model=grid_rcnn(R50).replace(
             box_head=GRID_BOX_HEAD.replace(extractor=GRoIE.Config(), sampling=2),
-            grid_head=GridHead.Config(extractor=GRoIE.Config(), sampling=2),
+            grid_head=GridHead.Config(extractor=GRoIE.Config(), sampling=2, clips=False),
         ),
         data=COCO,
         schedule=SCHEDULE_1X,

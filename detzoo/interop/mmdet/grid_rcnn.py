@@ -64,6 +64,7 @@ def _grid_head(
             weight=weight,
             samples=train.whole("max_num_grid", usual.samples),
             radius=train.whole("pos_radius", usual.radius),
+            clips=False,  # it clips a copy
         )
         return {"grid_head": made}
 

@@ -1,0 +1,1 @@
+"""Swin, ConvNeXt from MMDetection's settings."""

@@ -184,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--val", type=float, metavar="PART", help="keep this part of the training images for validation, e.g. 0.2"
     )
+    train.add_argument("--precision", help="fp32, bf16 or fp16 (detzoo doctor: what is fast); default: the recipe's")
     train.add_argument(
         "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
     )
@@ -294,6 +295,7 @@ def _train(options: argparse.Namespace) -> int:
         out=options.out,
         weights=options.weights,
         val=options.val,
+        precision=options.precision,
         resume=options.resume or False,
         device=options.device,
         overrides=options.overrides,

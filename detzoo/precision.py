@@ -37,6 +37,16 @@ def pick_precision(precision: str | torch.dtype | None) -> torch.dtype | None:
     raise ValueError(f"{argument('precision', word)}: there are {', '.join(words[:-1])} and {words[-1]}")
 
 
+def precision_word(precision: str | torch.dtype) -> Precision:
+    """The word for a number type, however `pick_precision` takes it.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    wanted = pick_precision(precision)
+    return next(word for word, dtype in PRECISIONS.items() if dtype == wanted)
+
+
 def is_half(dtype: torch.dtype) -> bool:
     """Whether a number takes 16 bits."""
     return dtype in (torch.bfloat16, torch.float16)
@@ -100,8 +110,9 @@ def warn_if_slow(dtype: torch.dtype, kind: str) -> None:
         return
     factor = speedup(dtype, kind)
     if factor < _SLOW:
-        name = next(name for name, value in PRECISIONS.items() if value == dtype)
         speed = f"{1 / factor:.1f} times slower than fp32" if factor else "not computed"
         warnings.warn(
-            f"precision: {name} is {speed} on this {kind} device; `detzoo doctor` says what is fast here", stacklevel=2
+            f"precision: {precision_word(dtype)} is {speed} on this {kind} device; "
+            "`detzoo doctor` says what is fast here",
+            stacklevel=2,
         )

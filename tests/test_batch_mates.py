@@ -104,7 +104,7 @@ def test_batches_of_one_canvas_cost_few_calls_and_save_pixels():
     assert float(row["pixels_ratio"]) < 0.8
 
 
-@pytest.mark.parametrize("how", [("schedule.ema=0.9",), ("schedule.autocast=bf16",)], ids=["average", "bf16"])
+@pytest.mark.parametrize("how", [("schedule.ema=0.9",), ("schedule.precision=bf16",)], ids=["average", "bf16"])
 def test_training_logs_what_its_files_are_measured_with(how: tuple[str, ...], tmp_path: Path, quick: None):
     small = ["model.input.short=64", "model.input.long=96", "model.neck.out_channels=32", "model.head.threshold=0"]
     brief = ["schedule.batch=3", "schedule.epochs=2", "schedule.evaluate_every=1", "schedule.warmup_steps=2"]

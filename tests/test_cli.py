@@ -321,6 +321,20 @@ def test_ctrl_c_is_no_error(monkeypatch: pytest.MonkeyPatch, run: Callable[..., 
     assert (code, err) == (130, "\ninterrupted\n")
 
 
+def test_train_takes_a_precision(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> None:
+    code, _, err = run("train", NAME, "--precision", "bf15")
+    assert (code, err) == (2, "error: --precision bf15: there are fp32, bf16 and fp16\n")
+    given: dict[str, Any] = {}
+
+    def remembered(*_: object, **settings: object) -> None:
+        given.update(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detzoo, "train", remembered, raising=False)
+    run("train", NAME, "--precision", "bf16")
+    assert given["precision"] == "bf16"
+
+
 def test_resume_alone_is_enough(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
     copy = tmp_path / "run"
     copy.mkdir()

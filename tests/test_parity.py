@@ -31,6 +31,7 @@ from tests.parity.raw import named
 from tests.parity.run import COLUMNS, Row, run
 from tests.parity.rungs import BOUND, RUNGS, Rung, relative, worst
 from tests.parity.stable import stable_sorting
+from tests.parity.training import gradient_differences
 
 # of the generator for "backbone.conv1.weight"
 FIRST_WORDS = (0.7991473078727722, 0.6442287564277649, 0.014991581439971924)
@@ -72,7 +73,7 @@ def test_first_case_of_each_method_and_part_matches_the_original(name: str) -> N
 def climbing(monkeypatch: pytest.MonkeyPatch, *rungs: Rung, then: Exception | None = None) -> Row:
     """The row of a case whose climb gives these rungs."""
 
-    def climb(model: Detector, golden: Golden, nine_digits: bool) -> Iterator[Rung]:
+    def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
         yield from rungs
         if then:
             raise then
@@ -273,6 +274,21 @@ def test_nested_outputs_are_named_by_their_places() -> None:
     ]
 
 
+def test_a_gradient_that_is_rounding_alone_is_compared_to_the_last_digit() -> None:
+    arrays = {"grad.neck.bias": np.array([1e-13, -2e-13]), "grad.neck.weight": np.array([600.0, 0.5])}
+    stats = {name: {"absmax": float(np.abs(values).max())} for name, values in arrays.items()}
+    golden = Golden("a.py", None, {}, 1.0, (4, 6), [(4, 6)], [0], {}, {"neck": 1000.0}, stats, arrays)
+
+    def passes(bias: float, weight: float) -> list[bool]:
+        ours = {"neck.bias": torch.tensor([bias, -2e-13]), "neck.weight": torch.tensor([600.0, weight]).double()}
+        found = gradient_differences({name: value.double() for name, value in ours.items()}, golden)
+        return [found[f"grad.{name}"] <= BOUND for name in ours]
+
+    assert passes(-1e-13, 0.5 + 5e-4) == [True, True]
+    assert passes(3e-13, 0.5 + 5e-4) == [True, True]
+    assert passes(4e-13, 0.5 + 7e-4) == [False, False]
+
+
 def test_a_saved_recording_keeps_nine_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.parity.golden.GOLDEN", tmp_path)
     golden = Golden("a.py", None, {}, 1.0, (4, 6), [(4, 6)], [0], {}, {}, {}, {})
@@ -313,6 +329,15 @@ def test_suppression_of_proposals_sorts_by_all_digits() -> None:
         of_proposals, _ = rpn.select(boxes, scores, valid, 0.5, 1)
         others, _ = select(boxes, scores, valid, 0.5, 1)
     assert (of_proposals.tolist(), others.tolist()) == ([[1]], [[0]])
+
+
+def test_proposals_that_nine_digits_do_not_tell_apart_have_two_orders() -> None:
+    boxes = torch.tensor([[[0.0, 0, 9, 9], [20, 0, 29, 9], [20, 0, 29, 9], [40, 0, 49, 9]]]).double()
+    scores = torch.tensor([[3e-13, 1e-10, 2e-10, 0.5]], dtype=torch.float64)
+    with stable_sorting() as order:
+        for order.by_place, wanted in ((False, [3, 2, 0]), (True, [3, 0, 2])):
+            found, used = rpn.select(boxes, scores, torch.ones(1, 4, dtype=torch.bool), 0.5, 4)
+            assert (found[0, :3].tolist(), used.tolist()) == (wanted, [[True, True, True, False]])
 
 
 def test_every_detection_has_to_have_its_counterpart() -> None:

@@ -13,7 +13,7 @@ from detzoo.config import ConfigError
 from detzoo.data.source import as_data
 from detzoo.overwrite import OverwritesSource
 from detzoo.recipes.files import CheckpointError
-from detzoo.recipes.settings import Data
+from detzoo.recipes.settings import Data, Schedule
 from detzoo.train.checkpoint import read_state
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
@@ -170,6 +170,16 @@ def test_a_run_goes_on_with_its_own_recipe_and_data(tmp_path: Path, capsys: pyte
     (part,) = json.loads((out / "recipe.json").read_text())["data"]["train"]
     assert part["count"] == 7
     assert moved.detector.classes == longer.detector.classes
+
+
+def test_precision_is_the_word_of_predict(tmp_path: Path) -> None:
+    done = run(tmp_path, "schedule.epochs=1", "schedule.evaluate_every=0", data="shapes:2/0", precision=torch.bfloat16)
+    assert json.loads((tmp_path / "recipe.json").read_text())["schedule"]["precision"] == "bf16"
+    assert done.detector.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"precision='bf15'.*'fp32', 'bf16' and 'fp16'"):
+        train(RETINANET, device="cpu", precision="bf15")  # pyright: ignore[reportArgumentType]
+    for before, now in (("none", "fp32"), ("fp16", "fp16")):
+        assert Schedule.model_validate({"autocast": before}).precision == now
 
 
 def test_what_to_train_or_resume_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

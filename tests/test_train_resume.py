@@ -22,8 +22,8 @@ from tests.train_fakes import MemoryLoader, TinyDetector, make_run, quick
 FULL = {
     "sgd": Schedule(epochs=4, batch=2, warmup_steps=9, milestones=(3,), ema=0.9, clip_norm=1.0),
     "adamw": Schedule(epochs=4, batch=2, optimizer="adamw", decay="cosine", warmup_steps=2, accumulate=4),
-    "fp16": Schedule(epochs=4, batch=2, autocast="fp16", warmup_steps=2, ema=0.99, clip_norm=0.5),
-    "bf16": Schedule(epochs=4, batch=2, autocast="bf16", warmup_steps=2, decay="constant"),
+    "fp16": Schedule(epochs=4, batch=2, precision="fp16", warmup_steps=2, ema=0.99, clip_norm=0.5),
+    "bf16": Schedule(epochs=4, batch=2, precision="bf16", warmup_steps=2, decay="constant"),
 }
 SCORES = [0.1, 0.4, 0.3, 0.2]
 

@@ -116,7 +116,7 @@ def make_run(
     torch.manual_seed(3)
     detector = detector or TinyDetector()
     optimizer, _ = make_optimizer(detector, schedule, 0.1)
-    scaler = torch.amp.GradScaler("cpu", enabled=schedule.autocast == "fp16")  # pyright: ignore[reportPrivateImportUsage] # its documented home
+    scaler = torch.amp.GradScaler("cpu", enabled=schedule.precision == "fp16")  # pyright: ignore[reportPrivateImportUsage] # its documented home
     ema = Ema(detector, schedule.ema) if schedule.ema else None
     files = Files(out)
     return Run(

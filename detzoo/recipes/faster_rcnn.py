@@ -265,7 +265,7 @@ RECIPES = (
         name="faster_rcnn_r50_fpn_fp16_1x_coco",
         model=FasterRCNN.Config(),
         data=COCO,
-        schedule=SCHEDULE_1X.replace(autocast="fp16"),
+        schedule=SCHEDULE_1X.replace(precision="fp16"),
         init=INIT_R50,
         published=Published(box_ap=37.5, memory_gb=3.4, fps=28.8),
         weights=Weights(

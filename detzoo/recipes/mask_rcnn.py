@@ -243,7 +243,7 @@ RECIPES = (
         name="mask_rcnn_r50_fpn_fp16_1x_coco",
         model=mask_rcnn(),
         data=COCO_MASKS,
-        schedule=SCHEDULE_1X.replace(autocast="fp16"),
+        schedule=SCHEDULE_1X.replace(precision="fp16"),
         init=INIT_R50,
         published=Published(box_ap=38.1, mask_ap=34.7, memory_gb=3.6, fps=24.1),
         weights=Weights(

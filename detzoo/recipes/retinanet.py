@@ -170,7 +170,7 @@ RECIPES = (
         name="retinanet_r50_fpn_fp16_1x_coco",
         model=RetinaNet.Config(),
         data=COCO,
-        schedule=RETINANET_1X.replace(autocast="fp16"),
+        schedule=RETINANET_1X.replace(precision="fp16"),
         init=INIT_R50,
         published=Published(box_ap=36.4, memory_gb=2.8, fps=31.6),
         weights=Weights(

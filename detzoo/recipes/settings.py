@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from detzoo.config import Config
+from detzoo.precision import Precision
 from detzoo.recipes.augment import Flip, Resize, Step, plain_steps
 
 
@@ -85,8 +86,15 @@ class ParamGroup(Config):
     weight_decay: float | None = None  # None: as the optimizer's
 
 
+def _as_before(precision: Any) -> Any:
+    """Settings that called the precision ``autocast`` called float32 "none"."""
+    return "fp32" if precision == "none" else precision
+
+
 class Schedule(Config):
     """How the weights are fitted."""
+
+    RENAMED: ClassVar = {"autocast": "precision"}
 
     epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=2, ge=1)  # images per device and step
@@ -110,7 +118,7 @@ class Schedule(Config):
     warmup_start: float = Field(default=1e-3, ge=0, le=1)  # fraction of lr at the first update
     sync_bn: bool = False  # batch normalization that is not frozen sees the images of all devices, not of its own alone
     clip_norm: float | None = Field(default=None, gt=0)  # largest gradient norm
-    autocast: Literal["none", "bf16", "fp16"] = "none"
+    precision: Annotated[Precision, BeforeValidator(_as_before)] = "fp32"  # of convolutions; weights are float32
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay of the averaged weights; None: no averaging
     evaluate_every: int = Field(default=1, ge=0)  # epochs between validations; 0: never
     patience: int | None = Field(default=None, ge=1)  # stop after this many validations without a better AP

@@ -184,7 +184,7 @@ def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: I
     for index, batch in enumerate(batches):
         seed_step(schedule.seed, position.epoch, position.step + index, run.ranks.rank)
         with without_sync(module, last=index == len(batches) - 1):
-            losses = compute_losses(module, state.detector, batch, run.ranks.device, schedule.autocast)
+            losses = compute_losses(module, state.detector, batch, run.ranks.device, schedule.precision)
             state.scaler.scale(total_loss(losses) / len(batches)).backward()
         found.append({name: value.detach() for name, value in losses.items()})
     if schedule.clip_norm is not None:

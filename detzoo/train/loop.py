@@ -25,6 +25,7 @@ from detzoo.detector import Detector
 from detzoo.evaluate.lvis import check_federated
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
+from detzoo.precision import Precision, precision_word
 from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import read
 from detzoo.recipes.recipe import Init, Recipe, method_of
@@ -79,6 +80,7 @@ def train(
     *,
     weights: str | Path | Mapping[str, Tensor] | None = None,
     val: float | None = None,
+    precision: Precision | torch.dtype | None = None,
     resume: bool | str | Path = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
@@ -104,6 +106,8 @@ def train(
             training starts from random weights, as it does with ``init=null`` among the overrides.
         val: part of the training images to keep for validation, such as 0.2, where the data has no others for it: the
             same images every time. It is ``data.val_fraction`` of the recipe.
+        precision: what convolutions and matrix products compute in: ``fp32``, ``bf16`` or ``fp16``, whose gradients are
+            scaled; weights, box arithmetic and losses stay float32. It is ``schedule.precision`` of the recipe.
         resume: go on with the run in ``out``, or in the folder that is named here, exactly where it stopped, with its
             recipe and its data; only what is given now changes, as ``schedule.epochs``. Another model is refused,
             another optimizer starts anew.
@@ -133,6 +137,8 @@ def train(
     """
     if val is not None:
         settings = {**settings, "val_fraction": val}
+    if precision is not None:
+        settings = {**settings, "precision": precision_word(precision)}
     if not isinstance(resume, bool):
         folder = Path(resume).parent if Path(resume).name == "last.state" else Path(resume)
         if out is not None and Path(out) != folder:
@@ -283,7 +289,7 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -
     optimizer, unused = make_optimizer(detector, schedule, lr.value)
     for pattern in unused:
         display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
-    scaler = GradScaler(ranks.device.type, enabled=schedule.autocast == "fp16")
+    scaler = GradScaler(ranks.device.type, enabled=schedule.precision == "fp16")
     ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
     return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
 
@@ -317,7 +323,7 @@ def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Dete
     data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
-        losses = validation_losses(detector, loader, ranks, recipe.schedule.autocast)
+        losses = validation_losses(detector, loader, ranks, recipe.schedule.precision)
         report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 

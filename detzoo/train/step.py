@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from detzoo.detector import Detector
+from detzoo.precision import PRECISIONS, Precision
 from detzoo.types import Batch
-
-Autocast = Literal["none", "bf16", "fp16"]
-_PRECISION = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def compute_losses(
-    module: nn.Module, detector: Detector, batch: Batch, device: torch.device, autocast: Autocast
+    module: nn.Module, detector: Detector, batch: Batch, device: torch.device, precision: Precision
 ) -> dict[str, Tensor]:
     """Named training losses of a batch.
 
@@ -26,12 +23,12 @@ def compute_losses(
         detector: normalizes the pixels, on the device.
         batch: still on the host.
         device: where the weights are.
-        autocast: precision of matrix products and convolutions; methods keep box arithmetic and losses in float32.
+        precision: of matrix products and convolutions; methods keep box arithmetic and losses in float32.
     """
     batch = batch.to(device, non_blocking=True)
     with torch.no_grad():
         images = detector.normalize(batch.pixels, batch.sizes)
-    with torch.autocast(device.type, dtype=_PRECISION[autocast], enabled=autocast != "none"):
+    with torch.autocast(device.type, dtype=PRECISIONS[precision], enabled=precision != "fp32"):
         return module(images, batch.targets)
 
 
@@ -57,4 +54,4 @@ def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
     torch.manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-__all__ = ["Autocast", "compute_losses", "seed_step", "total_loss"]
+__all__ = ["compute_losses", "seed_step", "total_loss"]

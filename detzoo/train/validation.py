@@ -10,14 +10,15 @@ from torch import Tensor
 
 from detzoo.blocks.losses import alone
 from detzoo.detector import Detector
+from detzoo.precision import Precision
 from detzoo.train.distributed import Ranks
-from detzoo.train.step import Autocast, compute_losses, seed_step, total_loss
+from detzoo.train.step import compute_losses, seed_step, total_loss
 from detzoo.types import Batch
 
 
 @torch.no_grad()
 def validation_losses(
-    detector: Detector, batches: Iterable[Batch], ranks: Ranks, autocast: Autocast = "none"
+    detector: Detector, batches: Iterable[Batch], ranks: Ranks, precision: Precision = "fp32"
 ) -> dict[str, float]:
     """Mean training-mode losses, each batch weighted by its images; ``loss`` is the total.
 
@@ -28,7 +29,7 @@ def validation_losses(
         detector: on the rank's device.
         batches: this rank's share of the validation images, perhaps none.
         ranks: this process's place.
-        autocast: as in training.
+        precision: as in training.
 
     Returns:
         Means over the images of all ranks by name; empty if there are none.
@@ -40,7 +41,7 @@ def validation_losses(
         detector.train()
         for index, batch in enumerate(batches):
             seed_step(0, 0, index, 0)
-            losses = compute_losses(detector, detector, batch, device, autocast)
+            losses = compute_losses(detector, detector, batch, device, precision)
             count = len(batch.ids)
             images += count
             for name, value in {"loss": total_loss(losses), **losses}.items():

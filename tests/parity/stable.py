@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -17,19 +18,31 @@ import torch
 from torch import Tensor
 
 from detzoo.blocks import rpn
+from detzoo.ops.nms import rank
 
 DIGITS = 9  # after the point, that make values different
 
 
+@dataclass
+class Order:
+    """How an RPN returns proposals that `DIGITS` do not tell apart.
+
+    Attributes:
+        by_place: by their level and place, as any other sort does it, instead of by all digits. Recordings do not say
+            which they have: nothing depends on it but the order in which RoIs are listed.
+    """
+
+    by_place: bool = False
+
+
 @contextmanager
-def stable_sorting(nine_digits: bool = False) -> Iterator[None]:
+def stable_sorting() -> Iterator[Order]:
     """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
 
     But when an RPN suppresses: the original does that in a compiled operator, which sorts by all digits. Those of large
     levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were not.
-    With ``nine_digits`` it rounds there, too, as some cases were recorded.
     """
-    default, select = Tensor.sort, rpn.select
+    default, select, order = Tensor.sort, rpn.select, Order()
 
     def sort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
         if stable:  # its order is defined
@@ -45,8 +58,12 @@ def stable_sorting(nine_digits: bool = False) -> Iterator[None]:
 
     def select_by_all_digits(*arguments: Any) -> tuple[Tensor, Tensor]:
         with patch.object(Tensor, "sort", sort_all_digits):
-            return select(*arguments)
+            index, used = select(*arguments)
+        if not order.by_place:
+            return index, used
+        scores = arguments[1]
+        survived = torch.zeros_like(scores, dtype=torch.int64).scatter_add(1, index, used.long()) > 0
+        return rank(scores, survived, used.shape[1])
 
-    suppress = select if nine_digits else select_by_all_digits
-    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", suppress):
-        yield
+    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits):
+        yield order

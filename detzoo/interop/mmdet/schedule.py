@@ -59,7 +59,7 @@ def _three(config: Section) -> dict[str, Any]:
     settings: dict[str, Any] = {"warmup_steps": 0, "milestones": (), "decay": "constant"}
     with config.section("optim_wrapper", training=True) as given:
         if given.kinds("OptimWrapper", "AmpOptimWrapper") == "AmpOptimWrapper":
-            settings["autocast"] = "bf16" if given.take("dtype") == "bfloat16" else "fp16"
+            settings["precision"] = "bf16" if given.take("dtype") == "bfloat16" else "fp16"
         given.ignore("loss_scale", "dtype")  # static or dynamic: gradients are the same
         settings["accumulate"] = given.whole("accumulative_counts", 1)
         if given.has("optimizer"):
@@ -89,7 +89,7 @@ def _two(config: Section) -> dict[str, Any]:
         data = config.section("data", training=True)
         settings["batch"] = data.whole("imgs_per_gpu" if data.has("imgs_per_gpu") else "samples_per_gpu", 2)
     if config.has("fp16"):
-        settings["autocast"] = "fp16"
+        settings["precision"] = "fp16"
     runner = config.take("runner")
     if isinstance(runner, dict) and "max_epochs" in runner:
         settings["epochs"] = config.section("runner", training=True).whole("max_epochs")

@@ -84,7 +84,8 @@ class Swin(PartlyFrozen):
         self.config = config = config or Swin.Config()
         stem = {"projection": Conv2d(3, config.width, PATCH, PATCH), "norm": nn.LayerNorm(config.width)}
         self.patch_embed = nn.ModuleDict(stem)
-        rates = torch.linspace(0, config.drop_path, sum(config.blocks), device="cpu").tolist()
+        last = max(sum(config.blocks) - 1, 1)
+        rates = [config.drop_path * number / last for number in range(sum(config.blocks))]
         self.stages = nn.ModuleList()
         for stage, blocks in enumerate(config.blocks):
             self.stages.append(_Stage(config, stage, [rates.pop(0) for _ in range(blocks)]))

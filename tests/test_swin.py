@@ -92,6 +92,18 @@ def test_frozen_stages_and_checkpointing() -> None:
         assert one is None or torch.equal(one, other)
 
 
+def test_training_skips_blocks_of_some_images() -> None:
+    block: Any = build(drop_path=0.5).get_submodule("stages.1.blocks.1")
+    x = torch.ones(4000, 1, 1, 1)
+    torch.manual_seed(0)
+    dropped = block.train().drop(x).flatten()
+    assert set(dropped.tolist()) == {0.0, 2.0}
+    assert abs(float(dropped.mean()) - 1) < 0.1
+    assert block.eval().drop(x) is x
+    rates = [one.rate for one in build(drop_path=0.3).modules() if hasattr(one, "rate")]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
 def test_titles() -> None:
     assert Swin.Config().title == "Swin-T"
     assert validate(Swin.Config, {"blocks": (2, 2, 18, 2)}).title == "Swin-S"

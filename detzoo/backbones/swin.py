@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from torchvision.ops import StochasticDepth
 
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import Conv2d
@@ -174,7 +173,13 @@ class _Block(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         layers = nn.Sequential(nn.Sequential(nn.Linear(channels, inner), nn.GELU()), nn.Linear(inner, channels))
         self.ffn = nn.ModuleDict({"layers": layers})
-        self.drop = StochasticDepth(rate, "row")
+        self.rate = rate
+
+    def drop(self, x: Tensor) -> Tensor:
+        """In training, zeros in place of some images' ``x [N, H, W, C]``, and the others' made larger for it."""
+        if not self.training or self.rate == 0:
+            return x
+        return x * x.new_empty((len(x), 1, 1, 1)).bernoulli_(1 - self.rate).div_(1 - self.rate)
 
     def forward(self, x: Tensor, shift: int, mask: Tensor | None) -> Tensor:
         """``[N, H, W, C]`` to the same shape.

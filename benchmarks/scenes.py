@@ -44,6 +44,12 @@ def make_proposals(count: int, size: tuple[int, int], seed: int = 1) -> Tensor:
     return torch.cat([centre - half, centre + half], -1) * torch.tensor([width, height] * 2)
 
 
+def make_maps(count: int, size: tuple[int, int], seed: int = 2) -> Tensor:
+    """Class maps ``[count, h, w]`` of 6 classes at an eighth of ``size``, for methods that learn them."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(6, (count, *(-(-edge // 8) for edge in size)), generator=draw)
+
+
 def objects_at(boxes: Tensor, size: tuple[int, int], classes: int, draw: torch.Generator) -> Item:
     """Objects with these ``boxes [M, 4]``: random labels, and masks that are ellipses."""
     y, x = torch.arange(size[0]) + 0.5, torch.arange(size[1]) + 0.5

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.scenes import Item, make_proposals, pad
+from benchmarks.scenes import Item, make_maps, make_proposals, pad
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.detector import Detector
 from detzoo.types import Detections, Images, Targets
@@ -68,7 +68,7 @@ class Ours(Side):
         return self.model.normalize(pad(pictures, self.model.config.input.multiple), sizes)
 
     def targets(self, items: list[Item], size: tuple[int, int]) -> Targets:
-        """Targets on the padded canvas of pictures of ``size``; masks and proposals where the method takes them."""
+        """Targets on the padded canvas of pictures of ``size``; also masks, proposals and class maps where taken."""
         masks = self.mask_layer() is not None
         multiple = self.model.config.input.multiple
         given = [{key: item[key] for key in ("boxes", "labels")} for item in items]
@@ -77,6 +77,8 @@ class Ours(Side):
         if self.model.takes_proposals:
             boxes = make_proposals(len(items), size).to(self.model.device)
             given = [one | {"proposals": some} for one, some in zip(given, boxes, strict=True)]
+        if self.model.config.learns_class_maps:
+            given = [one | {"semantic": some} for one, some in zip(given, make_maps(len(items), size), strict=True)]
         return Targets.pack(given)
 
     def finder(self, count: int, size: tuple[int, int]) -> Callable[[Images], Detections]:

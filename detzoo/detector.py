@@ -37,6 +37,11 @@ class DetectorConfig(Config):
 
     input: Input = Input()
 
+    @property
+    def learns_class_maps(self) -> bool:
+        """Whether training needs the class of every pixel, ``Targets.semantic``."""
+        return False
+
 
 def _channels_last(init: Callable[..., None]) -> Callable[..., None]:
     """A constructor that afterwards stores the weights of convolutions channels-last.

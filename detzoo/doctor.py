@@ -146,7 +146,9 @@ def _methods() -> Iterator[Check]:
     masks[:, 8:40, 8:40] = True
     boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
     labels = torch.zeros(1, dtype=torch.int64)
-    targets = Targets.pack([{"boxes": boxes, "labels": labels, "masks": masks, "proposals": boxes}]).to(device)
+    semantic = torch.zeros(8, 8, dtype=torch.int64)
+    one = {"boxes": boxes, "labels": labels, "masks": masks, "proposals": boxes, "semantic": semantic}
+    targets = Targets.pack([one]).to(device)
     images = Images(torch.zeros(1, 3, 64, 64), torch.tensor([[64, 64]])).to(device)
     for method in METHODS:
         start = time.perf_counter()

@@ -69,7 +69,8 @@ class Targets(_Tensors):
         ignore: bool ``[N, G]``, slots that hold a region to be left out (crowds, difficult objects); never also valid.
         masks: of the objects, on the padded canvas, or None. Held as windows: ``masks.shape`` is ``(N, G, H, W)``, but
             the memory is that of the objects' own areas; ``masks.dense()`` is bool ``[N, G, H, W]``.
-        semantic: int64 ``[N, H', W']`` class map, 255 where nothing is known, or None.
+        semantic: int64 ``[N, H', W']`` class map, 255 where nothing is known, or None. H' and W' are those of the
+            canvas or an even part of them, as an eighth: of every 8 pixels the first.
         proposals: float32 ``[N, P, 4]`` precomputed boxes, or None.
         proposals_valid: bool ``[N, P]``, or None.
     """
@@ -90,7 +91,7 @@ class Targets(_Tensors):
         Args:
             items: per image ``boxes`` (M, 4) xyxy pixels, ``labels`` (M,) int64, and where they exist ``masks``
                 (M, H, W) bool on the padded canvas, or that image's `MaskWindows`, ``ignore`` (M,) bool, ``semantic``
-                (H, W) int64 and ``proposals`` (P, 4).
+                (H', W') integer and ``proposals`` (P, 4).
             slots: G; default the bucketed maximum of M.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
 from tests.mmdet_roi_head_files import DOUBLE_HEAD_3, DYNAMIC_3, MASK_SCORING_3
@@ -355,57 +356,6 @@ _base_ = 'faster.py'
 model = dict(test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms', iou_threshold=0.5))))
 """
 
-CASCADE_RCNN_3 = """
-_base_ = 'faster.py'
-box_head = dict(
-    type='Shared2FCBBoxHead', in_channels=256, fc_out_channels=1024, roi_feat_size=7, num_classes=80,
-    bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4, target_stds=[0.1, 0.1, 0.2, 0.2]),
-    reg_class_agnostic=True,
-    loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-    loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0))
-coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4)
-training = dict(
-    assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5, match_low_quality=False),
-    sampler=dict(type='RandomSampler', num=512, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True),
-    pos_weight=-1, debug=False)
-assigner = dict(type='MaxIoUAssigner', match_low_quality=False, ignore_iof_thr=-1)
-model = dict(
-    type='CascadeRCNN',
-    rpn_head=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)),
-    roi_head=dict(
-        type='CascadeRoIHead', num_stages=3, stage_loss_weights=[1, 0.5, 0.25],
-        bbox_head=[
-            box_head,
-            dict(box_head, bbox_coder=dict(coder, target_stds=[0.05, 0.05, 0.1, 0.1])),
-            dict(box_head, bbox_coder=dict(coder, target_stds=[0.033, 0.033, 0.067, 0.067]))]),
-    train_cfg=dict(
-        rpn=dict(allowed_border=0),
-        rpn_proposal=dict(max_per_img=2000),
-        rcnn=[
-            training,
-            dict(training, assigner=dict(assigner, pos_iou_thr=0.6, neg_iou_thr=0.6, min_pos_iou=0.6)),
-            dict(training, assigner=dict(assigner, pos_iou_thr=0.7, neg_iou_thr=0.7, min_pos_iou=0.7))]))
-"""
-
-CASCADE_MASK_RCNN_3 = """
-_base_ = 'cascade.py'
-model = dict(
-    backbone=dict(dcn=dict(type='DCN', deform_groups=1, fallback_on_stride=False),
-                  stage_with_dcn=(False, True, True, True)),
-    roi_head=dict(
-        mask_roi_extractor=dict(
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
-            out_channels=256, featmap_strides=[4, 8, 16, 32]),
-        mask_head=dict(
-            type='FCNMaskHead', num_convs=4, in_channels=256, conv_out_channels=256, num_classes=80,
-            loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0))),
-    test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)))
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-"""
-
 # (name of the file, its text, the recipe of the same model)
 MODELS = (
     ("faster.py", FASTER_RCNN_3, "faster_rcnn_r50_fpn_1x_coco"),
@@ -420,6 +370,8 @@ MODELS = (
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
     ("cascade.py", CASCADE_RCNN_3, "cascade_rcnn_r50_fpn_1x_coco"),
     ("cascade_mask.py", CASCADE_MASK_RCNN_3, "cascade_mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
+    ("htc.py", HTC_3, "htc_r50_fpn_1x_coco"),
+    ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
     ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),

@@ -117,6 +117,7 @@ def _dataset(given: Values, finish: list[Values]) -> Values:
         "type": given["type"],
         "ann_file": root + given["ann_file"],
         "img_prefix": root + next(iter(prefix.values()), ""),
+        "seg_prefix": root + prefix["seg"] if "seg" in prefix else None,
         "test_mode": given.get("test_mode", False),
     }
     if "filter_cfg" in given:
@@ -138,7 +139,8 @@ def _pipeline(steps: list[Values], finish: list[Values], test: bool) -> list[Val
     rest = [step for step in flat if step["type"] not in ("LoadImageFromFile", "LoadProposals", "PackDetInputs")]
     if not test:
         last = [{"type": "DefaultFormatBundle"}, {"type": "Collect", "keys": ["img", "gt_bboxes", "gt_labels"]}]
-        return [*before, *map(_step, rest), *finish, *last]
+        thinned = [{"type": "SegRescale", "scale_factor": 1 / 8}] if any(step.get("with_seg") for step in rest) else []
+        return [*before, *map(_step, rest), *finish, *thinned, *last]
     inner: list[Values] = []
     size: Values = {"scale_factor": 1.0}
     for step in rest:

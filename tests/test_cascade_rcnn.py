@@ -141,7 +141,7 @@ def test_scores_are_averaged_and_the_last_boxes_count() -> None:
     features = [torch.randn(2, 4, CANVAS[0] // stride, CANVAS[1] // stride) for stride in (4, 8)]
     atlas = build_atlas(features, (4, 8))
     start = torch.tensor([[[8.0, 8, 60, 50], [0, 0, 30, 90], [0, 0, 0, 0]]]).expand(2, 3, 4)
-    (logits, offsets), boxes = refined(heads, atlas, start, some)
+    (logits, offsets), boxes = refined(heads, lambda head, moved: head(atlas, moved), start, some)
     raw = [heads[0](atlas, start)]
     second = heads[0].refine(raw[0], start, some)
     raw.append(heads[1](atlas, second))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.config import validate
-from detzoo.ops.deform_roi_pool import deform_roi_pool
+from detzoo.ops.deform_roi_pool import deform_roi_pool, roi_align_beyond
 from detzoo.ops.roi_align import Atlas, _lay_out, build_atlas, pyramid_levels, roi_align
+from tests.triton_interpreter import run_interpreted
 
 STRIDES, SIZE = (4, 8), 3
 LEVELS = torch.tensor([[1, 0, 0], [0, 0, 1]])
@@ -61,6 +63,19 @@ def written_out(levels: list[Tensor], moved: Tensor, sampling: int, reach: float
                     for j in range(across):
                         y, x = top + (i + 0.5) * high / down, left + (j + 0.5) * wide / across
                         result[roi, :, row, column] += read(levels[level][image], y, x) / (down * across)
+    return result
+
+
+def written_out_beyond(boxes: Tensor, roi: int) -> Tensor:
+    """One of these RoIs, sample by sample."""
+    level = int(LEVELS.flatten()[roi])
+    x1, y1, x2, y2 = (boxes.view(-1, 4)[roi] / STRIDES[level]).tolist()
+    wide, high = (x2 - x1) / SIZE, (y2 - y1) / SIZE
+    across, down = math.ceil(wide), math.ceil(high)
+    result = torch.zeros(3, SIZE, SIZE, dtype=torch.float64)
+    for row, column, i, j in itertools.product(range(SIZE), range(SIZE), range(down), range(across)):
+        y, x = y1 - 0.5 + (row + (i + 0.5) / down) * high, x1 - 0.5 + (column + (j + 0.5) / across) * wide
+        result[:, row, column] += read(maps()[level][roi // 3], y, x) / (down * across)
     return result
 
 
@@ -130,3 +145,52 @@ def test_every_roi_goes_through_the_layers_of_its_level() -> None:
         wanted = wanted * layer.get_submodule("mask_fc")(still).view(-1, 1, SIZE, SIZE)
         mine = levels.flatten() == level
         torch.testing.assert_close(found[mine], wanted[mine])
+
+
+def test_boxes_beyond_the_image_are_the_same_on_a_canvas() -> None:
+    """Where the canvas has other levels, and plain RoIAlign would read them."""
+    beyond = BOXES + torch.tensor([-9.0, -7.0, 20.0, 14.0])
+    here = roi_align_beyond(build_atlas(maps(), STRIDES), beyond, LEVELS, SIZE)
+    still = torch.zeros_like(offsets())
+    torch.testing.assert_close(deform_roi_pool(_lay_out(maps(), STRIDES), beyond, LEVELS, still, SIZE), here)
+    torch.testing.assert_close(here[4], written_out_beyond(beyond, 4))
+
+
+INTERPRETED = """
+import torch
+from detzoo.ops import deform_roi_pool as ops, deform_roi_pool_triton as triton_ops
+from detzoo.ops.roi_align import _lay_out, with_image
+from tests.test_deform_pool import BOXES, LEVELS, SIZE, STRIDES, maps, offsets
+atlas = _lay_out(maps(), STRIDES)
+rois, moves = with_image(BOXES / (STRIDES[0] << LEVELS).unsqueeze(-1)), offsets()
+moves[4, 0, 1, 1], moves[4, 1, 0, 2] = torch.nan, -torch.inf
+grad = torch.randn(6, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+for sampling in (0, 2):
+    given = rois, LEVELS.flatten(), moves, atlas.places, sampling
+    cells, bins = ops._cells(atlas.maps), ops._bins(*given)
+    found = triton_ops.pool(cells, *bins).permute(0, 3, 1, 2)
+    torch.testing.assert_close(found, torch.ops.detzoo.deform_roi_pool(atlas.maps, *given))
+    of_cells, of_moves = triton_ops.pool_backward(grad.permute(0, 2, 3, 1), cells, *bins)
+    wanted = torch.ops.detzoo.deform_roi_pool_backward(grad, atlas.maps, *given)
+    torch.testing.assert_close(ops._by_map(of_cells, atlas.maps)[0], wanted[0][0])
+    torch.testing.assert_close(of_moves, wanted[1])
+print("equal")
+"""
+
+
+def test_cuda_kernel_equals_the_cpu_in_tritons_interpreter() -> None:
+    run_interpreted(INTERPRETED)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_cuda_equals_the_cpu(sampling: int) -> None:
+    def pooled(device: str) -> list[Tensor]:
+        inputs = [tensor.to(device).requires_grad_() for tensor in (*maps(150), offsets())]
+        atlas = build_atlas(inputs[:2], STRIDES)
+        found = deform_roi_pool(atlas, BOXES.to(device), LEVELS.to(device), inputs[2], SIZE, sampling, 0.3)
+        found.square().sum().backward()
+        return [found, *(given.grad for given in inputs if given.grad is not None)]
+
+    for here, there in zip(pooled("cpu"), pooled("cuda"), strict=True):
+        torch.testing.assert_close(there.cpu(), here)

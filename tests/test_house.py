@@ -65,7 +65,15 @@ PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 # This may import from below inside a function: it carries the public words of rooms that build on it. The command
 # line imports late to answer --help at once; operators, because Triton is only there with CUDA.
 LATE_IMPORTS_DOWN = {"detector.py"}
-LATE_IMPORTS_UP = {"cli.py", "doctor.py", "ops/nms.py", "ops/boxes.py", "ops/points.py", "ops/roi_align.py"}
+LATE_IMPORTS_UP = {
+    "cli.py",
+    "doctor.py",
+    "ops/nms.py",
+    "ops/boxes.py",
+    "ops/deform_roi_pool.py",
+    "ops/points.py",
+    "ops/roi_align.py",
+}
 
 LONGEST_FILE, LONGEST_METHOD, MOST_FILES = 500, 400, 12
 HOT_ROOMS = ("methods", "blocks", "backbones", "necks")

@@ -22,6 +22,7 @@ from tests.mmdet_files import write_all
 # a config of each method
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
+    *("htc.py", "scnet.py"),
     *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -31,6 +32,10 @@ TWO_STAGE = (
     (r"^rpn\.", "rpn_head.rpn_"),
     (r"^box_heads?\.", "roi_head.bbox_head."),
     (r"^mask_heads?\.", "roi_head.mask_head."),
+    (r"^mask_flows\.(\d+)\.", r"roi_head.mask_head.\1.conv_res."),
+    (r"^semantic_head\.", "roi_head.semantic_head."),
+    (r"^context_head\.", "roi_head.glbctx_head."),
+    (r"^relay\.", "roi_head.feat_relay_head.fc."),
 )
 DETR_HEAD = (
     (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
@@ -85,7 +90,9 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("num_classes", 80): len(CLASSES),
     ("in_channels", (256, 512, 1024, 2048)): (64, 128, 256, 512),
     **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels", "embed_dims")},
+    ("out_conv_channels", 256): 32,
     ("fc_out_channels", 1024): 32,
+    ("in_channels", 1024): 32,
     ("in_channels", 2048): 512,
     ("in_channels", (2048,)): (512,),
     ("num_feats", 128): 16,

@@ -27,6 +27,8 @@ SMALL: dict[str, Any] = {
     "rpn": {"channels": 32, "train_candidates": 50, "train_proposals": 40, "candidates": 50, "proposals": 40},
     "box_head": {"fc_channels": 32, "samples": 32, "detections": 10},
     "mask_head": {"channels": 32, "convs": 1},
+    "semantic_head": {"convs": 2},
+    "context_head": {"convs": 2},
     "mask_iou_head": {"channels": 32, "convs": 1, "fcs": 1, "fc_channels": 32},
     "encoder": {"layers": 1, "heads": 2, "hidden": 32, "dropout": 0.0},
     "decoder": {"layers": 2, "heads": 2, "hidden": 32, "dropout": 0.0},
@@ -43,6 +45,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},
@@ -179,6 +182,7 @@ def targets(*counts: int) -> Targets:
             mask[box[1] : box[3], box[0] : box[2]] = True
         labels = torch.randint(len(CLASSES), (count,), generator=generator)
         items.append({"boxes": boxes, "labels": labels, "masks": masks, "proposals": proposals(count + 1)})
+        items[-1]["semantic"] = torch.randint(200, (CANVAS[0] // 8, CANVAS[1] // 8), generator=generator)
     return Targets.pack(items)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -14,7 +14,6 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.roi_align import Atlas
 from detzoo.types import Images
 
 
@@ -32,6 +31,8 @@ STAGES = (
     Stage(match=MatchConfig(positive=0.6, negative=0.6), stds=(0.05, 0.05, 0.1, 0.1), weight=0.5),
     Stage(match=MatchConfig(positive=0.7, negative=0.7), stds=(0.033, 0.033, 0.067, 0.067), weight=0.25),
 )
+# those of Hybrid Task Cascade and SCNet also give every object its best RoI, if that overlaps it enough
+HYBRID_STAGES = tuple(stage.replace(match=stage.match.replace(low_quality=stage.match.positive)) for stage in STAGES)
 # what the published cascades do otherwise than Faster R-CNN
 CASCADE_RPN = RPN.Config(border=0.0, box_loss=BoxLoss(kind="smooth_l1", beta=1 / 9), train_proposals=2000)
 CASCADE_BOX_HEAD = BoxHead.Config(class_agnostic=True, box_loss=BoxLoss(kind="smooth_l1"))
@@ -47,18 +48,26 @@ def box_heads(
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
 
 
-def refined(heads: Sequence[BoxHead], atlas: Atlas, boxes: Tensor, images: Images) -> tuple[RawBoxes, Tensor]:
+def refined(
+    heads: Sequence[BoxHead], score: Callable[[BoxHead, Tensor], RawBoxes], boxes: Tensor, images: Images
+) -> tuple[RawBoxes, Tensor]:
     """Send proposals ``[N, P, 4]`` through all stages.
+
+    Args:
+        heads: one for each stage.
+        score: gives logits and offsets that a head finds for boxes ``[N, P, 4]``.
+        boxes: the proposals.
+        images: that they are of.
 
     Returns:
         Class logits ``[N, P, C + 1]``, the mean of all stages, with the last stage's offsets ``[N, P, C or 1, 4]``; and
         the boxes ``[N, P, 4]`` that these start from.
     """
     first, *others = heads
-    logits, offsets = first(atlas, boxes)
+    logits, offsets = score(first, boxes)
     scores = [logits]
     for head, before in zip(others, heads, strict=False):  # a stage needs the boxes of the one before
         boxes = before.refine((scores[-1], offsets), boxes, images)
-        logits, offsets = head(atlas, boxes)
+        logits, offsets = score(head, boxes)
         scores.append(logits)
     return (torch.stack(scores).mean(0), offsets), boxes

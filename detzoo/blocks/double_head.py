@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from detzoo.blocks.layers import BatchNorm2d, Conv2d, ConvNorm, conv_norm
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import from_centres, to_centres
-from detzoo.ops.roi_align import Atlas, pyramid_levels, roi_align
+from detzoo.ops.deform_roi_pool import roi_align_beyond
+from detzoo.ops.roi_align import Atlas, pyramid_levels
 
 
 class DoubleHead(nn.Module):
@@ -43,7 +44,7 @@ class DoubleHead(nn.Module):
         """Features ``[N * R, C, size, size]`` of wider ``boxes [N, R, 4]``, from the levels of the given ones."""
         middle, edges = to_centres(boxes).split(2, -1)
         wider = from_centres(torch.cat([middle, edges * self.scale], -1))
-        return roi_align(atlas, wider, pyramid_levels(boxes, len(atlas.strides)), size, sampling)
+        return roi_align_beyond(atlas, wider, pyramid_levels(boxes, len(atlas.strides)), size, sampling)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """``[R, channels]`` of features ``[R, C, s, s]``; normalization learns from ``valid`` ones, bool ``[R]``."""

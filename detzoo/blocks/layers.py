@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
@@ -295,6 +296,44 @@ def _folded(x: Tensor, conv: nn.Conv2d | DeformConv, norm: _BatchNorm) -> Tensor
         return conv.convolve(x, weight, shift)
     padding = cast("tuple[int, ...]", conv.padding)
     return conv2d(x, weight, shift, conv.stride, padding, conv.dilation, conv.groups)
+
+
+def fuse_levels(levels: Sequence[Tensor], convs: Iterable[nn.Module], level: int) -> Tensor:
+    """The sum of pyramid levels at the size of one of them, each through a convolution of its own.
+
+    Args:
+        levels: ``[N, C, H_l, W_l]`` each; they are resized bilinearly, corners on corners.
+        convs: one for each level, which keeps its size.
+        level: the one whose size is kept.
+
+    Returns:
+        ``[N, C', H_level, W_level]``.
+    """
+    size = levels[level].shape[-2:]
+    total = 0
+    for number, (conv, x) in enumerate(zip(convs, levels, strict=True)):
+        total = total + conv(x if number == level else F.interpolate(x, size, mode="bilinear", align_corners=True))
+    return cast(Tensor, total)
+
+
+class ResidualPair(nn.Module):
+    """Two 3x3 convolutions with a ReLU between and a shortcut around them; SCNet (arXiv:2012.10150), section 3.
+
+    Parameters are ``conv1.*``, ``conv2.*`` and of the normalizations ``bn1.*``, ``bn2.*``, or ``gn1`` and ``gn2``.
+    """
+
+    def __init__(self, channels: int, norm: Norm | None = None) -> None:
+        super().__init__()
+        self.norms = () if norm is None else (f"{norm}1", f"{norm}2")
+        self.conv1 = Conv2d(channels, channels, 3, padding=1, bias=norm is None)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1, bias=norm is None)
+        for name in self.norms:
+            self.add_module(name, build_norm(name[:2], channels))  # pyright: ignore[reportArgumentType] (it is a `Norm`)
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``[N, C, H, W]`` to the same shape; ``valid``: see `BatchNorm2d`."""
+        first, second = map(self.get_submodule, self.norms) if self.norms else (None, None)
+        return x + conv_norm(conv_norm(x, self.conv1, first, relu=True, valid=valid), self.conv2, second, valid=valid)
 
 
 class ConvNorm(nn.Module):

@@ -127,6 +127,26 @@ def class_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (loss * weights.flatten()).sum()
 
 
+def map_loss(logits: Tensor, classes: Tensor | None) -> Tensor:
+    """Cross-entropy of class maps, the mean over all cells, in which those of unknown class count as zero.
+
+    Args:
+        logits: ``[N, C, h, w]``.
+        classes: int64 ``[N, H, W]``, of which each cell is compared with the nearest; unknown what is no class.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if classes is None:
+        raise ValueError(
+            "the targets have no class maps: pass semantic to Targets.pack, or do without by model.semantic_head=null"
+        )
+    cells = F.interpolate(classes.unsqueeze(1).float(), logits.shape[-2:]).squeeze(1).long()
+    known = (cells >= 0) & (cells < logits.shape[1])
+    loss = class_loss(logits.movedim(1, -1), cells * known, known)
+    return loss / mean_over_ranks(loss.new_full((), known.numel()))
+
+
 _alone = False
 
 

@@ -16,7 +16,7 @@ from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
@@ -223,6 +223,13 @@ class BoxHead(nn.Module):
 
     def score(self, x: Tensor, boxes: Tensor, valid: Tensor | None = None) -> RawBoxes:
         """What `forward` gives, from the features ``[N * R, C, s, s]`` that `pool` gave of ``boxes [N, R, 4]``."""
+        return self.judge(self.embed(x, valid), boxes)
+
+    def embed(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What classes and what offsets are told by, ``[N * R, F]`` each, of features ``[N * R, C, s, s]``.
+
+        It is the same tensor, but in a double head.
+        """
         rows = None if valid is None else valid.flatten()
         moves = None
         if self.double_head is not None:
@@ -233,8 +240,12 @@ class BoxHead(nn.Module):
         x = x.flatten(1) if self.stage is None else x.mean((2, 3))
         for layer in self.shared_fcs:
             x = F.relu_(layer(x))
-        moves = x if moves is None else moves
-        return self.fc_cls(x).view(*boxes.shape[:2], -1), self.fc_reg(moves).view(*boxes.shape[:2], -1, 4)
+        return x, x if moves is None else moves
+
+    def judge(self, told: tuple[Tensor, Tensor], boxes: Tensor) -> RawBoxes:
+        """What `forward` gives, from what `embed` gave of ``boxes [N, R, 4]``: ``[N * R, F]`` each."""
+        logits, offsets = self.fc_cls(told[0]), self.fc_reg(told[1])
+        return logits.view(*boxes.shape[:2], -1), offsets.view(*boxes.shape[:2], -1, 4)
 
     def sample(
         self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets, matches: Matches | None = None
@@ -355,6 +366,7 @@ class MaskHead(nn.Module):
         sampling: int = Field(default=0, ge=0)
         extractor: AnyRoIExtractor = SingleLevel.Config()
         convs: int = Field(default=4, ge=0)
+        residual: bool = False  # they stand in pairs, with a shortcut around each; SCNet's
         channels: int = Field(default=256, ge=1)
         norm: Norm | None = None
         carafe: Carafe.Config | None = None  # upsampling by content; None: by a transposed convolution
@@ -369,13 +381,23 @@ class MaskHead(nn.Module):
         return {} if self.config.class_agnostic else {"conv_logits": ONE_EACH}
 
     def __init__(self, config: MaskHead.Config, channels: int, classes: int, *, levels: int = 4) -> None:
-        """Build for ``levels`` of features of ``channels`` and a number of ``classes``."""
+        """Build for ``levels`` of features of ``channels`` and a number of ``classes``.
+
+        Raises:
+            ValueError: ``residual`` convolutions would change the number of channels, or are standardized.
+        """
         super().__init__()
         self.config = config
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
         self.convs = nn.ModuleList()
         width = channels
-        for _ in range(config.convs):
+        if config.residual:
+            if config.channels != channels or config.standardize:
+                raise ValueError(
+                    f"pairs of convolutions keep their input's {channels} channels, and are not standardized"
+                )
+            self.convs.extend(ResidualPair(channels, config.norm) for _ in range(config.convs // 2))
+        for _ in range(0 if config.residual else config.convs):
             conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
             self.convs.append(conv)
             width = config.channels
@@ -403,9 +425,7 @@ class MaskHead(nn.Module):
 
         Batch normalization learns from ``valid`` ones alone, bool ``[N, R]``.
         """
-        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
-        for conv in self.convs:
-            x = conv(x, rows)
+        x = self.convolved(x, valid)
         x = self.upsample(x) if self.config.carafe else F.relu_(self.upsample(x))
         side = x.shape[-1]
         x = x.flatten(2)
@@ -416,6 +436,13 @@ class MaskHead(nn.Module):
         bias = self.conv_logits.bias[row].view(-1, 1)
         logits = torch.bmm(weight.unsqueeze(1).to(x.dtype), x).squeeze(1) + bias
         return logits.view(*labels.shape, side, side)
+
+    def convolved(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """What `draw` makes of features ``[N * R, C, s, s]`` before it upsamples: ``[N * R, C', s, s]``."""
+        rows = valid.flatten() if valid is not None and self.config.norm == "bn" else None
+        for conv in self.convs:
+            x = conv(x, rows)
+        return x
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, positives: int, pooled: Tensor | None = None

@@ -16,6 +16,7 @@ from torch.utils import data as torch_data
 from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.augment import View, augment, to_input, whole
+from detzoo.data.class_maps import ClassMaps, open_class_maps, thinned
 from detzoo.data.images import read_image
 from detzoo.data.order import repeat_factors
 from detzoo.data.problems import DataError, log
@@ -33,8 +34,8 @@ class Sample:
     Attributes:
         picture: the image; `pixels` are made of it when they are asked for.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
-            (M,), ``masks``, M `MaskWindows` on a canvas of ``(h, w)``, if the data is read with masks, and
-            ``proposals`` (P, 4) if it is read with them.
+            (M,), ``masks``, M `MaskWindows` on a canvas of ``(h, w)``, if the data is read with masks,
+            ``proposals`` (P, 4) if it is read with them, and ``semantic``, as `thinned` gives it, likewise.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
@@ -65,9 +66,11 @@ class Dataset(torch_data.Dataset[Sample]):
         input: the detector's input settings.
         augment: whether samples vary.
         proposals: where the boxes come from that samples carry beside the objects, or None.
+        class_maps: where the class maps come from that samples carry, or None.
     """
 
     proposals: Proposals | None = None
+    class_maps: ClassMaps | None = None
 
     def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
         self.annotations = annotations
@@ -162,7 +165,7 @@ class Dataset(torch_data.Dataset[Sample]):
         size = picture.shape[0], picture.shape[1]
         return Sample(
             picture=view.picture,
-            target=self._target(view, rows[view.objects], size),
+            target=self._target(view, image, rows[view.objects], size),
             id=self.annotations.image_id(image),
             path=path,
             original_size=size,
@@ -176,7 +179,7 @@ class Dataset(torch_data.Dataset[Sample]):
         path = Path(self.data.root) / name
         return read_image(path, (height, width), spare=True), str(path)
 
-    def _target(self, view: View, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
+    def _target(self, view: View, image: int, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
         """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""
         target: dict[str, Any] = {
             "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
@@ -187,11 +190,19 @@ class Dataset(torch_data.Dataset[Sample]):
             target["masks"] = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
         if self.proposals is not None:
             target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
+        if self.class_maps is not None:
+            target["semantic"] = thinned(self.class_maps.of(image), view.rows, view.columns)
         return target
 
 
 def open_dataset(
-    data: Data, split: SplitName, input: Input, augment: bool, strict: bool = True, proposals: bool = False
+    data: Data,
+    split: SplitName,
+    input: Input,
+    augment: bool,
+    strict: bool = True,
+    proposals: bool = False,
+    class_maps: bool = False,
 ) -> Dataset:
     """Read a split's annotations.
 
@@ -203,13 +214,16 @@ def open_dataset(
             settings say. Without it every image and object is delivered as it is.
         strict: as in `detzoo.data.read.read_split`.
         proposals: deliver proposals too; see `detzoo.data.proposals`.
+        class_maps: deliver class maps too; see `detzoo.data.class_maps`.
 
     Raises:
-        ConfigError: the split has no parts or no proposals, or a class is unknown.
+        ConfigError: the split has no parts, no proposals or no class maps, or a class is unknown.
         FileNotFoundError: a file or folder is missing.
         DataError: a file is broken, or nothing is left to learn from.
     """
     dataset = Dataset(read_split(data, split, strict), data, input, augment)
     if proposals:
         dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)
+    if class_maps:
+        dataset.class_maps = open_class_maps(data, split, dataset.annotations, dataset.indices)
     return dataset

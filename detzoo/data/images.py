@@ -74,6 +74,22 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None, *, spare: 
     return pixels[..., :3]
 
 
+def read_numbers(path: str | Path) -> NDArray[np.uint8]:
+    """Decode a picture of one number per pixel, 8 bits, grey or with a palette, to those numbers: uint8 ``(H, W)``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImageError: as of `read_image`; or it has colours or more bits.
+    """
+    with _explained(path), _regular(path) as file:
+        image = _opened(file, path, max_pixels())
+        if image.mode not in ("L", "P"):
+            raise ImageError(f"is no map of one 8-bit number per pixel: its pixels are {image.mode}")
+        with _pillow_allows(image.width * image.height, max_pixels()):
+            image.load()
+        return np.array(image)
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """Height and width of an image file with its EXIF orientation applied, without decoding its pixels.
 

@@ -59,7 +59,9 @@ def coco_layout(root: Path) -> Data | None:
             file, images = f"annotations/instances_{half}{year}.json", f"{half}{year}"
             if (root / file).is_file():
                 images = images if (root / images).is_dir() else _folder_of_images(root, root / file, half)
-                parts[half].append(Split(annotations=file, images=images))
+                maps = f"stuffthingmaps/{half}{year}"  # as its archive of class maps unpacks
+                semantic = maps if (root / maps).is_dir() else ""
+                parts[half].append(Split(annotations=file, images=images, semantic=semantic))
         if parts:
             _warn_of_other_years(root, year, parts)
             return data_of("coco", root, parts)

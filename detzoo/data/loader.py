@@ -14,6 +14,7 @@ import torch
 from torch.utils import data as torch_data
 
 from detzoo.data.canvases import canvases
+from detzoo.data.class_maps import padded
 from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
@@ -265,6 +266,8 @@ class _Collate:
             target = dict(sample.target)
             if "masks" in target:
                 target["masks"] = replace(target["masks"], canvas=(height, width))
+            if "semantic" in target:
+                target["semantic"] = padded(target["semantic"], (height, width))
             targets.append(target)
         return Batch(
             pixels=pixels,

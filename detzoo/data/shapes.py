@@ -161,6 +161,16 @@ def picture(name: str) -> NDArray[np.uint8]:
     return render(split, int(number))
 
 
+def class_map(name: str) -> NDArray[np.uint8]:
+    """The class of each pixel of a picture from `read_shapes`: uint8 ``(height, width)``, 0 the ground, 1 a circle."""
+    _, split, number = name.split("/")
+    scene = make_scene(split, int(number))
+    out = np.zeros((scene.height, scene.width), dtype=np.uint8)
+    for mask, label in zip(scene.masks, scene.labels, strict=True):
+        out[mask] = label + 1
+    return out
+
+
 def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """The tight box around a mask, xyxy."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -89,7 +89,7 @@ class CascadeMaskRCNN(Detector):
         features = self.neck(self.backbone(images.pixels))
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        raw, boxes = refined(self.box_heads, atlas, proposals.boxes, images)
+        raw, boxes = refined(self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images)
         found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
         height, width = images.pixels.shape[-2:]
         return dataclasses.replace(

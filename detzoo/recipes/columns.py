@@ -76,6 +76,8 @@ COCO = Data(
     val=(Split(annotations="annotations/instances_val2017.json", images="val2017"),),
 )
 COCO_MASKS = COCO.replace(masks=True)
+# with class maps of things and stuff beside the training images; see docs/data.md
+COCO_STUFF = COCO_MASKS.replace(train=(COCO.train[0].replace(semantic="stuffthingmaps/train2017"),))
 
 
 def multi_scale(data: Data) -> Data:

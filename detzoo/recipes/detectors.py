@@ -1,11 +1,12 @@
-"""DetectoRS (arXiv:2006.02334) on Cascade R-CNN: recursive pyramid and switchable convolution, alone and both."""
+"""DetectoRS (arXiv:2006.02334) on Cascade R-CNN and HTC: recursive pyramid and switchable convolution, or both."""
 
 from __future__ import annotations
 
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.htc import HTC
 from detzoo.necks.rfp import RFP
-from detzoo.recipes.columns import COCO, SCHEDULE_1X
+from detzoo.recipes.columns import COCO, COCO_STUFF, SCHEDULE_1X
 from detzoo.recipes.initial import INIT_R50
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
@@ -58,5 +59,44 @@ RECIPES = (
             sha256="32a10ba0",
         ),
         config="detectors/detectors_cascade-rcnn_r50_1x_coco.py",
+    ),
+    Recipe(
+        name="htc_r50_rfp_1x_coco",
+        model=HTC.Config(backbone=R50_ADAPTIVE.replace(with_image=True), neck=RFP.Config(backbone=R50_ADAPTIVE)),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_1X,
+        init=INIT_BOTH,
+        published=Published(box_ap=46.6, mask_ap=40.9, memory_gb=11.2),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_rfp_1x_coco/htc_r50_rfp_1x_coco-8ff87c51.pth",
+            sha256="8ff87c51",
+        ),
+        config="detectors/htc_r50-rfp_1x_coco.py",
+    ),
+    Recipe(
+        name="htc_r50_sac_1x_coco",
+        model=HTC.Config(backbone=R50_SAC),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_1X,
+        init=INIT_R50,
+        published=Published(box_ap=46.4, mask_ap=40.9, memory_gb=9.3),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_sac_1x_coco/htc_r50_sac_1x_coco-bfa60c54.pth",
+            sha256="bfa60c54",
+        ),
+        config="detectors/htc_r50-sac_1x_coco.py",
+    ),
+    Recipe(
+        name="detectors_htc_r50_1x_coco",
+        model=HTC.Config(backbone=R50_SAC.replace(with_image=True), neck=RFP.Config(backbone=R50_SAC)),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_1X,
+        init=INIT_BOTH,
+        published=Published(box_ap=49.1, mask_ap=42.6, memory_gb=13.6),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_htc_r50_1x_coco/detectors_htc_r50_1x_coco-329b1453.pth",
+            sha256="329b1453",
+        ),
+        config="detectors/detectors_htc-r50_1x_coco.py",
     ),
 )

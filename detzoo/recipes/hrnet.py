@@ -7,12 +7,14 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.hrfpn import HRFPN
 from detzoo.recipes.columns import (
     BGR_STD,
     COCO,
     COCO_MASKS,
+    COCO_STUFF,
     MASK_BOX_HEAD,
     SCHEDULE_1X,
     SCHEDULE_2X,
@@ -355,5 +357,44 @@ RECIPES = (
             sha256="f22d2ce5",
         ),
         config="hrnet/fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco.py",
+    ),
+    Recipe(
+        name="htc_hrnetv2p_w18_20e_coco",
+        model=HTC.Config(backbone=W18, neck=PYRAMID),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_20E,
+        init=INIT_HRNET_W18,
+        published=Published(box_ap=42.8, mask_ap=37.9, memory_gb=10.8, fps=4.7),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w18_20e_coco/htc_hrnetv2p_w18_20e_coco_20200210-b266988c.pth",
+            sha256="b266988c",
+        ),
+        config="hrnet/htc_hrnetv2p-w18_20e_coco.py",
+    ),
+    Recipe(
+        name="htc_hrnetv2p_w32_20e_coco",
+        model=HTC.Config(backbone=W32, neck=PYRAMID),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_20E,
+        init=INIT_HRNET_W32,
+        published=Published(box_ap=45.4, mask_ap=39.9, memory_gb=13.1, fps=4.9),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w32_20e_coco/htc_hrnetv2p_w32_20e_coco_20200207-7639fa12.pth",
+            sha256="7639fa12",
+        ),
+        config="hrnet/htc_hrnetv2p-w32_20e_coco.py",
+    ),
+    Recipe(
+        name="htc_hrnetv2p_w40_20e_coco",
+        model=HTC.Config(backbone=W40, neck=PYRAMID),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_20E,
+        init=INIT_HRNET_W40,
+        published=Published(box_ap=46.4, mask_ap=40.8, memory_gb=14.6),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w40_20e_coco/htc_hrnetv2p_w40_20e_coco_20200529_183411-417c4d5b.pth",
+            sha256="417c4d5b",
+        ),
+        config="hrnet/htc_hrnetv2p-w40_20e_coco.py",
     ),
 )

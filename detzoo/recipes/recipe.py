@@ -18,10 +18,12 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
@@ -37,10 +39,12 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SCNet.Config
     | SSD.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
@@ -56,10 +60,12 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    HTC,
     MaskRCNN,
     MaskScoringRCNN,
     RetinaNet,
     RPNDetector,
+    SCNet,
     SSD,
     YOLOv3,
 )

@@ -6,8 +6,9 @@ from detzoo.backbones.res2net import Res2Net
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_2X, SCHEDULE_20E
+from detzoo.recipes.columns import COCO, COCO_MASKS, COCO_STUFF, MASK_BOX_HEAD, SCHEDULE_2X, SCHEDULE_20E
 from detzoo.recipes.initial import INIT_R2_101
 from detzoo.recipes.recipe import Published, Recipe, Weights
 
@@ -65,5 +66,18 @@ RECIPES = (
             sha256="8a7b41e1",
         ),
         config="res2net/cascade-mask-rcnn_res2net-101_fpn_20e_coco.py",
+    ),
+    Recipe(
+        name="htc_r2_101_fpn_20e_coco",
+        model=HTC.Config(backbone=R2_101),
+        data=COCO_STUFF,
+        schedule=SCHEDULE_20E,
+        init=INIT_R2_101,
+        published=Published(box_ap=47.5, mask_ap=41.6),
+        weights=Weights(
+            url="http://download.openmmlab.com/mmdetection/v2.0/res2net/htc_r2_101_fpn_20e_coco/htc_r2_101_fpn_20e_coco-3a8d2112.pth",
+            sha256="3a8d2112",
+        ),
+        config="res2net/htc_res2net-101_fpn_20e_coco.py",
     ),
 )

@@ -22,6 +22,7 @@ class Split(Config):
     images: str = ""
     count: int = Field(default=0, ge=0)  # shapes: number of generated images
     proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
+    semantic: str = ""  # class maps for methods that learn them: a folder of PNG files, called as the images are
 
 
 class Data(Config):

@@ -10,6 +10,7 @@ from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.semantic import SemanticHead
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
 from detzoo.methods.atss import ATSS
@@ -20,9 +21,11 @@ from detzoo.methods.detr import DETR
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
@@ -51,6 +54,7 @@ FEW_PROPOSALS = RPN.Config(
     proposals=100,
 )
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
+SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
@@ -115,6 +119,37 @@ RECIPES = (
             rpn=FEW_PROPOSALS,
             box_head=BOXES.replace(class_agnostic=True),
             mask_head=MaskHead.Config(convs=2, channels=64),
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="htc_r18_fpn_shapes",
+        model=HTC.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(class_agnostic=True),
+            mask_head=MaskHead.Config(convs=2, channels=64),
+            semantic_head=SHAPES_MAP,
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="scnet_r18_fpn_shapes",
+        model=SCNet.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(class_agnostic=True),
+            mask_head=MaskHead.Config(convs=4, residual=True, channels=64),
+            semantic_head=SHAPES_MAP.replace(residual=True),
+            context_head=ContextHead.Config(convs=2),
             roi_levels=3,
         ),
         data=SHAPES.replace(masks=True),

@@ -20,6 +20,7 @@ from detzoo.config import to_json
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
+from detzoo.data.read import SplitName
 from detzoo.data.table import ClassRow, class_table
 from detzoo.detector import Detector
 from detzoo.evaluate.lvis import check_federated
@@ -173,8 +174,7 @@ def train(
         for note in notes:
             display.say(note)
         recipe = cast("Recipe", settled)
-        proposals = method_of(recipe).takes_proposals
-        dataset = open_dataset(recipe.data, "train", recipe.model.input, True, proposals=proposals)
+        dataset = _opened(recipe, "train", augment=True)
         unseen = _validation_set(recipe, display)
         sets = [dataset] if unseen is None else [dataset, unseen]
         settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
@@ -309,11 +309,16 @@ def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
             "WARNING: validation images are the training images, so AP says nothing about others; "
             f"{keep} keeps a fifth of them apart"
         )
-    given = method_of(recipe).takes_proposals
-    dataset = open_dataset(recipe.data, "val", recipe.model.input, False, proposals=given)
+    dataset = _opened(recipe, "val", augment=False)
     if recipe.data.metric == "lvis":
         check_federated(dataset.annotations)
     return dataset
+
+
+def _opened(recipe: Recipe, split: SplitName, augment: bool) -> Dataset:
+    """A half of the data with all that the method learns from."""
+    given = {"proposals": method_of(recipe).takes_proposals, "class_maps": recipe.model.learns_class_maps}
+    return open_dataset(recipe.data, split, recipe.model.input, augment, **given)
 
 
 def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Detector], Validation]:

@@ -109,6 +109,17 @@ CASES = {
     "cascade-mask-rcnn_r50_fpn_1x_coco": Case("cascade_mask_rcnn_r50_fpn_1x_coco"),
     "cascade-mask-rcnn_r101_fpn_1x_coco": Case("cascade_mask_rcnn_r101_fpn_1x_coco"),
     "cascade-mask-rcnn_x101-32x4d_fpn_1x_coco": Case("cascade_mask_rcnn_x101_32x4d_fpn_1x_coco"),
+    "htc_r50_fpn_1x_coco": Case("htc_r50_fpn_1x_coco"),
+    "htc_x101-32x4d_fpn_16xb1-20e_coco": Case("htc_x101_32x4d_fpn_16x1_20e_coco"),
+    "htc_x101-64x4d_fpn_16xb1-20e_coco": Case("htc_x101_64x4d_fpn_16x1_20e_coco"),
+    "htc_x101-64x4d-dconv-c3-c5_fpn_ms-400-1400-16xb1-20e_coco": Case(
+        "htc_x101_64x4d_fpn_dconv_c3-c5_mstrain_400_1400_16x1_20e_coco"
+    ),
+    "htc_hrnetv2p-w18_20e_coco": Case("htc_hrnetv2p_w18_20e_coco"),
+    "htc_res2net-101_fpn_20e_coco": Case("htc_r2_101_fpn_20e_coco"),
+    "htc_r50-rfp_1x_coco": Case("htc_r50_rfp_1x_coco"),
+    "scnet_r50_fpn_1x_coco": Case("scnet_r50_fpn_1x_coco"),
+    "scnet_r101_fpn_20e_coco": Case("scnet_r101_fpn_20e_coco"),
     "faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_1x_coco"),
     "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco": Case("faster_rcnn_r50_fpn_mdconv_c3-c5_group4_1x_coco"),

@@ -28,7 +28,9 @@ OUTPUTS: dict[str, Outputs] = {
     "DETR": lambda model, images, features: [
         part.transpose(0, 1) for part in model.heads(model.states(features, images))
     ],
+    "HTC": raw_roi.hybrid,
     "MaskScoringRCNN": raw_roi.scored_masks,
+    "SCNet": raw_roi.hybrid,
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
 

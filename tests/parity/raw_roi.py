@@ -44,13 +44,26 @@ def scored_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list
 def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
     """Of a cascade, image by image: class logits and mask probabilities averaged over the stages, the last offsets."""
     atlas, proposals, valid = _pooled(model, images, features)
-    (logits, offsets), moved = refined(model.box_heads, atlas, proposals, images)
+    (logits, offsets), moved = refined(model.box_heads, lambda head, some: head(atlas, some), proposals, images)
     parts = [logits, offsets.flatten(2)]
     if hasattr(model, "mask_heads"):
         masks = [
             _every_class(head, lambda head=head: head(atlas, moved, _no_class(valid))) for head in model.mask_heads
         ]
         parts.append(torch.stack(masks).sigmoid().mean(0).unflatten(0, valid.shape))
+    return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
+
+
+def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
+    """`refined_boxes` with one mask: probabilities of the last of several heads, or logits of a single one."""
+    _, proposals, valid = _pooled(model, images, features)
+    maps, *_ = model._maps(features)
+    (logits, offsets), moved = model.refined(maps, proposals, images)
+    several = hasattr(model, "mask_heads")
+    head = model.mask_heads[-1] if several else model.mask_head
+    masks = _every_class(head, lambda: model.crops(maps, moved, _no_class(valid)))
+    masks = masks.sigmoid() if several else masks
+    parts = [logits, offsets.flatten(2), masks.unflatten(0, valid.shape)]
     return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
 
 

@@ -94,7 +94,10 @@ def images(canvas: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Images:
 
 
 def targets(canvas: tuple[int, int], sizes: Sequence[tuple[int, int]], classes: int, masks: bool) -> Targets:
-    """Five objects in the first image, three in each other, `proposals`, and masks: the ellipses inside the boxes."""
+    """Five objects in the first image, three in each other, `proposals`, and masks: the ellipses inside the boxes.
+
+    A class map of 183 classes is constant in every 8 x 8 pixels.
+    """
     return Targets.pack(list(_objects(canvas, sizes, classes, masks)))
 
 
@@ -120,10 +123,19 @@ def _objects(
             "boxes": torch.from_numpy(boxes),
             "labels": torch.from_numpy(np.floor(u[:, 4] * classes).astype(np.int64)),
             "proposals": proposals(index, height, width),
+            "semantic": _class_map(index, canvas),
         }
         if masks:
             item["masks"] = torch.from_numpy(np.stack([_ellipse(box, canvas) for box in boxes]))
         yield item
+
+
+def _class_map(index: int, canvas: tuple[int, int]) -> Tensor:
+    cells = uniform(f"image{index}/sem", (1, canvas[0] // 8, canvas[1] // 8))[0]
+    pixels = np.full(canvas, 255, dtype=np.int64)
+    drawn = np.floor(cells * 183).astype(np.int64).repeat(8, 0).repeat(8, 1)
+    pixels[: drawn.shape[0], : drawn.shape[1]] = drawn
+    return torch.from_numpy(pixels)
 
 
 def _ellipse(box: Array, canvas: tuple[int, int]) -> Array:

@@ -87,7 +87,7 @@ def _step(step: Section, settings: dict[str, Any]) -> Iterator[Step]:
     elif kind in _STEPS:
         with step:
             yield _STEPS[kind](step)
-    elif kind not in (*PASSIVE, "Normalize", "Pad"):
+    elif kind not in (*PASSIVE, "Normalize", "Pad", "SegRescale"):  # class maps are compared at the head's size
         step.differs("type", "has no counterpart")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from detzoo.blocks.cascade import Stage
@@ -21,14 +22,27 @@ def cascade_rcnn(model: Section, input: Input) -> tuple[CascadeRCNN.Config | Cas
     with model as given:
         given.section("neck")  # it has to have one
         settings, features = two_stage.first_stage(given)
-        more, classes = _stages(given, features)
+        more, classes = stages(given, features)
         kind = CascadeMaskRCNN.Config if "mask_head" in more else CascadeRCNN.Config
         return kind.model_validate({"input": input, **settings, **more}), classes
 
 
-def _stages(model: Section, features: Features) -> tuple[dict[str, Any], int]:
+def stages(
+    model: Section,
+    features: Features,
+    kinds: tuple[str, str] = ("CascadeRoIHead", "FCNMaskHead"),
+    others: Callable[[Section], dict[str, Any]] = lambda roi: {},
+) -> tuple[dict[str, Any], int]:
+    """``roi_head`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes.
+
+    Args:
+        model: its section.
+        features: that RoIs are pooled from.
+        kinds: of ``roi_head`` and of its mask heads.
+        others: takes what else stands in ``roi_head`` and gives settings of it.
+    """
     with model.section("test_cfg").section("rcnn") as test, model.section("roi_head") as roi:
-        roi.kinds("CascadeRoIHead")
+        roi.kinds(kinds[0])
         roi.fixed("shared_head")
         roi.ignore("init_cfg", "pretrained")  # where training began
         weights = roi.numbers("stage_loss_weights")
@@ -38,17 +52,18 @@ def _stages(model: Section, features: Features) -> tuple[dict[str, Any], int]:
         count = len(weights)
         learning = _each(model.section("train_cfg", {}, training=True), "rcnn", count, {})
         pooled = roi_extractors.extractor(_alike(roi, "bbox_roi_extractor", count), features)
-        stages, heads, seen = [], [], []
+        made_stages, heads, seen = [], [], []
         for weight, head, train in zip(weights, _each(roi, "bbox_head", count), learning, strict=True):
             made, classes = two_stage.box_head(head, pooled, train, test, stage=False)
-            stages.append(Stage(match=made.match, stds=made.stds, weight=weight))
+            made_stages.append(Stage(match=made.match, stds=made.stds, weight=weight))
             heads.append(made.replace(match=BoxHead.Config().match, stds=BoxHead.Config().stds))
             seen.append(classes)
         if any(head != heads[0] for head in heads) or len(set(seen)) > 1:
             roi.differs("bbox_head", "has no counterpart: stages may differ in target_stds and assigner only")
-        settings: dict[str, Any] = {"box_head": heads[0], "stages": stages, "roi_levels": pooled.levels}
+        settings: dict[str, Any] = {"box_head": heads[0], "stages": made_stages, "roi_levels": pooled.levels}
         if roi.has("mask_head"):
-            settings["mask_head"] = _masks(roi, pooled, features, seen[0], learning, test)
+            settings["mask_head"] = _masks(roi, pooled, features, seen[0], learning, test, kinds[1])
+        settings |= others(roi)
         # written beside a detector without masks, too
         test.ignore("mask_thr_binary")
         for train in learning:
@@ -64,6 +79,7 @@ def _masks(
     classes: int,
     learning: list[Section],
     test: Section,
+    kind: str,
 ) -> MaskHead.Config:
     """The mask head of every stage."""
     if roi.has("mask_roi_extractor"):
@@ -74,8 +90,8 @@ def _masks(
     elif pooled.kind.kind != "single":
         roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
     heads = [
-        two_stage.mask_head(head, pooled, classes, train, test)
-        for head, train in zip(_each(roi, "mask_head", len(learning)), learning, strict=True)
+        two_stage.mask_head(head, pooled, classes, train, test, kind, first=not number)
+        for number, (head, train) in enumerate(zip(_each(roi, "mask_head", len(learning)), learning, strict=True))
     ]
     if any(head != heads[0] for head in heads):
         roi.differs("mask_head", "has no counterpart: those of all stages have to be alike")
@@ -101,4 +117,4 @@ def _alike(owner: Section, name: str, count: int) -> Section:
     return found[0]
 
 
-__all__ = ["cascade_rcnn"]
+__all__ = ["cascade_rcnn", "stages"]

@@ -98,18 +98,21 @@ def _described(config: Section, leaf: Section) -> dict[str, Any]:
 
 
 def _splits(leaf: Section, root: str) -> Iterator[Split]:
-    """Annotation file, image folder and proposals, below the root where they are."""
+    """Annotation file, folders of images and class maps, and proposals, below the root where they are."""
     given = leaf.take("proposal_file")
     proposals = _below(root, given.removesuffix(".pkl") + ".safetensors") if isinstance(given, str) and given else ""
     files, folders = leaf.take("ann_file", ""), leaf.take("img_prefix", "")
-    prefix = leaf.take("data_prefix", {})
+    prefix, maps = leaf.take("data_prefix", {}), leaf.take("seg_prefix", "")
     if isinstance(prefix, dict) and prefix:
         folders = next((prefix[name] for name in ("img", "sub_data_root", "img_path") if name in prefix), "")
+        maps = prefix.get("seg", "")
+    semantic = _below(root, maps) if isinstance(maps, str) and maps else ""
     files = files if isinstance(files, list | tuple) else [files]
     folders = folders if isinstance(folders, list | tuple) else [folders] * len(files)
     for file, folder in zip(files, folders, strict=False):
         if isinstance(file, str) and isinstance(folder, str):
-            yield Split(annotations=_below(root, file), images=_below(root, folder), proposals=proposals)
+            where = {"annotations": _below(root, file), "images": _below(root, folder)}
+            yield Split.model_validate({**where, "proposals": proposals, "semantic": semantic})
 
 
 def _below(root: str, path: str) -> str:

@@ -15,7 +15,20 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
-from detzoo.interop.mmdet import atss, cascade, cornernet, detr, fcos, mask_scoring, retinanet, ssd, two_stage, yolov3
+from detzoo.interop.mmdet import (
+    atss,
+    cascade,
+    cornernet,
+    detr,
+    fcos,
+    htc,
+    mask_scoring,
+    retinanet,
+    scnet,
+    ssd,
+    two_stage,
+    yolov3,
+)
 from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
@@ -44,10 +57,12 @@ METHODS: dict[str, Reader] = {
     "FastRCNN": two_stage.fast_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,
+    "HybridTaskCascade": htc.hybrid_task_cascade,
     "MaskRCNN": two_stage.mask_rcnn,
     "MaskScoringRCNN": mask_scoring.mask_scoring_rcnn,
     "RetinaNet": retinanet.retinanet,
     "RPN": two_stage.rpn_detector,
+    "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
     "YOLOV3": yolov3.yolov3,
 }

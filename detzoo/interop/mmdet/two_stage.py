@@ -29,6 +29,7 @@ BOX_HEADS = {  # convolutions, fully connected layers
     "Shared4Conv1FCBBoxHead": (4, 1),
     "ConvFCBBoxHead": (0, 0),
     "BBoxHead": (0, 0),
+    "SCNetBBoxHead": (0, 0),
     "DoubleConvFCBBoxHead": (0, 0),
 }
 
@@ -326,10 +327,20 @@ def _double_layers(head: Section) -> dict[str, Any]:
     return {"fcs": head.whole("num_fcs", 0, MOST_LAYERS), "double_head": double}
 
 
-def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test: Section) -> MaskHead.Config:
-    """``FCNMaskHead`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
+def mask_head(
+    head: Section,
+    pooled: Pooled,
+    classes: int,
+    train: Section,
+    test: Section,
+    kind: str = "FCNMaskHead",
+    first: bool = True,
+) -> MaskHead.Config:
+    """A mask head of that ``kind`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``; ``first``: of a row of stages."""
     with head as given:
-        given.kinds("FCNMaskHead")
+        given.kinds(kind)
+        if kind == "HTCMaskHead" and given.flag("with_conv_res", True) == first:
+            given.differs("with_conv_res", "has no counterpart; all stages but the first have it")
         parts.derived(given, "in_channels", pooled.channels)
         given.ignore("roi_feat_size")  # MMDetection does not use it
         parts.derived(given, "num_classes", classes)
@@ -351,6 +362,7 @@ def mask_head(head: Section, pooled: Pooled, classes: int, train: Section, test:
             sampling=pooled.sampling,
             extractor=pooled.kind,
             convs=given.whole("num_convs", 4, MOST_LAYERS),
+            residual=kind == "SCNetMaskHead" and given.flag("conv_to_res", True),
             channels=given.whole("conv_out_channels", 256, MOST_CHANNELS),
             norm=parts.norm(given),
             standardize=parts.standardized(given),

@@ -1,0 +1,81 @@
+"""Hybrid Task Cascade from MMDetection's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.blocks.semantic import SemanticHead
+from detzoo.detector import Input
+from detzoo.interop.mmdet import cascade, learning, parts, roi_extractors, two_stage
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.htc import HTC
+
+UNKNOWN = 255  # the class of cells that nothing is known of
+
+
+def hybrid_task_cascade(model: Section, input: Input) -> tuple[HTC.Config, int]:
+    """Settings and number of classes of a ``HybridTaskCascade``."""
+    with model as given:
+        given.section("neck")  # it has to have one
+        settings, features = two_stage.first_stage(given)
+
+        def others(roi: Section) -> dict[str, Any]:
+            if not roi.has("mask_head"):
+                roi.differs("mask_head", "has no counterpart; a HybridTaskCascade with one has")
+            for name in ("interleaved", "mask_info_flow"):
+                roi.fixed(name, True)
+            roi.fixed("semantic_fusion", ("bbox", "mask"))
+            return {"semantic_head": semantic_head(roi, features, "FusedSemanticHead")}
+
+        kinds = ("HybridTaskCascadeRoIHead", "HTCMaskHead")
+        more, classes = cascade.stages(given, features, kinds, others)
+        return HTC.Config.model_validate({"input": input, **settings, **more}), classes
+
+
+def semantic_head(roi: Section, features: Features, kind: str) -> SemanticHead.Config | None:
+    """``semantic_head`` of that ``kind`` with ``semantic_roi_extractor``; None where there is none."""
+    if not roi.has("semantic_head"):
+        roi.ignore("semantic_roi_extractor")  # of nothing
+        return None
+    with roi.section("semantic_head") as given:
+        given.kinds(kind)
+        width = features.channels[0]
+        parts.derived(given, "num_ins", len(features.channels))
+        for name in ("in_channels", "conv_out_channels"):
+            parts.derived(given, name, width)
+        given.ignore("seg_scale_factor")  # class maps are compared at the head's size
+        given.fixed("conv_cfg")
+        given.ignore("init_cfg")  # where training began
+        level = given.whole("fusion_level", most=len(features.channels) - 1)
+        finer = Features(features.channels[level:], features.strides[level:])
+        pooled = roi_extractors.extractor(roi.section("semantic_roi_extractor"), finer)
+        if pooled.kind.kind != "single":
+            roi.differs("semantic_roi_extractor", "has no counterpart; SingleRoIExtractor has")
+        return SemanticHead.Config(
+            classes=given.whole("num_classes", 183, MOST_CHANNELS),
+            level=level,
+            convs=given.whole("num_convs", 4, MOST_LAYERS),
+            residual=kind == "SCNetSemanticHead" and given.flag("conv_to_res", True),
+            norm=parts.norm(given),
+            weight=_weight(given),
+            size=pooled.size,
+            sampling=pooled.sampling,
+        )
+
+
+def _weight(head: Section) -> float:
+    """Of the loss, as ``loss_seg`` says it, or the head itself in older configs."""
+    older = head.number("loss_weight", 0.2) if head.has("loss_weight") else None
+    head.fixed("ignore_label", UNKNOWN)
+    default = {"type": "CrossEntropyLoss", "ignore_index": UNKNOWN, "loss_weight": 0.2}
+    with head.section("loss_seg", default, training=True) as loss:
+        if not learning.known(loss, "CrossEntropyLoss"):
+            return SemanticHead.Config().weight
+        loss.fixed("ignore_index", UNKNOWN)
+        loss.fixed("use_sigmoid", False)
+        weight = loss.number("loss_weight", 1.0)
+        return weight if older is None else older
+
+
+__all__ = ["hybrid_task_cascade", "semantic_head"]

@@ -69,7 +69,7 @@ class Ours(Side):
 
     def targets(self, items: list[Item], size: tuple[int, int]) -> Targets:
         """Targets on the padded canvas of pictures of ``size``; also masks, proposals and class maps where taken."""
-        masks = self.mask_layer() is not None
+        masks = self.model.learns_masks
         multiple = self.model.config.input.multiple
         given = [{key: item[key] for key in ("boxes", "labels")} for item in items]
         if masks:

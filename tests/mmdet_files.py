@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
-from tests.mmdet_roi_head_files import DOUBLE_HEAD_3, DYNAMIC_3, MASK_SCORING_3
+from tests.mmdet_roi_head_files import DOUBLE_HEAD_3, DYNAMIC_3, MASK_SCORING_3, POINT_REND_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -384,6 +384,7 @@ OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
     ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
+    ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),

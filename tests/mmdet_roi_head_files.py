@@ -50,3 +50,26 @@ model = dict(
                 iou_topk=75, beta_topk=10, update_iter_interval=100, initial_iou=0.4, initial_beta=1.0))),
     test_cfg=dict(rpn=dict(nms=dict(iou_threshold=0.85))))
 """
+
+POINT_REND_3 = """
+_base_ = 'mask.py'
+model = dict(
+    type='PointRend',
+    data_preprocessor=dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(norm_cfg=dict(requires_grad=False), style='caffe'),
+    roi_head=dict(
+        type='PointRendRoIHead',
+        mask_roi_extractor=dict(
+            type='GenericRoIExtractor', aggregation='concat', out_channels=256, featmap_strides=[4],
+            roi_layer=dict(_delete_=True, type='SimpleRoIAlign', output_size=14)),
+        mask_head=dict(
+            _delete_=True, type='CoarseMaskHead', num_fcs=2, in_channels=256, conv_out_channels=256,
+            fc_out_channels=1024, num_classes=80,
+            loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0)),
+        point_head=dict(
+            type='MaskPointHead', num_fcs=3, in_channels=256, fc_channels=256, num_classes=80,
+            coarse_pred_each_layer=True,
+            loss_point=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0))),
+    train_cfg=dict(rcnn=dict(mask_size=7, num_points=196, oversample_ratio=3, importance_sample_ratio=0.75)),
+    test_cfg=dict(rcnn=dict(subdivision_steps=5, subdivision_num_points=784, scale_factor=2)))
+"""

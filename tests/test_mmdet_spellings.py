@@ -80,6 +80,19 @@ def test_deformable_pooling(configs: Path) -> None:
     refused(configs, "DeformRoIPoolPack' is not known here", **{ALIGN: given, extractor: "GenericRoIExtractor"})
 
 
+def test_point_rend(configs: Path) -> None:
+    points = {"model__train_cfg__rcnn__num_points": 100, "model__test_cfg__rcnn__subdivision_steps": 3}
+    head = read(configs, "point_rend.py", **points).recipe.model.point_head  # pyright: ignore[reportAttributeAccessIssue]
+    assert (head.points, head.steps) == (100, 3)
+    roi = "model__roi_head__"
+    refused(
+        configs, "the finest level alone has", "point_rend.py", **{f"{roi}mask_roi_extractor__featmap_strides": [8]}
+    )
+    refused(configs, "class_agnostic=True", "point_rend.py", **{f"{roi}point_head__class_agnostic": True})
+    refused(configs, "scale_factor=4", "point_rend.py", model__test_cfg__rcnn__scale_factor=4)
+    refused(configs, "conv_cfg=", "point_rend.py", **{f"{roi}mask_head__conv_cfg": {"type": "DCN"}})
+
+
 def test_an_old_threshold_beside_the_new_one(configs: Path) -> None:
     assert read(configs, **{f"{RPN}__nms_thr": 0.7}) == read(configs)
     refused(configs, r"rpn\.nms_thr=0\.6 contradicts nms, whose IoU is 0\.7", **{f"{RPN}__nms_thr": 0.6})

@@ -51,6 +51,12 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "neck": {"out_channels": (32, 16, 16, 16)},
         "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
     },
+    # wide enough that 30 steps halve two more losses, one of which waits for the other
+    "point_rend": {
+        "box_head": {"fc_channels": 128},
+        "mask_head": {"size": 8, "channels": 64, "fc_channels": 256},
+        "point_head": {"channels": 128, "points": 24, "steps": 3, "step_points": 64},
+    },
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},

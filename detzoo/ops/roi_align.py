@@ -412,6 +412,30 @@ def _crop_masks_shape(
     return rois.new_empty(rois.shape[0], size, size)
 
 
+def sample_masks(masks: MaskWindows, points: Tensor, index: Tensor) -> Tensor:
+    """Ground truth masks, bilinearly sampled at single points.
+
+    Args:
+        masks: of a batch, G per image.
+        points: ``[N, S, P, 2]`` x and y in pixels of the canvas, pixels being at halves; outside nothing is set.
+        index: int64 ``[N, S]``, which of its image's G masks each P points are of.
+
+    Returns:
+        ``[N, S, P]`` in [0, 1], of the type of the points.
+    """
+    images, slots = masks.starts.shape
+    owner = (index + torch.arange(images, device=index.device).unsqueeze(1) * slots).flatten()
+    places = masks.starts.flatten()[owner], masks.windows.flatten(0, 1)[owner]
+    at = points.detach().flatten(0, 1) - 0.5
+    cell = at.floor()
+    (right, below), (x, y) = (at - cell).split(1, 2), cell.long().split(1, 2)
+    value = torch.zeros_like(right)
+    for row, high in ((y, 1 - below), (y + 1, below)):
+        for column, wide in ((x, 1 - right), (x + 1, right)):
+            value = value + high * wide * _pixels(masks.bits, *places, row, column)
+    return value.view(points.shape[:3])
+
+
 def _unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
     """A window's pixels: float32 ``[h, w]``."""
     import numpy as np

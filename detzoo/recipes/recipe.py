@@ -21,6 +21,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.point_rend import PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
@@ -42,6 +43,7 @@ Model = Annotated[
     | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PointRend.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SCNet.Config
@@ -63,6 +65,7 @@ METHODS: tuple[type[Detector], ...] = (
     HTC,
     MaskRCNN,
     MaskScoringRCNN,
+    PointRend,
     RetinaNet,
     RPNDetector,
     SCNet,

@@ -164,6 +164,7 @@ CASES = {
     "mask-rcnn_r101_fpn_syncbn-r4-gcb_c3-c5-groie_1x_coco": Case(
         "mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco"
     ),
+    "point-rend_r50-caffe_fpn_ms-1x_coco": Case("point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco"),
     "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco"),
     "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco"),

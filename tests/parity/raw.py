@@ -30,6 +30,7 @@ OUTPUTS: dict[str, Outputs] = {
     ],
     "HTC": raw_roi.hybrid,
     "MaskScoringRCNN": raw_roi.scored_masks,
+    "PointRend": raw_roi.coarse_masks,
     "SCNet": raw_roi.hybrid,
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }

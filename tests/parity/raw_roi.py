@@ -41,6 +41,13 @@ def scored_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list
     return [[*boxes(model, images, features)[0], last[0][valid.flatten()][:MASKED]]]
 
 
+def coarse_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Class logits and offsets of all proposals, and the first coarse masks' logits."""
+    atlas, proposals, valid = _pooled(model, images, features)
+    outputs = [part.flatten(2)[valid] for part in model.box_head(atlas, proposals)]
+    return [[*outputs, model.coarse(features[0], proposals)[valid.flatten()][:MASKED]]]
+
+
 def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
     """Of a cascade, image by image: class logits and mask probabilities averaged over the stages, the last offsets."""
     atlas, proposals, valid = _pooled(model, images, features)

@@ -12,6 +12,7 @@ from torch import Tensor
 from detzoo.detector import Detector
 from detzoo.interop.renaming import rename
 from detzoo.types import Images, Targets
+from tests.parity.drawn import drawn
 from tests.parity.golden import Golden, thin
 from tests.parity.rungs import BOUND, relative
 
@@ -22,7 +23,8 @@ def step(
     model: Detector, golden: Golden, images: Images, targets: Targets
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Losses by name, and gradients of their sum by published name of the parameter."""
-    losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
+    with drawn(model, golden):
+        losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
     model.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
     parameters = dict(model.named_parameters())

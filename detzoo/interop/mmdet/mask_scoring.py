@@ -22,7 +22,7 @@ def mask_scoring_rcnn(model: Section, input: Input) -> tuple[MaskScoringRCNN.Con
 
 
 def _mask_iou_head(
-    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     usual = MaskIoUHead.Config()
     with roi.section("mask_iou_head") as given:

@@ -39,12 +39,12 @@ class RoIHead(NamedTuple):
 
     Attributes:
         kind: its type.
-        read: further settings of ours from its section, ``rcnn`` of ``train_cfg``, the maps that RoIs are pooled from,
-            settings that are known already, and the number of classes.
+        read: further settings of ours from its section, ``rcnn`` of ``train_cfg`` and of ``test_cfg``, the maps that
+            RoIs are pooled from, settings that are known already, and the number of classes.
     """
 
     kind: str
-    read: Callable[[Section, Section, Features, dict[str, Any], int], dict[str, Any]]
+    read: Callable[[Section, Section, Section, Features, dict[str, Any], int], dict[str, Any]]
 
 
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
@@ -81,7 +81,9 @@ def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | Dynam
         return FasterRCNN.Config(input=input, **settings), classes
 
 
-def _double(roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
+def _double(
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
+) -> dict[str, Any]:
     """Of ``DoubleHeadRoIHead``: how much wider the RoIs are that boxes are refined from."""
     head: BoxHead.Config = settings["box_head"]
     if head.double_head is None:
@@ -91,7 +93,7 @@ def _double(roi: Section, train: Section, features: Features, settings: dict[str
 
 
 def _dynamic(
-    roi: Section, train: Section, features: Features, settings: dict[str, Any], classes: int
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     """Of ``DynamicRoIHead``: how threshold and loss move."""
 
@@ -229,7 +231,7 @@ def second_stage(
                 roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
         if more is not None:
-            settings |= more.read(roi, train, features, settings, classes)
+            settings |= more.read(roi, train, test, features, settings, classes)
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
-from detzoo.blocks.rpn import best_per_level
+from detzoo.blocks.rpn import RPN, best_per_level
 from detzoo.ops import boxes as box_ops
 from detzoo.ops.boxes import pairwise_iou
 from detzoo.types import Targets
@@ -65,6 +65,20 @@ def test_match_equals_one_by_one(
         codes = torch.where(found.positive[image], found.slot[image], -2)
         codes = torch.where(found.negative[image], -1, codes)
         assert codes.tolist() == one_by_one(boxes, some, config)
+
+
+@pytest.mark.parametrize(
+    ("low_quality", "learned"), [(None, False), (0.0, True), (0.25, True), (0.251, False)], ids=str
+)
+def test_an_objects_best_anchor_learns_from_its_least_overlap_on(low_quality: float | None, learned: bool):
+    """In the match, and in what an RPN is taught; the one anchor covers four times the object."""
+    objects = Targets.pack([{"boxes": torch.tensor([[-8.0, -8, 8, -4]]), "labels": torch.tensor([0])}])
+    config = MatchConfig(positive=0.7, negative=0.3, low_quality=low_quality)
+    rpn = RPN(RPN.Config(anchors=Anchors.Config(scales=(1.0,), ratios=(1.0,)), match=config), [4], [16])
+    found = match(rpn.anchors([(1, 1)]), None, objects, config)
+    assert (found.positive.tolist(), found.negative.tolist()) == ([[learned]], [[not learned]])
+    losses = rpn.losses(rpn([torch.ones(1, 4, 1, 1)]), objects)
+    assert (float(losses["loss_rpn_bbox"].detach()) > 0) == learned
 
 
 def test_ignored_regions_and_unusable_boxes_are_left_out():

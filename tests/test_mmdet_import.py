@@ -300,8 +300,8 @@ REFUSED = [
         r"model\.roi_head\.bbox_head\.foo=dict\(type='Bar', \.\.\.\) is not known",
     ),
     (
-        {"model__backbone__type": "mmpretrain.ConvNeXt"},
-        r"model\.backbone\.type='mmpretrain\.ConvNeXt' is not known here",
+        {"model__backbone__type": "mmpretrain.CSPNeXt"},
+        r"model\.backbone\.type='mmpretrain\.CSPNeXt' is not known here",
     ),
     (
         {"model__backbone__dcn": {"type": "DCNv9"}},

@@ -115,6 +115,10 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "neck": {"kind": "rfp", "backbone": {"depth": 18, "switchable_stages": (4,)}, "aspp_channels": 8},
         },
     ),
+    "FasterRCNN-swin": (
+        FasterRCNN,
+        {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
+    ),
     "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (

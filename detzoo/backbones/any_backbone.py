@@ -16,6 +16,7 @@ from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import kind_if_absent
 
@@ -26,6 +27,7 @@ AnyBackbone: TypeAlias = Annotated[
     | Res2Net.Config
     | ResNeSt.Config
     | ResNet.Config
+    | Swin.Config
     | TimmBackbone.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),

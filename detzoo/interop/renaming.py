@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 Table = Sequence[tuple[str, str]]
 
-_COUNTER = "num_batches_tracked"  # of batch normalization; unused with a fixed momentum, absent from old files
+# counters of batch normalization, unused with a fixed momentum and absent from old files; what Swin computes from sizes
+_UNUSED = ("num_batches_tracked", "relative_position_index")
 
 
 def rename(name: str, table: Table) -> str:
@@ -50,7 +51,7 @@ def fitted(
 ) -> dict[str, Tensor]:
     """A published state dict under our names, all of which fit ``module``, that may be on the meta device.
 
-    Batch normalization's step counters may be missing or left over: nothing is computed from them. Tensors that
+    Batch normalization's step counters and what follows from sizes may be missing or left over. Tensors that
     are equal may become one name: what layers of the original share stands in its files once for each.
 
     Args:
@@ -72,13 +73,13 @@ def fitted(
         if name in given and not _equal(given[name], value):
             clashes.append(f"{source[name]} and {published} both become {name}")
         given[name], source[name] = value, published
-    counters = {name for name in (*ours, *given) if name.rpartition(".")[2] == _COUNTER}
+    unused = {name for name in (*ours, *given) if name.rpartition(".")[2] in _UNUSED}
     optional = [name for name in ours if name.startswith(unpublished)]  # of an empty tuple none does
-    missing = [name for name in ours if name not in given and name not in counters and name not in optional]
+    missing = [name for name in ours if name not in given and name not in unused and name not in optional]
     left_over = [
         source[name] if source[name] == name else f"{source[name]} (as {name})"
         for name in given
-        if name not in ours and name not in counters
+        if name not in ours and name not in unused
     ]
     misshapen = [
         f"{source[name]} {list(value.shape)}, needs {list(ours[name].shape)}"

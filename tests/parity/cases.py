@@ -61,7 +61,7 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
             changes[path] = min(value, 60)
         elif name == "negative_ratio":
             changes[path] = None
-        elif name == "dropout":
+        elif name in ("dropout", "drop_path"):
             changes[path] = 0.0
         elif name == "threshold" and part in ("head", "box_head") and threshold is not None:
             changes[path] = threshold
@@ -271,6 +271,10 @@ CASES = {
         "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
     ),
     # no rows of the published tables
+    "retinanet_swin-t-p4-w7_fpn_1x_coco": Case(
+        "retinanet_r50_fpn_1x_coco",
+        {"backbone": {"kind": "swin", "out_stages": (2, 3, 4), "drop_path": 0.2}, "neck.start": 0},
+    ),
     "retinanet_r50_fpn_1x_widerface": Case(
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1
     ),

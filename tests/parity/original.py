@@ -25,6 +25,7 @@ from tests.parity.raw import named
 from tests.parity.stable import stable_sorting
 
 EVERYTHING = {"num": 1_000_000, "pos_fraction": 0.5, "neg_pos_ub": -1}
+RANDOM = ("dropout", "attn_drop", "ffn_drop", "proj_drop", "drop_path_rate")
 MASKS = 8  # whose pixels are recorded, of each image
 
 
@@ -153,7 +154,7 @@ def _config(setting: Setting) -> Any:
             some["sampler"].update(EVERYTHING)
         if "nms_pre" in some and "max_per_img" in some and "score_thr" not in some:
             some.update(nms_pre=min(some["nms_pre"], 200), max_per_img=min(some["max_per_img"], 60))
-        some.update({key: 0.0 for key in ("dropout", "attn_drop", "ffn_drop", "proj_drop") if key in some})
+        some.update({key: 0.0 for key in RANDOM if key in some})
     test = config.model.get("test_cfg") or {}
     if "rcnn" in test:
         test["rcnn"].update(max_per_img=30, **({} if setting.threshold is None else {"score_thr": setting.threshold}))

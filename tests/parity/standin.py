@@ -57,7 +57,7 @@ _SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs)\.\d+(\.\d+\.conv\.\w+)$")
 
 
 def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str, Tensor]:
-    """A published state dict; batch normalization's step counters are zero.
+    """A published state dict; batch normalization's step counters are zero, and what a network computes is left out.
 
     Of names that share a tensor the original keeps what it loads last.
     """
@@ -68,6 +68,7 @@ def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str,
         if name.endswith("num_batches_tracked")
         else torch.from_numpy(np.asarray(parameter(last.get(name, name), shape, gain)))
         for name, shape in shapes.items()
+        if not name.endswith("relative_position_index")
     }
 
 

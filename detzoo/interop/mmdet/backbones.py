@@ -19,6 +19,7 @@ from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
+from detzoo.interop.mmdet.swin import convnext, swin
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
@@ -192,6 +193,9 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "ResNet": resnet,
     "ResNeXt": resnet,
     "ResNetV1d": resnet,
+    "SwinTransformer": swin,
+    "mmcls.ConvNeXt": convnext,
+    "mmpretrain.ConvNeXt": convnext,
 }
 
 __all__ = ["READERS", "backbone", "detectors_resnet"]

@@ -1,4 +1,4 @@
-"""Which outputs of a layer belong to which class: what lets a head move with the names of its classes.
+"""Which outputs and inputs of a layer belong to which class: what lets a head move with the names of its classes.
 
 A part that predicts something per class says so in a table beside its layers, ``class_rows``: the layer's name within
 the part, and its `ClassRows`.
@@ -19,11 +19,13 @@ class ClassRows(NamedTuple):
         before: rows that belong to no class, as a box and an objectness.
         each: rows per class.
         after: rows that belong to no class, as that of the background.
+        inputs: inputs in front of the classes' last ones, of which each has one; None: no input belongs to a class.
     """
 
     before: int = 0
     each: int = 1
     after: int = 0
+    inputs: int | None = None
 
     def per_anchor(self, classes: int) -> int:
         """Rows of one anchor with this many classes."""
@@ -54,9 +56,17 @@ def moved(
         pairs: of each class that is taken, its number in ``new`` and in ``old``.
 
     Returns:
-        A tensor of the shape of ``new``, with all rows of ``old`` that belong to no class; None where the two do not
-        have the same anchors and inputs.
+        A tensor of the shape of ``new``, with all rows of ``old`` that belong to no class, and zeros for inputs of
+        classes that ``old`` has not; None where the two do not have the same anchors and other inputs.
     """
+    if rows.inputs is not None and old.dim() > 1:
+        if new.dim() != old.dim() or (new.shape[1] - classes[0], old.shape[1] - classes[1]) != (rows.inputs,) * 2:
+            return None
+        taken = old.new_zeros(len(old), *new.shape[1:])
+        taken[:, : rows.inputs] = old[:, : rows.inputs]
+        for mine, theirs in pairs:
+            taken[:, rows.inputs + mine] = old[:, rows.inputs + theirs]
+        old = taken
     here, there = rows.per_anchor(classes[0]), rows.per_anchor(classes[1])
     if new.shape[1:] != old.shape[1:] or new.shape[0] % here or old.shape[0] % there:
         return None

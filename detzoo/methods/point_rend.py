@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.class_rows import ONE_EACH, ClassRows
+from detzoo.blocks.class_rows import ClassRows
 from detzoo.blocks.losses import binary_loss, mean_over_ranks
 from detzoo.blocks.roi_heads import BoxHead, RoISamples
 from detzoo.blocks.rpn import RPN
@@ -91,9 +91,10 @@ class PointHead(nn.Module):
     def __init__(self, config: PointHead.Config, channels: int, classes: int) -> None:
         super().__init__()
         self.config = config
-        self.class_rows = {"fc_logits": ONE_EACH}
+        self.class_rows = {"fc_logits": ClassRows(inputs=config.channels)}
         self.fcs = nn.ModuleList()
-        for width in (channels, *[config.channels] * (config.fcs - 1)):
+        for number, width in enumerate((channels, *[config.channels] * (config.fcs - 1))):
+            self.class_rows[f"fcs.{number}"] = ClassRows(before=config.channels, each=0, inputs=width)
             layer = nn.Conv1d(width + classes, config.channels, 1)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             nn.init.zeros_(layer.get_parameter("bias"))

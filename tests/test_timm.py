@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import detzoo
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import ConfigError, override, validate
+from detzoo.evaluate.inference import in_evaluation_mode
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -66,6 +67,14 @@ def test_half_precision(name: str) -> None:
     for one, other in zip(found, wanted, strict=True):
         assert one.dtype == torch.bfloat16
         torch.testing.assert_close(one.float(), other, rtol=0.1, atol=0.05 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("name", SMALL[:3])
+def test_validation_in_training_evaluates_all_of_it(name: str) -> None:
+    detector = tiny(RetinaNet, backbone={"kind": "timm", "name": name, "out_indices": (-3, -2)}).train()
+    ready = in_evaluation_mode(detector)
+    assert not any(module.training for module in ready.modules())
+    assert all(module.training for module in detector.modules())
 
 
 def test_norms_are_over_channels() -> None:

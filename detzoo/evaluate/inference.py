@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, cast
@@ -92,7 +93,8 @@ def _copied(value: Any, copies: Mapping[int, nn.Module]) -> Any:
     """An attribute with every module in it exchanged for its copy; anything else is shared."""
     if isinstance(value, nn.Module):
         return copies.get(id(value), value)
-    if type(value) is dict and any(isinstance(part, nn.Module) for part in value.values()):
+    # torch has ordered ones, too: of a Sequential that was shortened
+    if type(value) in (dict, OrderedDict) and any(isinstance(part, nn.Module) for part in value.values()):
         return {key: _copied(part, copies) for key, part in value.items()}
     if type(value) in (list, tuple) and any(isinstance(part, nn.Module) for part in value):
         return type(value)(_copied(part, copies) for part in value)

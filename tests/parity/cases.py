@@ -77,6 +77,7 @@ OF_METHOD: dict[str, dict[str, Any]] = {
     "ssd": {"head.threshold": 0.001},
 }
 
+CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3), "drop_path": 0.4, "norms": True}
 # continuous integration runs the first of each method
 CASES = {
     "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
@@ -275,6 +276,7 @@ CASES = {
         "retinanet_r50_fpn_1x_coco",
         {"backbone": {"kind": "swin", "out_stages": (2, 3, 4), "drop_path": 0.2}, "neck.start": 0},
     ),
+    "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": Case("mask_rcnn_r50_fpn_1x_coco", {"backbone": CONVNEXT}),
     "retinanet_r50_fpn_1x_widerface": Case(
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1
     ),

@@ -31,6 +31,8 @@ NOT_TRIED, CLASSIFIER = "not tried", "a model of image classification"
 CHECKS = ("parameters", "json", "imported_3x", "imported_2x")
 # RPNs of MMDetection 2 alone learn from anchors inside of the picture only; the zoo follows 3
 OTHER_IN_2X, OTHERWISE = {"rpn.border"}, "published otherwise: "
+# rows that a table prints beside that of their config, with a setting of their own
+BESIDE = {"__proposals2000": {"rpn.proposals"}}
 MOST = 400  # letters of a cell
 Folders = Mapping[str, Path | None]  # by version, "3x" and "2x"
 
@@ -49,7 +51,8 @@ class Row:
         json: whether it is the same after it was written and read.
         imported_3x: whether the published config gives the recipe's model, or else the settings that differ: the
             imported value, then the recipe's.
-        imported_2x: likewise; "published otherwise" and the settings where version 2 has others than 3.
+        imported_2x: likewise. "Published otherwise" and the settings where version 2 has others than 3, or where a
+            table has a row beside that of the config.
     """
 
     name: str
@@ -134,7 +137,9 @@ def imported(given: Published, version: str, folder: Path | None, recipe: Recipe
     if difference == "same":
         return "yes"
     changed = {name for name in ours.keys() | zoo.keys() if ours.get(name) != zoo.get(name)}
-    return f"{OTHERWISE}{difference}" if version == "2x" and changed <= OTHER_IN_2X else difference
+    known = set(OTHER_IN_2X) if version == "2x" else set()
+    known |= {name for ending, names in BESIDE.items() if given.name.endswith(ending) for name in names}
+    return f"{OTHERWISE}{difference}" if changed <= known else difference
 
 
 def _config(given: Published, version: str, folder: Path) -> Path | None:

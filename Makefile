@@ -21,7 +21,7 @@ demo: $(READY) ## set up, train a small Mask R-CNN on generated pictures, evalua
 	$(BIN)/detzoo demo --out $(OUT)
 
 test: $(READY) ## set up and run the tests; those marked gpu too where there is one
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: $(READY) ## exactly what continuous integration runs
 	$(BIN)/ruff format --check .

@@ -136,7 +136,7 @@ def test_scores_are_averaged_and_the_last_boxes_count() -> None:
     torch.manual_seed(0)
     heads = box_heads(BoxHead.Config(fc_channels=8, size=2, class_agnostic=True), STAGES, 4, classes=3, levels=2)
     for head in heads:
-        torch.nn.init.normal_(head.fc_reg.weight, std=0.5)
+        torch.nn.init.normal_(head.get_parameter("fc_reg.weight"), std=0.5)
     some = images()
     features = [torch.randn(2, 4, CANVAS[0] // stride, CANVAS[1] // stride) for stride in (4, 8)]
     atlas = build_atlas(features, (4, 8))

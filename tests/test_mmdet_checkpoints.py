@@ -22,7 +22,7 @@ from tests.mmdet_files import write_all
 # a config of each method
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
-    *("htc.py", "scnet.py"),
+    *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py"),
     *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -31,7 +31,10 @@ CLASSES = ("cat", "dog", "owl")
 TWO_STAGE = (
     (r"^rpn\.", "rpn_head.rpn_"),
     (r"^box_heads?\.", "roi_head.bbox_head."),
+    (r"^mask_head\.downsample\.", "roi_head.mask_head.downsample_conv.conv."),
     (r"^mask_heads?\.", "roi_head.mask_head."),
+    (r"^point_head\.fcs\.(\d+)\.", r"roi_head.point_head.fcs.\1.conv."),
+    (r"^(mask_iou|grid|point)_head\.", r"roi_head.\1_head."),
     (r"^mask_flows\.(\d+)\.", r"roi_head.mask_head.\1.conv_res."),
     (r"^semantic_head\.", "roi_head.semantic_head."),
     (r"^context_head\.", "roi_head.glbctx_head."),
@@ -109,6 +112,9 @@ SMALLER: dict[tuple[str, Any], Any] = {
 def small(values: Any) -> Any:
     """A config with `SMALLER` settings."""
     if isinstance(values, dict):
+        if values.get("type") == "ResNeXt":  # has no small depths
+            rest = {name: value for name, value in values.items() if name not in ("groups", "base_width")}
+            values = rest | {"type": "ResNet", "depth": 50}
         made = {}
         for name, value in values.items():
             key = (name, tuple(value) if isinstance(value, list | tuple) else value)

@@ -18,11 +18,15 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
+from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
+from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import ContextHead, SCNet
@@ -95,6 +99,63 @@ RECIPES = (
             roi_levels=3,
         ),
         data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="mask_scoring_rcnn_r18_fpn_shapes",
+        model=MaskScoringRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES,
+            mask_head=MaskHead.Config(convs=2, channels=64),
+            mask_iou_head=MaskIoUHead.Config(convs=2, channels=64, fc_channels=256),
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="point_rend_r18_fpn_shapes",
+        model=PointRend.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES,
+            mask_head=CoarseMaskHead.Config(channels=64, fc_channels=256),
+            point_head=PointHead.Config(channels=64, points=64, steps=3),
+            roi_levels=3,
+        ),
+        data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="dynamic_rcnn_r18_fpn_shapes",
+        model=DynamicRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(box_loss=BoxLoss(kind="smooth_l1")),
+            roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="grid_rcnn_r18_fpn_shapes",
+        model=GridRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            rpn=FEW_PROPOSALS,
+            box_head=BOXES.replace(refines=False),
+            grid_head=GridHead.Config(convs=2, channels=16, groups=9),
+            roi_levels=3,
+        ),
+        data=SHAPES,
         schedule=FEW_MINUTES,
     ),
     Recipe(

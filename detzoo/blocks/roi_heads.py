@@ -148,9 +148,7 @@ class BoxHead(nn.Module):
         class_agnostic: bool = False  # one box per RoI rather than one per class
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
-        double_head: DoubleHead.Config | None = (
-            None  # boxes are refined by convolutions on wider RoIs; None: by the layers above
-        )
+        double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
         match: MatchConfig = MatchConfig()

@@ -26,9 +26,7 @@ class SemanticHead(nn.Module):
         residual: bool = False  # they stand in pairs, with a shortcut around each; SCNet's
         norm: Norm | None = None
         weight: float = Field(default=0.2, ge=0)  # of the loss
-        size: int = Field(
-            default=14, ge=1
-        )  # bins per side of its features of a RoI, then averaged to as many as wanted
+        size: int = Field(default=14, ge=1)  # bins per side of a RoI's features, then averaged to as many as wanted
         sampling: int = Field(default=0, ge=0)  # samples per bin and side; 0: adaptive
 
     def __init__(self, config: SemanticHead.Config, channels: int, levels: int) -> None:

@@ -154,9 +154,8 @@ class MaskIoUHead(nn.Module):
         nn.init.normal_(self.fc_mask_iou.weight, std=0.01)
         for layer in (*self.convs, *self.fcs, self.fc_mask_iou):
             nn.init.zeros_(layer.get_parameter("bias"))
-        nn.init.constant_(
-            self.fc_mask_iou.bias, 0.5
-        )  # from 0 on, half of the IoUs, and so of the scores, were negative
+        # from 0 on, half of the IoUs, and so of the scores, were negative
+        nn.init.constant_(self.fc_mask_iou.bias, 0.5)
 
     def forward(self, pooled: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
         """IoUs ``[N, R]`` of mask probabilities ``masks [N, R, 2 s, 2 s]`` for their classes ``labels [N, R]``.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.counting import count
-from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.assign import MatchConfig, RoISamples, match, sample_rois
 from detzoo.blocks.cascade import STAGES, box_heads, refined
-from detzoo.blocks.roi_heads import BoxHead, RoISamples, sample_rois
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import ConfigError, validate
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
@@ -68,7 +68,8 @@ def test_objects_themselves_are_no_proposals() -> None:
     """Also where a proposal has an object's very coordinates: it is kept, the object is not."""
     some = targets(2, 0)
     boxes = torch.cat([some.boxes[:, :1], torch.tensor([[[60.0, 60, 90, 90]]]).expand(2, 1, 4)], 1)
-    samples = sample_rois(boxes, torch.ones(2, 2, dtype=torch.bool), some, EVERYTHING)
+    matches = match(boxes, None, some, EVERYTHING.match)
+    samples = sample_rois(boxes, matches, some, EVERYTHING.samples, EVERYTHING.positives)
     assert samples.valid.sum(1).tolist() == [4, 2]
     kept = samples.proposed
     assert kept.sum(1).tolist() == [2, 2]
@@ -82,9 +83,11 @@ def test_stages_learn_from_what_the_one_before_moved(kind: Any, monkeypatch: pyt
     """Every RoI but the objects, moved; and the objects again. Nothing is lost, and nothing comes twice."""
     seen: list[tuple[Tensor, Tensor, MatchConfig]] = []
 
+    original = BoxHead.sample
+
     def spy(head: BoxHead, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets) -> RoISamples:
         seen.append((boxes, valid, head.config.match))
-        return sample_rois(boxes, valid, targets, head.config)
+        return original(head, atlas, boxes, valid, targets)
 
     monkeypatch.setattr(BoxHead, "sample", spy)
     detector = tiny(kind, box_head={"samples": 10_000, "positives": 0.5, "fc_channels": 16}).train()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detzoo.blocks.roi_heads import RoISamples
+from detzoo.blocks.assign import RoISamples
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.ops.roi_align import build_atlas
 from tests.tiny import images, targets, tiny

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.blocks.assign import RoISamples
 from detzoo.blocks.cascade import HYBRID_STAGES
 from detzoo.blocks.layers import ResidualPair, fuse_levels
 from detzoo.blocks.losses import map_loss
-from detzoo.blocks.roi_heads import BoxHead, MaskHead, RoISamples
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.semantic import SemanticHead
 from detzoo.config import ConfigError, validate
 from detzoo.methods.htc import HTC

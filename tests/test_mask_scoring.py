@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detzoo.blocks.roi_heads import LearnedMasks, RoISamples
+from detzoo.blocks.assign import RoISamples
+from detzoo.blocks.roi_heads import LearnedMasks
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.roi_align import pixels_inside

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detzoo.blocks.roi_heads import BoxHead, MaskHead, RoISamples
+from detzoo.blocks.assign import RoISamples
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.config import ConfigError, validate
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.types import Targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -128,3 +129,59 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     """Rows ``[N, S, ...]`` of ``values [N, A, ...]`` at ``index [N, S]``."""
     shape = index.shape + values.shape[2:]
     return values.gather(1, index.reshape(index.shape + (1,) * (values.dim() - 2)).expand(shape))
+
+
+class RoISamples(NamedTuple):
+    """S RoI slots per image that training sees; positives fill the first ones.
+
+    Attributes:
+        boxes: ``[N, S, 4]``.
+        valid: bool ``[N, S]``.
+        positive: bool ``[N, S]``.
+        slot: int64 ``[N, S]``, object slot that a positive learns from.
+        labels: int64 ``[N, S]``, its class; 0 where not positive.
+        proposed: bool ``[N, S]``, whether the box is a proposal rather than an object itself.
+    """
+
+    boxes: Tensor
+    valid: Tensor
+    positive: Tensor
+    slot: Tensor
+    labels: Tensor
+    proposed: Tensor
+
+
+@torch.no_grad()
+def sample_rois(
+    boxes: Tensor,
+    matches: Matches,
+    targets: Targets,
+    count: int,
+    fraction: float,
+    keys: Callable[[Tensor, Matches], Tensor] | None = None,
+) -> RoISamples:
+    """Draw RoIs to learn from among proposals ``[N, P, 4]`` and the objects themselves.
+
+    Args:
+        boxes: proposals.
+        matches: of the proposals.
+        targets: objects; each is a proposal of its own, so that there are positives from the first step on.
+        count: number to draw per image.
+        fraction: largest share of positives.
+        keys: gives keys as of `sample` for boxes ``[N, G + P, 4]``, objects first, and their matches. None: at random.
+    """
+    objects = targets.valid
+    slots = torch.arange(objects.shape[1], device=boxes.device).expand_as(targets.labels)
+    boxes = torch.cat([targets.boxes, boxes], 1)
+    matches = Matches(
+        slot=torch.cat([slots, matches.slot], 1),
+        positive=torch.cat([objects, matches.positive], 1),
+        negative=torch.cat([torch.zeros_like(objects), matches.negative], 1),
+        overlap=torch.cat([objects.to(matches.overlap), matches.overlap], 1),
+    )
+    key = None if keys is None else keys(boxes, matches)
+    drawn, chosen, positive = sample(matches.positive, matches.negative, count, fraction, key)
+    slot = pick(matches.slot, drawn) * positive
+    labels = pick(targets.labels, slot) * positive
+    proposed = chosen & (drawn >= objects.shape[1])
+    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, positive, slot, labels, proposed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
+from detzoo.blocks.assign import MatchConfig, Matches, RoISamples, match, pick, sample_rois
 from detzoo.blocks.balanced_sampling import Balance, balanced_keys
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
@@ -25,69 +25,6 @@ from detzoo.ops.nms import rank, select
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
-
-
-class RoISamples(NamedTuple):
-    """S RoI slots per image that training sees; positives fill the first ones.
-
-    Attributes:
-        boxes: ``[N, S, 4]``.
-        valid: bool ``[N, S]``.
-        positive: bool ``[N, S]``.
-        slot: int64 ``[N, S]``, object slot that a positive learns from.
-        labels: int64 ``[N, S]``, its class; 0 where not positive.
-        proposed: bool ``[N, S]``, whether the box is a proposal rather than an object itself.
-    """
-
-    boxes: Tensor
-    valid: Tensor
-    positive: Tensor
-    slot: Tensor
-    labels: Tensor
-    proposed: Tensor
-
-
-# the loss of RoIs [N, R, 4] for labels [N, R], of which negatives are no objects: [N, R]
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-@torch.no_grad()
-def sample_rois(
-    boxes: Tensor,
-    valid: Tensor,
-    targets: Targets,
-    config: BoxHead.Config,
-    loss: Loss | None = None,
-    matches: Matches | None = None,
-) -> RoISamples:
-    """Draw RoIs to learn from among proposals ``[N, P, 4]`` (``valid [N, P]``) and the objects themselves.
-
-    They are drawn at random, balanced as the settings say, or, where a ``loss`` is given, those of largest loss are
-    taken. ``matches`` are those of the proposals; None: as the settings say.
-    """
-    if matches is None:
-        matches = match(boxes, valid, targets, config.match, overlaps=config.balance is not None)
-    # every object is a proposal of its own, so that there are positives from the first step on
-    slots = torch.arange(targets.valid.shape[1], device=boxes.device).expand_as(targets.labels)
-    boxes = torch.cat([targets.boxes, boxes], 1)
-    index = torch.cat([slots, matches.slot], 1)
-    positive = torch.cat([targets.valid, matches.positive], 1)
-    negative = torch.cat([torch.zeros_like(targets.valid), matches.negative], 1)
-    key = None
-    if loss is not None:
-        hardness = loss(boxes, pick(targets.labels, index), ~positive)
-        key = hardness.argsort(1).argsort(1) / hardness.shape[1]  # place by rising loss
-    elif config.balance is not None:
-        overlap = torch.cat([targets.valid.to(matches.overlap), matches.overlap], 1)
-        most = int(config.samples * config.positives)
-        kinds = index, positive, negative, overlap
-        key = balanced_keys(*kinds, targets.valid.shape[1], config.samples, most, config.balance)
-    drawn, chosen, drawn_positive = sample(positive, negative, config.samples, config.positives, key)
-    index = pick(index, drawn) * drawn_positive
-    labels = pick(targets.labels, index) * drawn_positive
-    proposed = chosen & (drawn >= targets.valid.shape[1])
-    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, drawn_positive, index, labels, proposed)
-
 
 # class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], as `BoxHead.forward` gives them
 RawBoxes = tuple[Tensor, Tensor]
@@ -258,20 +195,32 @@ class BoxHead(nn.Module):
             return logits, torch.zeros_like(boxes).unsqueeze(2)
         return logits, self.fc_reg(told[1]).view(*boxes.shape[:2], -1, 4)
 
+    @torch.no_grad()
     def sample(
         self, atlas: Atlas, boxes: Tensor, valid: Tensor, targets: Targets, matches: Matches | None = None
     ) -> RoISamples:
         """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves.
 
-        ``matches``: see `sample_rois`.
+        They are drawn at random, or balanced, or those of largest classification loss are taken, as the settings say.
+        ``matches`` are those of the proposals; None: as the settings say.
         """
+        config = self.config
+        if matches is None:
+            matches = match(boxes, valid, targets, config.match, overlaps=config.balance is not None)
 
-        def loss(rois: Tensor, labels: Tensor, background: Tensor) -> Tensor:
+        def hardness(rois: Tensor, of: Matches) -> Tensor:
             logits = full_precision(self(atlas, rois)[0])
-            wanted = labels.masked_fill(background, self.classes)
-            return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view_as(labels)
+            labels = pick(targets.labels, of.slot).masked_fill(~of.positive, self.classes)
+            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+            return loss.argsort(1).argsort(1) / loss.shape[1]  # place by rising loss
 
-        return sample_rois(boxes, valid, targets, self.config, loss if self.config.hard_examples else None, matches)
+        def balanced(rois: Tensor, of: Matches) -> Tensor:
+            assert config.balance is not None
+            slots, most = targets.valid.shape[1], int(config.samples * config.positives)
+            return balanced_keys(*of, slots, config.samples, most, config.balance)
+
+        keys = hardness if config.hard_examples else balanced if config.balance is not None else None
+        return sample_rois(boxes, matches, targets, config.samples, config.positives, keys)
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import Matches, match, pick
+from detzoo.blocks.assign import Matches, RoISamples, match, pick
 from detzoo.blocks.losses import BoxLoss, mean_over_ranks
-from detzoo.blocks.roi_heads import BoxHead, RoISamples
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig

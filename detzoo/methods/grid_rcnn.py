@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import pick
+from detzoo.blocks.assign import RoISamples, pick
 from detzoo.blocks.layers import Conv2d, conv_norm
 from detzoo.blocks.losses import binary_loss, mean_over_ranks
-from detzoo.blocks.roi_heads import AnyRoIExtractor, BoxHead, RoISamples, SingleLevel
+from detzoo.blocks.roi_heads import AnyRoIExtractor, BoxHead, SingleLevel
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig

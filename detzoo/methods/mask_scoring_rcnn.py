@@ -21,11 +21,11 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import pick
+from detzoo.blocks.assign import RoISamples, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import mean_over_ranks
-from detzoo.blocks.roi_heads import BoxHead, LearnedMasks, MaskHead, RoISamples
+from detzoo.blocks.roi_heads import BoxHead, LearnedMasks, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig

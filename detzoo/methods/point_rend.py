@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.assign import RoISamples
 from detzoo.blocks.class_rows import ClassRows
 from detzoo.blocks.losses import binary_loss, mean_over_ranks
-from detzoo.blocks.roi_heads import BoxHead, RoISamples
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig

@@ -30,6 +30,11 @@ def cell_centres(
     return torch.cat(levels)
 
 
+def middles(boxes: Tensor) -> Tensor:
+    """Centres ``[..., 2]`` of ``boxes [..., 4]``."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
 def sides(points: Tensor, boxes: Tensor) -> Tensor:
     """Distances ``[..., 4]`` in pixels from ``points [..., 2]`` to the left, top, right and bottom of ``boxes
     [..., 4]``, broadcast; negative beyond a side. FCOS, equation 1.

@@ -14,22 +14,16 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_1X
 from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 INPUT = Input(multiple=64)
 CARAFE_MASK_HEAD = MaskHead.Config(carafe=Carafe.Config())
 PROPOSALS_2000 = RPN.Config(proposals=2000)
-FASTER_WEIGHTS = Weights(
-    url="http://download.openmmlab.com/mmdetection/v2.0/carafe/faster_rcnn_r50_fpn_carafe_1x_coco/faster_rcnn_r50_fpn_carafe_1x_coco_bbox_mAP-0.386_20200504_175733-385a75b7.pth",
-    sha256="385a75b7",
-)
-MASK_WEIGHTS = Weights(
-    url="http://download.openmmlab.com/mmdetection/v2.0/carafe/mask_rcnn_r50_fpn_carafe_1x_coco/mask_rcnn_r50_fpn_carafe_1x_coco_bbox_mAP-0.393__segm_mAP-0.358_20200503_135957-8687f195.pth",
-    sha256="8687f195",
-)
+FASTER_WEIGHTS = "http://download.openmmlab.com/mmdetection/v2.0/carafe/faster_rcnn_r50_fpn_carafe_1x_coco/faster_rcnn_r50_fpn_carafe_1x_coco_bbox_mAP-0.386_20200504_175733-385a75b7.pth"
+MASK_WEIGHTS = "http://download.openmmlab.com/mmdetection/v2.0/carafe/mask_rcnn_r50_fpn_carafe_1x_coco/mask_rcnn_r50_fpn_carafe_1x_coco_bbox_mAP-0.393__segm_mAP-0.358_20200503_135957-8687f195.pth"
 
 RECIPES = (
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpn_carafe_1x_coco",
         model=FasterRCNN.Config(input=INPUT, neck=FPNCarafe.Config()),
         data=COCO,
@@ -39,7 +33,7 @@ RECIPES = (
         weights=FASTER_WEIGHTS,
         config="carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpn_carafe_1x_coco__proposals2000",
         model=FasterRCNN.Config(input=INPUT, neck=FPNCarafe.Config(), rpn=PROPOSALS_2000),
         data=COCO,
@@ -48,7 +42,7 @@ RECIPES = (
         weights=FASTER_WEIGHTS,
         config="carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpn_carafe_1x_coco",
         model=MaskRCNN.Config(input=INPUT, neck=FPNCarafe.Config(), box_head=MASK_BOX_HEAD, mask_head=CARAFE_MASK_HEAD),
         data=COCO_MASKS,
@@ -58,7 +52,7 @@ RECIPES = (
         weights=MASK_WEIGHTS,
         config="carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpn_carafe_1x_coco__proposals2000",
         model=MaskRCNN.Config(
             input=INPUT, neck=FPNCarafe.Config(), box_head=MASK_BOX_HEAD, mask_head=CARAFE_MASK_HEAD, rpn=PROPOSALS_2000

@@ -9,7 +9,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.classes import CITYSCAPES_CLASSES
 from detzoo.recipes.columns import MASK_BOX_HEAD
-from detzoo.recipes.recipe import Init, Published, Recipe, Weights
+from detzoo.recipes.recipe import Init, Published, row
 from detzoo.recipes.settings import Data, Schedule, Split
 
 FULL = Input(short=1024, long=2048)  # the size of every picture
@@ -28,7 +28,7 @@ CITYSCAPES = Data(
 )
 
 RECIPES = (
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpn_1x_cityscapes",
         model=FasterRCNN.Config(input=FULL, box_head=BoxHead.Config(box_loss=SMOOTH_L1)),
         data=CITYSCAPES,
@@ -39,13 +39,10 @@ RECIPES = (
             prefixes=("",),
         ),
         published=Published(box_ap=40.3, memory_gb=5.2),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/cityscapes/faster_rcnn_r50_fpn_1x_cityscapes_20200502-829424c0.pth",
-            sha256="829424c0",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/cityscapes/faster_rcnn_r50_fpn_1x_cityscapes_20200502-829424c0.pth",
         config="cityscapes/faster-rcnn_r50_fpn_1x_cityscapes.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpn_1x_cityscapes",
         model=MaskRCNN.Config(input=FULL, box_head=MASK_BOX_HEAD.replace(box_loss=SMOOTH_L1)),
         data=CITYSCAPES.replace(masks=True),
@@ -56,10 +53,7 @@ RECIPES = (
             prefixes=("",),
         ),
         published=Published(box_ap=40.9, mask_ap=36.4, memory_gb=5.3),
-        weights=Weights(
-            url="https://download.openmmlab.com/mmdetection/v2.0/cityscapes/mask_rcnn_r50_fpn_1x_cityscapes/mask_rcnn_r50_fpn_1x_cityscapes_20201211_133733-d2858245.pth",
-            sha256="d2858245",
-        ),
+        weights="https://download.openmmlab.com/mmdetection/v2.0/cityscapes/mask_rcnn_r50_fpn_1x_cityscapes/mask_rcnn_r50_fpn_1x_cityscapes_20201211_133733-d2858245.pth",
         config="cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py",
     ),
 )

@@ -8,7 +8,7 @@ from detzoo.methods.htc import HTC
 from detzoo.necks.rfp import RFP
 from detzoo.recipes.columns import COCO, COCO_STUFF, SCHEDULE_1X
 from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 R50_ADAPTIVE = DetectorsResNet.Config()
 R50_SAC = DetectorsResNet.Config(switchable_stages=(2, 3, 4))
@@ -21,82 +21,64 @@ def recursive(backbone: DetectorsResNet.Config) -> CascadeRCNN.Config:
 
 
 RECIPES = (
-    Recipe(
+    row(
         name="cascade_rcnn_r50_rfp_1x_coco",
         model=recursive(R50_ADAPTIVE),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=44.8, memory_gb=7.5),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_rfp_1x_coco/cascade_rcnn_r50_rfp_1x_coco-8cf51bfd.pth",
-            sha256="8cf51bfd",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_rfp_1x_coco/cascade_rcnn_r50_rfp_1x_coco-8cf51bfd.pth",
         config="detectors/cascade-rcnn_r50-rfp_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="cascade_rcnn_r50_sac_1x_coco",
         model=CascadeRCNN.Config(backbone=R50_SAC),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=45.0, memory_gb=5.6),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_sac_1x_coco/cascade_rcnn_r50_sac_1x_coco-24bfda62.pth",
-            sha256="24bfda62",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/cascade_rcnn_r50_sac_1x_coco/cascade_rcnn_r50_sac_1x_coco-24bfda62.pth",
         config="detectors/cascade-rcnn_r50-sac_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="detectors_cascade_rcnn_r50_1x_coco",
         model=recursive(R50_SAC),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=47.4, memory_gb=9.9),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_cascade_rcnn_r50_1x_coco/detectors_cascade_rcnn_r50_1x_coco-32a10ba0.pth",
-            sha256="32a10ba0",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_cascade_rcnn_r50_1x_coco/detectors_cascade_rcnn_r50_1x_coco-32a10ba0.pth",
         config="detectors/detectors_cascade-rcnn_r50_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="htc_r50_rfp_1x_coco",
         model=HTC.Config(backbone=R50_ADAPTIVE.replace(with_image=True), neck=RFP.Config(backbone=R50_ADAPTIVE)),
         data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=46.6, mask_ap=40.9, memory_gb=11.2),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_rfp_1x_coco/htc_r50_rfp_1x_coco-8ff87c51.pth",
-            sha256="8ff87c51",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_rfp_1x_coco/htc_r50_rfp_1x_coco-8ff87c51.pth",
         config="detectors/htc_r50-rfp_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="htc_r50_sac_1x_coco",
         model=HTC.Config(backbone=R50_SAC),
         data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=46.4, mask_ap=40.9, memory_gb=9.3),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_sac_1x_coco/htc_r50_sac_1x_coco-bfa60c54.pth",
-            sha256="bfa60c54",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/htc_r50_sac_1x_coco/htc_r50_sac_1x_coco-bfa60c54.pth",
         config="detectors/htc_r50-sac_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="detectors_htc_r50_1x_coco",
         model=HTC.Config(backbone=R50_SAC.replace(with_image=True), neck=RFP.Config(backbone=R50_SAC)),
         data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=49.1, mask_ap=42.6, memory_gb=13.6),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_htc_r50_1x_coco/detectors_htc_r50_1x_coco-329b1453.pth",
-            sha256="329b1453",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/detectors/detectors_htc_r50_1x_coco/detectors_htc_r50_1x_coco-329b1453.pth",
         config="detectors/detectors_htc-r50_1x_coco.py",
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.recipes.columns import BGR, COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X, caffe
 from detzoo.recipes.initial import INIT_R50, INIT_R50_CAFFE, INIT_R101, INIT_R101_CAFFE
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import row
 
 COCO_PROPOSALS = COCO.replace(
     train=(COCO.train[0].replace(proposals="proposals/rpn_r50_fpn_1x_train2017.safetensors"),),
@@ -17,7 +17,7 @@ COCO_PROPOSALS = COCO.replace(
 )
 
 RECIPES = (
-    Recipe(
+    row(
         name="fast_rcnn_r50_caffe_fpn_1x_coco",
         model=FastRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=COCO_PROPOSALS,
@@ -25,7 +25,7 @@ RECIPES = (
         init=INIT_R50_CAFFE,
         config="fast_rcnn/fast-rcnn_r50-caffe_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fast_rcnn_r50_fpn_1x_coco",
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
@@ -33,7 +33,7 @@ RECIPES = (
         init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fast_rcnn_r50_fpn_2x_coco",
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
@@ -41,7 +41,7 @@ RECIPES = (
         init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_2x_coco.py",
     ),
-    Recipe(
+    row(
         name="fast_rcnn_r101_caffe_fpn_1x_coco",
         model=FastRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=COCO_PROPOSALS,
@@ -49,7 +49,7 @@ RECIPES = (
         init=INIT_R101_CAFFE,
         config="fast_rcnn/fast-rcnn_r101-caffe_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fast_rcnn_r101_fpn_1x_coco",
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,
@@ -57,7 +57,7 @@ RECIPES = (
         init=INIT_R101,
         config="fast_rcnn/fast-rcnn_r101_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fast_rcnn_r101_fpn_2x_coco",
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,

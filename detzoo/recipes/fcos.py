@@ -8,7 +8,7 @@ from detzoo.detector import Input
 from detzoo.methods.fcos import FCOS
 from detzoo.recipes.columns import BGR, COCO, R50, R101, RGB, SCHEDULE_1X, SCHEDULE_2X, X101_64X4D, caffe, dcn
 from detzoo.recipes.initial import INIT_R50_CAFFE, INIT_R50_DETECTRON, INIT_R101_DETECTRON, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import ParamGroup
 
 BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
@@ -36,33 +36,27 @@ CENTER_HEAD = FCOS.Head(
 )
 
 RECIPES = (
-    Recipe(
+    row(
         name="fcos_r50_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R50)),
         data=COCO,
         schedule=FCOS_1X,
         init=INIT_R50_DETECTRON,
         published=Published(box_ap=36.6, memory_gb=3.6, fps=22.7),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_1x_coco/fcos_r50_caffe_fpn_gn-head_1x_coco-821213aa.pth",
-            sha256="821213aa",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_1x_coco/fcos_r50_caffe_fpn_gn-head_1x_coco-821213aa.pth",
         config="fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR, backbone=caffe(R50), head=CENTER_HEAD),
         data=COCO,
         schedule=FCOS_CENTER_1X,
         init=INIT_R50_CAFFE,
         published=Published(box_ap=38.7, memory_gb=3.7),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco-0a0d75a8.pth",
-            sha256="0a0d75a8",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco-0a0d75a8.pth",
         config="fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco",
         model=FCOS.Config(
             input=BGR, backbone=caffe(dcn(R50, version=2)), head=CENTER_HEAD.replace(deform=Deform(version=2))
@@ -71,62 +65,47 @@ RECIPES = (
         schedule=FCOS_DCN_1X,
         init=INIT_R50_CAFFE,
         published=Published(box_ap=42.3, memory_gb=3.8),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco-ae4d8b3d.pth",
-            sha256="ae4d8b3d",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco-ae4d8b3d.pth",
         config="fcos/fcos_r50-dcn-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_r101_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R101)),
         data=COCO,
         schedule=FCOS_1X,
         init=INIT_R101_DETECTRON,
         published=Published(box_ap=39.1, memory_gb=5.5, fps=17.3),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_1x_coco/fcos_r101_caffe_fpn_gn-head_1x_coco-0e37b982.pth",
-            sha256="0e37b982",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_1x_coco/fcos_r101_caffe_fpn_gn-head_1x_coco-0e37b982.pth",
         config="fcos/fcos_r101-caffe_fpn_gn-head-1x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R50)),
         data=TWO_SIZES,
         schedule=FCOS_2X,
         init=INIT_R50_DETECTRON,
         published=Published(box_ap=38.5, memory_gb=2.6, fps=22.9),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco-d92ceeea.pth",
-            sha256="d92ceeea",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r50_caffe_fpn_gn-head_mstrain_640-800_2x_coco-d92ceeea.pth",
         config="fcos/fcos_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R101)),
         data=TWO_SIZES,
         schedule=FCOS_2X,
         init=INIT_R101_DETECTRON,
         published=Published(box_ap=40.8, memory_gb=5.5, fps=17.3),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco-511424d6.pth",
-            sha256="511424d6",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco-511424d6.pth",
         config="fcos/fcos_r101-caffe_fpn_gn-head_ms-640-800-2x_coco.py",
     ),
-    Recipe(
+    row(
         name="fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco",
         model=FCOS.Config(input=RGB, backbone=X101_64X4D),
         data=TWO_SIZES,
         schedule=FCOS_2X,
         init=INIT_X101_64X4D,
         published=Published(box_ap=42.6, memory_gb=10.0, fps=9.7),
-        weights=Weights(
-            url="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco-ede514a8.pth",
-            sha256="ede514a8",
-        ),
+        weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco-ede514a8.pth",
         config="fcos/fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco.py",
     ),
 )

@@ -11,7 +11,7 @@ from detzoo.recipes.augment import Crop, Flip
 from detzoo.recipes.columns import COCO, MASK_BOX_HEAD
 from detzoo.recipes.initial import INIT_R50
 from detzoo.recipes.nas_fpn import CROP640, CROP640_50E, HEAD_BN, JITTER640, R50_BN, input640
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 CROP_TO_640 = COCO.replace(augment=(JITTER640, Crop(size=(640, 640), mode="pixels_range", allow_empty=True), Flip()))
 BOX_HEAD_BN = MASK_BOX_HEAD.replace(norm="bn")
@@ -19,7 +19,7 @@ NARROW = FPG.Config(out_channels=128, inter_channels=128)
 RETINA = FPG.Config(start=1, extra="conv")
 
 RECIPES = (
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpg_crop640_50e_coco",
         model=FasterRCNN.Config(
             input=input640(64), backbone=R50_BN, neck=FPG.Config(), box_head=BoxHead.Config(norm="bn")
@@ -28,26 +28,20 @@ RECIPES = (
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=42.2, memory_gb=20.0),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/faster_rcnn_r50_fpg_crop640_50e_coco/faster_rcnn_r50_fpg_crop640_50e_coco-76220505.pth",
-            sha256="76220505",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/faster_rcnn_r50_fpg_crop640_50e_coco/faster_rcnn_r50_fpg_crop640_50e_coco-76220505.pth",
         config="fpg/faster-rcnn_r50_fpg_crop640-50e_coco.py",
     ),
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpg-chn128_crop640_50e_coco",
         model=FasterRCNN.Config(input=input640(64), backbone=R50_BN, neck=NARROW, box_head=BoxHead.Config(norm="bn")),
         data=CROP_TO_640,
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=41.2, memory_gb=11.9),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/faster_rcnn_r50_fpg-chn128_crop640_50e_coco/faster_rcnn_r50_fpg-chn128_crop640_50e_coco-24257de9.pth",
-            sha256="24257de9",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/faster_rcnn_r50_fpg-chn128_crop640_50e_coco/faster_rcnn_r50_fpg-chn128_crop640_50e_coco-24257de9.pth",
         config="fpg/faster-rcnn_r50_fpg-chn128_crop640-50e_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpg_crop640_50e_coco",
         model=MaskRCNN.Config(
             input=input640(64),
@@ -60,13 +54,10 @@ RECIPES = (
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=42.7, mask_ap=37.8, memory_gb=23.2),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/mask_rcnn_r50_fpg_crop640_50e_coco/mask_rcnn_r50_fpg_crop640_50e_coco-c5860453.pth",
-            sha256="c5860453",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/mask_rcnn_r50_fpg_crop640_50e_coco/mask_rcnn_r50_fpg_crop640_50e_coco-c5860453.pth",
         config="fpg/mask-rcnn_r50_fpg_crop640-50e_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpg-chn128_crop640_50e_coco",
         model=MaskRCNN.Config(
             input=input640(64), backbone=R50_BN, neck=NARROW, box_head=BOX_HEAD_BN, mask_head=MaskHead.Config(norm="bn")
@@ -75,26 +66,20 @@ RECIPES = (
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=41.7, mask_ap=36.9, memory_gb=15.3),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/mask_rcnn_r50_fpg-chn128_crop640_50e_coco/mask_rcnn_r50_fpg-chn128_crop640_50e_coco-5c6ea10d.pth",
-            sha256="5c6ea10d",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/mask_rcnn_r50_fpg-chn128_crop640_50e_coco/mask_rcnn_r50_fpg-chn128_crop640_50e_coco-5c6ea10d.pth",
         config="fpg/mask-rcnn_r50_fpg-chn128_crop640-50e_coco.py",
     ),
-    Recipe(
+    row(
         name="retinanet_r50_fpg_crop640_50e_coco",
         model=RetinaNet.Config(input=input640(128), backbone=R50_BN, neck=RETINA, head=HEAD_BN),
         data=CROP640,
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=40.5, memory_gb=20.8),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/retinanet_r50_fpg_crop640_50e_coco/retinanet_r50_fpg_crop640_50e_coco-46fdd1c6.pth",
-            sha256="46fdd1c6",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/retinanet_r50_fpg_crop640_50e_coco/retinanet_r50_fpg_crop640_50e_coco-46fdd1c6.pth",
         config="fpg/retinanet_r50_fpg_crop640_50e_coco.py",
     ),
-    Recipe(
+    row(
         name="retinanet_r50_fpg-chn128_crop640_50e_coco",
         model=RetinaNet.Config(
             input=input640(128),
@@ -106,10 +91,7 @@ RECIPES = (
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=40.3, memory_gb=19.9),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/fpg/retinanet_r50_fpg-chn128_crop640_50e_coco/retinanet_r50_fpg-chn128_crop640_50e_coco-5cf33c76.pth",
-            sha256="5cf33c76",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/fpg/retinanet_r50_fpg-chn128_crop640_50e_coco/retinanet_r50_fpg-chn128_crop640_50e_coco-5cf33c76.pth",
         config="fpg/retinanet_r50_fpg-chn128_crop640_50e_coco.py",
     ),
 )

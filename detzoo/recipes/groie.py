@@ -19,7 +19,7 @@ from detzoo.recipes.columns import (
     sync_bn,
 )
 from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 GROIE_BOX_HEAD = BoxHead.Config(extractor=GRoIE.Config(), sampling=2)
 GROIE_MASK_HEAD = MaskHead.Config(extractor=GRoIE.Config(), sampling=2)
@@ -32,55 +32,43 @@ def mask_rcnn_groie(backbone: ResNet.Config) -> MaskRCNN.Config:
 
 
 RECIPES = (
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpn_groie_1x_coco",
         model=FasterRCNN.Config(box_head=GROIE_BOX_HEAD),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=38.3),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/groie/faster_rcnn_r50_fpn_groie_1x_coco/faster_rcnn_r50_fpn_groie_1x_coco_20200604_211715-66ee9516.pth",
-            sha256="66ee9516",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/groie/faster_rcnn_r50_fpn_groie_1x_coco/faster_rcnn_r50_fpn_groie_1x_coco_20200604_211715-66ee9516.pth",
         config="groie/faste-rcnn_r50_fpn_groie_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpn_groie_1x_coco",
         model=mask_rcnn_groie(R50),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=39.0, mask_ap=36.0),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_groie_1x_coco/mask_rcnn_r50_fpn_groie_1x_coco_20200604_211715-50d90c74.pth",
-            sha256="50d90c74",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_groie_1x_coco/mask_rcnn_r50_fpn_groie_1x_coco_20200604_211715-50d90c74.pth",
         config="groie/mask-rcnn_r50_fpn_groie_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R50), 4)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R50,
         published=Published(box_ap=41.0, mask_ap=37.8),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200604_211715-42eb79e1.pth",
-            sha256="42eb79e1",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200604_211715-42eb79e1.pth",
         config="groie/mask-rcnn_r50_fpn_syncbn-r4-gcb-c3-c5-groie_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R101), 4)),
         data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
         init=INIT_R101,
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200607_224507-8daae01c.pth",
-            sha256="8daae01c",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200607_224507-8daae01c.pth",
         config="groie/mask-rcnn_r101_fpn_syncbn-r4-gcb_c3-c5-groie_1x_coco.py",
     ),
 )

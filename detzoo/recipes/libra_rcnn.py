@@ -15,7 +15,7 @@ from detzoo.necks.fpn import FPN
 from detzoo.recipes.columns import COCO, R50, R101, SCHEDULE_1X, X101_64X4D
 from detzoo.recipes.fast_rcnn import COCO_PROPOSALS
 from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 LIBRA_BOX_HEAD = BoxHead.Config(balance=Balance(), box_loss=BoxLoss(kind="balanced_l1"))
 
@@ -27,20 +27,17 @@ def libra_faster_rcnn(backbone: ResNet.Config) -> FasterRCNN.Config:
 
 
 RECIPES = (
-    Recipe(
+    row(
         name="libra_faster_rcnn_r50_fpn_1x_coco",
         model=libra_faster_rcnn(R50),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=38.3, memory_gb=4.6, fps=19.0),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_r50_fpn_1x_coco/libra_faster_rcnn_r50_fpn_1x_coco_20200130-3afee3a9.pth",
-            sha256="3afee3a9",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_r50_fpn_1x_coco/libra_faster_rcnn_r50_fpn_1x_coco_20200130-3afee3a9.pth",
         config="libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="libra_fast_rcnn_r50_fpn_1x_coco",
         model=FastRCNN.Config(neck=BFP.Config(), box_head=LIBRA_BOX_HEAD),
         data=COCO_PROPOSALS,
@@ -48,33 +45,27 @@ RECIPES = (
         init=INIT_R50,
         config="libra_rcnn/libra-fast-rcnn_r50_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="libra_faster_rcnn_r101_fpn_1x_coco",
         model=libra_faster_rcnn(R101),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_R101,
         published=Published(box_ap=40.1, memory_gb=6.5, fps=14.4),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_r101_fpn_1x_coco/libra_faster_rcnn_r101_fpn_1x_coco_20200203-8dba6a5a.pth",
-            sha256="8dba6a5a",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_r101_fpn_1x_coco/libra_faster_rcnn_r101_fpn_1x_coco_20200203-8dba6a5a.pth",
         config="libra_rcnn/libra-faster-rcnn_r101_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="libra_faster_rcnn_x101_64x4d_fpn_1x_coco",
         model=libra_faster_rcnn(X101_64X4D),
         data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_X101_64X4D,
         published=Published(box_ap=42.7, memory_gb=10.8, fps=8.5),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_x101_64x4d_fpn_1x_coco/libra_faster_rcnn_x101_64x4d_fpn_1x_coco_20200315-3a7d0488.pth",
-            sha256="3a7d0488",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_faster_rcnn_x101_64x4d_fpn_1x_coco/libra_faster_rcnn_x101_64x4d_fpn_1x_coco_20200315-3a7d0488.pth",
         config="libra_rcnn/libra-faster-rcnn_x101-64x4d_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="libra_retinanet_r50_fpn_1x_coco",
         model=RetinaNet.Config(
             neck=BFP.Config(pyramid=FPN.Config(start=1, extra="on_input"), level=1),
@@ -84,10 +75,7 @@ RECIPES = (
         schedule=SCHEDULE_1X.replace(lr=0.01),
         init=INIT_R50,
         published=Published(box_ap=37.6, memory_gb=4.2, fps=17.7),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_retinanet_r50_fpn_1x_coco/libra_retinanet_r50_fpn_1x_coco_20200205-804d94ce.pth",
-            sha256="804d94ce",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_retinanet_r50_fpn_1x_coco/libra_retinanet_r50_fpn_1x_coco_20200205-804d94ce.pth",
         config="libra_rcnn/libra-retinanet_r50_fpn_1x_coco.py",
     ),
 )

@@ -10,7 +10,7 @@ from detzoo.necks.nas_fpn import NASFPN
 from detzoo.recipes.augment import Crop, Flip, Resize
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY, R50
 from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import Schedule
 
 # what these rows and those of FPG share
@@ -36,7 +36,7 @@ def input640(multiple: int) -> Input:
 
 
 RECIPES = (
-    Recipe(
+    row(
         name="retinanet_r50_fpn_crop640_50e_coco",
         model=RetinaNet.Config(
             input=input640(64),
@@ -48,23 +48,17 @@ RECIPES = (
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=37.9, memory_gb=12.9, fps=22.9),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_fpn_crop640_50e_coco/retinanet_r50_fpn_crop640_50e_coco-9b953d76.pth",
-            sha256="9b953d76",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_fpn_crop640_50e_coco/retinanet_r50_fpn_crop640_50e_coco-9b953d76.pth",
         config="nas_fpn/retinanet_r50_fpn_crop640-50e_coco.py",
     ),
-    Recipe(
+    row(
         name="retinanet_r50_nasfpn_crop640_50e_coco",
         model=RetinaNet.Config(input=input640(128), backbone=R50_BN, neck=NASFPN.Config(start=1), head=HEAD_BN),
         data=CROP640,
         schedule=CROP640_50E,
         init=INIT_R50,
         published=Published(box_ap=40.5, memory_gb=13.2, fps=23.0),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_nasfpn_crop640_50e_coco/retinanet_r50_nasfpn_crop640_50e_coco-0ad1f644.pth",
-            sha256="0ad1f644",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_nasfpn_crop640_50e_coco/retinanet_r50_nasfpn_crop640_50e_coco-0ad1f644.pth",
         config="nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py",
     ),
 )

@@ -6,7 +6,7 @@ from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import Data, Schedule, Split
 
 VOC_INPUT = Input(short=600, long=1000)
@@ -26,30 +26,24 @@ VOC = Data(
 )
 
 RECIPES = (
-    Recipe(
+    row(
         name="faster_rcnn_r50_fpn_1x_voc0712",
         model=FasterRCNN.Config(input=VOC_INPUT),
         data=VOC,
         schedule=SCHEDULE_VOC,
         init=INIT_R50,
         published=Published(box_ap=79.5, memory_gb=2.6),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/faster_rcnn_r50_fpn_1x_voc0712/faster_rcnn_r50_fpn_1x_voc0712_20200624-c9895d40.pth",
-            sha256="c9895d40",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/faster_rcnn_r50_fpn_1x_voc0712/faster_rcnn_r50_fpn_1x_voc0712_20200624-c9895d40.pth",
         config="pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py",
     ),
-    Recipe(
+    row(
         name="retinanet_r50_fpn_1x_voc0712",
         model=RetinaNet.Config(input=VOC_INPUT),
         data=VOC,
         schedule=SCHEDULE_VOC,
         init=INIT_R50,
         published=Published(box_ap=77.3, memory_gb=2.1),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/retinanet_r50_fpn_1x_voc0712/retinanet_r50_fpn_1x_voc0712_20200617-47cbdd0e.pth",
-            sha256="47cbdd0e",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/retinanet_r50_fpn_1x_voc0712/retinanet_r50_fpn_1x_voc0712_20200617-47cbdd0e.pth",
         config="pascal_voc/retinanet_r50_fpn_1x_voc0712.py",
     ),
 )

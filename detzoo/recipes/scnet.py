@@ -8,59 +8,47 @@ from __future__ import annotations
 from detzoo.methods.scnet import SCNet
 from detzoo.recipes.columns import COCO_STUFF, R50, R101, SCHEDULE_1X, SCHEDULE_20E, X101_64X4D
 from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 
 RECIPES = (
-    Recipe(
+    row(
         name="scnet_r50_fpn_1x_coco",
         model=SCNet.Config(backbone=R50),
         data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=43.5, mask_ap=39.2, memory_gb=7.0, fps=6.2),
-        weights=Weights(
-            url="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r50_fpn_1x_coco/scnet_r50_fpn_1x_coco-c3f09857.pth",
-            sha256="c3f09857",
-        ),
+        weights="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r50_fpn_1x_coco/scnet_r50_fpn_1x_coco-c3f09857.pth",
         config="scnet/scnet_r50_fpn_1x_coco.py",
     ),
-    Recipe(
+    row(
         name="scnet_r50_fpn_20e_coco",
         model=SCNet.Config(backbone=R50),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         init=INIT_R50,
         published=Published(box_ap=44.5, mask_ap=40.0, memory_gb=7.0, fps=6.2),
-        weights=Weights(
-            url="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r50_fpn_20e_coco/scnet_r50_fpn_20e_coco-a569f645.pth",
-            sha256="a569f645",
-        ),
+        weights="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r50_fpn_20e_coco/scnet_r50_fpn_20e_coco-a569f645.pth",
         config="scnet/scnet_r50_fpn_20e_coco.py",
     ),
-    Recipe(
+    row(
         name="scnet_r101_fpn_20e_coco",
         model=SCNet.Config(backbone=R101),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         init=INIT_R101,
         published=Published(box_ap=45.8, mask_ap=40.9, memory_gb=8.9, fps=5.8),
-        weights=Weights(
-            url="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r101_fpn_20e_coco/scnet_r101_fpn_20e_coco-294e312c.pth",
-            sha256="294e312c",
-        ),
+        weights="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_r101_fpn_20e_coco/scnet_r101_fpn_20e_coco-294e312c.pth",
         config="scnet/scnet_r101_fpn_20e_coco.py",
     ),
-    Recipe(
+    row(
         name="scnet_x101_64x4d_fpn_20e_coco",
         model=SCNet.Config(backbone=X101_64X4D),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         init=INIT_X101_64X4D,
         published=Published(box_ap=47.5, mask_ap=42.3, memory_gb=13.2, fps=4.9),
-        weights=Weights(
-            url="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_x101_64x4d_fpn_20e_coco/scnet_x101_64x4d_fpn_20e_coco-fb09dec9.pth",
-            sha256="fb09dec9",
-        ),
+        weights="https://download.openmmlab.com/mmdetection/v2.0/scnet/scnet_x101_64x4d_fpn_20e_coco/scnet_x101_64x4d_fpn_20e_coco-fb09dec9.pth",
         config="scnet/scnet_x101-64x4d_fpn_20e_coco.py",
     ),
 )

@@ -7,7 +7,7 @@ from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SSD_AUGMENT
 from detzoo.recipes.initial import INIT_VGG16
-from detzoo.recipes.recipe import Published, Recipe, Weights
+from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import Schedule
 
 # 24 epochs are 120 passes over the images
@@ -27,30 +27,24 @@ SSD512 = SSD.Config(
 )
 
 RECIPES = (
-    Recipe(
+    row(
         name="ssd300_coco",
         model=SSD.Config(),
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
         init=INIT_VGG16,
         published=Published(box_ap=25.6, memory_gb=10.2, fps=43.7),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd300_coco/ssd300_coco_20200307-a92d2092.pth",
-            sha256="a92d2092",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd300_coco/ssd300_coco_20200307-a92d2092.pth",
         config="ssd/ssd300_coco.py",
     ),
-    Recipe(
+    row(
         name="ssd512_coco",
         model=SSD512,
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
         init=INIT_VGG16,
         published=Published(box_ap=29.4, memory_gb=9.3, fps=30.7),
-        weights=Weights(
-            url="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20200308-038c5591.pth",
-            sha256="038c5591",
-        ),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20200308-038c5591.pth",
         config="ssd/ssd512_coco.py",
     ),
 )

@@ -28,6 +28,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
@@ -52,6 +53,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SCNet.Config
     | SSD.Config
+    | TridentNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -76,6 +78,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SCNet,
     SSD,
+    TridentNet,
     YOLOv3,
 )
 

@@ -57,6 +57,7 @@ from detzoo.recipes import (
     shapes,
     small,
     ssd,
+    tridentnet,
     weight_standardization,
     yolov3,
 )
@@ -97,6 +98,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     dynamic_rcnn.RECIPES,
     grid_rcnn.RECIPES,
     libra_rcnn.RECIPES,
+    tridentnet.RECIPES,
     scratch.RECIPES,
     regnet.RECIPES,
     resnest.RECIPES,

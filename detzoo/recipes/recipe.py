@@ -29,6 +29,7 @@ from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
+from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
@@ -54,6 +55,7 @@ Model = Annotated[
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
+    | VFNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -79,6 +81,7 @@ METHODS: tuple[type[Detector], ...] = (
     SCNet,
     SSD,
     TridentNet,
+    VFNet,
     YOLOv3,
 )
 

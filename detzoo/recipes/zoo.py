@@ -58,6 +58,7 @@ from detzoo.recipes import (
     small,
     ssd,
     tridentnet,
+    vfnet,
     weight_standardization,
     yolov3,
 )
@@ -80,6 +81,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     fcos.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
+    vfnet.RECIPES,
     rpn.RECIPES,
     fast_rcnn.RECIPES,
     no_pyramid.RECIPES,

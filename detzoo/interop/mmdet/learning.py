@@ -44,16 +44,16 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
     return default
 
 
-def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None) -> BoxLoss:
-    """``loss_bbox`` of a head; ``default`` where it leaves it out.
+def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
+    """``loss_bbox`` of a head, or the loss of another ``name``; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
-    return tried(head, "loss_bbox", BoxLoss(), lambda: _box_loss(head, default, decodes))
+    return tried(head, name, BoxLoss(), lambda: _box_loss(head, default, decodes, name))
 
 
-def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None) -> BoxLoss:
-    with head.section("loss_bbox", default, training=True) as given:
+def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name: str) -> BoxLoss:
+    with head.section(name, default, training=True) as given:
         decoded = head.flag("reg_decoded_bbox", False) if decodes is None else decodes
         if not known(given, *_BOX_LOSSES):
             return BoxLoss()
@@ -193,8 +193,8 @@ def focal(head: Section) -> dict[str, float]:
 
 
 def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
-    """The numbers of the focal loss ``loss_cls`` of this kind on sigmoids, and their ``usual`` values; none for another
-    loss, which is noted.
+    """The numbers and flags of the focal loss ``loss_cls`` of this kind on sigmoids, with their ``usual`` values; none
+    for another loss, which is noted.
     """
     with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
@@ -204,7 +204,11 @@ def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, "loss_cls", {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+        return tried(head, "loss_cls", {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
+
+
+def _taken(given: Section, name: str, usual: float) -> float:
+    return given.flag(name, usual) if isinstance(usual, bool) else given.number(name, usual)
 
 
 def adaptive(train: Section) -> dict[str, int]:

@@ -43,6 +43,14 @@ model = dict(
     test_cfg=dict(nms=dict(iou_threshold=0.6)))
 """
 
+GHM_3 = """
+_base_ = 'retina.py'
+model = dict(bbox_head=dict(
+    loss_cls=dict(_delete_=True, type='GHMC', bins=30, momentum=0.75, use_sigmoid=True, loss_weight=1.0),
+    loss_bbox=dict(_delete_=True, type='GHMR', mu=0.02, bins=10, momentum=0.7, loss_weight=10.0)))
+optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
+"""
+
 _SSD_HEAD = """
         type='SSDHead', in_channels=(512, 1024, 512, 256, 256, 256), num_classes=80,
         anchor_generator=dict(

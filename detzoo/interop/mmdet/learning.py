@@ -71,7 +71,7 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name
         loss = BoxLoss.model_validate(settings)
         if decoded != loss.on_boxes:
             given.noted("type", f"compares {'boxes' if loss.on_boxes else 'offsets'} here")
-            return loss if decodes is None else BoxLoss(kind="iou")
+            return loss if decodes is None else BoxLoss(kind="iou" if decodes else "l1")
         return loss
 
 

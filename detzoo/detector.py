@@ -186,7 +186,7 @@ class Detector(nn.Module):
             precision: what the network computes in: ``fp32``, ``bf16`` or ``fp16``; boxes and scores stay float32. The
                 weights are converted for this call; for many calls, load the detector in it. None: as they are.
             tta: test-time augmentation, views of each picture whose boxes and masks are merged: True for the picture
-                and its mirror image; others by ``TTA(scales=[0.5, 1, 1.5], flip=True)`` or a text, see
+                and its mirror image; others by ``TTA(scales=(0.5, 1, 1.5), flip=True)`` or a text, see
                 `detzoo.tta.pick_tta`. None: the picture as it is. A method that suppresses nothing merges boxes of a
                 class with an IoU above 0.5; one that finds proposals merges them as it does its own.
             overrides: any settings of the model for this call, ``["model.box_head.detections=300"]`` or a dict; for

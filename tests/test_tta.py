@@ -80,9 +80,9 @@ def spotted(seed: int, height: int, width: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     picture = np.zeros((height, width, 3), np.uint8)
     for channel in range(3):
-        h, w = random.integers(height // 3, height // 2), random.integers(width // 3, width // 2)
+        h, w = int(random.integers(height // 3, height // 2)), int(random.integers(width // 3, width // 2))
         y, x = random.integers(0, height - h), random.integers(0, width - w)
-        picture[y : y + h, x : x + w, channel] = 255 * np.tri(h, w, int(w * (1 - h / w)), dtype=np.uint8)
+        picture[y : y + h, x : x + w, channel] = 255 * np.tri(h, w, w - h, dtype=np.uint8)
     return picture
 
 
@@ -128,7 +128,7 @@ def test_one_view_is_the_plain_result() -> None:
     detector, picture = mask_rcnn(), noise(0, 70, 90)
     (plain,) = detector.predict(picture, threshold=0)
     assert len(plain) > 0
-    for views in (TTA(flip=False), TTA(scales=[(64, 96)], flip=False), False, None):
+    for views in (TTA(flip=False), TTA(scales=((64, 96),), flip=False), False, None):
         (same,) = detector.predict(picture, threshold=0, tta=views)
         for name in ("boxes", "scores", "labels", "masks"):
             assert torch.equal(getattr(same, name), getattr(plain, name))
@@ -284,7 +284,7 @@ def test_given_boxes_are_mirrored_with_the_picture(tmp_path: Path) -> None:
 
 
 def test_views_in_words() -> None:
-    assert pick_tta(True) == pick_tta("flip") == TTA() == TTA(scales=[1], flip=True)
+    assert pick_tta(True) == pick_tta("flip") == TTA() == TTA(scales=(1,), flip=True)
     assert pick_tta("flip, 0.5,1,600x900") == TTA(scales=(0.5, 1.0, (600, 900)))
     assert pick_tta("vertical") == TTA(flip=False, vertical=True)
     assert pick_tta("0.5") == TTA(scales=(0.5,), flip=False)

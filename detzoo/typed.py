@@ -45,7 +45,7 @@ def resume(out: Path) -> str:
 
 def with_value(words: Sequence[str]) -> list[str]:
     """Words of a command line in which ``--tta`` stands before what is none of its values: it is then ``flip``."""
-    following = [*words[1:], ""]
+    following = [*words, ""][1:]
     return [
         "--tta=flip" if word == "--tta" and not all(map(VIEW.fullmatch, after.split(","))) else word
         for word, after in zip(words, following, strict=True)

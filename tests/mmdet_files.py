@@ -353,6 +353,17 @@ model = dict(
 del _base_.model.neck
 """
 
+TRIDENT_3 = """
+_base_ = 'faster_c4.py'
+model = dict(
+    type='TridentFasterRCNN',
+    backbone=dict(type='TridentResNet', trident_dilations=(1, 2, 3), num_branch=3, test_branch_idx=1),
+    roi_head=dict(type='TridentRoIHead', num_branch=3, test_branch_idx=1),
+    train_cfg=dict(
+        rpn_proposal=dict(max_per_img=500),
+        rcnn=dict(sampler=dict(num=128, pos_fraction=0.5, add_gt_as_proposals=False))))
+"""
+
 OHEM_3 = """
 _base_ = 'faster.py'
 model = dict(train_cfg=dict(rcnn=dict(sampler=dict(type='OHEMSampler'))))
@@ -383,6 +394,7 @@ MODELS = (
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
+    ("trident.py", TRIDENT_3, "tridentnet_r50_caffe_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),

@@ -53,6 +53,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "neck": {"out_channels": (32, 16, 16, 16)},
         "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
     },
+    "tridentnet": {"backbone": {"depth": 50, "base_width": 32}, "box_head": {"size": 4}},
     # wide enough that 30 steps halve two more losses, one of which waits for the other
     "point_rend": {
         "box_head": {"fc_channels": 128},

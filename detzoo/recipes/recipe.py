@@ -27,6 +27,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -51,6 +52,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SCNet.Config
     | SSD.Config
+    | TridentNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -74,6 +76,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SCNet,
     SSD,
+    TridentNet,
     YOLOv3,
 )
 

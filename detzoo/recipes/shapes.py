@@ -31,6 +31,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
@@ -140,6 +141,25 @@ RECIPES = (
             rpn=FEW_PROPOSALS,
             box_head=BOXES.replace(box_loss=BoxLoss(kind="smooth_l1")),
             roi_levels=3,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="tridentnet_r50_shapes",
+        model=TridentNet.Config(
+            input=SMALL,
+            backbone=TridentResNet.Config(
+                base_width=16,
+                strides=(1, 2),
+                dilations=(1, 2),
+                out_stages=(2,),
+                norm_eval=False,
+                frozen_stages=-1,
+            ),
+            rpn=FEW_PROPOSALS.replace(anchors=Anchors.Config(scales=(3.0, 6.0, 12.0))),
+            box_head=BOXES,
+            roi_stage=False,
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -56,6 +56,7 @@ from detzoo.recipes import (
     shapes,
     small,
     ssd,
+    tridentnet,
     weight_standardization,
     yolov3,
 )
@@ -95,6 +96,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     dynamic_rcnn.RECIPES,
     grid_rcnn.RECIPES,
     libra_rcnn.RECIPES,
+    tridentnet.RECIPES,
     scratch.RECIPES,
     regnet.RECIPES,
     resnest.RECIPES,

@@ -113,6 +113,7 @@ CASES = {
     "libra-faster-rcnn_x101-64x4d_fpn_1x_coco": Case("libra_faster_rcnn_x101_64x4d_fpn_1x_coco"),
     "libra-fast-rcnn_r50_fpn_1x_coco": Case("libra_fast_rcnn_r50_fpn_1x_coco"),
     "libra-retinanet_r50_fpn_1x_coco": Case("libra_retinanet_r50_fpn_1x_coco"),
+    "tridentnet_r50-caffe_1x_coco": Case("tridentnet_r50_caffe_1x_coco"),
     "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
     "cascade-rcnn_r101_fpn_1x_coco": Case("cascade_rcnn_r101_fpn_1x_coco"),

@@ -28,6 +28,7 @@ from detzoo.interop.mmdet import (
     retinanet,
     scnet,
     ssd,
+    tridentnet,
     two_stage,
     yolov3,
 )
@@ -68,6 +69,7 @@ METHODS: dict[str, Reader] = {
     "RPN": two_stage.rpn_detector,
     "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
+    "TridentFasterRCNN": tridentnet.tridentnet,
     "YOLOV3": yolov3.yolov3,
 }
 

@@ -149,7 +149,7 @@ def _match(owner: Section, default: MatchConfig) -> MatchConfig:
 def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
-    With ``objects_too``, of a second stage, ``hard_examples`` and ``balance`` as well, else ``negative_ratio``.
+    With ``objects_too``, of a second stage, ``objects``, ``hard_examples`` and ``balance``, else ``negative_ratio``.
     """
     return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
 
@@ -166,11 +166,12 @@ def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
             settings["balance"] = _balance(given)
         if objects_too:
             given.fixed("neg_pos_ub", -1)
+            settings["objects"] = given.flag("add_gt_as_proposals", True)
         else:
+            if given.flag("add_gt_as_proposals", True):
+                given.differs("add_gt_as_proposals", "has no counterpart; False has")
             ratio = given.number("neg_pos_ub", -1)
             settings["negative_ratio"] = None if ratio < 0 else ratio
-        if given.flag("add_gt_as_proposals", True) != objects_too:
-            given.differs("add_gt_as_proposals", f"has no counterpart; {objects_too} has")
         return settings | {"samples": given.whole("num"), "positives": given.number("pos_fraction")}
 
 

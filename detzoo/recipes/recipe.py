@@ -25,6 +25,7 @@ from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.point_rend import PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
@@ -48,6 +49,7 @@ Model = Annotated[
     | PointRend.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SABLRetinaNet.Config
     | SCNet.Config
     | SSD.Config
     | YOLOv3.Config,
@@ -71,6 +73,7 @@ METHODS: tuple[type[Detector], ...] = (
     PointRend,
     RetinaNet,
     RPNDetector,
+    SABLRetinaNet,
     SCNet,
     SSD,
     YOLOv3,

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
-from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_one_stage_files import (
+    ATSS_3,
+    CORNERNET_2,
+    CORNERNET_3,
+    FCOS_3,
+    SABL_RETINANET_3,
+    SSD_2,
+    SSD_3,
+    YOLOV3_3,
+)
 from tests.mmdet_roi_head_files import (
     DOUBLE_HEAD_3,
     DYNAMIC_3,
@@ -14,6 +23,7 @@ from tests.mmdet_roi_head_files import (
     LIBRA_3,
     MASK_SCORING_3,
     POINT_REND_3,
+    SABL_FASTER_3,
 )
 
 # version 3: everything in one file
@@ -381,6 +391,8 @@ MODELS = (
     ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
     ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_faster.py", SABL_FASTER_3, "sabl_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_retina.py", SABL_RETINANET_3, "sabl_retinanet_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),

@@ -82,8 +82,8 @@ def test_a_slot_without_box_or_object_costs_nothing() -> None:
 
 @pytest.mark.parametrize("count", [14, 5])
 def test_what_is_wanted_places_the_object(count: int) -> None:
-    boxes, objects = random_boxes(20, 3), random_boxes(20, 4)
-    wanted = torch.zeros(20, 4, per_side(count))
+    boxes, objects = random_boxes(8, 3), random_boxes(8, 4)
+    wanted = torch.zeros(8, 4, per_side(count))
     for index, (box, (x1, y1, x2, y2)) in enumerate(zip(boxes.tolist(), objects.tolist(), strict=True)):
         for side, (lines, width) in enumerate(slow_lines(box, count, 1.3)):
             wanted[index, side] = torch.tensor([(line - (x1, x2, y1, y2)[side]) / width for line in lines])
@@ -100,7 +100,7 @@ def test_a_second_bucket_makes_surer_only_beside_the_best() -> None:
 
 
 def test_cells_match_as_their_best_anchor_does() -> None:
-    anchors = Anchors(Anchors.Config(scales=(2.0, 4.0), ratios=(0.5, 1.0, 2.0)), (8, 16))([(12, 16), (6, 8)])
+    anchors = Anchors(Anchors.Config(scales=(2.0, 4.0), ratios=(0.5, 1.0, 2.0)), (16, 32))([(6, 8), (3, 4)])
     objects = targets(5, 2)
     config = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
     ours = match(anchors, None, objects, config, group=6, overlaps=True)
@@ -132,7 +132,7 @@ def test_each_end_of_a_line_tells_its_own_side() -> None:
                 seen = x[roi] if axis == 0 else x[roi].transpose(1, 2)
                 line = torch.zeros(4, 3, dtype=torch.float64)
                 for column in range(3):
-                    cells = [attention.weight[0, :, 0, 0] @ seen[:, row, column] + attention.bias for row in range(3)]
+                    cells = [attention(seen[:, row, column].view(1, 4, 1, 1)) for row in range(3)]
                     share = [1 / (1 + math.exp(-float(cell))) for cell in cells]
                     for row in range(3):
                         line[:, column] += seen[:, row, column] * share[row] / sum(share)

@@ -47,6 +47,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
+    "sabl_retinanet": {"head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},

@@ -75,7 +75,7 @@ def place(boxes: Tensor, logits: Tensor, offsets: Tensor, count: int, scale: flo
 
 
 def _lines(boxes: Tensor, count: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Lines ``[..., 4, B]`` in the middle of the buckets of each side, pixels, and the buckets' widths ``[..., 4, 1]``."""
+    """Lines ``[..., 4, B]`` in the middle of each side's buckets, pixels, and how wide these are, ``[..., 4, 1]``."""
     middle, size = to_centres(boxes).unsqueeze(-1).split(2, -2)
     half = size * scale / 2
     low, high = middle - half, middle + half

@@ -64,7 +64,7 @@ class SideAware(nn.Module):
         nn.init.zeros_(self.fc_reg_offset.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of features ``[R, C, s, s]`` the logits of each side's B buckets and its offsets from them: ``[R, 4, 2, B]``."""
+        """Logits of each side's B buckets and offsets from their lines, ``[R, 4, 2, B]``, of ``x [R, C, s, s]``."""
         for conv in self.reg_pre_convs:
             x = conv(x)
         across = _line(x, 2, self.reg_conv_att_x, self.reg_post_conv_xs, self.upsample_x)
@@ -88,7 +88,9 @@ class SideAware(nn.Module):
             count: scalar.
             config: loss of the offsets.
         """
-        chosen, moved = bucket_losses(*told.unbind(-2), boxes, objects, learns, self.count, self.config.scale, config)
+        logits, offsets = told.unbind(-2)
+        scale = self.config.scale
+        chosen, moved = bucket_losses(logits, offsets, boxes, objects, learns, self.count, scale, config)
         return {"loss_bbox_cls": chosen / (count * 4) * self.config.weight, "loss_bbox_reg": moved / count}
 
     def place(self, boxes: Tensor, told: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +101,8 @@ class SideAware(nn.Module):
             told: what `forward` gave, ``[N, R, 4, 2, B]``.
             sizes: height and width of the images ``[N, 2]``; boxes end a pixel before that, as published.
         """
-        found, sure = place(boxes, *told.unbind(-2), self.count, self.config.scale)
+        logits, offsets = told.unbind(-2)
+        found, sure = place(boxes, logits, offsets, self.count, self.config.scale)
         return clip(found, sizes - 1), sure
 
 

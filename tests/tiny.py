@@ -138,6 +138,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         MaskRCNN,
         {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
     ),
+    "RetinaNet-ghm": (RetinaNet, {"head": {"ghm_c": {}, "ghm_r": {}}}),
     "RetinaNet-nas-fpn": (
         RetinaNet,
         # with a norm behind them the cells' biases have no gradient but what rounding leaves; of one image the coarsest

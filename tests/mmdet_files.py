@@ -13,11 +13,8 @@ from tests.mmdet_one_stage_files import (
     CORNERNET_3,
     FCOS_3,
     GFL_3,
-<<<<<<< HEAD
-    SABL_RETINANET_3,
-=======
     REPPOINTS_3,
->>>>>>> main
+    SABL_RETINANET_3,
     SSD_2,
     SSD_3,
     YOLOV3_3,

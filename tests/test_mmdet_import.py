@@ -382,7 +382,7 @@ REFUSED_OF_OTHERS = [
     ),
     ("cascade_mask.py", {"model__roi_head__mask_head__conv_kernel_size": 5}, "conv_kernel_size=5 has no counterpart"),
     ("fast.py", {"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head\.type='Shared' is not known"),
-    ("rpn.py", {"model__rpn_head__type": "GARPNHead"}, "'GARPNHead' is not known here; RPNHead is"),
+    ("rpn.py", {"model__rpn_head__type": "EmbeddingRPNHead"}, "'EmbeddingRPNHead' is not known here; RPNHead"),
     (
         "faster_c4.py",
         {"model__roi_head__shared_head__depth": 101},

@@ -94,6 +94,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             }
         },
     ),
+    "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided"}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
     "FasterRCNN-standardized": (

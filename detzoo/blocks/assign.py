@@ -51,6 +51,7 @@ def match(
     *,
     threshold: Tensor | None = None,
     overlaps: bool = False,
+    group: int = 1,
 ) -> Matches:
     """Match boxes to the object of highest IoU.
 
@@ -65,6 +66,8 @@ def match(
         config: thresholds.
         threshold: scalar, in place of both ``positive`` and ``negative``.
         overlaps: whether the result's ``overlap`` is asked for of all boxes, not only near the thresholds.
+        group: that many boxes after each other are matched as one, which overlaps what any of them does, and of which
+            the result has one entry; it is usable where one of them is.
     """
     if config.ignore >= 0:
         left_out = covered(boxes, targets.boxes, targets.ignore, config.ignore)
@@ -78,12 +81,24 @@ def match(
         peak=config.low_quality,
         ties=config.low_quality_ties,
     )
+    if group > 1:
+        best, slot, claimed = _as_one(best, slot, claimed, group)
+        usable = None if usable is None else usable.unflatten(1, (-1, group)).any(2)
     high, low = (config.positive, config.negative) if threshold is None else (threshold, threshold)
     positive = (best >= high if config.closed else best > high) | claimed
     negative = (best < low if config.closed else best <= low) & ~claimed
     if usable is not None:
         positive, negative = positive & usable, negative & usable
     return Matches(slot * positive, positive, negative, best)
+
+
+def _as_one(best: Tensor, slot: Tensor, claimed: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What `best_overlaps` gives of boxes ``[N, A]``, of groups of them: ``[N, A / group]``."""
+    best, slot, claimed = (part.unflatten(1, (-1, group)) for part in (best, slot, claimed))
+    top, none = best.amax(2), torch.iinfo(slot.dtype).max
+    first = torch.where(best == top.unsqueeze(2), slot, none).amin(2)  # among objects of one IoU
+    last = torch.where(claimed, slot, -1).amax(2)  # among those that claim
+    return top, torch.where(last >= 0, last, first), last >= 0
 
 
 @torch.no_grad()

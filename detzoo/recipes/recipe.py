@@ -18,6 +18,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -41,6 +42,7 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | GARetinaNet.Config
     | GridRCNN.Config
     | HTC.Config
     | MaskRCNN.Config
@@ -64,6 +66,7 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    GARetinaNet,
     GridRCNN,
     HTC,
     MaskRCNN,

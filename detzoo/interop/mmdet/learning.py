@@ -44,16 +44,16 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
     return default
 
 
-def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None) -> BoxLoss:
-    """``loss_bbox`` of a head; ``default`` where it leaves it out.
+def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
+    """``loss_bbox`` of a head, or another loss of boxes; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
-    return tried(head, "loss_bbox", BoxLoss(), lambda: _box_loss(head, default, decodes))
+    return tried(head, name, BoxLoss(), lambda: _box_loss(head, default, decodes, name))
 
 
-def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None) -> BoxLoss:
-    with head.section("loss_bbox", default, training=True) as given:
+def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name: str) -> BoxLoss:
+    with head.section(name, default, training=True) as given:
         decoded = head.flag("reg_decoded_bbox", False) if decodes is None else decodes
         if not known(given, *_BOX_LOSSES):
             return BoxLoss()
@@ -122,14 +122,14 @@ def _decided(given: Section, sigmoid: bool) -> None:
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
-def match(owner: Section, default: MatchConfig) -> MatchConfig:
-    """``assigner`` of a training section; ``default`` for one that has no counterpart."""
-    return tried(owner, "assigner", default, lambda: _match(owner, default))
+def match(owner: Section, default: MatchConfig, name: str = "assigner", kind: str = "MaxIoUAssigner") -> MatchConfig:
+    """``assigner`` of a training section; ``default`` for one that is of no such ``kind``."""
+    return tried(owner, name, default, lambda: _match(owner, default, name, kind))
 
 
-def _match(owner: Section, default: MatchConfig) -> MatchConfig:
-    with owner.section("assigner", training=True) as given:
-        if not known(given, "MaxIoUAssigner"):
+def _match(owner: Section, default: MatchConfig, name: str, kind: str) -> MatchConfig:
+    with owner.section(name, training=True) as given:
+        if not known(given, kind):
             return default
         given.fixed("ignore_wrt_candidates", True)
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
@@ -146,16 +146,16 @@ def _match(owner: Section, default: MatchConfig) -> MatchConfig:
         )
 
 
-def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
+def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
     With ``objects_too``, of a second stage, ``hard_examples`` and ``balance`` as well, else ``negative_ratio``.
     """
-    return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
+    return tried(owner, name, {}, lambda: _sampler(owner, objects_too, name))
 
 
-def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
-    with owner.section("sampler", training=True) as given:
+def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
+    with owner.section(name, training=True) as given:
         if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}

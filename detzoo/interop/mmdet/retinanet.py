@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet import backbones, guided, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.retinanet import STDS, RetinaNet
 
 
-def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead``."""
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or ``GARetinaHead``."""
     with model as given:
+        if given.section("bbox_head").kind == "GARetinaHead":
+            return guided.ga_retinanet(given, input)
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
         with (

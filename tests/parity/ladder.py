@@ -15,7 +15,7 @@ from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.detections import detect, mask_differences, pair
 from tests.parity.golden import Golden, thin
-from tests.parity.guided import has_guided_rpn, masked_by_first
+from tests.parity.guided import as_recorded
 from tests.parity.raw import raw_outputs
 from tests.parity.rungs import Rung, relative, worst
 from tests.parity.stable import Order, stable_sorting
@@ -34,15 +34,14 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
         yield Rung("parameters", math.inf, str(error))
         return
     yield Rung("parameters", 0.0)
-    with stable_sorting(ranks_by_all_digits=has_guided_rpn(model)) as order:
+    with stable_sorting() as order, as_recorded(model):
         yield from _compare(model.double(), golden, order)
 
 
 def _compare(model: Detector, golden: Golden, order: Order) -> Iterator[Rung]:
     images = standin.images(golden.canvas, golden.sizes)
     images = dataclasses.replace(images, pixels=images.pixels.double())
-    with masked_by_first(model):
-        yield from _evaluation(model, golden, images, order)
+    yield from _evaluation(model, golden, images, order)
     model.train()
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
     losses, gradients = step(model, golden, images, targets)

@@ -36,14 +36,13 @@ class Order:
 
 
 @contextmanager
-def stable_sorting(ranks_by_all_digits: bool = False) -> Iterator[Order]:
+def stable_sorting() -> Iterator[Order]:
     """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
 
     But when an RPN suppresses: the original does that in a compiled operator, which sorts by all digits. Those of large
     levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were not.
-    ``ranks_by_all_digits``: nor were others, of an RPN that the original does not sort for that (``topk`` does it).
     """
-    default, select, best, order = Tensor.sort, rpn.select, rpn.best_per_level, Order()
+    default, select, order = Tensor.sort, rpn.select, Order()
 
     def sort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
         if stable:  # its order is defined
@@ -66,13 +65,5 @@ def stable_sorting(ranks_by_all_digits: bool = False) -> Iterator[Order]:
         survived = torch.zeros_like(scores, dtype=torch.int64).scatter_add(1, index, used.long()) > 0
         return rank(scores, survived, used.shape[1])
 
-    def best_by_all_digits(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-        with patch.object(Tensor, "sort", sort_all_digits):
-            return best(*arguments)
-
-    with (
-        patch.object(Tensor, "sort", sort),
-        patch.object(rpn, "select", select_by_all_digits),
-        patch.object(rpn, "best_per_level", best_by_all_digits if ranks_by_all_digits else best),
-    ):
+    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits):
         yield order

@@ -174,6 +174,7 @@ def sample_rois(
     count: int,
     fraction: float,
     keys: Callable[[Tensor, Matches], Tensor] | None = None,
+    objects_too: bool = True,
 ) -> RoISamples:
     """Draw RoIs to learn from among proposals ``[N, P, 4]`` and the objects themselves.
 
@@ -184,8 +185,9 @@ def sample_rois(
         count: number to draw per image.
         fraction: largest share of positives.
         keys: gives keys as of `sample` for boxes ``[N, G + P, 4]``, objects first, and their matches. None: at random.
+        objects_too: False: the objects are none of the proposals.
     """
-    objects = targets.valid
+    objects = targets.valid if objects_too else torch.zeros_like(targets.valid)
     slots = torch.arange(objects.shape[1], device=boxes.device).expand_as(targets.labels)
     boxes = torch.cat([targets.boxes, boxes], 1)
     matches = Matches(

@@ -91,6 +91,7 @@ class BoxHead(nn.Module):
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
+        objects: bool = True  # themselves are among them; False: proposals alone
         balance: Balance | None = None  # of what is drawn, over objects and IoUs; None: at random
         hard_examples: bool = False  # those of largest classification loss, not random ones (OHEM, arXiv:1604.03540)
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
@@ -220,7 +221,7 @@ class BoxHead(nn.Module):
             return balanced_keys(*of, slots, config.samples, most, config.balance)
 
         keys = hardness if config.hard_examples else balanced if config.balance is not None else None
-        return sample_rois(boxes, matches, targets, config.samples, config.positives, keys)
+        return sample_rois(boxes, matches, targets, config.samples, config.positives, keys, config.objects)
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None

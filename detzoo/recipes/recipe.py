@@ -19,6 +19,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.ga_retinanet import GARetinaNet
+from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -28,6 +29,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
@@ -43,6 +45,7 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | GARetinaNet.Config
+    | GFL.Config
     | GridRCNN.Config
     | HTC.Config
     | MaskRCNN.Config
@@ -52,6 +55,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SCNet.Config
     | SSD.Config
+    | TridentNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -67,6 +71,7 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     GARetinaNet,
+    GFL,
     GridRCNN,
     HTC,
     MaskRCNN,
@@ -76,6 +81,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SCNet,
     SSD,
+    TridentNet,
     YOLOv3,
 )
 

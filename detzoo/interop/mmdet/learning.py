@@ -187,16 +187,16 @@ def _balance(given: Section) -> Balance:
         return Balance(objects=objects, ranges=ranges)
 
 
-def focal(head: Section) -> dict[str, float]:
-    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``; none for another loss, which is noted."""
-    return exponents(head, "FocalLoss", **_FOCAL)
+def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
+    """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted."""
+    return exponents(head, "FocalLoss", name, **_FOCAL)
 
 
-def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
-    """The numbers of the focal loss ``loss_cls`` of this kind on sigmoids, and their ``usual`` values; none for another
+def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) -> dict[str, float]:
+    """The numbers of the focal loss ``name`` of this kind on sigmoids, and their ``usual`` values; none for another
     loss, which is noted.
     """
-    with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
+    with head.section(name, {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
         given.training = True
         if not known(given, kind):
@@ -204,7 +204,7 @@ def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, "loss_cls", {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+        return tried(head, name, {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
 
 
 def adaptive(train: Section) -> dict[str, int]:

@@ -15,13 +15,14 @@ from detzoo.methods.ga_retinanet import STDS, GARetinaNet
 
 def ga_retinanet(model: Section, input: Input) -> tuple[GARetinaNet.Config, int]:
     """Settings and number of classes of a ``RetinaNet`` with ``GARetinaHead``."""
-    backbone, features = backbones.backbone(model.section("backbone"))
-    neck, features = necks.neck(model, features)
     with (
-        model.section("bbox_head") as head,
-        model.section("train_cfg", {}, training=True) as train,
-        model.section("test_cfg") as test,
+        model as given,
+        given.section("bbox_head") as head,
+        given.section("train_cfg", {}, training=True) as train,
+        given.section("test_cfg") as test,
     ):
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
         head.kinds("GARetinaHead")
         parts.derived(head, "in_channels", features.channels[0])
         head.fixed("conv_cfg")
@@ -69,7 +70,7 @@ def branches(head: Section, features: Features, learn: Section) -> dict[str, Any
         **learning.focal(head, "loss_loc"),
     }
     if learn.has("ga_assigner"):
-        settings["match"] = learning.match(learn, Guide.Config().match, "ga_assigner", "ApproxMaxIoUAssigner")
+        settings["match"] = learning.match(learn, Guide.Config().match, "ApproxMaxIoUAssigner", "ga_assigner")
         some = learning.sampler(learn, objects_too=False, name="ga_sampler")
         if some.pop("negative_ratio", None) is not None:
             learn.noted("ga_sampler", "has no counterpart; neg_pos_ub=-1 has")

@@ -45,7 +45,7 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
 
 
 def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
-    """``loss_bbox`` of a head, or another loss of boxes; ``default`` where it leaves it out.
+    """``loss_bbox`` of a head; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
@@ -71,7 +71,7 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name
         loss = BoxLoss.model_validate(settings)
         if decoded != loss.on_boxes:
             given.noted("type", f"compares {'boxes' if loss.on_boxes else 'offsets'} here")
-            return loss if decodes is None else BoxLoss(kind="iou")
+            return loss if decodes is None else BoxLoss(kind="iou" if decodes else "l1")
         return loss
 
 
@@ -122,15 +122,17 @@ def _decided(given: Section, sigmoid: bool) -> None:
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
-def match(owner: Section, default: MatchConfig, name: str = "assigner", kind: str = "MaxIoUAssigner") -> MatchConfig:
-    """``assigner`` of a training section; ``default`` for one that is of no such ``kind``."""
-    return tried(owner, name, default, lambda: _match(owner, default, name, kind))
+def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner", name: str = "assigner") -> MatchConfig:
+    """``assigner`` of a training section, of a ``kind``; ``default`` for one that has no counterpart."""
+    return tried(owner, name, default, lambda: _match(owner, default, kind, name))
 
 
-def _match(owner: Section, default: MatchConfig, name: str, kind: str) -> MatchConfig:
+def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchConfig:
     with owner.section(name, training=True) as given:
         if not known(given, kind):
             return default
+        if kind == "ApproxMaxIoUAssigner":  # asks it of other boxes than those that are matched
+            given.fixed("ignore_iof_thr", -1)
         given.fixed("ignore_wrt_candidates", True)
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
             known(overlaps, "BboxOverlaps2D")

@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, guided, learning, necks, parts
+from detzoo.interop.mmdet import backbones, guided, learning, necks, parts, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.retinanet import STDS, RetinaNet
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 
 
-def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or ``GARetinaHead``."""
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetinaNet.Config | SABLRetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or heads of other methods."""
+    kind = model.section("bbox_head").kind
+    if kind == "SABLRetinaHead":
+        return sabl.sabl_retinanet(model, input)
+    if kind == "GARetinaHead":
+        return guided.ga_retinanet(model, input)
     with model as given:
-        if given.section("bbox_head").kind == "GARetinaHead":
-            return guided.ga_retinanet(given, input)
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
         with (
@@ -40,8 +44,7 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
                 "norm": parts.norm(head),
                 "norm_per_level": own_norms,
                 "anchors": parts.anchors(head.section("anchor_generator", default), features),
-                "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}),
-                **learning.focal(head),
+                **_losses(head),
                 **parts.dense_tests(test),
             }
             if train.has("assigner"):
@@ -52,6 +55,37 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
             classes = head.whole("num_classes", 80)
         made = RetinaNet.Head.model_validate(settings)
         return RetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+def _losses(head: Section) -> dict[str, Any]:
+    """``loss_cls`` and ``loss_bbox``; published weights hold a part of GHMC and GHMR, which are read strictly."""
+    settings: dict[str, Any] = {}
+    if _kind(head, "loss_cls") == "GHMC":
+        with head.section("loss_cls") as given:
+            given.fixed("use_sigmoid", True)
+            settings["ghm_c"] = _bins(given)
+    else:
+        settings |= learning.focal(head)
+    if _kind(head, "loss_bbox") == "GHMR":
+        with head.section("loss_bbox") as given:
+            head.fixed("reg_decoded_bbox", False)
+            settings["ghm_r"] = {"mu": given.number("mu", 0.02), **_bins(given)}
+    else:
+        settings["box_loss"] = learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9})
+    return settings
+
+
+def _kind(head: Section, name: str) -> Any:
+    return head.section(name, {}).take("type")
+
+
+def _bins(given: Section) -> dict[str, float]:
+    given.fixed("reduction", "mean")
+    return {
+        "bins": given.whole("bins", 10),
+        "momentum": given.number("momentum", 0),
+        "weight": given.number("loss_weight", 1.0),
+    }
 
 
 __all__ = ["retinanet"]

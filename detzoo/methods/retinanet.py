@@ -24,6 +24,7 @@ from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.blocks.towers import PRIOR, LevelTower, along, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
@@ -51,6 +52,7 @@ class RetinaNet(Detector):
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         box_loss: BoxLoss = BoxLoss()
+        prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -85,24 +87,34 @@ class RetinaNet(Detector):
         nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls`` (focal) and ``loss_bbox``."""
+        """Losses ``loss_cls`` (focal), ``loss_bbox`` and, with ``prime``, ``loss_carl``."""
+        head = self.head
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
         matches = match(anchors, None, targets, self.head.match)
-        labels = torch.where(matches.positive, pick(targets.labels, matches.slot), len(self.classes))
-        count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
-        moves = all_cells(offsets, 4)
-        wanted = pick(targets.boxes, matches.slot)
-        if self.head.box_loss.on_boxes:
-            moves = decode(anchors, moves, STDS)
+        positive, slot = matches.positive, matches.slot
+        own, objects = pick(targets.labels, slot), pick(targets.boxes, slot)
+        labels = torch.where(positive, own, len(self.classes))
+        count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
+        flat, moves = all_cells(logits, len(self.classes)), all_cells(offsets, 4)
+        found, wanted = moves, objects
+        if head.box_loss.on_boxes:
+            found = decode(anchors, moves, STDS)
         else:
-            wanted = encode(anchors, wanted, STDS)
-        flat = all_cells(logits, len(self.classes))
-        seen = matches.positive | matches.negative
-        return {
-            "loss_cls": focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count,
-            "loss_bbox": box_loss(moves, wanted, matches.positive.float(), self.head.box_loss) / count,
-        }
+            wanted = encode(anchors, objects, STDS)
+
+        def class_loss(weights: Tensor) -> Tensor:
+            return focal_loss(flat, labels, weights, head.alpha, head.gamma)
+
+        weights = positive | matches.negative
+        losses = {"loss_bbox": box_loss(found, wanted, positive.float(), head.box_loss) / count}
+        if head.prime is not None:
+            refined = decode(anchors, moves, STDS)
+            weights = weights * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, class_loss)
+            scores = flat.gather(2, own.unsqueeze(2)).squeeze(2).sigmoid()
+            by_score = score_weights(head.prime.scores, scores, positive)
+            losses["loss_carl"] = box_loss(found, wanted, by_score, head.box_loss) / count
+        return {"loss_cls": class_loss(weights) / count} | losses
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""

@@ -12,7 +12,7 @@ from detzoo.methods.retinanet import STDS, RetinaNet
 
 
 def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead``."""
+    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or ``PISARetinaHead``."""
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
@@ -21,7 +21,8 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
-            own_norms = head.kinds("RetinaHead", "RetinaSepBNHead") == "RetinaSepBNHead"
+            kind = head.kinds("RetinaHead", "RetinaSepBNHead", "PISARetinaHead")
+            own_norms = kind == "RetinaSepBNHead"
             if own_norms:
                 parts.derived(head, "num_ins", len(features.channels))
             parts.derived(head, "in_channels", features.channels[0])
@@ -41,6 +42,8 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
                 **learning.focal(head),
                 **parts.dense_tests(test),
             }
+            if kind == "PISARetinaHead":
+                settings["prime"] = learning.prime_samples(train)
             if train.has("assigner"):
                 settings["match"] = learning.match(train, RetinaNet.Head().match)
             learning.no_sampler(train)

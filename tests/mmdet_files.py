@@ -6,13 +6,24 @@ from pathlib import Path
 
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
-from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_one_stage_files import (
+    ATSS_3,
+    CORNERNET_2,
+    CORNERNET_3,
+    FCOS_3,
+    PISA_RETINANET_3,
+    PISA_SSD_3,
+    SSD_2,
+    SSD_3,
+    YOLOV3_3,
+)
 from tests.mmdet_roi_head_files import (
     DOUBLE_HEAD_3,
     DYNAMIC_3,
     GRID_3,
     LIBRA_3,
     MASK_SCORING_3,
+    PISA_3,
     POINT_REND_3,
 )
 
@@ -384,6 +395,8 @@ MODELS = (
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
+    ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
+    ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),
@@ -396,6 +409,7 @@ OTHERS = (
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
+    ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

@@ -88,10 +88,10 @@ def score_weights(config: Weighting, scores: Tensor, positive: Tensor) -> Tensor
 
     Args:
         config: how a score becomes a weight; its gradient is kept.
-        scores: ``[N, A]``, of each positive for its class.
+        scores: ``[N, A]`` in [0, 1], of each positive for its class, in full precision.
         positive: bool ``[N, A]``.
     """
-    weights = config.of(torch.where(positive, full_precision(scores), 1.0)) * positive
+    weights = config.of(torch.where(positive, scores, 1.0)) * positive
     return weights * (positive.sum() / weights.sum().clamp(min=1e-6))
 
 

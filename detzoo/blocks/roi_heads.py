@@ -102,6 +102,11 @@ class BoxHead(nn.Module):
         detections: int = Field(default=100, ge=1)  # per image
         candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
 
+        @property
+        def boxes_alone(self) -> bool:
+            """Whether it scores or draws RoIs in a way that knows nothing but boxes."""
+            return self.hard_examples or self.score_ranks is not None or self.double_head is not None
+
     @property
     def class_rows(self) -> Mapping[str, ClassRows]:
         """Layers with rows per class."""

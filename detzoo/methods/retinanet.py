@@ -30,7 +30,7 @@ from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
@@ -111,7 +111,7 @@ class RetinaNet(Detector):
         if head.prime is not None:
             refined = decode(anchors, moves, STDS)
             weights = weights * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, class_loss)
-            scores = flat.gather(2, own.unsqueeze(2)).squeeze(2).sigmoid()
+            scores = full_precision(flat.gather(2, own.unsqueeze(2)).squeeze(2)).sigmoid()
             by_score = score_weights(head.prime.scores, scores, positive)
             losses["loss_carl"] = box_loss(found, wanted, by_score, head.box_loss) / count
         return {"loss_cls": class_loss(weights) / count} | losses

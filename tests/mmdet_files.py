@@ -11,6 +11,7 @@ from tests.mmdet_one_stage_files import (
     CORNERNET_2,
     CORNERNET_3,
     FCOS_3,
+    GFL_3,
     PISA_RETINANET_3,
     PISA_SSD_3,
     SSD_2,
@@ -364,6 +365,17 @@ model = dict(
 del _base_.model.neck
 """
 
+TRIDENT_3 = """
+_base_ = 'faster_c4.py'
+model = dict(
+    type='TridentFasterRCNN',
+    backbone=dict(type='TridentResNet', trident_dilations=(1, 2, 3), num_branch=3, test_branch_idx=1),
+    roi_head=dict(type='TridentRoIHead', num_branch=3, test_branch_idx=1),
+    train_cfg=dict(
+        rpn_proposal=dict(max_per_img=500),
+        rcnn=dict(sampler=dict(num=128, pos_fraction=0.5, add_gt_as_proposals=False))))
+"""
+
 OHEM_3 = """
 _base_ = 'faster.py'
 model = dict(train_cfg=dict(rcnn=dict(sampler=dict(type='OHEMSampler'))))
@@ -382,6 +394,7 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
@@ -394,6 +407,7 @@ MODELS = (
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
+    ("trident.py", TRIDENT_3, "tridentnet_r50_caffe_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
     ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
     ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),

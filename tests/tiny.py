@@ -47,6 +47,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "gfl": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
@@ -54,6 +55,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "neck": {"out_channels": (32, 16, 16, 16)},
         "head": {"sizes": (12, 20, 32, 48, 64, 80, 96)},
     },
+    "tridentnet": {"backbone": {"depth": 50, "base_width": 32}, "box_head": {"size": 4}},
     # wide enough that 30 steps halve two more losses, one of which waits for the other
     "point_rend": {
         "box_head": {"fc_channels": 128},

@@ -161,6 +161,7 @@ def sample_rois(
     count: int,
     fraction: float,
     keys: Callable[[Tensor, Matches], tuple[Tensor, Tensor | None]] | None = None,
+    objects_too: bool = True,
 ) -> RoISamples:
     """Draw RoIs to learn from among proposals ``[N, P, 4]`` and the objects themselves.
 
@@ -172,8 +173,9 @@ def sample_rois(
         fraction: largest share of positives.
         keys: gives keys as of `sample` and weights (or None) ``[N, G + P]`` for boxes ``[N, G + P, 4]``, objects
             first, and their matches. None: at random.
+        objects_too: False: the objects are none of the proposals.
     """
-    objects = targets.valid
+    objects = targets.valid if objects_too else torch.zeros_like(targets.valid)
     slots = torch.arange(objects.shape[1], device=boxes.device).expand_as(targets.labels)
     boxes = torch.cat([targets.boxes, boxes], 1)
     matches = Matches(

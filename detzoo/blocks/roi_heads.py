@@ -92,6 +92,7 @@ class BoxHead(nn.Module):
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
+        objects: bool = True  # themselves are among them; False: proposals alone
         balance: Balance | None = None  # of what is drawn, over objects and IoUs; None: at random
         score_ranks: ScoreRanks | None = None  # draws and weighs negatives (PISA); None: at random, all alike
         prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
@@ -235,7 +236,7 @@ class BoxHead(nn.Module):
 
         ways = (config.hard_examples, hardness), (config.balance, balanced), (config.score_ranks, ranked)
         keys = next((keys for setting, keys in ways if setting), None)
-        return sample_rois(boxes, matches, targets, config.samples, config.positives, keys)
+        return sample_rois(boxes, matches, targets, config.samples, config.positives, keys, config.objects)
 
     def losses(
         self, atlas: Atlas, samples: RoISamples, targets: Targets, pooled: Tensor | None = None

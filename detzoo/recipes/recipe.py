@@ -18,6 +18,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -27,6 +28,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 
@@ -41,6 +43,7 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | GFL.Config
     | GridRCNN.Config
     | HTC.Config
     | MaskRCNN.Config
@@ -50,6 +53,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SCNet.Config
     | SSD.Config
+    | TridentNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -64,6 +68,7 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    GFL,
     GridRCNN,
     HTC,
     MaskRCNN,
@@ -73,6 +78,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SCNet,
     SSD,
+    TridentNet,
     YOLOv3,
 )
 

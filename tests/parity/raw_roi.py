@@ -85,8 +85,9 @@ def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[
 
 def _pooled(model: Any, images: Images, features: Sequence[Tensor]) -> tuple[Atlas, Tensor, Tensor]:
     """What RoIs are pooled from, and the boxes that are looked at, with which of their slots are used."""
-    levels = slice(model.roi_levels)
-    atlas = build_atlas(list(features[levels]), model.neck.strides[levels])
+    levels = slice(getattr(model, "roi_levels", None))
+    strides = getattr(model, "neck", model.backbone).strides
+    atlas = build_atlas(list(features[levels]), strides[levels])
     if model.takes_proposals:
         given = torch.stack([standin.proposals(i, *size) for i, size in enumerate(images.sizes.tolist())])
         return atlas, given, torch.ones(given.shape[:2], dtype=torch.bool)

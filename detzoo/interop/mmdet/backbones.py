@@ -20,6 +20,7 @@ from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
 from detzoo.interop.mmdet.swin import convnext, swin
+from detzoo.methods.tridentnet import TridentResNet
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
@@ -60,6 +61,21 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> Detector
             settings["switchable_stages"] = tuple(number for number, one in enumerate(switchable, 1) if one is True)
         settings["with_image"] = given.flag("output_img", False)
         return DetectorsResNet.Config.model_validate(settings)
+
+
+def trident_resnet(backbone: Section) -> TridentResNet.Config:
+    """``TridentResNet``."""
+    with backbone as given:
+        given.kinds("TridentResNet")
+        settings = _resnet(given, "ResNet")
+        branches = given.wholes("trident_dilations")
+        parts.derived(given, "num_branch", len(branches))
+        used = given.whole("test_branch_idx")
+        if not 0 <= used < len(branches):
+            given.differs("test_branch_idx", "has no counterpart; the number of a branch, from 0 on, has")
+        # `dilations` of the last stage are ignored there
+        settings |= {"branches": branches, "dilations": (*settings["dilations"][:-1], branches[used])}
+        return TridentResNet.Config.model_validate(settings)
 
 
 def _resnet(given: Section, kind: str, standardize: bool | None = None) -> dict[str, Any]:
@@ -194,6 +210,7 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "ResNeXt": resnet,
     "ResNetV1d": resnet,
     "SwinTransformer": swin,
+    "TridentResNet": trident_resnet,
     "mmcls.ConvNeXt": convnext,
     "mmpretrain.ConvNeXt": convnext,
 }

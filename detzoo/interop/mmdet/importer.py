@@ -21,6 +21,7 @@ from detzoo.interop.mmdet import (
     cornernet,
     detr,
     fcos,
+    gfl,
     grid_rcnn,
     htc,
     mask_scoring,
@@ -28,6 +29,7 @@ from detzoo.interop.mmdet import (
     retinanet,
     scnet,
     ssd,
+    tridentnet,
     two_stage,
     yolov3,
 )
@@ -59,6 +61,7 @@ METHODS: dict[str, Reader] = {
     "FastRCNN": two_stage.fast_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,
+    "GFL": gfl.gfl,
     "GridRCNN": grid_rcnn.grid_rcnn,
     "HybridTaskCascade": htc.hybrid_task_cascade,
     "MaskRCNN": two_stage.mask_rcnn,
@@ -68,6 +71,7 @@ METHODS: dict[str, Reader] = {
     "RPN": two_stage.rpn_detector,
     "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
+    "TridentFasterRCNN": tridentnet.tridentnet,
     "YOLOV3": yolov3.yolov3,
 }
 

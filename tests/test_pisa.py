@@ -22,6 +22,7 @@ from detzoo.config import ConfigError, validate
 from detzoo.interop.mmdet.learning import prime_samples
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.htc import HTC
+from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.ops.boxes import iou
 from detzoo.ops.places import places
@@ -204,3 +205,8 @@ def test_a_published_section_is_read_and_a_damaged_one_noted() -> None:
         assert prime_samples(Section(damaged, "train_cfg", notes, training=True)) == PrimeSamples()
         assert "takes its place" in notes.pop()
         assert notes == []
+
+
+def test_prime_samples_and_harmonized_gradients_do_not_go_together() -> None:
+    with pytest.raises(ConfigError, match="ghm_c and ghm_r to null"):
+        validate(RetinaNet.Config, {"head": {"prime": {}, "ghm_c": {}}})

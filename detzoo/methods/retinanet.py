@@ -9,7 +9,7 @@ batch with at least one per image, as the published weights were trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -22,6 +22,7 @@ from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
+from detzoo.blocks.gradient_harmonizing import GHMC, GHMR
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
@@ -53,6 +54,8 @@ class RetinaNet(Detector):
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         box_loss: BoxLoss = BoxLoss()
         prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
+        ghm_c: GHMC.Config | None = None  # takes the place of the focal loss
+        ghm_r: GHMR.Config | None = None  # takes the place of `box_loss`
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -62,6 +65,10 @@ class RetinaNet(Detector):
         def _fits(self) -> RetinaNet.Head:
             if self.norm_per_level and self.norm is None:
                 raise ValueError("norm_per_level needs a norm")
+            if self.ghm_r is not None and self.box_loss.on_boxes:
+                raise ValueError("ghm_r compares offsets, as box_loss.kind='l1' does")
+            if self.prime is not None and (self.ghm_c is not None or self.ghm_r is not None):
+                raise ValueError("prime samples weigh in focal and box loss: set ghm_c and ghm_r to null")
             return self
 
     class Config(DetectorConfig):
@@ -83,15 +90,17 @@ class RetinaNet(Detector):
         width = head.channels if head.convs else width
         self.cls = Conv2d(width, self.anchors.per_cell * len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, self.anchors.per_cell * 4, 3, padding=1)
+        self.ghm_c = None if head.ghm_c is None else GHMC(head.ghm_c)
+        self.ghm_r = None if head.ghm_r is None else GHMR(head.ghm_r)
         start_small(self.cls_convs, self.reg_convs, self.cls, self.reg)
         nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls`` (focal), ``loss_bbox`` and, with ``prime``, ``loss_carl``."""
+        """Losses ``loss_cls`` (focal or GHM-C), ``loss_bbox`` and, with ``prime``, ``loss_carl``."""
         head = self.head
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        matches = match(anchors, None, targets, self.head.match)
+        matches = match(anchors, None, targets, head.match)
         positive, slot = matches.positive, matches.slot
         own, objects = pick(targets.labels, slot), pick(targets.boxes, slot)
         labels = torch.where(positive, own, len(self.classes))
@@ -103,18 +112,30 @@ class RetinaNet(Detector):
         else:
             wanted = encode(anchors, objects, STDS)
 
-        def class_loss(weights: Tensor) -> Tensor:
+        def by_level(*parts: Tensor) -> Iterator[Sequence[Tensor]]:
+            cells = [level[0].numel() // len(self.classes) for level in logits]
+            return (part.split(cells, 1) for part in parts)
+
+        def focal(weights: Tensor) -> Tensor:
             return focal_loss(flat, labels, weights, head.alpha, head.gamma)
 
-        weights = positive | matches.negative
-        losses = {"loss_bbox": box_loss(found, wanted, positive.float(), head.box_loss) / count}
+        losses = {}
+        weights = seen = positive | matches.negative
         if head.prime is not None:
             refined = decode(anchors, moves, STDS)
-            weights = weights * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, class_loss)
+            weights = seen * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, focal)
             scores = full_precision(flat.gather(2, own.unsqueeze(2)).squeeze(2)).sigmoid()
             by_score = score_weights(head.prime.scores, scores, positive)
             losses["loss_carl"] = box_loss(found, wanted, by_score, head.box_loss) / count
-        return {"loss_cls": class_loss(weights) / count} | losses
+        if self.ghm_c is None:
+            losses["loss_cls"] = focal(weights) / count
+        else:
+            losses["loss_cls"] = self.ghm_c(*by_level(flat, labels, seen))
+        if self.ghm_r is None:
+            losses["loss_bbox"] = box_loss(found, wanted, positive.float(), head.box_loss) / count
+        else:
+            losses["loss_bbox"] = self.ghm_r(*by_level(moves, wanted, positive))
+        return losses
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
@@ -142,6 +163,8 @@ class RetinaNet(Detector):
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
+        (r"^bbox_head\.loss_cls\.", "ghm_c."),
+        (r"^bbox_head\.loss_bbox\.", "ghm_r."),
         # of each level the convolutions, which are the same, and the norms
         (r"^bbox_head\.(cls|reg)_convs\.\d+\.(\d+)\.conv\.", r"\1_convs.convs.\2."),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(\d+)\.(?:bn|gn)\.", r"\1_convs.norms.\3.\2."),

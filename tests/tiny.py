@@ -14,6 +14,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -139,6 +140,9 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "box_head": {"balance": {}, "box_loss": {"kind": "balanced_l1"}},
         },
     ),
+    "FasterRCNN-pisa": (FasterRCNN, {"box_head": {"score_ranks": {}, "prime": {}}}),
+    "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
+    "SSD-pisa": (SSD, {"head": {"prime": {}}}),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (
         MaskRCNN,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 
@@ -24,6 +25,7 @@ _BOX_LOSSES = {
     "BoundedIoULoss": "bounded_iou",
 }
 _BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
+_OF_ROIS = ("OHEMSampler", "CombinedSampler", "ScoreHLRSampler")
 _FOCAL = {"alpha": 0.25, "gamma": 2.0}
 # losses that say themselves how many outputs there are, and how they become scores
 _SCORING = ("SeesawLoss", "CrossEntropyCustomLoss", "FocalCustomLoss")
@@ -151,14 +153,15 @@ def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchC
 def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
-    With ``objects_too``, of a second stage, ``objects``, ``hard_examples`` and ``balance``, else ``negative_ratio``.
+    With ``objects_too``, of a second stage, ``objects``, ``hard_examples``, ``balance`` and ``score_ranks``, else
+    ``negative_ratio``.
     """
     return tried(owner, name, {}, lambda: _sampler(owner, objects_too, name))
 
 
 def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
     with owner.section(name, training=True) as given:
-        if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
+        if not known(given, "RandomSampler", *(_OF_ROIS if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}
         if given.kind == "OHEMSampler":
@@ -166,6 +169,12 @@ def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
             settings["hard_examples"] = True
         if given.kind == "CombinedSampler":
             settings["balance"] = _balance(given)
+        if given.kind == "ScoreHLRSampler":
+            settings["score_ranks"] = ScoreRanks(
+                weighting=_weighting(given, ScoreRanks().weighting),
+                threshold=given.number("score_thr", 0.05),
+                nms=given.number("iou_thr", 0.5),
+            )
         if objects_too:
             given.fixed("neg_pos_ub", -1)
             settings["objects"] = given.flag("add_gt_as_proposals", True)
@@ -187,6 +196,21 @@ def _balance(given: Section) -> Balance:
             negatives.fixed("floor_fraction", 0)
             ranges = negatives.whole("num_bins", 3, 1000)
         return Balance(objects=objects, ranges=ranges)
+
+
+def prime_samples(train: Section) -> PrimeSamples:
+    """``isr`` and ``carl`` of a training section, of PISA's heads."""
+
+    def read() -> PrimeSamples:
+        usual = PrimeSamples()
+        with train.section("isr") as ranks, train.section("carl") as scores:
+            return PrimeSamples(ranks=_weighting(ranks, usual.ranks), scores=_weighting(scores, usual.scores))
+
+    return tried(train, "isr and carl", PrimeSamples(), read) if train.values else PrimeSamples()
+
+
+def _weighting(given: Section, usual: Weighting) -> Weighting:
+    return Weighting(power=given.number("k", usual.power), bias=given.number("bias", usual.bias))
 
 
 def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
@@ -259,6 +283,7 @@ __all__ = [
     "known",
     "match",
     "no_sampler",
+    "prime_samples",
     "sampler",
     "tried",
     "weights_of_anchors",

@@ -14,7 +14,7 @@ from detzoo.methods.sabl_retinanet import SABLRetinaNet
 
 
 def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetinaNet.Config | SABLRetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or heads of other methods."""
+    """Settings and number of classes of a ``RetinaNet``, with ``RetinaSepBNHead``, ``PISARetinaHead`` or other heads."""
     kind = model.section("bbox_head").kind
     if kind == "SABLRetinaHead":
         return sabl.sabl_retinanet(model, input)
@@ -28,7 +28,8 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
-            own_norms = head.kinds("RetinaHead", "RetinaSepBNHead") == "RetinaSepBNHead"
+            kind = head.kinds("RetinaHead", "RetinaSepBNHead", "PISARetinaHead")
+            own_norms = kind == "RetinaSepBNHead"
             if own_norms:
                 parts.derived(head, "num_ins", len(features.channels))
             parts.derived(head, "in_channels", features.channels[0])
@@ -47,6 +48,8 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
                 **_losses(head),
                 **parts.dense_tests(test),
             }
+            if kind == "PISARetinaHead":
+                settings["prime"] = learning.prime_samples(train)
             if train.has("assigner"):
                 settings["match"] = learning.match(train, RetinaNet.Head().match)
             learning.no_sampler(train)

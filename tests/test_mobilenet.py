@@ -53,7 +53,7 @@ def test_activations(slope: float | None, least: float, most: float) -> None:
 
 def test_what_is_frozen_or_not_returned_does_not_learn() -> None:
     network = build(out_stages=(3, 5), frozen_stages=1, norm_eval=True).train()
-    sum(one.square().mean() for one in network(torch.randn(1, 3, 64, 64))).backward()
+    torch.stack([one.square().mean() for one in network(torch.randn(1, 3, 64, 64))]).sum().backward()
     parts = {name.split(".")[0] for name, one in network.named_parameters() if one.requires_grad}
     assert parts == {"layer2", "layer3", "layer4", "layer5"}
     assert all((one.grad is not None) == one.requires_grad for one in network.parameters())

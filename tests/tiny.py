@@ -130,6 +130,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         FasterRCNN,
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
     ),
+    "FasterRCNN-mobilenet": (FasterRCNN, {"backbone": {"kind": "mobilenet_v2", "width": 0.35}}),
     "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (

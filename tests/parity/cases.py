@@ -315,6 +315,10 @@ CASES = {
         "retinanet_r50_fpn_1x_coco",
         {"backbone": {"kind": "swin", "out_stages": (2, 3, 4), "drop_path": 0.2}, "neck.start": 0},
     ),
+    "retinanet_mobilenet-v2_fpn_1x_coco": Case(
+        "retinanet_r50_fpn_1x_coco",
+        {"backbone": {"kind": "mobilenet_v2", "out_stages": (3, 5, 7)}, "neck.start": 0},
+    ),
     "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": Case("mask_rcnn_r50_fpn_1x_coco", {"backbone": CONVNEXT}),
     "retinanet_r50_fpn_1x_widerface": Case(
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1

@@ -23,6 +23,7 @@ from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import PointRend
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
@@ -48,6 +49,7 @@ Model = Annotated[
     | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PAA.Config
     | PointRend.Config
     | RetinaNet.Config
     | RPNDetector.Config
@@ -73,6 +75,7 @@ METHODS: tuple[type[Detector], ...] = (
     HTC,
     MaskRCNN,
     MaskScoringRCNN,
+    PAA,
     PointRend,
     RetinaNet,
     RPNDetector,

@@ -49,6 +49,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
+    "reppoints": {"head": {"point_channels": 32}},
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},

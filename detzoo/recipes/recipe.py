@@ -25,6 +25,7 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import PointRend
+from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
@@ -51,6 +52,7 @@ Model = Annotated[
     | MaskScoringRCNN.Config
     | PAA.Config
     | PointRend.Config
+    | RepPoints.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SCNet.Config
@@ -77,6 +79,7 @@ METHODS: tuple[type[Detector], ...] = (
     MaskScoringRCNN,
     PAA,
     PointRend,
+    RepPoints,
     RetinaNet,
     RPNDetector,
     SCNet,

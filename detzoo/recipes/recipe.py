@@ -28,11 +28,13 @@ from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
+from detzoo.tta import TTA
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
@@ -55,6 +57,7 @@ Model = Annotated[
     | RepPoints.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SABLRetinaNet.Config
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
@@ -82,6 +85,7 @@ METHODS: tuple[type[Detector], ...] = (
     RepPoints,
     RetinaNet,
     RPNDetector,
+    SABLRetinaNet,
     SCNet,
     SSD,
     TridentNet,
@@ -109,6 +113,9 @@ class Published(Config):
     ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it
+    tta: TTA | None = None  # views that the two numbers below were measured with; without those, all numbers
+    tta_box_ap: float | None = None
+    tta_mask_ap: float | None = None
 
 
 class Weights(Config):

@@ -6,14 +6,17 @@ from typing import Any
 
 from detzoo.blocks.free_anchor import FreeAnchor
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 
 
-def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | SABLRetinaNet.Config, int]:
     """Settings and number of classes of a ``RetinaNet``, whatever its head."""
+    if model.section("bbox_head").kind == "SABLRetinaHead":
+        return sabl.sabl_retinanet(model, input)
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)

@@ -32,6 +32,7 @@ from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
+from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -61,6 +62,7 @@ Model = Annotated[
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
+    | VFNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -89,6 +91,7 @@ METHODS: tuple[type[Detector], ...] = (
     SCNet,
     SSD,
     TridentNet,
+    VFNet,
     YOLOv3,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_anchor_files import GHM_3
+from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
@@ -400,7 +400,9 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("free_anchor.py", FREE_ANCHOR_3, "retinanet_free_anchor_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
+    ("paa.py", PAA_3, "paa_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),

@@ -26,6 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
+    *("paa.py",),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -95,6 +96,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "SABLRetinaNet": (
         (r"^(cls|bbox_cls|bbox_reg)\.", r"bbox_head.retina_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+    ),
+    "PAA": (
+        (r"^(cls|reg)\.", r"bbox_head.atss_\1."),
+        (r"^iou\.", "bbox_head.atss_centerness."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

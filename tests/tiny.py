@@ -49,6 +49,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
@@ -149,6 +150,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         MaskRCNN,
         {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
     ),
+    "RetinaNet-free-anchor": (RetinaNet, {"head": {"free_anchor": {"size": 20}}}),
     "RetinaNet-ghm": (RetinaNet, {"head": {"ghm_c": {}, "ghm_r": {}}}),
     "RetinaNet-nas-fpn": (
         RetinaNet,

@@ -24,6 +24,7 @@ from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -54,6 +55,7 @@ Model = Annotated[
     | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PAA.Config
     | PointRend.Config
     | RepPoints.Config
     | RetinaNet.Config
@@ -83,6 +85,7 @@ METHODS: tuple[type[Detector], ...] = (
     HTC,
     MaskRCNN,
     MaskScoringRCNN,
+    PAA,
     PointRend,
     RepPoints,
     RetinaNet,

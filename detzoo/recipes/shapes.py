@@ -29,6 +29,7 @@ from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -341,6 +342,22 @@ RECIPES = (
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="paa_r18_fpn_shapes",
+        model=PAA.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=PAA.Head(
+                convs=2,
+                channels=64,
+                anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

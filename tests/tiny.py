@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.foveabox import FoveaBox
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.recipe import METHODS
@@ -47,6 +48,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
+    "foveabox": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
     "scnet": {"mask_head": {"convs": 2}},
@@ -75,6 +77,7 @@ GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
     "FasterRCNN-hrnet": (

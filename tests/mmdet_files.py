@@ -15,6 +15,7 @@ from tests.mmdet_one_stage_files import (
     FOVEABOX_3,
     GFL_3,
     REPPOINTS_3,
+    SABL_RETINANET_3,
     SSD_2,
     SSD_3,
     YOLOV3_3,
@@ -26,7 +27,9 @@ from tests.mmdet_roi_head_files import (
     LIBRA_3,
     MASK_SCORING_3,
     POINT_REND_3,
+    SABL_FASTER_3,
 )
+from tests.mmdet_rpn_files import GUIDED_FASTER_3, GUIDED_RETINANET_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -407,10 +410,14 @@ MODELS = (
     ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
     ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_faster.py", SABL_FASTER_3, "sabl_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_retina.py", SABL_RETINANET_3, "sabl_retinanet_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
     ("trident.py", TRIDENT_3, "tridentnet_r50_caffe_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
+    ("guided_faster.py", GUIDED_FASTER_3, "ga_faster_x101_32x4d_fpn_1x_coco"),
+    ("guided_retina.py", GUIDED_RETINANET_3, "ga_retinanet_x101_32x4d_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),

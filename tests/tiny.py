@@ -37,6 +37,8 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# a fresh network's locations are all at the usual threshold, where rounding decides
+ALL_CELLS = {"threshold": 0.001}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
@@ -49,8 +51,10 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "fcos": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "foveabox": {"head": {"channels": 64}},  # as atss
+    "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
+    "sabl_retinanet": {"head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
@@ -100,7 +104,9 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             }
         },
     ),
+    "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided", "guide": ALL_CELLS}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
+    "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
     "FasterRCNN-standardized": (
         FasterRCNN,

@@ -19,6 +19,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
@@ -28,11 +29,13 @@ from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
+from detzoo.tta import TTA
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
@@ -46,6 +49,7 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | FoveaBox.Config
+    | GARetinaNet.Config
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
@@ -55,6 +59,7 @@ Model = Annotated[
     | RepPoints.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SABLRetinaNet.Config
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
@@ -73,6 +78,7 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     FoveaBox,
+    GARetinaNet,
     GFL,
     GridRCNN,
     HTC,
@@ -82,6 +88,7 @@ METHODS: tuple[type[Detector], ...] = (
     RepPoints,
     RetinaNet,
     RPNDetector,
+    SABLRetinaNet,
     SCNet,
     SSD,
     TridentNet,
@@ -109,6 +116,9 @@ class Published(Config):
     ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it
+    tta: TTA | None = None  # views that the two numbers below were measured with; without those, all numbers
+    tta_box_ap: float | None = None
+    tta_mask_ap: float | None = None
 
 
 class Weights(Config):

@@ -24,6 +24,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
@@ -33,6 +34,7 @@ from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
@@ -252,6 +254,17 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="ga_retinanet_r18_fpn_shapes",
+        model=GARetinaNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=GARetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
             input=SMALL,
@@ -284,6 +297,17 @@ RECIPES = (
                 anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="sabl_retinanet_r18_fpn_shapes",
+        model=SABLRetinaNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=SABLRetinaNet.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

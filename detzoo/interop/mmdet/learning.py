@@ -122,15 +122,17 @@ def _decided(given: Section, sigmoid: bool) -> None:
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
-def match(owner: Section, default: MatchConfig) -> MatchConfig:
-    """``assigner`` of a training section; ``default`` for one that has no counterpart."""
-    return tried(owner, "assigner", default, lambda: _match(owner, default))
+def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner", name: str = "assigner") -> MatchConfig:
+    """``assigner`` of a training section, of a ``kind``; ``default`` for one that has no counterpart."""
+    return tried(owner, name, default, lambda: _match(owner, default, kind, name))
 
 
-def _match(owner: Section, default: MatchConfig) -> MatchConfig:
-    with owner.section("assigner", training=True) as given:
-        if not known(given, "MaxIoUAssigner"):
+def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchConfig:
+    with owner.section(name, training=True) as given:
+        if not known(given, kind):
             return default
+        if kind == "ApproxMaxIoUAssigner":  # asks it of other boxes than those that are matched
+            given.fixed("ignore_iof_thr", -1)
         given.fixed("ignore_wrt_candidates", True)
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
             known(overlaps, "BboxOverlaps2D")
@@ -146,16 +148,16 @@ def _match(owner: Section, default: MatchConfig) -> MatchConfig:
         )
 
 
-def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
+def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
     With ``objects_too``, of a second stage, ``objects``, ``hard_examples`` and ``balance``, else ``negative_ratio``.
     """
-    return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
+    return tried(owner, name, {}, lambda: _sampler(owner, objects_too, name))
 
 
-def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
-    with owner.section("sampler", training=True) as given:
+def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
+    with owner.section(name, training=True) as given:
         if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}
@@ -187,16 +189,16 @@ def _balance(given: Section) -> Balance:
         return Balance(objects=objects, ranges=ranges)
 
 
-def focal(head: Section) -> dict[str, float]:
-    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``; none for another loss, which is noted."""
-    return exponents(head, "FocalLoss", **_FOCAL)
+def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
+    """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted."""
+    return exponents(head, "FocalLoss", name, **_FOCAL)
 
 
-def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
-    """The numbers of the focal loss ``loss_cls`` of this kind on sigmoids, and their ``usual`` values; none for another
+def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) -> dict[str, float]:
+    """The numbers of the focal loss ``name`` of this kind on sigmoids, and their ``usual`` values; none for another
     loss, which is noted.
     """
-    with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
+    with head.section(name, {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
         given.training = True
         if not known(given, kind):
@@ -204,7 +206,7 @@ def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, "loss_cls", {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+        return tried(head, name, {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
 
 
 def adaptive(train: Section) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_anchor_files import GHM_3
+from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
@@ -14,10 +14,13 @@ from tests.mmdet_one_stage_files import (
     FCOS_3,
     FOVEABOX_3,
     GFL_3,
+    PISA_RETINANET_3,
+    PISA_SSD_3,
     REPPOINTS_3,
     SABL_RETINANET_3,
     SSD_2,
     SSD_3,
+    VFNET_3,
     YOLOV3_3,
 )
 from tests.mmdet_roi_head_files import (
@@ -26,6 +29,7 @@ from tests.mmdet_roi_head_files import (
     GRID_3,
     LIBRA_3,
     MASK_SCORING_3,
+    PISA_3,
     POINT_REND_3,
     SABL_FASTER_3,
 )
@@ -397,8 +401,11 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("free_anchor.py", FREE_ANCHOR_3, "retinanet_free_anchor_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
+    ("paa.py", PAA_3, "paa_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
+    ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
@@ -418,6 +425,8 @@ MODELS = (
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
     ("guided_faster.py", GUIDED_FASTER_3, "ga_faster_x101_32x4d_fpn_1x_coco"),
     ("guided_retina.py", GUIDED_RETINANET_3, "ga_retinanet_x101_32x4d_fpn_1x_coco"),
+    ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
+    ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),
@@ -431,6 +440,7 @@ OTHERS = (
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
+    ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

@@ -77,6 +77,24 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
 """
 
+VFNET_3 = """
+_base_ = 'atss.py'
+model = dict(
+    type='VFNet',
+    neck=dict(relu_before_extra_convs=True),
+    bbox_head=dict(
+        _delete_=True, type='VFNetHead', num_classes=80, in_channels=256, stacked_convs=3, feat_channels=256,
+        strides=[8, 16, 32, 64, 128], center_sampling=False, dcn_on_last_conv=False, use_atss=True, use_vfl=True,
+        loss_cls=dict(type='VarifocalLoss', use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True,
+                      loss_weight=1.0),
+        loss_bbox=dict(type='GIoULoss', loss_weight=1.5),
+        loss_bbox_refine=dict(type='GIoULoss', loss_weight=2.0)))
+optim_wrapper = dict(paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1)]
+"""
+
 REPPOINTS_3 = """
 _base_ = 'retina.py'
 model = dict(
@@ -166,6 +184,20 @@ test_pipeline = [
             dict(type='ImageToTensor', keys=['img']),
             dict(type='Collect', keys=['img'])])]
 data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""
+
+PISA_SSD_3 = """
+_base_ = 'ssd.py'
+model = dict(
+    bbox_head=dict(type='PISASSDHead'), train_cfg=dict(isr=dict(k=2., bias=0.), carl=dict(k=1., bias=0.2)))
+"""
+
+PISA_RETINANET_3 = """
+_base_ = 'retina.py'
+model = dict(
+    bbox_head=dict(
+        type='PISARetinaHead', loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=0.11, loss_weight=1.0)),
+    train_cfg=dict(isr=dict(k=2., bias=0.), carl=dict(k=1., bias=0.2)))
 """
 
 YOLOV3_3 = """

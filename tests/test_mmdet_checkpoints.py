@@ -25,7 +25,8 @@ FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
-    *("fovea.py", "reppoints.py", "sabl_retina.py"),
+    *("reppoints.py", "vfnet.py", "sabl_retina.py"),
+    *("fovea.py", "paa.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -81,6 +82,11 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
         (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
     ),
+    "VFNet": (
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^(scales\w*)\.(\d+)$", r"bbox_head.\1.\2.scale"),
+        (r"^((?:cls|reg)\w*)\.", r"bbox_head.vfnet_\1."),
+    ),
     "RepPoints": (
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^moment$", "bbox_head.moment_transfer"),
@@ -94,6 +100,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "SABLRetinaNet": (
         (r"^(cls|bbox_cls|bbox_reg)\.", r"bbox_head.retina_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+    ),
+    "PAA": (
+        (r"^(cls|reg)\.", r"bbox_head.atss_\1."),
+        (r"^iou\.", "bbox_head.atss_centerness."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

@@ -15,6 +15,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -49,6 +50,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "foveabox": {"head": {"channels": 64}},  # as atss
     "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
@@ -68,6 +70,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "mask_head": {"size": 8, "channels": 64, "fc_channels": 256},
         "point_head": {"channels": 128, "points": 24, "steps": 3, "step_points": 64},
     },
+    "vfnet": {"head": {"channels": 64}},  # as atss
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},
@@ -131,6 +134,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         FasterRCNN,
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
     ),
+    "FasterRCNN-mobilenet": (FasterRCNN, {"backbone": {"kind": "mobilenet_v2", "width": 0.35}}),
     "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (
@@ -141,11 +145,15 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "box_head": {"balance": {}, "box_loss": {"kind": "balanced_l1"}},
         },
     ),
+    "FasterRCNN-pisa": (FasterRCNN, {"box_head": {"score_ranks": {}, "prime": {}}}),
+    "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
+    "SSD-pisa": (SSD, {"head": {"prime": {}}}),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (
         MaskRCNN,
         {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
     ),
+    "RetinaNet-free-anchor": (RetinaNet, {"head": {"free_anchor": {"size": 20}}}),
     "RetinaNet-ghm": (RetinaNet, {"head": {"ghm_c": {}, "ghm_r": {}}}),
     "RetinaNet-nas-fpn": (
         RetinaNet,

@@ -25,6 +25,7 @@ from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -33,6 +34,7 @@ from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
+from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -55,6 +57,7 @@ Model = Annotated[
     | HTC.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PAA.Config
     | PointRend.Config
     | RepPoints.Config
     | RetinaNet.Config
@@ -63,6 +66,7 @@ Model = Annotated[
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
+    | VFNet.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -84,6 +88,7 @@ METHODS: tuple[type[Detector], ...] = (
     HTC,
     MaskRCNN,
     MaskScoringRCNN,
+    PAA,
     PointRend,
     RepPoints,
     RetinaNet,
@@ -92,6 +97,7 @@ METHODS: tuple[type[Detector], ...] = (
     SCNet,
     SSD,
     TridentNet,
+    VFNet,
     YOLOv3,
 )
 

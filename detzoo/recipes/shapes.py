@@ -30,6 +30,7 @@ from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -38,6 +39,7 @@ from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
+from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
@@ -342,12 +344,39 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="vfnet_r18_fpn_shapes",
+        model=VFNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="reppoints_r18_fpn_shapes",
         model=RepPoints.Config(
             input=SMALL,
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="paa_r18_fpn_shapes",
+        model=PAA.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=PAA.Head(
+                convs=2,
+                channels=64,
+                anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

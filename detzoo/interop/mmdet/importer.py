@@ -26,6 +26,7 @@ from detzoo.interop.mmdet import (
     grid_rcnn,
     htc,
     mask_scoring,
+    paa,
     point_rend,
     reppoints,
     retinanet,
@@ -33,6 +34,7 @@ from detzoo.interop.mmdet import (
     ssd,
     tridentnet,
     two_stage,
+    vfnet,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -69,6 +71,7 @@ METHODS: dict[str, Reader] = {
     "HybridTaskCascade": htc.hybrid_task_cascade,
     "MaskRCNN": two_stage.mask_rcnn,
     "MaskScoringRCNN": mask_scoring.mask_scoring_rcnn,
+    "PAA": paa.paa,
     "PointRend": point_rend.point_rend,
     "RepPointsDetector": reppoints.reppoints,
     "RetinaNet": retinanet.retinanet,
@@ -76,6 +79,7 @@ METHODS: dict[str, Reader] = {
     "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
     "TridentFasterRCNN": tridentnet.tridentnet,
+    "VFNet": vfnet.vfnet,
     "YOLOV3": yolov3.yolov3,
 }
 

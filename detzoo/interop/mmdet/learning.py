@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 
@@ -24,6 +25,7 @@ _BOX_LOSSES = {
     "BoundedIoULoss": "bounded_iou",
 }
 _BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
+_OF_ROIS = ("OHEMSampler", "CombinedSampler", "ScoreHLRSampler")
 _FOCAL = {"alpha": 0.25, "gamma": 2.0}
 # losses that say themselves how many outputs there are, and how they become scores
 _SCORING = ("SeesawLoss", "CrossEntropyCustomLoss", "FocalCustomLoss")
@@ -45,7 +47,7 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
 
 
 def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
-    """``loss_bbox`` of a head; ``default`` where it leaves it out.
+    """``loss_bbox`` of a head, or the loss of another ``name``; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
@@ -151,14 +153,15 @@ def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchC
 def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
-    With ``objects_too``, of a second stage, ``objects``, ``hard_examples`` and ``balance``, else ``negative_ratio``.
+    With ``objects_too``, of a second stage, ``objects``, ``hard_examples``, ``balance`` and ``score_ranks``, else
+    ``negative_ratio``.
     """
     return tried(owner, name, {}, lambda: _sampler(owner, objects_too, name))
 
 
 def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
     with owner.section(name, training=True) as given:
-        if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
+        if not known(given, "RandomSampler", *(_OF_ROIS if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}
         if given.kind == "OHEMSampler":
@@ -166,6 +169,12 @@ def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
             settings["hard_examples"] = True
         if given.kind == "CombinedSampler":
             settings["balance"] = _balance(given)
+        if given.kind == "ScoreHLRSampler":
+            settings["score_ranks"] = ScoreRanks(
+                weighting=_weighting(given, ScoreRanks().weighting),
+                threshold=given.number("score_thr", 0.05),
+                nms=given.number("iou_thr", 0.5),
+            )
         if objects_too:
             given.fixed("neg_pos_ub", -1)
             settings["objects"] = given.flag("add_gt_as_proposals", True)
@@ -189,14 +198,29 @@ def _balance(given: Section) -> Balance:
         return Balance(objects=objects, ranges=ranges)
 
 
+def prime_samples(train: Section) -> PrimeSamples:
+    """``isr`` and ``carl`` of a training section, of PISA's heads."""
+
+    def read() -> PrimeSamples:
+        usual = PrimeSamples()
+        with train.section("isr") as ranks, train.section("carl") as scores:
+            return PrimeSamples(ranks=_weighting(ranks, usual.ranks), scores=_weighting(scores, usual.scores))
+
+    return tried(train, "isr and carl", PrimeSamples(), read) if train.values else PrimeSamples()
+
+
+def _weighting(given: Section, usual: Weighting) -> Weighting:
+    return Weighting(power=given.number("k", usual.power), bias=given.number("bias", usual.bias))
+
+
 def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
     """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted."""
     return exponents(head, "FocalLoss", name, **_FOCAL)
 
 
 def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) -> dict[str, float]:
-    """The numbers of the focal loss ``name`` of this kind on sigmoids, and their ``usual`` values; none for another
-    loss, which is noted.
+    """The numbers and flags of the focal loss ``name`` of this kind on sigmoids, with their ``usual`` values; none for
+    another loss, which is noted.
     """
     with head.section(name, {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
@@ -206,7 +230,11 @@ def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) 
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, name, {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+        return tried(head, name, {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
+
+
+def _taken(given: Section, name: str, usual: float) -> float:
+    return given.flag(name, usual) if isinstance(usual, bool) else given.number(name, usual)
 
 
 def adaptive(train: Section) -> dict[str, int]:
@@ -255,6 +283,7 @@ __all__ = [
     "known",
     "match",
     "no_sampler",
+    "prime_samples",
     "sampler",
     "tried",
     "weights_of_anchors",

@@ -70,7 +70,7 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
 
 
 def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | DynamicRCNN.Config, int]:
-    """Settings and number of classes of a ``FasterRCNN``, also with ``DoubleHeadRoIHead`` or ``DynamicRoIHead``."""
+    """Settings and number of classes of a ``FasterRCNN``, also with a RoI head of `ROI_HEADS`."""
     with model as given:
         kind = given.section("roi_head").kind
         own = kind != "DynamicRoIHead"  # its file has a slot for any region proposal network
@@ -113,14 +113,25 @@ def _dynamic(
     return {"pace": learning.tried(train, "dynamic_rcnn", Pace(), lambda: Pace.model_validate(read()))}
 
 
+def _prime(
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
+) -> dict[str, Any]:
+    """Of ``PISARoIHead``: what positives weigh."""
+    return {"box_head": settings["box_head"].replace(prime=learning.prime_samples(train))}
+
+
+PISA = RoIHead("PISARoIHead", _prime)
 # RoI heads of a ``FasterRCNN`` but the standard one
-ROI_HEADS = {one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic))}
+ROI_HEADS = {
+    one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic), PISA)
+}
 
 
 def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
-    """Settings and number of classes of a ``MaskRCNN``."""
+    """Settings and number of classes of a ``MaskRCNN``, also with ``PISARoIHead``."""
     with model as given:
-        settings, classes = two_stages(given, masks=True)
+        more = PISA if given.section("roi_head").kind == PISA.kind else None
+        settings, classes = two_stages(given, masks=True, more=more)
         return MaskRCNN.Config(input=input, **settings), classes
 
 

@@ -24,6 +24,7 @@ from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
+from detzoo.ops.unaligned import unaligned
 from detzoo.types import Detections, Images, Targets
 
 # class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], as `BoxHead.forward` gives them
@@ -45,19 +46,23 @@ class SingleLevel(nn.Module):
         """Settings of `SingleLevel`."""
 
         kind: Literal["single"] = "single"
+        aligned: bool = True  # False: half a cell aside and a cell wide at least, as in MMDetection 1.x
 
         def build(self, channels: int, levels: int, size: int, sampling: int) -> SingleLevel:
             """The extractor; see `AnyRoIExtractor`."""
-            return SingleLevel(size, sampling)
+            return SingleLevel(size, sampling, self.aligned)
 
-    def __init__(self, size: int, sampling: int) -> None:
+    def __init__(self, size: int, sampling: int, aligned: bool = True) -> None:
         """Build for ``size`` bins per side with ``sampling`` samples per bin and side; 0: adaptive."""
         super().__init__()
-        self.size, self.sampling = size, sampling
+        self.size, self.sampling, self.aligned = size, sampling, aligned
 
     def forward(self, atlas: Atlas, boxes: Tensor) -> Tensor:
         """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]``."""
-        return roi_align(atlas, boxes, pyramid_levels(boxes, len(atlas.strides)), self.size, self.sampling)
+        levels = pyramid_levels(boxes, len(atlas.strides))
+        if not self.aligned:
+            boxes = unaligned(boxes, levels, atlas.strides[0])
+        return roi_align(atlas, boxes, levels, self.size, self.sampling)
 
 
 # Each is a `nn.Module` from an atlas and boxes ``[N, R, 4]`` to ``[N * R, C, size, size]``; its ``Config`` has a
@@ -85,6 +90,7 @@ class BoxHead(nn.Module):
         class_agnostic: bool = False  # one box per RoI rather than one per class
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+        legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
@@ -251,9 +257,9 @@ class BoxHead(nn.Module):
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
         if config.box_loss.on_boxes:
-            moves = decode(samples.boxes, moves, config.stds)
+            moves = decode(samples.boxes, moves, config.stds, config.legacy)
         else:
-            wanted = encode(samples.boxes, wanted, config.stds)
+            wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
         loss = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta)
         return losses | {"loss_bbox": loss / count}
 
@@ -271,7 +277,7 @@ class BoxHead(nn.Module):
         best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
-        refined = clip(decode(pick(boxes, roi), moves, config.stds), images.sizes)
+        refined = self._moved(pick(boxes, roi), moves, images)
         if config.soft_nms is None:
             order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
         else:
@@ -295,7 +301,12 @@ class BoxHead(nn.Module):
         labels = logits[..., :-1].argmax(-1)
         if samples is not None:
             labels = torch.where(samples.positive, samples.labels, labels)
-        return clip(decode(boxes, self._of_class(offsets, labels), self.config.stds), images.sizes)
+        return self._moved(boxes, self._of_class(offsets, labels), images)
+
+    def _moved(self, boxes: Tensor, offsets: Tensor, images: Images) -> Tensor:
+        """Boxes ``[N, R, 4]`` that offsets ``[N, R, 4]`` move, inside the images."""
+        legacy = self.config.legacy
+        return clip(decode(boxes, offsets, self.config.stds, legacy), images.sizes - int(legacy))
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""

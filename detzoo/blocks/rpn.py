@@ -61,12 +61,13 @@ class RPN(nn.Module):
         proposals: int = Field(default=1000, ge=1)
         nms: float = Field(default=0.7, ge=0, le=1)  # IoU
         min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
+        legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
 
     def __init__(self, config: RPN.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for levels of these ``channels`` (all alike) and ``strides``."""
         super().__init__()
         self.config = config
-        self.anchors = Anchors(config.anchors, strides)
+        self.anchors = Anchors(config.anchors, strides, config.legacy)
         self.conv = Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
@@ -101,9 +102,9 @@ class RPN(nn.Module):
         where = anchors[index]
         wanted = pick(targets.boxes, pick(matches.slot, index))
         if config.box_loss.on_boxes:
-            moves = decode(where, moves, STDS)
+            moves = decode(where, moves, STDS, config.legacy)
         else:
-            wanted = encode(where, wanted, STDS)
+            wanted = encode(where, wanted, STDS, config.legacy)
         kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
         count = mean_over_ranks(kinds.clamp(min=1).sum())
         return {
@@ -122,7 +123,7 @@ class RPN(nn.Module):
         levels = [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in logits]
         scores, index, level = best_per_level(levels, most)
         moves = pick(all_cells(offsets, 4), index)
-        boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
+        boxes = clip(decode(anchors[index], moves, STDS, config.legacy), images.sizes - int(config.legacy))
         valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
         order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))
         return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(scores, order) * kept, kept)

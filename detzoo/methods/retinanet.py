@@ -47,6 +47,7 @@ class RetinaNet(Detector):
         norm: Norm | None = None
         norm_per_level: bool = False  # each level of the pyramid has normalization of its own (arXiv:1904.07392)
         anchors: Anchors.Config = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)))
+        legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
@@ -75,7 +76,7 @@ class RetinaNet(Detector):
         head = self.head = config.head
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
-        self.anchors = Anchors(head.anchors, self.neck.strides)
+        self.anchors = Anchors(head.anchors, self.neck.strides, head.legacy)
         width = self.neck.channels[0]
         self.cls_convs, self.reg_convs = self._tower(width), self._tower(width)
         width = head.channels if head.convs else width
@@ -94,9 +95,9 @@ class RetinaNet(Detector):
         moves = all_cells(offsets, 4)
         wanted = pick(targets.boxes, matches.slot)
         if self.head.box_loss.on_boxes:
-            moves = decode(anchors, moves, STDS)
+            moves = decode(anchors, moves, STDS, self.head.legacy)
         else:
-            wanted = encode(anchors, wanted, STDS)
+            wanted = encode(anchors, wanted, STDS, self.head.legacy)
         flat = all_cells(logits, len(self.classes))
         seen = matches.positive | matches.negative
         return {
@@ -110,7 +111,8 @@ class RetinaNet(Detector):
         anchors = self.anchors([level.shape[-2:] for level in logits])
         best = best_pairs(logits, len(self.classes), self.head.threshold, self.head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
-        boxes = clip(decode(anchors[best.where], moves, STDS), images.sizes)
+        legacy = self.head.legacy
+        boxes = clip(decode(anchors[best.where], moves, STDS, legacy), images.sizes - int(legacy))
         head = self.head
         return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
 

@@ -37,6 +37,7 @@ from detzoo.recipes import (
     group_norm,
     hrnet,
     htc,
+    legacy,
     libra_rcnn,
     lvis,
     mask_rcnn,
@@ -111,6 +112,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
     lvis.RECIPES,
+    legacy.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
 )

@@ -147,12 +147,14 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
         given.fixed("num_convs", 1)
         given.fixed("num_classes", 1)
         given.ignore("init_cfg")  # where training began
-        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
+        legacy = parts.legacy(given)
+        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0), legacy)
         learning.cross_entropy(given, sigmoid=True)
         default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
         settings: dict[str, Any] = {
+            "legacy": legacy,
             "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
-            "anchors": parts.anchors(given.section("anchor_generator", default), features),
+            "anchors": parts.anchors(given.section("anchor_generator", default), features, legacy),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
         }
         with test.section("rpn") as found:
@@ -285,6 +287,7 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         given.ignore("init_cfg")  # where training began
         weight = learning.cross_entropy(given, sigmoid=False, decides=False, weighted=True)
         classes = given.whole("num_classes", 80)
+        legacy = parts.legacy(given, anchors=False)
         overlap, soft = parts.nms_or_soft(test)
         settings: dict[str, Any] = {
             "size": pooled.size,
@@ -294,7 +297,8 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
             "class_weight": weight,
             "class_agnostic": given.flag("reg_class_agnostic", False),
-            "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2)),
+            "legacy": legacy,
+            "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2), legacy),
             "refines": refines,
             "threshold": test.number("score_thr"),
             "nms": overlap,

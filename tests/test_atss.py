@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import detzoo
+from detzoo.blocks.atss_assign import INSIDE
 from detzoo.config import ConfigError
 from detzoo.interop.renaming import rename
-from detzoo.methods.atss import ATSS, INSIDE
+from detzoo.methods.atss import ATSS
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
 
@@ -71,7 +72,7 @@ def check(packed: Targets, lists: list[list[Box]], **head: Any) -> int:
     """Compare the assignment with the slow one; how many positives there were."""
     detector = atss(**head)
     anchors = detector.anchors(SIZES)
-    slot, positive = detector._assign(anchors, SIZES, packed)
+    slot, positive = detector.assign(anchors, SIZES, packed)
     assert slot.dtype == torch.int64
     for image, boxes in enumerate(lists):
         expected = slow_slots(anchors.tolist(), boxes, detector.head.nearest)
@@ -105,7 +106,7 @@ def test_nearest_anchors_are_those_of_a_sorted_list():
     middle[:, 1:7, 0] = torch.tensor([math.inf, -math.inf, math.nan, 1e30, -1e30, 50.0])
     middle[:, 4:8, 1] = torch.tensor([1e30, 50.0, math.inf, math.nan])
     boxes = torch.cat([middle - 8, middle + 8], -1)
-    found = detector._nearest(centres, sizes, boxes)
+    found = detector.assign.nearest(centres, sizes, boxes)
     apart = (middle.unsqueeze(2) - centres).square().sum(-1)
     first, expected = 0, []
     for height, width in sizes:

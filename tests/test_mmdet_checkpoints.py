@@ -24,7 +24,7 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("fcos.py", "atss.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -59,6 +59,11 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls|reg|centerness)\.", r"bbox_head.atss_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "GFL": (
+        (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
+        (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+        (r"^head\.", "bbox_head."),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

@@ -46,6 +46,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "gfl": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {

@@ -30,6 +30,18 @@ def cell_centres(
     return torch.cat(levels)
 
 
+def per_cell(sizes: Sequence[Sequence[int]], values: Sequence[float], device: torch.device) -> Tensor:
+    """The value of each cell's level: float32 ``[A, 1]`` of levels of ``sizes`` (height, width), as their strides."""
+    counts = [height * width for height, width in sizes]
+    levels = [torch.full((count, 1), value, device=device) for count, value in zip(counts, values, strict=True)]
+    return torch.cat(levels).float()
+
+
+def middles(boxes: Tensor) -> Tensor:
+    """Centres ``[..., 2]`` of ``boxes [..., 4]``."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
 def sides(points: Tensor, boxes: Tensor) -> Tensor:
     """Distances ``[..., 4]`` in pixels from ``points [..., 2]`` to the left, top, right and bottom of ``boxes
     [..., 4]``, broadcast; negative beyond a side. FCOS, equation 1.

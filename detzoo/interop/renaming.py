@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 Table = Sequence[tuple[str, str]]
 
-# counters of batch normalization, unused with a fixed momentum and absent from old files; what Swin computes from sizes
-_UNUSED = ("num_batches_tracked", "relative_position_index")
+# counters of batch normalization, unused with a fixed momentum and absent from old files; what Swin computes from
+# sizes; the distances of which GFL takes a mean
+_UNUSED = ("num_batches_tracked", "relative_position_index", "project")
 
 
 def rename(name: str, table: Table) -> str:

@@ -22,22 +22,22 @@ from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import pick
+from detzoo.blocks.atss_assign import AdaptiveSelection
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
-from detzoo.blocks.points import centerness, sides
+from detzoo.blocks.points import centerness, middles, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, full_precision, iou
+from detzoo.ops.boxes import clip, decode, full_precision
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)
-INSIDE = 0.01  # pixels from every side of an object that an anchor's centre lies in
 
 
 class ATSS(Detector):
@@ -67,8 +67,6 @@ class ATSS(Detector):
         neck: AnyNeck = FPN.Config(start=1, extra="on_output")
         head: ATSS.Head = Field(default_factory=lambda: ATSS.Head())
 
-    around: Tensor
-
     def __init__(self, config: ATSS.Config, classes: Sequence[str]) -> None:
         """Build from settings.
 
@@ -82,7 +80,7 @@ class ATSS(Detector):
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
-        self.register_buffer("around", _around(head.nearest), persistent=False)
+        self.assign = AdaptiveSelection(head.nearest, self.anchors.per_cell)
         width = self.neck.channels[0]
         self.cls_convs = tower(width, head.channels, head.convs, head.norm)
         self.reg_convs = tower(width, head.channels, head.convs, head.norm)
@@ -99,11 +97,11 @@ class ATSS(Detector):
         logits, offsets, central = self.heads(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in logits]
         anchors = self.anchors(sizes)
-        slot, positive = self._assign(anchors, sizes, targets)
+        slot, positive = self.assign(anchors, sizes, targets)
         labels = torch.where(positive, pick(targets.labels, slot), len(self.classes))
         count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
         wanted = pick(targets.boxes, slot)
-        centred = centerness(sides(_centres(anchors), wanted), positive)
+        centred = centerness(sides(middles(anchors), wanted), positive)
         boxes = decode(anchors, all_cells(offsets, 4), STDS)
         flat = all_cells(logits, len(self.classes))
         head = self.head
@@ -136,69 +134,6 @@ class ATSS(Detector):
             central.append(self.centerness(reg))
         return logits, offsets, central
 
-    @torch.no_grad()
-    def _assign(self, anchors: Tensor, sizes: Sequence[Sequence[int]], targets: Targets) -> tuple[Tensor, Tensor]:
-        """The object slot ``[N, A]`` that each anchor learns, and bool ``[N, A]``: whether it learns one.
-
-        Algorithm 1 of the paper. Of several objects an anchor learns the one that it overlaps most.
-
-        Args:
-            anchors: ``[A, 4]``.
-            sizes: height and width of each level, in cells.
-            targets: objects.
-        """
-        boxes = targets.boxes.unsqueeze(2)  # [N, G, 1, 4]
-        nearest = self._nearest(_centres(anchors), sizes, targets.boxes)
-        overlaps = iou(anchors[nearest], boxes)
-        # the standard deviation of the sample
-        least = overlaps.mean(-1, keepdim=True) + overlaps.std(-1, keepdim=True)
-        inside = sides(_centres(anchors)[nearest], boxes).amin(-1) > INSIDE
-        chosen = (overlaps >= least) & inside & targets.valid.unsqueeze(-1)
-        where = nearest.flatten(1)
-        offered = torch.where(chosen, overlaps, -1.0).flatten(1)
-        nothing = offered.new_full((len(offered), len(anchors)), -1.0)
-        best = nothing.scatter_reduce(1, where, offered, "amax")
-        slots = boxes.shape[1]
-        number = torch.arange(slots, device=boxes.device).view(-1, 1).expand(nearest.shape[1:]).flatten()
-        wins = chosen.flatten(1) & (offered == best.gather(1, where))
-        slot = torch.full_like(nothing, slots, dtype=torch.int64)
-        slot = slot.scatter_reduce(1, where, torch.where(wins, number, slots), "amin")
-        positive = slot < slots
-        return slot * positive, positive
-
-    def _nearest(self, centres: Tensor, sizes: Sequence[Sequence[int]], boxes: Tensor) -> Tensor:
-        """Numbers ``[N, G, K]`` of the anchors of each level whose ``centres [A, 2]`` lie nearest to those of ``boxes
-        [N, G, 4]``, the first of equals; a level of fewer anchors than are wanted gives all of them.
-        """
-        x, y = _centres(boxes).unsqueeze(2).unbind(-1)  # [N, G, 1]
-        step = self.anchors.per_cell
-        shape = torch.arange(step, device=boxes.device)
-        first, found = 0, []
-        for height, width in sizes:
-            count = height * width * step
-            level = centres[first : first + count].view(height, width, step, 2)
-            across, down = level[0, :, :, 0], level[:, 0, :, 1]  # [W, a] and [H, a]
-            if height * width <= self.around.shape[1]:
-                cell = torch.arange(height * width, device=boxes.device).expand(*x.shape[:2], -1)
-                row, column = cell // width, cell % width
-            else:
-                row, column = (
-                    torch.searchsorted(lines[:, 0].contiguous(), place.to(lines.dtype).contiguous()) + offsets
-                    for lines, place, offsets in zip((down, across), (y, x), self.around, strict=True)
-                )
-            there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
-            apart = (x.unsqueeze(-1) - across[column]).square() + (y.unsqueeze(-1) - down[row]).square()
-            apart = torch.where(there.unsqueeze(-1), apart, torch.inf).flatten(2)
-            number = (first + (row * width + column).unsqueeze(-1) * step + shape).flatten(2)
-            most = min(self.head.nearest, count)
-            nearest = number.gather(-1, apart.sort(dim=-1, stable=True).indices[..., :most])
-            # to a centre that is not finite, or so far away that squares are not, all anchors are equally far
-            somewhere = apart.isfinite().any(-1, keepdim=True)
-            found.append(torch.where(somewhere, nearest, first + torch.arange(most, device=boxes.device)))
-            first += count
-        return torch.cat(found, -1)
-
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
@@ -207,25 +142,3 @@ class ATSS(Detector):
         (r"^bbox_head\.atss_(cls|reg|centerness)\.", r"\1."),
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),
     )
-
-
-def _around(wanted: int) -> Tensor:
-    """Cells ``[2, M]`` that can be among the ``wanted`` nearest to a point, by row, then column: steps down and right
-    from the first row and column that do not lie before the point.
-
-    The i-th row and the j-th column of a side, counted from the point, meet in a cell that has i * j as near as itself.
-    """
-    steps = range(-wanted, wanted)
-    rank = [step + 1 if step >= 0 else -step for step in steps]
-    near = [
-        (i - wanted, j - wanted)
-        for i, down in enumerate(rank)
-        for j, right in enumerate(rank)
-        if down * right <= wanted
-    ]
-    return torch.tensor(near).t().contiguous()
-
-
-def _centres(boxes: Tensor) -> Tensor:
-    """Middles ``[..., 2]`` of ``boxes [..., 4]``."""
-    return (boxes[..., :2] + boxes[..., 2:]) / 2

@@ -98,3 +98,57 @@ def heat_focal_loss(logits: Tensor, wanted: Tensor, alpha: float = 2.0, gamma: f
         A scalar in full precision. Twice differentiation is not supported.
     """
     return _HeatFocal.apply(full_precision(logits), wanted, alpha, gamma)  # type: ignore[no-any-return]
+
+
+def quality_focal_loss(logits: Tensor, labels: Tensor, quality: Tensor, beta: float = 2.0) -> Tensor:
+    """Sum over anchors and classes of ``|quality - p| ** beta`` times the cross-entropy of p with ``quality``.
+
+    Generalized Focal Loss, equation 2 (arXiv:2006.04388).
+
+    Args:
+        logits: ``[..., C]``, of each class that p, a sigmoid.
+        labels: int64 ``[...]``; a value outside 0..C-1 is background.
+        quality: ``[...]`` in [0, 1], what the anchor's class is to score; that of every other one is 0.
+        beta: focusing exponent.
+
+    Returns:
+        A scalar in full precision. Twice differentiation is not supported.
+    """
+    x, positive, others = _others(logits, labels, 1.0, beta)
+    weights = positive * (quality - x.sigmoid()).abs().pow(beta)
+    return others + (weights * F.binary_cross_entropy_with_logits(x, quality.to(x), reduction="none")).sum()
+
+
+def varifocal_loss(
+    logits: Tensor, labels: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0, weighted: bool = True
+) -> Tensor:
+    """Sum over anchors and classes of a focal loss that has positives count by their quality.
+
+    VarifocalNet, equation 2 (arXiv:2008.13367).
+
+    Args:
+        logits: as of `quality_focal_loss`.
+        labels: likewise.
+        quality: likewise.
+        alpha: weight of negatives.
+        gamma: focusing exponent of negatives.
+        weighted: positives count by their quality; False: all alike.
+
+    Returns:
+        A scalar in full precision. Twice differentiation is not supported.
+    """
+    x, positive, others = _others(logits, labels, alpha, gamma)
+    weights = positive * quality if weighted else positive
+    return others + (weights * F.binary_cross_entropy_with_logits(x, quality.to(x), reduction="none")).sum()
+
+
+def _others(logits: Tensor, labels: Tensor, scale: float, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The logit ``[...]`` of each anchor's class, whether it has one, and the focal loss of all others, times
+    ``scale``.
+    """
+    classes = logits.shape[-1]
+    positive = (labels >= 0) & (labels < classes)
+    x = full_precision(logits.gather(-1, labels.clamp(0, classes - 1).unsqueeze(-1)).squeeze(-1))
+    nothing = torch.full_like(labels, classes)
+    all_of_them = focal_loss(logits, nothing, torch.ones_like(x), 1 - scale, gamma)
+    return x, positive, all_of_them - scale * (positive * x.sigmoid().pow(gamma) * F.softplus(x)).sum()

@@ -17,6 +17,7 @@ from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand,
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
+R34 = ResNet.Config(depth=34)
 R50 = ResNet.Config(depth=50)
 R101 = ResNet.Config(depth=101)
 X50_32X4D = ResNet.Config(depth=50, groups=32, base_width=4)
@@ -85,9 +86,9 @@ def multi_scale(data: Data) -> Data:
     return data.replace(sizes=((640, 1333), (672, 1333), (704, 1333), (736, 1333), (768, 1333), (800, 1333)))
 
 
-def multi_scale_range(data: Data) -> Data:
-    """Training images with a short edge between 640 and 800 pixels."""
-    return data.replace(sizes=((640, 1333), (800, 1333)), size_mode="range")
+def multi_scale_range(data: Data, least: int = 640, most: int = 800) -> Data:
+    """Training images with a short edge between ``least`` and ``most`` pixels."""
+    return data.replace(sizes=((least, 1333), (most, 1333)), size_mode="range")
 
 
 def multi_scale_repeated(data: Data) -> Data:

@@ -10,6 +10,9 @@ from detzoo.recipes.recipe import Init
 INIT_R18 = Init(  # torchvision://resnet18
     url="https://download.pytorch.org/models/resnet18-f37072fd.pth", sha256="f37072fd"
 )
+INIT_R34 = Init(  # torchvision://resnet34
+    url="https://download.pytorch.org/models/resnet34-b627a593.pth", sha256="b627a593"
+)
 INIT_R50 = Init(  # torchvision://resnet50
     url="https://download.pytorch.org/models/resnet50-0676ba61.pth", sha256="0676ba61"
 )

@@ -18,6 +18,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -42,6 +43,7 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | GFL.Config
     | GridRCNN.Config
     | HTC.Config
     | MaskRCNN.Config
@@ -66,6 +68,7 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    GFL,
     GridRCNN,
     HTC,
     MaskRCNN,

@@ -7,6 +7,7 @@ from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.distribution_head import DistributionHead
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
@@ -22,6 +23,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -280,6 +282,17 @@ RECIPES = (
                 anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="gfl_r18_fpn_shapes",
+        model=GFL.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -81,6 +81,10 @@ CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3)
 # continuous integration runs the first of each method
 CASES = {
     "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
+    "gfl_r50_fpn_1x_coco": Case("gfl_r50_fpn_1x_coco"),
+    "gfl_r101-dconv-c3-c5_fpn_ms-2x_coco": Case("gfl_r101_fpn_dconv_c3-c5_mstrain_2x_coco"),
+    "gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco"),
+    "gfl_x101-32x4d_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_mstrain_2x_coco"),
     "faster-rcnn_r50_fpn_1x_coco": Case("faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_1x_coco": Case("faster_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50-caffe_fpn_ms-1x_coco-person": Case("faster_rcnn_r50_caffe_fpn_mstrain_1x_coco-person"),

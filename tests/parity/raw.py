@@ -28,6 +28,7 @@ OUTPUTS: dict[str, Outputs] = {
     "DETR": lambda model, images, features: [
         part.transpose(0, 1) for part in model.heads(model.states(features, images))
     ],
+    "GFL": lambda model, images, features: model.head(features),
     "GridRCNN": raw_roi.classes_and_grids,
     "HTC": raw_roi.hybrid,
     "MaskScoringRCNN": raw_roi.scored_masks,

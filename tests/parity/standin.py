@@ -68,7 +68,7 @@ def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str,
         if name.endswith("num_batches_tracked")
         else torch.from_numpy(np.asarray(parameter(last.get(name, name), shape, gain)))
         for name, shape in shapes.items()
-        if not name.endswith("relative_position_index")
+        if not name.endswith(("relative_position_index", ".project"))
     }
 
 

@@ -39,25 +39,10 @@ def atss(model: Section, input: Input) -> tuple[ATSS.Config, int]:
                 **learning.focal(head),
                 **parts.dense_tests(test),
             }
-            if train.has("assigner"):
-                settings |= _assigner(train)
-            learning.no_sampler(train)
-            train.fixed("allowed_border", -1)
-            learning.weights_of_anchors(train)
+            settings |= learning.adaptive(train)
             classes = head.whole("num_classes")
         made = ATSS.Head.model_validate(settings)
         return ATSS.Config(input=input, backbone=backbone, neck=neck, head=made), classes
-
-
-def _assigner(train: Section) -> dict[str, int]:
-    with train.section("assigner", training=True) as given:
-        if not learning.known(given, "ATSSAssigner"):
-            return {}
-        given.fixed("alpha")  # of a cost that DDOD adds
-        given.fixed("ignore_iof_thr", -1)
-        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
-            learning.known(overlaps, "BboxOverlaps2D")
-        return {"nearest": given.whole("topk")}
 
 
 __all__ = ["atss"]

@@ -25,9 +25,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
             parts.derived(head, "strides", features.strides)
             head.fixed("conv_cfg")
             head.ignore("init_cfg")  # where training began
-            with head.section("bbox_coder", {"type": "DistancePointBBoxCoder"}) as coder:
-                coder.kinds("DistancePointBBoxCoder")
-                coder.fixed("clip_border", True)
+            parts.distance_coder(head)
             learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
             norm = parts.norm(head) if "norm_cfg" in head.values else "gn"
             if norm is None:

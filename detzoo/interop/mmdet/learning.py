@@ -187,17 +187,41 @@ def _balance(given: Section) -> Balance:
         return Balance(objects=objects, ranges=ranges)
 
 
-def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
+def focal(head: Section) -> dict[str, float]:
     """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``; none for another loss, which is noted."""
-    with head.section(name, {"type": "FocalLoss", "use_sigmoid": True}) as given:
+    return exponents(head, "FocalLoss", **_FOCAL)
+
+
+def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
+    """The numbers of the focal loss ``loss_cls`` of this kind on sigmoids, and their ``usual`` values; none for another
+    loss, which is noted.
+    """
+    with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
         given.training = True
-        if not known(given, "FocalLoss"):
+        if not known(given, kind):
             return {}
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, name, {}, lambda: {one: given.number(one, usual) for one, usual in _FOCAL.items()})
+        return tried(head, "loss_cls", {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+
+
+def adaptive(train: Section) -> dict[str, int]:
+    """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``; none where it is absent or another, which is noted."""
+    no_sampler(train)
+    train.fixed("allowed_border", -1)
+    weights_of_anchors(train)
+    if not train.has("assigner"):
+        return {}
+    with train.section("assigner", training=True) as given:
+        if not known(given, "ATSSAssigner"):
+            return {}
+        given.fixed("alpha")  # of a cost that DDOD adds
+        given.fixed("ignore_iof_thr", -1)
+        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
+            known(overlaps, "BboxOverlaps2D")
+        return {"nearest": given.whole("topk")}
 
 
 def no_sampler(train: Section) -> None:
@@ -220,9 +244,11 @@ def weights_of_anchors(train: Section) -> None:
 
 
 __all__ = [
+    "adaptive",
     "border",
     "box_loss",
     "cross_entropy",
+    "exponents",
     "focal",
     "known",
     "match",

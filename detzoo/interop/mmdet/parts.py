@@ -165,6 +165,23 @@ def fixed_coder(owner: Section, stds: Sequence[float], legacy: bool = False) -> 
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 
+def distance_coder(owner: Section) -> None:
+    """A ``bbox_coder`` of distances from points, which has nothing to be set."""
+    with owner.section("bbox_coder", {"type": "DistancePointBBoxCoder"}) as given:
+        given.kinds("DistancePointBBoxCoder")
+        given.fixed("clip_border", True)
+        given.ignore("use_box_type")  # how boxes are wrapped in Python
+
+
+def one_anchor(owner: Section, features: Features) -> float:
+    """The edge, in strides, of the one anchor of each cell in ``anchor_generator``, a square."""
+    default = anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+    found = anchors(owner.section("anchor_generator", default), features)
+    if found.ratios != (1.0,) or len(found.scales) != 1:
+        owner.differs("anchor_generator", "has no counterpart; a single square anchor for each cell has")
+    return found.scales[0]
+
+
 def renamed(given: Section, old: str, new: str) -> None:
     """Have a setting of an older version under its new name.
 
@@ -232,12 +249,14 @@ __all__ = [
     "deform",
     "dense_tests",
     "derived",
+    "distance_coder",
     "fixed_coder",
     "legacy",
     "nms",
     "nms_or_soft",
     "norm",
     "norm_frozen",
+    "one_anchor",
     "renamed",
     "standardized",
     "used",

@@ -27,7 +27,7 @@ LEGACY = {
         "rpn": {"legacy": True},
         "box_head": {"legacy": True, "extractor": {"kind": "single", "aligned": False}},
     },
-    RetinaNet: {"head": {"legacy": True}},
+    RetinaNet: {"head": {"legacy": True, "threshold": 0.0}},
     SSD: {"head": {"legacy": True}},
 }
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.mmdet_anchor_files import GHM_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
-from tests.mmdet_one_stage_files import ATSS_3, CORNERNET_2, CORNERNET_3, FCOS_3, GFL_3, SSD_2, SSD_3, YOLOV3_3
+from tests.mmdet_one_stage_files import (
+    ATSS_3,
+    CORNERNET_2,
+    CORNERNET_3,
+    FCOS_3,
+    GFL_3,
+    REPPOINTS_3,
+    SSD_2,
+    SSD_3,
+    YOLOV3_3,
+)
 from tests.mmdet_roi_head_files import (
     DOUBLE_HEAD_3,
     DYNAMIC_3,
@@ -382,7 +393,9 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
+    ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),

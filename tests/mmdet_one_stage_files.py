@@ -56,6 +56,26 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
 """
 
+REPPOINTS_3 = """
+_base_ = 'retina.py'
+model = dict(
+    type='RepPointsDetector',
+    bbox_head=dict(
+        _delete_=True, type='RepPointsHead', num_classes=80, in_channels=256, feat_channels=256,
+        point_feat_channels=256, stacked_convs=3, num_points=9, gradient_mul=0.1, point_strides=[8, 16, 32, 64, 128],
+        point_base_scale=4, transform_method='moment',
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+        loss_bbox_init=dict(type='SmoothL1Loss', beta=0.11, loss_weight=0.5),
+        loss_bbox_refine=dict(type='SmoothL1Loss', beta=0.11, loss_weight=1.0)),
+    train_cfg=dict(
+        _delete_=True,
+        init=dict(assigner=dict(type='PointAssigner', scale=4, pos_num=1), allowed_border=-1, pos_weight=-1,
+                  debug=False),
+        refine=dict(
+            assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1),
+            allowed_border=-1, pos_weight=-1, debug=False)))
+"""
+
 _SSD_HEAD = """
         type='SSDHead', in_channels=(512, 1024, 512, 256, 256, 256), num_classes=80,
         anchor_generator=dict(

@@ -24,6 +24,7 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
+    *("reppoints.py",),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -65,6 +66,16 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
         (r"^head\.", "bbox_head."),
     ),
+    "RepPoints": (
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^moment$", "bbox_head.moment_transfer"),
+        (r"^cls\.", "bbox_head.reppoints_cls_out."),
+        (r"^cls_conv\.", "bbox_head.reppoints_cls_conv."),
+        (r"^first\.", "bbox_head.reppoints_pts_init_out."),
+        (r"^first_conv\.", "bbox_head.reppoints_pts_init_conv."),
+        (r"^reg\.", "bbox_head.reppoints_pts_refine_out."),
+        (r"^reg_conv\.", "bbox_head.reppoints_pts_refine_conv."),
+    ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
         (r"^reg_ffn\.", "bbox_head.reg_ffn."),
@@ -98,7 +109,17 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("depth", 50): 18,
     ("num_classes", 80): len(CLASSES),
     ("in_channels", (256, 512, 1024, 2048)): (64, 128, 256, 512),
-    **{(name, 256): 32 for name in ("in_channels", "out_channels", "feat_channels", "conv_out_channels", "embed_dims")},
+    **{
+        (name, 256): 32
+        for name in (
+            "in_channels",
+            "out_channels",
+            "feat_channels",
+            "point_feat_channels",
+            "conv_out_channels",
+            "embed_dims",
+        )
+    },
     ("out_conv_channels", 256): 32,
     ("fc_out_channels", 1024): 32,
     ("in_channels", 1024): 32,

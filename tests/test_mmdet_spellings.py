@@ -118,7 +118,7 @@ LOSSES = [
     ("faster.py", {"model__train_cfg__rcnn__sampler__num": GONE}, "sampler.num is missing; the usual sampler"),
     ("faster.py", {"model__train_cfg__rpn__assigner__pos_iou_thr": "high"}, "the usual assigner takes its place"),
     ("mask.py", {"model__roi_head__mask_head__loss_mask": {"type": "DiceLoss"}}, "loss_mask.type='DiceLoss'"),
-    ("retina.py", {"model__bbox_head__loss_cls": {"type": "GHMC", "bins": 30, "use_sigmoid": True}}, "type='GHMC'"),
+    ("retina.py", {"model__bbox_head__loss_cls": {"type": "MyLoss", "use_sigmoid": True}}, "type='MyLoss'"),
     ("retina.py", {"model__bbox_head__loss_cls__gamma": "two"}, "gamma must be a number"),
     ("fcos.py", {"model__bbox_head__loss_centerness": {"type": "MyLoss"}}, "loss_centerness.type='MyLoss'"),
     ("atss.py", {"model__bbox_head__loss_centerness__use_sigmoid": False}, "loss_centerness.use_sigmoid=False"),

@@ -48,6 +48,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "fcos": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
+    "reppoints": {"head": {"point_channels": 32}},
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
@@ -136,6 +137,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         MaskRCNN,
         {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
     ),
+    "RetinaNet-ghm": (RetinaNet, {"head": {"ghm_c": {}, "ghm_r": {}}}),
     "RetinaNet-nas-fpn": (
         RetinaNet,
         # with a norm behind them the cells' biases have no gradient but what rounding leaves; of one image the coarsest

@@ -9,7 +9,7 @@ batch with at least one per image, as the published weights were trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -22,6 +22,7 @@ from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
+from detzoo.blocks.gradient_harmonizing import GHMC, GHMR
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, LevelTower, along, start_small, tower
@@ -52,6 +53,8 @@ class RetinaNet(Detector):
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         box_loss: BoxLoss = BoxLoss()
+        ghm_c: GHMC.Config | None = None  # takes the place of the focal loss
+        ghm_r: GHMR.Config | None = None  # takes the place of `box_loss`
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -61,6 +64,8 @@ class RetinaNet(Detector):
         def _fits(self) -> RetinaNet.Head:
             if self.norm_per_level and self.norm is None:
                 raise ValueError("norm_per_level needs a norm")
+            if self.ghm_r is not None and self.box_loss.on_boxes:
+                raise ValueError("ghm_r compares offsets, as box_loss.kind='l1' does")
             return self
 
     class Config(DetectorConfig):
@@ -82,11 +87,13 @@ class RetinaNet(Detector):
         width = head.channels if head.convs else width
         self.cls = Conv2d(width, self.anchors.per_cell * len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, self.anchors.per_cell * 4, 3, padding=1)
+        self.ghm_c = None if head.ghm_c is None else GHMC(head.ghm_c)
+        self.ghm_r = None if head.ghm_r is None else GHMR(head.ghm_r)
         start_small(self.cls_convs, self.reg_convs, self.cls, self.reg)
         nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls`` (focal) and ``loss_bbox``."""
+        """Losses ``loss_cls`` (focal or GHM-C) and ``loss_bbox``."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
         matches = match(anchors, None, targets, self.head.match)
@@ -99,11 +106,21 @@ class RetinaNet(Detector):
         else:
             wanted = encode(anchors, wanted, STDS, self.head.legacy)
         flat = all_cells(logits, len(self.classes))
-        seen = matches.positive | matches.negative
-        return {
-            "loss_cls": focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count,
-            "loss_bbox": box_loss(moves, wanted, matches.positive.float(), self.head.box_loss) / count,
-        }
+        seen, positive = matches.positive | matches.negative, matches.positive
+
+        def by_level(*parts: Tensor) -> Iterator[Sequence[Tensor]]:
+            cells = [level[0].numel() // len(self.classes) for level in logits]
+            return (part.split(cells, 1) for part in parts)
+
+        if self.ghm_c is None:
+            loss_cls = focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count
+        else:
+            loss_cls = self.ghm_c(*by_level(flat, labels, seen))
+        if self.ghm_r is None:
+            loss_bbox = box_loss(moves, wanted, positive.float(), self.head.box_loss) / count
+        else:
+            loss_bbox = self.ghm_r(*by_level(moves, wanted, positive))
+        return {"loss_cls": loss_cls, "loss_bbox": loss_bbox}
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
@@ -132,6 +149,8 @@ class RetinaNet(Detector):
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
+        (r"^bbox_head\.loss_cls\.", "ghm_c."),
+        (r"^bbox_head\.loss_bbox\.", "ghm_r."),
         # of each level the convolutions, which are the same, and the norms
         (r"^bbox_head\.(cls|reg)_convs\.\d+\.(\d+)\.conv\.", r"\1_convs.convs.\2."),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(\d+)\.(?:bn|gn)\.", r"\1_convs.norms.\3.\2."),

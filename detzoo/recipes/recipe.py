@@ -24,6 +24,7 @@ from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.point_rend import PointRend
+from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import SCNet
@@ -49,6 +50,7 @@ Model = Annotated[
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PointRend.Config
+    | RepPoints.Config
     | RetinaNet.Config
     | RPNDetector.Config
     | SCNet.Config
@@ -74,6 +76,7 @@ METHODS: tuple[type[Detector], ...] = (
     MaskRCNN,
     MaskScoringRCNN,
     PointRend,
+    RepPoints,
     RetinaNet,
     RPNDetector,
     SCNet,

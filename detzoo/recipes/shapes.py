@@ -29,6 +29,7 @@ from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
+from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.scnet import ContextHead, SCNet
@@ -293,6 +294,17 @@ RECIPES = (
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="reppoints_r18_fpn_shapes",
+        model=RepPoints.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

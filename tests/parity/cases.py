@@ -117,6 +117,9 @@ CASES = {
     "libra-faster-rcnn_x101-64x4d_fpn_1x_coco": Case("libra_faster_rcnn_x101_64x4d_fpn_1x_coco"),
     "libra-fast-rcnn_r50_fpn_1x_coco": Case("libra_fast_rcnn_r50_fpn_1x_coco"),
     "libra-retinanet_r50_fpn_1x_coco": Case("libra_retinanet_r50_fpn_1x_coco"),
+    "retinanet_r50_fpn_ghm-1x_coco": Case("retinanet_ghm_r50_fpn_1x_coco"),
+    "retinanet_x101-32x4d_fpn_ghm-1x_coco": Case("retinanet_ghm_x101_32x4d_fpn_1x_coco"),
+    "retinanet_x101-64x4d_fpn_ghm-1x_coco": Case("retinanet_ghm_x101_64x4d_fpn_1x_coco"),
     "tridentnet_r50-caffe_1x_coco": Case("tridentnet_r50_caffe_1x_coco"),
     "cascade-rcnn_r50_fpn_1x_coco": Case("cascade_rcnn_r50_fpn_1x_coco"),
     "cascade-rcnn_r50-caffe_fpn_1x_coco": Case("cascade_rcnn_r50_caffe_fpn_1x_coco"),
@@ -200,6 +203,13 @@ CASES = {
     ),
     "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco"),
     "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco"),
+    "reppoints-moment_r50_fpn-gn_head-gn_1x_coco": Case("reppoints_moment_r50_fpn_gn-neck+head_1x_coco"),
+    "reppoints-moment_r101_fpn-gn_head-gn_2x_coco": Case("reppoints_moment_r101_fpn_gn-neck+head_2x_coco"),
+    "reppoints-moment_x101-dconv-c3-c5_fpn-gn_head-gn_2x_coco": Case(
+        "reppoints_moment_x101_fpn_dconv_c3-c5_gn-neck+head_2x_coco"
+    ),
+    "reppoints-bbox_r50_fpn-gn_head-gn-grid_1x_coco": Case("bbox_r50_grid_fpn_gn-neck+head_1x_coco"),
+    "reppoints-bbox_r50-center_fpn-gn_head-gn-grid_1x_coco": Case("bbox_r50_grid_center_fpn_gn-neck+head_1x_coco"),
     "ssd300_coco": Case("ssd300_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),

@@ -33,6 +33,7 @@ OUTPUTS: dict[str, Outputs] = {
     "HTC": raw_roi.hybrid,
     "MaskScoringRCNN": raw_roi.scored_masks,
     "PointRend": raw_roi.coarse_masks,
+    "RepPoints": lambda model, images, features: _boxes_of_points(model, *model.heads(features)),
     "SCNet": raw_roi.hybrid,
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
@@ -63,6 +64,11 @@ def named(name: str, nested: Any) -> Iterator[tuple[str, Tensor]]:
         parts = nested.items() if isinstance(nested, dict) else enumerate(nested)
         for key, part in parts:
             yield from named(f"{name}.{key}", part)
+
+
+def _boxes_of_points(model: Any, logits: Sequence[Tensor], first: object, refined: Sequence[Tensor]) -> Any:
+    """Logits, and the boxes of the moved points."""
+    return logits, [model.boxes(points) for points in refined]
 
 
 def _in_turn(*kinds: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:

@@ -44,16 +44,16 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
     return default
 
 
-def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None) -> BoxLoss:
+def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
     """``loss_bbox`` of a head; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
-    return tried(head, "loss_bbox", BoxLoss(), lambda: _box_loss(head, default, decodes))
+    return tried(head, name, BoxLoss(), lambda: _box_loss(head, default, decodes, name))
 
 
-def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None) -> BoxLoss:
-    with head.section("loss_bbox", default, training=True) as given:
+def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name: str) -> BoxLoss:
+    with head.section(name, default, training=True) as given:
         decoded = head.flag("reg_decoded_bbox", False) if decodes is None else decodes
         if not known(given, *_BOX_LOSSES):
             return BoxLoss()
@@ -71,7 +71,7 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None) -> B
         loss = BoxLoss.model_validate(settings)
         if decoded != loss.on_boxes:
             given.noted("type", f"compares {'boxes' if loss.on_boxes else 'offsets'} here")
-            return loss if decodes is None else BoxLoss(kind="iou")
+            return loss if decodes is None else BoxLoss(kind="iou" if decodes else "l1")
         return loss
 
 

@@ -39,8 +39,7 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
                 "norm": parts.norm(head),
                 "norm_per_level": own_norms,
                 "anchors": parts.anchors(head.section("anchor_generator", default), features, legacy),
-                "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}),
-                **learning.focal(head),
+                **_losses(head),
                 **parts.dense_tests(test),
             }
             if train.has("assigner"):
@@ -51,6 +50,37 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
             classes = head.whole("num_classes", 80)
         made = RetinaNet.Head.model_validate(settings)
         return RetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+def _losses(head: Section) -> dict[str, Any]:
+    """``loss_cls`` and ``loss_bbox``; published weights hold a part of GHMC and GHMR, which are read strictly."""
+    settings: dict[str, Any] = {}
+    if _kind(head, "loss_cls") == "GHMC":
+        with head.section("loss_cls") as given:
+            given.fixed("use_sigmoid", True)
+            settings["ghm_c"] = _bins(given)
+    else:
+        settings |= learning.focal(head)
+    if _kind(head, "loss_bbox") == "GHMR":
+        with head.section("loss_bbox") as given:
+            head.fixed("reg_decoded_bbox", False)
+            settings["ghm_r"] = {"mu": given.number("mu", 0.02), **_bins(given)}
+    else:
+        settings["box_loss"] = learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9})
+    return settings
+
+
+def _kind(head: Section, name: str) -> Any:
+    return head.section(name, {}).take("type")
+
+
+def _bins(given: Section) -> dict[str, float]:
+    given.fixed("reduction", "mean")
+    return {
+        "bins": given.whole("bins", 10),
+        "momentum": given.number("momentum", 0),
+        "weight": given.number("loss_weight", 1.0),
+    }
 
 
 __all__ = ["retinanet"]

@@ -14,6 +14,7 @@ from tests.mmdet_one_stage_files import (
     FCOS_3,
     GFL_3,
     REPPOINTS_3,
+    SABL_RETINANET_3,
     SSD_2,
     SSD_3,
     YOLOV3_3,
@@ -25,6 +26,7 @@ from tests.mmdet_roi_head_files import (
     LIBRA_3,
     MASK_SCORING_3,
     POINT_REND_3,
+    SABL_FASTER_3,
 )
 
 # version 3: everything in one file
@@ -406,6 +408,8 @@ MODELS = (
     ("scnet.py", SCNET_3, "scnet_r50_fpn_1x_coco"),
     ("mask_scoring.py", MASK_SCORING_3, "ms_rcnn_x101_32x4d_fpn_1x_coco"),
     ("double_head.py", DOUBLE_HEAD_3, "dh_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_faster.py", SABL_FASTER_3, "sabl_faster_rcnn_r50_fpn_1x_coco"),
+    ("sabl_retina.py", SABL_RETINANET_3, "sabl_retinanet_r50_fpn_1x_coco"),
     ("dynamic.py", DYNAMIC_3, "dynamic_rcnn_r50_fpn_1x_coco"),
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
     ("trident.py", TRIDENT_3, "tridentnet_r50_caffe_1x_coco"),

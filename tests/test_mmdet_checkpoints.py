@@ -24,7 +24,7 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("reppoints.py",),
+    *("reppoints.py", "sabl_retina.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -75,6 +75,10 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^first_conv\.", "bbox_head.reppoints_pts_init_conv."),
         (r"^reg\.", "bbox_head.reppoints_pts_refine_out."),
         (r"^reg_conv\.", "bbox_head.reppoints_pts_refine_conv."),
+    ),
+    "SABLRetinaNet": (
+        (r"^(cls|bbox_cls|bbox_reg)\.", r"bbox_head.retina_\1."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

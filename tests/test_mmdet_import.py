@@ -372,7 +372,7 @@ REFUSED_OF_OTHERS = [
     (
         "cascade.py",
         {"model__roi_head__bbox_head__1__fc_out_channels": 512},
-        "stages may differ in target_stds and assig",
+        "stages may differ in target_stds, scale_factor and assig",
     ),
     ("cascade.py", {"model__roi_head__num_stages": 2}, r"num_stages=2 does not fit the parts before it"),
     (

@@ -49,6 +49,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "gfl": {"head": {"channels": 64}},  # as atss
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
+    "sabl_retinanet": {"head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
@@ -98,6 +99,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
+    "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
     "FasterRCNN-standardized": (
         FasterRCNN,

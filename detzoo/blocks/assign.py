@@ -51,6 +51,7 @@ def match(
     *,
     threshold: Tensor | None = None,
     overlaps: bool = False,
+    group: int = 1,
 ) -> Matches:
     """Match boxes to the object of highest IoU.
 
@@ -65,6 +66,8 @@ def match(
         config: thresholds.
         threshold: scalar, in place of both ``positive`` and ``negative``.
         overlaps: whether the result's ``overlap`` is asked for of all boxes, not only near the thresholds.
+        group: so many boxes, one after the other, stand for one, which overlaps an object as its best does; the result
+            is of A / group.
     """
     if config.ignore >= 0:
         left_out = covered(boxes, targets.boxes, targets.ignore, config.ignore)
@@ -78,12 +81,24 @@ def match(
         peak=config.low_quality,
         ties=config.low_quality_ties,
     )
+    if group > 1:
+        best, slot, claimed = _of_groups(best, slot, claimed, group)
+        usable = None if usable is None else usable.unflatten(1, (-1, group)).any(2)
     high, low = (config.positive, config.negative) if threshold is None else (threshold, threshold)
     positive = (best >= high if config.closed else best > high) | claimed
     negative = (best < low if config.closed else best <= low) & ~claimed
     if usable is not None:
         positive, negative = positive & usable, negative & usable
     return Matches(slot * positive, positive, negative, best)
+
+
+def _of_groups(best: Tensor, slot: Tensor, claimed: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What `best_overlaps` gives of ``[N, A]`` boxes, of which each ``group`` is one: ``[N, A / group]``."""
+    best, slot, claimed = (each.unflatten(1, (-1, group)) for each in (best, slot, claimed))
+    most = best.amax(2)
+    first = torch.where(best == most.unsqueeze(2), slot, torch.iinfo(slot.dtype).max).amin(2)
+    last = torch.where(claimed, slot, -1).amax(2)
+    return most, torch.where(last >= 0, last, first), last >= 0
 
 
 @torch.no_grad()

@@ -21,7 +21,8 @@ class Stage(BaseConfig):
     """What one stage of a cascade does otherwise than the others."""
 
     match: MatchConfig  # IoU that it learns from
-    stds: tuple[float, float, float, float]  # of box offsets
+    stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+    bucket_scale: float | None = Field(default=None, gt=0)  # that of a `SideAware`; None: as in `box_head`
     weight: float = Field(ge=0)  # of its losses
 
 
@@ -42,10 +43,15 @@ def box_heads(
     config: BoxHead.Config, stages: Sequence[Stage], channels: int, classes: int, levels: int
 ) -> Sequence[BoxHead]:
     """One head per stage, as an ``nn.ModuleList``, for ``levels`` of features of ``channels`` and ``classes``."""
-    heads = [
-        BoxHead(config.replace(match=one.match, stds=one.stds), channels, classes, levels=levels) for one in stages
-    ]
+    heads = [BoxHead(_of_stage(config, stage), channels, classes, levels=levels) for stage in stages]
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
+
+
+def _of_stage(config: BoxHead.Config, stage: Stage) -> BoxHead.Config:
+    config = config.replace(match=stage.match, stds=stage.stds)
+    if config.side_aware is None or stage.bucket_scale is None:
+        return config
+    return config.replace(side_aware=config.side_aware.replace(scale=stage.bucket_scale))
 
 
 def refined(

@@ -19,6 +19,7 @@ from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
+from detzoo.blocks.side_aware import SideAware
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
@@ -27,7 +28,8 @@ from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.ops.unaligned import unaligned
 from detzoo.types import Detections, Images, Targets
 
-# class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], as `BoxHead.forward` gives them
+# class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], or what a `SideAware` tells of sides [N, R, 1, 4, 2, B], as
+# `BoxHead.forward` gives them
 RawBoxes = tuple[Tensor, Tensor]
 
 
@@ -92,6 +94,9 @@ class BoxHead(nn.Module):
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
+        side_aware: SideAware.Config | None = (
+            None  # finds boxes side by side, one per RoI; None: as the lines above say
+        )
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
         match: MatchConfig = MatchConfig()
@@ -120,7 +125,8 @@ class BoxHead(nn.Module):
         returns, and its bins are averaged as at the end of a classifier.
 
         Raises:
-            ValueError: there is a stage behind an extractor with weights, or beside a double head.
+            ValueError: there is a stage behind an extractor with weights, or beside a double head; or a part that
+                looks for sides beside another that moves boxes.
         """
         super().__init__()
         self.config = config
@@ -130,10 +136,17 @@ class BoxHead(nn.Module):
         if config.double_head is not None and (stage is not None or kind != "single"):
             raise ValueError("a double head pools RoIs by extractor 'single', and has no backbone's stage before it")
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
-        self.one_box = config.class_agnostic or not config.refines
+        self.one_box = config.class_agnostic or not config.refines or config.side_aware is not None
         self.classes = classes
         self.stage = stage
         self.double_head = None if config.double_head is None else DoubleHead(config.double_head, channels)
+        self.side_aware = None
+        if config.side_aware is not None:
+            if not config.refines or stage is not None or self.double_head is not None or config.box_loss.on_boxes:
+                raise ValueError(
+                    "side_aware goes with refines and a loss of offsets, without double_head and roi_stage"
+                )
+            self.side_aware = SideAware(config.side_aware, channels, config.size)
         width = channels
         self.shared_convs = nn.ModuleList()
         for _ in range(config.convs):
@@ -148,7 +161,8 @@ class BoxHead(nn.Module):
             width = config.fc_channels
         self.fc_cls = nn.Linear(width, classes + 1)
         width = width if config.double_head is None else config.double_head.channels
-        self.fc_reg = nn.Linear(width, 4 if self.one_box else 4 * classes) if config.refines else None
+        moves = config.refines and self.side_aware is None
+        self.fc_reg = nn.Linear(width, 4 if self.one_box else 4 * classes) if moves else None
         for layer in self.shared_fcs:
             nn.init.xavier_uniform_(layer.get_parameter("weight"))
             nn.init.zeros_(layer.get_parameter("bias"))
@@ -181,10 +195,10 @@ class BoxHead(nn.Module):
     def embed(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What classes and what offsets are told by, ``[N * R, F]`` each, of features ``[N * R, C, s, s]``.
 
-        It is the same tensor, but in a double head.
+        It is the same tensor, but in a double head; with a `SideAware` it is what that gives instead.
         """
         rows = None if valid is None else valid.flatten()
-        moves = None
+        moves = None if self.side_aware is None else self.side_aware(x)
         if self.double_head is not None:
             x, wider = x.chunk(2, 1)
             moves = self.double_head(wider, rows)
@@ -198,6 +212,8 @@ class BoxHead(nn.Module):
     def judge(self, told: tuple[Tensor, Tensor], boxes: Tensor) -> RawBoxes:
         """What `forward` gives, from what `embed` gave of ``boxes [N, R, 4]``: ``[N * R, F]`` each."""
         logits = self.fc_cls(told[0]).view(*boxes.shape[:2], -1)
+        if self.side_aware is not None:
+            return logits, told[1].view(*boxes.shape[:2], 1, *told[1].shape[1:])
         if self.fc_reg is None:
             return logits, torch.zeros_like(boxes).unsqueeze(2)
         return logits, self.fc_reg(told[1]).view(*boxes.shape[:2], -1, 4)
@@ -234,6 +250,8 @@ class BoxHead(nn.Module):
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` (where boxes are refined) and the accuracy ``acc`` in percent, over all samples.
 
+        In place of ``loss_bbox`` a `SideAware` has ``loss_bbox_cls`` and ``loss_bbox_reg``.
+
         ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
         """
         pooled = self.pool(atlas, samples.boxes) if pooled is None else pooled
@@ -256,6 +274,9 @@ class BoxHead(nn.Module):
             return losses
         moves = self._of_class(offsets, samples.labels)
         wanted = pick(targets.boxes, samples.slot)
+        if self.side_aware is not None:
+            of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
+            return losses | of_sides
         if config.box_loss.on_boxes:
             moves = decode(samples.boxes, moves, config.stds, config.legacy)
         else:
@@ -277,7 +298,8 @@ class BoxHead(nn.Module):
         best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
-        refined = self._moved(pick(boxes, roi), moves, images)
+        refined, sure = self._moved(pick(boxes, roi), moves, images)
+        best = best if sure is None else best * sure
         if config.soft_nms is None:
             order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
         else:
@@ -301,15 +323,17 @@ class BoxHead(nn.Module):
         labels = logits[..., :-1].argmax(-1)
         if samples is not None:
             labels = torch.where(samples.positive, samples.labels, labels)
-        return self._moved(boxes, self._of_class(offsets, labels), images)
+        return self._moved(boxes, self._of_class(offsets, labels), images)[0]
 
-    def _moved(self, boxes: Tensor, offsets: Tensor, images: Images) -> Tensor:
-        """Boxes ``[N, R, 4]`` that offsets ``[N, R, 4]`` move, inside the images."""
+    def _moved(self, boxes: Tensor, moves: Tensor, images: Images) -> tuple[Tensor, Tensor | None]:
+        """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
+        if self.side_aware is not None:
+            return self.side_aware.place(boxes, moves, images.sizes)
         legacy = self.config.legacy
-        return clip(decode(boxes, offsets, self.config.stds, legacy), images.sizes - int(legacy))
+        return clip(decode(boxes, moves, self.config.stds, legacy), images.sizes - int(legacy)), None
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
-        """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``."""
+        """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``, or all that is told of sides."""
         if self.one_box:
             return offsets.squeeze(2)
         return offsets.gather(2, labels[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)

@@ -84,6 +84,8 @@ class CascadeRCNN(Detector):
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        (r"^roi_head\.bbox_head\.(\d+)\.cls_fcs\.", r"box_heads.\1.shared_fcs."),
+        (r"^roi_head\.bbox_head\.(\d+)\.(reg_|upsample_|fc_reg_)", r"box_heads.\1.side_aware.\2"),
         (r"^roi_head\.bbox_head\.", "box_heads."),
         (r"^roi_head\.bbox_roi_extractor\.(\d+)\.", r"box_heads.\1.extractor."),
     )

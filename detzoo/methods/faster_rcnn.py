@@ -75,6 +75,8 @@ class FasterRCNN(Detector):
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.fc_branch\.", "box_head.shared_fcs."),
         (r"^roi_head\.bbox_head\.(res_block|conv_branch)\.", r"box_head.double_head.\1."),
+        (r"^roi_head\.bbox_head\.cls_fcs\.", "box_head.shared_fcs."),
+        (r"^roi_head\.bbox_head\.(reg_|upsample_|fc_reg_)", r"box_head.side_aware.\1"),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
     )

@@ -27,6 +27,7 @@ from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
@@ -53,6 +54,7 @@ Model = Annotated[
     | RepPoints.Config
     | RetinaNet.Config
     | RPNDetector.Config
+    | SABLRetinaNet.Config
     | SCNet.Config
     | SSD.Config
     | TridentNet.Config
@@ -79,6 +81,7 @@ METHODS: tuple[type[Detector], ...] = (
     RepPoints,
     RetinaNet,
     RPNDetector,
+    SABLRetinaNet,
     SCNet,
     SSD,
     TridentNet,

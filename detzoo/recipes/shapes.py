@@ -32,6 +32,7 @@ from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
@@ -283,6 +284,17 @@ RECIPES = (
                 anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="sabl_retinanet_r18_fpn_shapes",
+        model=SABLRetinaNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=SABLRetinaNet.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

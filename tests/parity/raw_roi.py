@@ -17,10 +17,11 @@ from tests.parity import standin
 MASKED = 100  # first proposals of the batch whose masks are recorded
 
 
-def boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Tensor]]:
+def boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Any]]:
     """Class logits, offsets and the first masks' logits of all proposals, one image after the other."""
     atlas, proposals, valid = _pooled(model, images, features)
-    outputs = [part.flatten(2)[valid] for part in model.box_head(atlas, proposals)]
+    logits, moves = model.box_head(atlas, proposals)
+    outputs: list[Any] = [logits[valid], _told(moves[valid])]
     if hasattr(model, "mask_head"):
         draw = getattr(model, "crops", model.mask_head)
         drawn = _every_class(model.mask_head, lambda: draw(atlas, proposals, _no_class(valid)))
@@ -57,17 +58,17 @@ def coarse_masks(model: Any, images: Images, features: Sequence[Tensor]) -> list
     return [[*outputs, model.coarse(features[0], proposals)[valid.flatten()][:MASKED]]]
 
 
-def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
+def refined_boxes(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[Any]]:
     """Of a cascade, image by image: class logits and mask probabilities averaged over the stages, the last offsets."""
     atlas, proposals, valid = _pooled(model, images, features)
     (logits, offsets), moved = refined(model.box_heads, lambda head, some: head(atlas, some), proposals, images)
-    parts = [logits, offsets.flatten(2)]
+    parts: list[Any] = [_by_image(logits, valid), [_told(moves) for moves in _by_image(offsets, valid)]]
     if hasattr(model, "mask_heads"):
         masks = [
             _every_class(head, lambda head=head: head(atlas, moved, _no_class(valid))) for head in model.mask_heads
         ]
-        parts.append(torch.stack(masks).sigmoid().mean(0).unflatten(0, valid.shape))
-    return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
+        parts.append(_by_image(torch.stack(masks).sigmoid().mean(0).unflatten(0, valid.shape), valid))
+    return [parts]
 
 
 def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[Tensor]]]:
@@ -80,7 +81,7 @@ def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[
     masks = _every_class(head, lambda: model.crops(maps, moved, _no_class(valid)))
     masks = masks.sigmoid() if several else masks
     parts = [logits, offsets.flatten(2), masks.unflatten(0, valid.shape)]
-    return [[[of_image[used] for of_image, used in zip(part, valid, strict=True)] for part in parts]]
+    return [[_by_image(part, valid) for part in parts]]
 
 
 def _pooled(model: Any, images: Images, features: Sequence[Tensor]) -> tuple[Atlas, Tensor, Tensor]:
@@ -93,6 +94,15 @@ def _pooled(model: Any, images: Images, features: Sequence[Tensor]) -> tuple[Atl
         return atlas, given, torch.ones(given.shape[:2], dtype=torch.bool)
     proposals = model.rpn.propose(model.rpn(features), images, training=False)
     return atlas, proposals.boxes, proposals.valid
+
+
+def _by_image(part: Tensor, valid: Tensor) -> list[Tensor]:
+    return [of_image[used] for of_image, used in zip(part, valid, strict=True)]
+
+
+def _told(moves: Tensor) -> Tensor | list[Tensor]:
+    """Offsets of P boxes, ``[P, O]``; of their sides the logits of the buckets and the offsets from these."""
+    return moves.flatten(1) if moves.dim() == 3 else [part.flatten(1) for part in moves.unbind(-2)]
 
 
 def _no_class(valid: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from detzoo.blocks.cascade import Stage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.side_aware import SideAware
 from detzoo.detector import Input
 from detzoo.interop.mmdet import parts, roi_extractors, two_stage
 from detzoo.interop.mmdet.parts import Features
@@ -55,11 +56,17 @@ def stages(
         made_stages, heads, seen = [], [], []
         for weight, head, train in zip(weights, _each(roi, "bbox_head", count), learning, strict=True):
             made, classes = two_stage.box_head(head, pooled, train, test, stage=False)
-            made_stages.append(Stage(match=made.match, stds=made.stds, weight=weight))
+            one = Stage(match=made.match, stds=made.stds, weight=weight)
+            if made.side_aware is not None:
+                one = one.replace(bucket_scale=made.side_aware.scale)
+                made = made.replace(side_aware=made.side_aware.replace(scale=SideAware.Config().scale))
+            made_stages.append(one)
             heads.append(made.replace(match=BoxHead.Config().match, stds=BoxHead.Config().stds))
             seen.append(classes)
         if any(head != heads[0] for head in heads) or len(set(seen)) > 1:
-            roi.differs("bbox_head", "has no counterpart: stages may differ in target_stds and assigner only")
+            roi.differs(
+                "bbox_head", "has no counterpart: stages may differ in target_stds, scale_factor and assigner only"
+            )
         settings: dict[str, Any] = {"box_head": heads[0], "stages": made_stages, "roi_levels": pooled.levels}
         if roi.has("mask_head"):
             settings["mask_head"] = _masks(roi, pooled, features, seen[0], learning, test, kinds[1])

@@ -122,15 +122,17 @@ def _decided(given: Section, sigmoid: bool) -> None:
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
-def match(owner: Section, default: MatchConfig) -> MatchConfig:
-    """``assigner`` of a training section; ``default`` for one that has no counterpart."""
-    return tried(owner, "assigner", default, lambda: _match(owner, default))
+def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") -> MatchConfig:
+    """``assigner`` of a training section, of a ``kind``; ``default`` for one that has no counterpart."""
+    return tried(owner, "assigner", default, lambda: _match(owner, default, kind))
 
 
-def _match(owner: Section, default: MatchConfig) -> MatchConfig:
+def _match(owner: Section, default: MatchConfig, kind: str) -> MatchConfig:
     with owner.section("assigner", training=True) as given:
-        if not known(given, "MaxIoUAssigner"):
+        if not known(given, kind):
             return default
+        if kind == "ApproxMaxIoUAssigner":  # asks it of other boxes than those that are matched
+            given.fixed("ignore_iof_thr", -1)
         given.fixed("ignore_wrt_candidates", True)
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
             known(overlaps, "BboxOverlaps2D")

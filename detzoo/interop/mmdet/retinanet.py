@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.retinanet import STDS, RetinaNet
+from detzoo.methods.sabl_retinanet import SABLRetinaNet
 
 
-def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead``."""
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | SABLRetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or ``SABLRetinaHead``."""
+    if model.section("bbox_head").kind == "SABLRetinaHead":
+        return sabl.sabl_retinanet(model, input)
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)

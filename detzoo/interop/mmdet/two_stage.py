@@ -14,7 +14,7 @@ from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.config import ConfigError
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled, extractor
 from detzoo.interop.mmdet.section import LARGEST, Section
@@ -31,6 +31,7 @@ BOX_HEADS = {  # convolutions, fully connected layers
     "BBoxHead": (0, 0),
     "SCNetBBoxHead": (0, 0),
     "DoubleConvFCBBoxHead": (0, 0),
+    "SABLHead": (0, 1),
 }
 
 
@@ -271,13 +272,19 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
     with head as given:
         kind = given.kinds(*BOX_HEADS)
         convs, fcs = BOX_HEADS[kind]
-        double = kind == "DoubleConvFCBBoxHead"
+        double, sides = kind == "DoubleConvFCBBoxHead", kind == "SABLHead"
+        if sides:
+            for name, usual in sabl.NAMES.items():
+                parts.renamed(given, name, usual)
+            fcs = given.whole("num_cls_fcs", fcs, MOST_LAYERS)
+            if stage:
+                given.differs("type", "has no counterpart behind a stage of the backbone")
         parts.derived(given, "in_channels", pooled.channels)
         parts.derived(given, "roi_feat_size", pooled.bins)
         for name in ("num_cls_convs", "num_cls_fcs", "num_reg_convs", "num_reg_fcs"):
-            given.fixed(name, 0)
+            given.fixed(name, fcs if sides and name == "num_cls_fcs" else 0)
         given.fixed("with_cls", True)
-        refines = given.flag("with_reg", True)
+        refines = sides or given.flag("with_reg", True)
         pools = stage or double
         if given.flag("with_avg_pool", double) != pools:
             given.differs("with_avg_pool", f"has no counterpart; {pools} has")
@@ -287,7 +294,6 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         given.ignore("init_cfg")  # where training began
         weight = learning.cross_entropy(given, sigmoid=False, decides=False, weighted=True)
         classes = given.whole("num_classes", 80)
-        legacy = parts.legacy(given, anchors=False)
         overlap, soft = parts.nms_or_soft(test)
         settings: dict[str, Any] = {
             "size": pooled.size,
@@ -296,19 +302,23 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             **(_double_layers(given) if double else _shared_layers(given, convs, fcs)),
             "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
             "class_weight": weight,
-            "class_agnostic": given.flag("reg_class_agnostic", False),
-            "legacy": legacy,
-            "stds": parts.coder(given, (0.1, 0.1, 0.2, 0.2), legacy),
             "refines": refines,
             "threshold": test.number("score_thr"),
             "nms": overlap,
             "soft_nms": soft,
             "detections": test.whole("max_per_img"),
         }
-        if refines:
-            settings["box_loss"] = learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0})
+        if sides:
+            settings |= sabl.side_aware(given, pooled)
+            settings["box_loss"] = learning.box_loss(given, sabl.SMOOTH, decodes=False)
         else:
-            given.ignore("loss_bbox", "reg_decoded_bbox")  # of boxes that are not refined
+            settings["class_agnostic"] = given.flag("reg_class_agnostic", False)
+            settings["legacy"] = parts.legacy(given, anchors=False)
+            settings["stds"] = parts.coder(given, (0.1, 0.1, 0.2, 0.2), settings["legacy"])
+            if refines:
+                settings["box_loss"] = learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0})
+            else:
+                given.ignore("loss_bbox", "reg_decoded_bbox")  # of boxes that are not refined
         if train.has("assigner"):
             settings["match"] = learning.match(train, BoxHead.Config().match)
             settings |= learning.sampler(train, objects_too=True)

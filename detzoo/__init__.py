@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from detzoo.recipes.recipe import Recipe
     from detzoo.recipes.zoo import build, find, load
     from detzoo.train.loop import train
+    from detzoo.tta import TTA
     from detzoo.types import Detections, Images, Targets
 
 _HOMES = {
+    "TTA": "detzoo.tta",
     "Detections": "detzoo.types",
     "Detector": "detzoo.detector",
     "Images": "detzoo.types",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "TTA",
     "Detections",
     "Detector",
     "Images",

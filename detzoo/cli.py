@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from detzoo import __version__
-from detzoo.typed import on_command_line
+from detzoo.typed import on_command_line, with_value
 
 if TYPE_CHECKING:
     from detzoo.detector import Detector
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(given: Sequence[str]) -> argparse.Namespace:
     """Options, with ``overrides`` gathered from wherever they stand."""
     parser = _parser()
-    options, rest = parser.parse_known_args(given)
+    options, rest = parser.parse_known_args(with_value(given))
     if options.command is None:
         parser.print_help()
         parser.exit(WRONG)
@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     detecting = argparse.ArgumentParser(add_help=False)
     detecting.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
     detecting.add_argument("--batch", type=int, default=4, help="images per network call (%(default)s)")
+    detecting.add_argument("--tta", nargs="?", const="flip", help="merge views: flip (as --tta alone), flip,0.5,1, ...")
     detecting.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
     detecting.add_argument("--precision", help="fp32, bf16 or fp16 (detzoo doctor: what is fast); default: as saved")
 
@@ -309,8 +310,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     import detzoo
 
     detector, data = _settled(_load(options), options.data, options.overrides)
-    files = {"proposals": options.proposals, "results": options.results}
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **files)
+    more = {"proposals": options.proposals, "results": options.results, "tta": options.tta}
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **more)
     print(report.summary())
     if options.results:
         print(f"results: {options.results}")
@@ -328,12 +329,14 @@ def _predict(options: argparse.Namespace) -> int:
     from detzoo.predict.outputs import Outputs
     from detzoo.recipes.zoo import locate
     from detzoo.terminal import printable
+    from detzoo.tta import TTA, pick_tta
 
     # whatever can be wrong is said before anything is loaded or computed
     fraction("--threshold", options.threshold)
     count("--batch", options.batch)
     pick_device(options.device)
     pick_precision(options.precision)
+    pick_tta(options.tta, published=TTA())
     locate(options.name)
     outputs = Outputs(options.out, options.source, more=[options.name, *([options.data] if options.data else [])])
     table = outputs.file("predictions.json") if options.json else None
@@ -348,9 +351,8 @@ def _predict(options: argparse.Namespace) -> int:
         for note in coco.notes(detector.classes):
             print(printable(f"note: {note}"), file=sys.stderr)
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
-    found = detector.predict(
-        options.source, threshold=options.threshold, batch=options.batch, classes=classes, progress=True
-    )
+    wanted = {"threshold": options.threshold, "batch": options.batch, "classes": classes, "tta": options.tta}
+    found = detector.predict(options.source, **wanted, progress=True)
     records = []
     for number, result in enumerate(found):
         picture = result.save(outputs.drawing(result.path, number))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from detzoo.config import Config
 from detzoo.precision import Precision, always_full, is_half
+from detzoo.tta import TTA
 from detzoo.types import Detections, Images, Targets
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class Detector(nn.Module):
         nms: float | None = None,
         size: int | str | tuple[int, int] | None = None,
         precision: Precision | torch.dtype | None = None,
+        tta: TTA | bool | str | Mapping[str, Any] | None = None,
         overrides: Iterable[str] | Mapping[str, Any] = (),
     ) -> Any:
         """Detect in pictures: the one call for using a trained detector.
@@ -183,6 +185,10 @@ class Detector(nn.Module):
                 detector does not keep the ratio. None: the detector's own.
             precision: what the network computes in: ``fp32``, ``bf16`` or ``fp16``; boxes and scores stay float32. The
                 weights are converted for this call; for many calls, load the detector in it. None: as they are.
+            tta: test-time augmentation, views of each picture whose boxes and masks are merged: True for the picture
+                and its mirror image; others by ``TTA(scales=(0.5, 1, 1.5), flip=True)`` or a text, see
+                `detzoo.tta.pick_tta`. None: the picture as it is. A method that suppresses nothing merges boxes of a
+                class with an IoU above 0.5; one that finds proposals merges them as it does its own.
             overrides: any settings of the model for this call, ``["model.box_head.detections=300"]`` or a dict; for
                 many calls see `with_settings`.
 
@@ -200,7 +206,7 @@ class Detector(nn.Module):
         from detzoo.predict.run import predict
 
         ready = in_precision(self.with_settings(overrides, nms=nms, size=size), precision)
-        return predict(ready, source, threshold=threshold, batch=batch, progress=progress, classes=classes)
+        return predict(ready, source, threshold=threshold, batch=batch, progress=progress, classes=classes, tta=tta)
 
     def with_settings(
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+# a word of `detzoo.tta.pick_tta`
+VIEW = re.compile(r"flip|vertical|published|\d+x\d+|\d*\.?\d+")
 _on_command_line = ContextVar("on_command_line", default=False)
 
 
@@ -40,4 +43,13 @@ def resume(out: Path) -> str:
     return f"train(out={str(out)!r}, resume=True)"
 
 
-__all__ = ["argument", "either", "on_command_line", "resume"]
+def with_value(words: Sequence[str]) -> list[str]:
+    """Words of a command line in which ``--tta`` stands before what is none of its values: it is then ``flip``."""
+    following = [*words, ""][1:]
+    return [
+        "--tta=flip" if word == "--tta" and not all(map(VIEW.fullmatch, after.split(","))) else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+__all__ = ["VIEW", "argument", "either", "on_command_line", "resume", "with_value"]

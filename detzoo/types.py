@@ -297,6 +297,7 @@ class Batch(_Tensors):
         ids: the data set's image id of each image.
         original_sizes: int64 ``[N, 2]`` height and width of the image files.
         paths: the file of each image, or a name for a generated one.
+        views: the same images at other scales, each as ``pixels`` and ``sizes`` of it.
     """
 
     pixels: Tensor
@@ -305,3 +306,4 @@ class Batch(_Tensors):
     ids: list[int | str]
     original_sizes: Tensor
     paths: list[str]
+    views: tuple[tuple[Tensor, Tensor], ...] = ()

@@ -227,6 +227,17 @@ def test_evaluate_prints_and_writes_numbers(trained: Path, run: Callable[..., An
     assert sum(row["detections"] for row in json.loads(report.read_text())["per_class"]) == 0
 
 
+def test_views_may_be_asked_for_anywhere(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
+    weights, words = str(trained / "last.safetensors"), ("--data", "shapes:4/1", "--device", "cpu", "--results")
+    found = []
+    for number, given in enumerate([(weights,), ("--tta", weights), (weights, "--tta", "0.5,flip")]):
+        results = tmp_path / f"{number}.json"
+        assert run("evaluate", *given, *words, str(results))[0] == 0
+        found.append([one["score"] for one in json.loads(results.read_text())])
+    assert 0 < len(found[0]) <= len(found[1])
+    assert found[0] != found[1] != found[2]
+
+
 def test_evaluate_refuses_a_model_that_the_weights_do_not_fit(trained: Path, run: Callable[..., Any]) -> None:
     weights = str(trained / "last.safetensors")
     code, _, err = run("evaluate", weights, "--device", "cpu", "model.rpn.channels=9")
@@ -278,6 +289,7 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("train", NAME, "epochs"), ("a.b.c=value",)),
         (("doctor", "c=1"), ("one word too many",)),
         (("predict", "a", "b", "c"), ("a.b.c=value",)),
+        (("predict", NAME, "x.jpg", "--tta", "flip,published"), ("--tta flip,published", "'published' is no view")),
     ],
 )
 def test_mistakes_get_one_clear_line(run: Callable[..., Any], words: tuple[str, ...], parts: tuple[str, ...]) -> None:

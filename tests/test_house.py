@@ -42,6 +42,7 @@ PAGE = (
         "precision",
         "terminal",
         "typed",
+        "tta",
         "types",
         "detector",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -11,25 +11,29 @@ from numpy.typing import NDArray
 
 from detzoo.data.resize import canvas_size, fit_input
 from detzoo.detector import Input
+from detzoo.tta import Scale
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Item = TypeVar("_Item")
 
 
-def canvas(height: int, width: int, input: Input) -> tuple[int, int]:
+def canvas(height: int, width: int, input: Input, scales: Sequence[Scale] = (1.0,)) -> tuple[int, ...]:
     """Height and width of the padded network input of an image file of this size, alone in its batch. All pixels.
+
+    With several ``scales``, as of `detzoo.tta.TTA`, height and width at each of them.
 
     Raises:
         ValueError: the image has no pixels.
     """
-    return canvas_size(torch.tensor([fit_input(height, width, input)], device="cpu"), input)
+    fitted = (torch.tensor([fit_input(height, width, input, scale)], device="cpu") for scale in scales)
+    return tuple(edge for sizes in fitted for edge in canvas_size(sizes, input))
 
 
-def canvases(sizes: NDArray[np.integer], input: Input) -> NDArray[np.int64]:
-    """`canvas` of each height and width in ``sizes [N, 2]``, int64 ``[N, 2]``."""
+def canvases(sizes: NDArray[np.integer], input: Input, scales: Sequence[Scale] = (1.0,)) -> NDArray[np.int64]:
+    """`canvas` of each height and width in ``sizes [N, 2]``, int64 ``[N, 2]`` at one scale, ``[N, 2 S]`` at S."""
     different, which = np.unique(sizes, axis=0, return_inverse=True)
-    found = [canvas(height, width, input) for height, width in different.tolist()]
-    return np.array(found, dtype=np.int64).reshape(-1, 2)[which.reshape(-1)]
+    found = [canvas(height, width, input, scales) for height, width in different.tolist()]
+    return np.array(found, dtype=np.int64).reshape(-1, 2 * len(scales))[which.reshape(-1)]
 
 
 def of_one_canvas(items: Iterable[tuple[_Key, _Item]], size: int, window: int | None = None) -> Iterator[list[_Item]]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils import data as torch_data
 
 from detzoo.data.canvases import canvases
@@ -19,8 +20,9 @@ from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
 from detzoo.data.problems import log
-from detzoo.data.resize import canvas_size, draw
+from detzoo.data.resize import Picture, Resized, canvas_size, draw, fit_input, resize_picture
 from detzoo.detector import Input
+from detzoo.tta import Scale
 from detzoo.types import Batch, Targets
 
 Key = tuple[int, int, int, int]  # image, seed, epoch, place in the epoch: all that a sample depends on
@@ -30,15 +32,23 @@ class Loader:
     """Iterating yields the `Batch`es of one epoch of one device; see `make_loader`."""
 
     def __init__(
-        self, dataset: Dataset, batch: int, train: bool, workers: int, seed: int, rank: int, world: int
+        self,
+        dataset: Dataset,
+        batch: int,
+        train: bool,
+        workers: int,
+        seed: int,
+        rank: int,
+        world: int,
+        scales: Sequence[Scale],
     ) -> None:
         self.dataset = dataset
-        self._keys = _Keys(dataset, batch, train, seed, rank, world)
+        self._keys = _Keys(dataset, batch, train, seed, rank, world, scales)
         self._loader = torch_data.DataLoader(
             _Keyed(dataset),
             batch_sampler=self._keys,
             num_workers=workers,
-            collate_fn=_Collate(dataset.input),
+            collate_fn=_Collate(dataset.input, scales),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=train and workers > 0,
             worker_init_fn=_ignore_signals,
@@ -69,7 +79,15 @@ class Loader:
 
 
 def make_loader(
-    dataset: Dataset, batch: int, *, train: bool, workers: int, seed: int = 0, rank: int = 0, world: int = 1
+    dataset: Dataset,
+    batch: int,
+    *,
+    train: bool,
+    workers: int,
+    seed: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    scales: Sequence[Scale] = (),
 ) -> Loader:
     """Load a data set in batches.
 
@@ -88,6 +106,8 @@ def make_loader(
         seed: of order and variation.
         rank: number of this device.
         world: number of devices.
+        scales: in evaluation the images come in these, too, as `Batch.views`, and those of a batch have one canvas in
+            each of them.
 
     Raises:
         ValueError: ``batch``, ``workers``, ``rank`` or ``world`` is out of range, or the data set is empty.
@@ -99,7 +119,7 @@ def make_loader(
         )
     if not len(dataset):
         raise ValueError("the data set has no images")
-    return Loader(dataset, batch, train, workers, seed, rank, world)
+    return Loader(dataset, batch, train, workers, seed, rank, world, scales)
 
 
 def _ignore_signals(worker: int) -> None:
@@ -179,7 +199,9 @@ class _Watch:
 class _Keys:
     """The keys of each batch; holds no more than an epoch's order."""
 
-    def __init__(self, dataset: Dataset, batch: int, train: bool, seed: int, rank: int, world: int) -> None:
+    def __init__(
+        self, dataset: Dataset, batch: int, train: bool, seed: int, rank: int, world: int, scales: Sequence[Scale]
+    ) -> None:
         self.batch, self.train = batch, train
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch = self.start = 0
@@ -190,7 +212,7 @@ class _Keys:
             self.total = -(-len(self.drawn) * self.repeat // (batch * world))
             self.images = self.total * batch
         else:
-            found = canvases(dataset.annotations.sizes[dataset.indices], dataset.input)
+            found = canvases(dataset.annotations.sizes[dataset.indices], dataset.input, (1.0, *scales))
             self.evaluated = evaluation_batches(found, batch, rank, world)
             self.total, self.images = len(self.evaluated), sum(map(len, self.evaluated))
 
@@ -248,8 +270,8 @@ class _Keyed(torch_data.Dataset[Sample | _Broken]):
 class _Collate:
     """Pads samples to one canvas, as the input settings have it."""
 
-    def __init__(self, settings: Input) -> None:
-        self.settings = settings
+    def __init__(self, settings: Input, scales: Sequence[Scale] = ()) -> None:
+        self.settings, self.scales = settings, scales
 
     def __call__(self, answers: Sequence[Sample | _Broken]) -> Batch | _Broken:
         samples = []
@@ -257,12 +279,10 @@ class _Collate:
             if isinstance(answer, _Broken):
                 return answer
             samples.append(answer)
-        sizes = torch.tensor([sample.picture.shape[:2] for sample in samples], device="cpu")
-        height, width = canvas_size(sizes, self.settings)
-        pixels = torch.empty((len(samples), 3, height, width), dtype=torch.uint8, device="cpu")
+        pixels, sizes = self._drawn([sample.picture for sample in samples])
+        height, width = pixels.shape[2:]
         targets = []
-        for slot, sample in enumerate(samples):
-            draw(sample.picture, pixels[slot])
+        for sample in samples:
             target = dict(sample.target)
             if "masks" in target:
                 target["masks"] = replace(target["masks"], canvas=(height, width))
@@ -276,4 +296,19 @@ class _Collate:
             ids=[sample.id for sample in samples],
             original_sizes=torch.tensor([sample.original_size for sample in samples], device="cpu"),
             paths=[sample.path for sample in samples],
+            views=tuple(self._drawn([self._scaled(sample, scale) for sample in samples]) for scale in self.scales),
         )
+
+    def _drawn(self, pictures: Sequence[Picture]) -> tuple[Tensor, Tensor]:
+        """Pixels ``[N, 3, H, W]`` on one canvas, and sizes ``[N, 2]``."""
+        sizes = torch.tensor([picture.shape[:2] for picture in pictures], device="cpu")
+        height, width = canvas_size(sizes, self.settings)
+        pixels = torch.empty((len(pictures), 3, height, width), dtype=torch.uint8, device="cpu")
+        for picture, canvas in zip(pictures, pixels, strict=True):
+            draw(picture, canvas)
+        return pixels, sizes
+
+    def _scaled(self, sample: Sample, scale: Scale) -> Picture:
+        """A picture that is not varied, at another scale: resized from the file, not from what was made of it."""
+        picture = sample.picture.image if isinstance(sample.picture, Resized) else sample.picture
+        return resize_picture(picture, *fit_input(*sample.original_size, self.settings, scale))

@@ -83,7 +83,7 @@ def evaluation_batches(canvases: NDArray[np.int64], size: int, rank: int, world:
     Which images share a batch does not depend on the number of devices.
 
     Args:
-        canvases: int64 ``[count, 2]``, canvas of each image; those of a batch have the same.
+        canvases: int64 ``[count, 2 S]``, canvas of each image at each of S scales; those of a batch have the same.
         size: images per batch; the last of each canvas may have fewer.
         rank: number of this device.
         world: number of devices.

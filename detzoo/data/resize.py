@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detzoo.detector import Input
+from detzoo.tta import Scale
 
 STRIP = 1 << 17  # pixels that are resized at once, so that they stay in the processor's cache
 
@@ -33,15 +34,20 @@ def fit_size(height: int, width: int, short: int, long: int, keep_ratio: bool = 
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def fit_input(height: int, width: int, input: Input) -> tuple[int, int]:
+def fit_input(height: int, width: int, input: Input, scale: Scale = 1.0) -> tuple[int, int]:
     """Height and width, in pixels, at which a detector takes an image of this size.
+
+    ``scale`` multiplies the bounds of the edges, or the image's own size where that is kept, or gives other bounds.
 
     Raises:
         ValueError: the image has no pixels.
     """
+    if isinstance(scale, tuple):
+        return fit_size(height, width, *scale, input.keep_ratio)
     if not input.resize:
-        return height, width
-    return fit_size(height, width, input.short, input.long, input.keep_ratio)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+    short, long = (max(1, int(edge * scale + 0.5)) for edge in (input.short, input.long))
+    return fit_size(height, width, short, long, input.keep_ratio)
 
 
 def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
@@ -173,7 +179,7 @@ def to_tensor(image: NDArray[np.uint8]) -> Tensor:
 
 
 def resize(
-    image: NDArray[np.uint8], target: Input | tuple[int, int], keep_ratio: bool = True
+    image: NDArray[np.uint8], target: Input | tuple[int, int], keep_ratio: bool = True, scale: Scale = 1.0
 ) -> tuple[Tensor, tuple[float, float]]:
     """Resize an image to what a detector takes.
 
@@ -181,6 +187,7 @@ def resize(
         image: uint8 RGB ``(H, W, 3)``.
         target: the detector's input settings, or ``(short, long)`` pixels.
         keep_ratio: used with ``(short, long)``; input settings have their own.
+        scale: used with input settings; see `fit_input`.
 
     Returns:
         uint8 ``(3, h, w)`` and ``(w / W, h / H)``, the factors for x and y coordinates.
@@ -192,7 +199,7 @@ def resize(
         raise ValueError(f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}")
     before = image.shape[0], image.shape[1]
     if isinstance(target, Input):
-        height, width = fit_input(*before, target)
+        height, width = fit_input(*before, target, scale)
     else:
         height, width = fit_size(*before, *target, keep_ratio)
     if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither

@@ -45,11 +45,14 @@ from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.lvis import check_federated, lvis_metrics
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
+from detzoo.evaluate.tta import detect_views, views_of
 from detzoo.evaluate.voc import voc_metrics
 from detzoo.nearest import unknown
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data
+from detzoo.tta import TTA
+from detzoo.types import Detections
 
 Metric = Literal["coco", "lvis", "voc", "voc07", "proposals"]
 METRICS: tuple[Metric, ...] = ("coco", "lvis", "voc", "voc07", "proposals")
@@ -72,6 +75,7 @@ def evaluate(
     workers: int = 2,
     together: bool = True,
     precision: Precision | torch.dtype | None = None,
+    tta: TTA | bool | str | Mapping[str, Any] | None = None,
 ) -> Report:
     """Measure a detector on annotated images.
 
@@ -99,6 +103,8 @@ def evaluate(
         together: in a distributed run every rank calls and takes a part of the images, and all get the same report.
             False: this process alone looks at every image, and no other has to call.
         precision: what the network computes in, as in `detzoo.detector.Detector.predict`.
+        tta: views of each image whose detections are merged, as in `detzoo.detector.Detector.predict`; ``"published"``:
+            those that the recipe's published numbers were measured with. None: the image as it is.
 
     Raises:
         ConfigError: the data, the split or the metric is unknown; the message lists those there are.
@@ -115,7 +121,7 @@ def evaluate(
     check_split(split)
     batch, workers = count("batch", batch), count("workers", workers, least=0)
     place = None if device is None else pick_device(device)
-    dtype = pick_precision(precision)
+    dtype, views = pick_precision(precision), views_of(detector, tta)
     dataset, reread = _open(detector, data, split)
     targets = [report_file(out) if out is not None else None, proposals, results]
     _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
@@ -128,7 +134,7 @@ def evaluate(
     several = together and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     order = image_order(dataset.annotations, dataset.indices)
     started = time.perf_counter()
-    mine = _detect(detector, dataset, order, chosen, batch, workers, several, progress)
+    mine = _detect(detector, dataset, order, chosen, batch, workers, several, progress, views)
     found = merge(mine, several)
     seconds = time.perf_counter() - started
     report: Report | Exception | None = None
@@ -224,10 +230,13 @@ def _detect(
     workers: int,
     several: bool,
     progress: bool,
+    views: TTA | None,
 ) -> dict[int, ImageResult]:
     """This rank's share of the images."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
-    loader = make_loader(dataset, batch, train=False, workers=workers, rank=rank, world=world)
+    loader = make_loader(
+        dataset, batch, train=False, workers=workers, rank=rank, world=world, scales=views.scales if views else ()
+    )
     number_of = {dataset.annotations.image_id(int(image)): number for number, image in enumerate(order)}
     if len(number_of) < len(order):
         raise DataError(
@@ -242,8 +251,14 @@ def _detect(
     with bar, ThreadPoolExecutor(1) as pool:
         task = bar.add_task("Evaluating", total=loader.images)
         for item in loader:
-            found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals)
             sizes, originals = item.sizes.tolist(), item.original_sizes.tolist()
+            found: Detections | list[Detections]
+            if views is None:
+                found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals)
+            else:
+                given = item.targets.proposals
+                boxes = None if given is None else (given, item.sizes)
+                found, sizes = detect_views(detector, views, item.views, originals, boxes), originals
             for index, image in enumerate(item.ids):
                 job = pool.submit(image_result, found[index], label_of, sizes[index], originals[index])
                 waiting.append((number_of[image], job))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -89,6 +89,11 @@ class CornerNet(Detector):
         threshold: float = Field(default=0.001, ge=0, le=1)  # least score after suppression
         detections: int = Field(default=100, ge=1)  # per image
 
+        @property
+        def soft_nms(self) -> dict[str, Any]:
+            """The suppression, as `detzoo.ops.soft_nms.soft_nms` takes it."""
+            return {"method": "gaussian", "sigma": self.sigma, "min_score": self.threshold}
+
     class Config(DetectorConfig):
         """Settings of `CornerNet`."""
 
@@ -142,10 +147,8 @@ class CornerNet(Detector):
             best * valid,
             valid,
             labels,
-            sigma=self.head.sigma,
-            method="gaussian",
-            min_score=self.head.threshold,
             limit=self.head.detections,
+            **self.head.soft_nms,
         )
         order, kept = rank(scores, left, self.head.detections)
         return Detections(

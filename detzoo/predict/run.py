@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice, repeat
 from operator import attrgetter, itemgetter
@@ -24,6 +24,7 @@ from detzoo.data.images import MAX_PIXELS, ImageError
 from detzoo.data.resize import canvas_size, fit_input, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
+from detzoo.evaluate.tta import detect_views, views_of
 from detzoo.overwrite import ReadFiles
 from detzoo.predict.chosen_classes import chosen_labels
 from detzoo.predict.result import Result
@@ -38,6 +39,7 @@ from detzoo.predict.sources import (
     pictures,
     size_of,
 )
+from detzoo.tta import TTA, Scale
 from detzoo.types import Detections
 
 _Given = TypeVar("_Given")
@@ -66,7 +68,7 @@ class _Ready:
 
     place: int
     size: tuple[int, int]  # height and width in pixels
-    resized: Tensor  # uint8 [3, h, w]
+    resized: list[Tensor]  # uint8 [3, h, w] at each scale
     path: Path | None
     image: NDArray[np.uint8] | None  # None for an image file, which can be read again: large ones must not pile up here
 
@@ -81,10 +83,16 @@ class _Broken:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Which detections are returned."""
+    """Which detections are returned, and of what they are made."""
 
     threshold: float
     labels: list[int] | None  # None: of all classes
+    views: TTA | None  # None: of the picture as it is
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """At which the network sees a picture."""
+        return self.views.scales if self.views else (1.0,)
 
     def of(self, found: Detections) -> Detections:
         """Those of one image's detections."""
@@ -102,6 +110,7 @@ def predict(
     batch: int = 4,
     progress: bool = False,
     classes: Any = None,
+    tta: Any = None,
 ) -> list[Result] | Iterator[Result]:
     """Detect in pictures; see `detzoo.detector.Detector.predict`, which is the way to call it.
 
@@ -115,7 +124,7 @@ def predict(
     """
     threshold, batch = fraction("threshold", threshold), count("batch", batch)
     labels = None if classes is None else chosen_labels(classes, detector.classes)
-    wanted = _Wanted(threshold, labels)
+    wanted = _Wanted(threshold, labels, views_of(detector, tta))
     if is_video(source):
         path = None if is_camera(source) else Path(source).expanduser()
         read = ReadFiles([path] if path else [])
@@ -141,10 +150,14 @@ def _stream(
     """Place in the source and result of each picture: of `Pictures` by canvas, of a video in order."""
     broken: list[_Broken] = []
     settings = detector.config.input
-    for chunk in _prepared(items, settings, batch, path):
+    for chunk in _prepared(items, settings, batch, path, wanted.scales):
         broken += [picture for picture in chunk if isinstance(picture, _Broken)]
         # by the decoded size: a header may say another, and the frames of a video may change theirs
-        sized = [(canvas(*picture.size, settings), picture) for picture in chunk if isinstance(picture, _Ready)]
+        sized = [
+            (canvas(*picture.size, settings, wanted.scales), picture)
+            for picture in chunk
+            if isinstance(picture, _Ready)
+        ]
         found = [one for same in of_one_canvas(sized, batch) for one in _detected(detector, same, wanted, read)]
         yield from sorted(found, key=itemgetter(0))
     _say_broken([one.error for one in sorted(broken, key=attrgetter("place"))], items)
@@ -153,12 +166,21 @@ def _stream(
 def _detected(
     detector: Detector, ready: list[_Ready], wanted: _Wanted, read: ReadFiles
 ) -> Iterator[tuple[int, Result]]:
-    """Results of one network call on pictures of one canvas."""
-    pixels, sizes = _padded([picture.resized for picture in ready], detector.config.input)
-    found = detect_on_host(detector, pixels, sizes)
-    for index, picture in enumerate(ready):
+    """Results of one network call, or one a view, on pictures of one canvas."""
+    resized = zip(*(picture.resized for picture in ready), strict=True)
+    scaled = [_padded(images, detector.config.input) for images in resized]
+    if wanted.views is None:
+        ((pixels, sizes),) = scaled
+        batch = detect_on_host(detector, pixels, sizes)
+        found = [
+            in_original_pixels(wanted.of(batch[index]), picture.resized[0].shape[1:], picture.size)
+            for index, picture in enumerate(ready)
+        ]
+    else:
+        merged = detect_views(detector, wanted.views, scaled, [picture.size for picture in ready])
+        found = [wanted.of(one) for one in merged]
+    for result, picture in zip(found, ready, strict=True):
         height, width = picture.size
-        result = in_original_pixels(wanted.of(found[index]), picture.resized.shape[1:], (height, width))
         result = dataclasses.replace(result, classes=detector.classes, picture=picture.image, path=picture.path)
         yield picture.place, Result(result, (height, width), read=read)
 
@@ -178,13 +200,13 @@ def _say_broken(broken: list[Exception], items: Iterable[Picture]) -> None:
 
 
 def _prepared(
-    items: Iterable[Picture], settings: Input, batch: int, path: Path | None
+    items: Iterable[Picture], settings: Input, batch: int, path: Path | None, scales: Sequence[Scale]
 ) -> Iterator[list[_Ready | _Broken]]:
     """Batches of pictures, decoded and resized ahead of their use; what is wrong with those that may be left out."""
 
-    def sized(item: _Item) -> tuple[tuple[int, int] | None, _Item]:
+    def sized(item: _Item) -> tuple[tuple[int, ...] | None, _Item]:
         try:
-            return canvas(*size_of(item.picture), settings), item
+            return canvas(*size_of(item.picture), settings, scales), item
         except (ImageError, OSError):  # it is said when the picture is decoded
             return None, item
 
@@ -196,8 +218,8 @@ def _prepared(
                 raise
             return _Broken(item.place, error)
         height, width = image.shape[:2]
-        _check_input((height, width), settings)
-        resized = resize(image, settings)[0]
+        _check_input((height, width), settings, scales)
+        resized = [resize(image, settings, scale=scale)[0] for scale in scales]
         if isinstance(item.picture, Path):
             return _Ready(item.place, (height, width), resized, item.picture, None)
         return _Ready(item.place, (height, width), resized, path, image)
@@ -224,17 +246,18 @@ def _ahead(
         yield [future.result() for future in futures]
 
 
-def _check_input(size: tuple[int, ...], settings: Input) -> None:
+def _check_input(size: tuple[int, int], settings: Input, scales: Sequence[Scale]) -> None:
     """Raise ValueError where an image would become larger than any that is read."""
-    height, width = fit_input(size[0], size[1], settings)
-    if settings.resize and height * width > MAX_PIXELS:
-        raise ValueError(
-            f"size: an image of {size[0]} x {size[1]} pixels would become {height} x {width}, more than {MAX_PIXELS} "
-            "pixels; choose a smaller size"
-        )
+    for scale in scales:
+        height, width = fit_input(*size, settings, scale)
+        if (height, width) != size and height * width > MAX_PIXELS:
+            raise ValueError(
+                f"size: an image of {size[0]} x {size[1]} pixels would become {height} x {width}, more than "
+                f"{MAX_PIXELS} pixels; choose a smaller size{' or scale' * (len(scales) > 1)}"
+            )
 
 
-def _padded(images: list[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
+def _padded(images: Sequence[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
     """Pixels ``[N, 3, H, W]`` of images ``[3, h, w]`` padded to one canvas, and sizes."""
     sizes = torch.tensor([image.shape[1:] for image in images], device="cpu")
     height, width = canvas_size(sizes, settings)

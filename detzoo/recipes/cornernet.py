@@ -10,6 +10,7 @@ from detzoo.methods.cornernet import CornerNet
 from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT
 from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import Schedule
+from detzoo.tta import TTA
 
 CORNER_DATA = COCO.replace(augment=CORNERNET_AUGMENT, group_by_aspect=False, workers=3)
 SCHEDULE_210E = Schedule(
@@ -28,7 +29,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=5, base_batch=50),
-        published=Published(box_ap=41.2, memory_gb=13.9, fps=4.2),
+        published=Published(box_ap=41.2, memory_gb=13.9, fps=4.2, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_10x5_210e_coco/cornernet_hourglass104_mstest_10x5_210e_coco_20200824_185720-5fefbf1c.pth",
         config="cornernet/cornernet_hourglass104_10xb5-crop511-210e-mstest_coco.py",
     ),
@@ -37,7 +38,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=6, base_batch=48),
-        published=Published(box_ap=41.2, memory_gb=15.9, fps=4.2),
+        published=Published(box_ap=41.2, memory_gb=15.9, fps=4.2, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_8x6_210e_coco/cornernet_hourglass104_mstest_8x6_210e_coco_20200825_150618-79b44c30.pth",
         config="cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py",
     ),
@@ -46,7 +47,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=3, base_batch=96),
-        published=Published(box_ap=40.4, memory_gb=9.5, fps=3.9),
+        published=Published(box_ap=40.4, memory_gb=9.5, fps=3.9, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_32x3_210e_coco/cornernet_hourglass104_mstest_32x3_210e_coco_20200819_203110-1efaea91.pth",
         config="cornernet/cornernet_hourglass104_32xb3-210e-mstest_coco.py",
     ),

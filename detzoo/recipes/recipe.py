@@ -33,6 +33,7 @@ from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
+from detzoo.tta import TTA
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
@@ -109,6 +110,9 @@ class Published(Config):
     ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it
+    tta: TTA | None = None  # views that the two numbers below were measured with; without those, all numbers
+    tta_box_ap: float | None = None
+    tta_mask_ap: float | None = None
 
 
 class Weights(Config):

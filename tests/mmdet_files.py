@@ -17,6 +17,7 @@ from tests.mmdet_one_stage_files import (
     SABL_RETINANET_3,
     SSD_2,
     SSD_3,
+    VFNET_3,
     YOLOV3_3,
 )
 from tests.mmdet_roi_head_files import (
@@ -397,6 +398,7 @@ MODELS = (
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
+    ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),

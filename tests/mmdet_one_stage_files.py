@@ -77,6 +77,24 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
 """
 
+VFNET_3 = """
+_base_ = 'atss.py'
+model = dict(
+    type='VFNet',
+    neck=dict(relu_before_extra_convs=True),
+    bbox_head=dict(
+        _delete_=True, type='VFNetHead', num_classes=80, in_channels=256, stacked_convs=3, feat_channels=256,
+        strides=[8, 16, 32, 64, 128], center_sampling=False, dcn_on_last_conv=False, use_atss=True, use_vfl=True,
+        loss_cls=dict(type='VarifocalLoss', use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True,
+                      loss_weight=1.0),
+        loss_bbox=dict(type='GIoULoss', loss_weight=1.5),
+        loss_bbox_refine=dict(type='GIoULoss', loss_weight=2.0)))
+optim_wrapper = dict(paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1)]
+"""
+
 REPPOINTS_3 = """
 _base_ = 'retina.py'
 model = dict(

@@ -24,7 +24,7 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("reppoints.py", "sabl_retina.py"),
+    *("reppoints.py", "vfnet.py", "sabl_retina.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -65,6 +65,11 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
         (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
         (r"^head\.", "bbox_head."),
+    ),
+    "VFNet": (
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^(scales\w*)\.(\d+)$", r"bbox_head.\1.\2.scale"),
+        (r"^((?:cls|reg)\w*)\.", r"bbox_head.vfnet_\1."),
     ),
     "RepPoints": (
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),

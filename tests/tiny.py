@@ -63,6 +63,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "mask_head": {"size": 8, "channels": 64, "fc_channels": 256},
         "point_head": {"channels": 128, "points": 24, "steps": 3, "step_points": 64},
     },
+    "vfnet": {"head": {"channels": 64}},  # as atss
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},

@@ -36,6 +36,7 @@ from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
+from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
@@ -306,6 +307,17 @@ RECIPES = (
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="vfnet_r18_fpn_shapes",
+        model=VFNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -62,6 +62,7 @@ from detzoo.recipes import (
     small,
     ssd,
     tridentnet,
+    vfnet,
     weight_standardization,
     yolov3,
 )
@@ -84,6 +85,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     fcos.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
+    vfnet.RECIPES,
     reppoints.RECIPES,
     rpn.RECIPES,
     fast_rcnn.RECIPES,

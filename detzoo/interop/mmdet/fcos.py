@@ -40,7 +40,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
                 "deform": Deform(version=2) if head.flag("dcn_on_last_conv", False) else None,
                 "in_strides": head.flag("norm_on_bbox", False),
                 "centerness_on_reg": head.flag("centerness_on_reg", False),
-                "ranges": _ranges(head, len(features.strides)),
+                "ranges": ranges(head, len(features.strides)),
                 "radius": radius if centred else None,
                 "box_loss": learning.box_loss(head, {"type": "IoULoss"}, decodes=True),
                 **learning.focal(head),
@@ -51,7 +51,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
         return FCOS.Config(input=input, backbone=backbone, neck=neck, head=made), classes
 
 
-def _ranges(head: Section, levels: int) -> tuple[float, ...]:
+def ranges(head: Section, levels: int) -> tuple[float, ...]:
     """Where the sizes of ``regress_ranges`` meet: each level begins where the one before it ends."""
     default = FCOS.Head().ranges
     if not head.has("regress_ranges"):
@@ -67,4 +67,4 @@ def _ranges(head: Section, levels: int) -> tuple[float, ...]:
     return default
 
 
-__all__ = ["fcos"]
+__all__ = ["fcos", "ranges"]

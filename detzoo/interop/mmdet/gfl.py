@@ -36,7 +36,7 @@ def distribution_head(model: Section, head: Section, features: Features) -> tupl
             "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
             "norm": parts.norm(head, default="gn"),
             "farthest": head.whole("reg_max", 16, MOST_CHANNELS),
-            "anchor": parts.one_anchor(head, features),
+            "anchor": parts.one_anchor(head, features, scales=[8, 16, 32], strides=[4, 8, 16, 32, 64]),
             "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
             **learning.exponents(head, "QualityFocalLoss", beta=2.0),
             **parts.dense_tests(test),

@@ -32,6 +32,7 @@ from detzoo.interop.mmdet import (
     ssd,
     tridentnet,
     two_stage,
+    vfnet,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -74,6 +75,7 @@ METHODS: dict[str, Reader] = {
     "SCNet": scnet.scnet,
     "SingleStageDetector": ssd.ssd,
     "TridentFasterRCNN": tridentnet.tridentnet,
+    "VFNet": vfnet.vfnet,
     "YOLOV3": yolov3.yolov3,
 }
 

@@ -45,7 +45,7 @@ def tried(owner: Section, name: str, default: Read, reading: Callable[[], Read])
 
 
 def box_loss(head: Section, default: dict[str, Any], decodes: bool | None = None, name: str = "loss_bbox") -> BoxLoss:
-    """``loss_bbox`` of a head; ``default`` where it leaves it out.
+    """``loss_bbox`` of a head, or the loss of another ``name``; ``default`` where it leaves it out.
 
     ``decodes`` says whether the head compares boxes rather than offsets; None: ``reg_decoded_bbox`` does.
     """
@@ -195,8 +195,8 @@ def focal(head: Section) -> dict[str, float]:
 
 
 def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
-    """The numbers of the focal loss ``loss_cls`` of this kind on sigmoids, and their ``usual`` values; none for another
-    loss, which is noted.
+    """The numbers and flags of the focal loss ``loss_cls`` of this kind on sigmoids, with their ``usual`` values; none
+    for another loss, which is noted.
     """
     with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
@@ -206,7 +206,11 @@ def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, "loss_cls", {}, lambda: {one: given.number(one, value) for one, value in usual.items()})
+        return tried(head, "loss_cls", {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
+
+
+def _taken(given: Section, name: str, usual: float) -> float:
+    return given.flag(name, usual) if isinstance(usual, bool) else given.number(name, usual)
 
 
 def adaptive(train: Section) -> dict[str, int]:

@@ -173,10 +173,9 @@ def distance_coder(owner: Section) -> None:
         given.ignore("use_box_type")  # how boxes are wrapped in Python
 
 
-def one_anchor(owner: Section, features: Features) -> float:
+def one_anchor(owner: Section, features: Features, **default: object) -> float:
     """The edge, in strides, of the one anchor of each cell in ``anchor_generator``, a square."""
-    default = anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
-    found = anchors(owner.section("anchor_generator", default), features)
+    found = anchors(owner.section("anchor_generator", anchor_defaults(**default)), features)
     if found.ratios != (1.0,) or len(found.scales) != 1:
         owner.differs("anchor_generator", "has no counterpart; a single square anchor for each cell has")
     return found.scales[0]

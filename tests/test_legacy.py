@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import roi_align as plain_roi_align
 
 from detzoo.blocks.anchors import Anchors, ShapedAnchors
-from detzoo.blocks.roi_heads import SingleLevel
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.section import Section
@@ -25,7 +25,7 @@ STDS = (0.1, 0.1, 0.2, 0.2)
 LEGACY = {
     MaskRCNN: {
         "rpn": {"legacy": True},
-        "box_head": {"legacy": True, "extractor": {"kind": "single", "aligned": False}},
+        "box_head": {"legacy": True, "extractor": {"kind": "unaligned"}},
     },
     RetinaNet: {"head": {"legacy": True, "threshold": 0.0}},
     SSD: {"head": {"legacy": True}},
@@ -68,7 +68,7 @@ def test_unaligned_pooling_is_torchvisions(sampling: int) -> None:
     boxes = torch.cat([corner, corner + size], -1).double()
     boxes[..., 0::2].clamp_(max=383)
     boxes[..., 1::2].clamp_(max=255)
-    pooled = SingleLevel(7, sampling, aligned=False)(build_atlas(levels, (4, 8, 16)), boxes)
+    pooled = Unaligned(7, sampling)(build_atlas(levels, (4, 8, 16)), boxes)
     of = pyramid_levels(boxes, 3)
     assert len(of.unique()) > 1
     for number, (level, box) in enumerate(zip(of.flatten().tolist(), boxes.flatten(0, 1), strict=True)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.losses import BoxLoss
-from detzoo.blocks.roi_heads import BoxHead, MaskHead, SingleLevel
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.detector import Input
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -17,7 +18,7 @@ from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD_DATA, SSD_SCHEDULE
 
-UNALIGNED = SingleLevel.Config(aligned=False)
+UNALIGNED = Unaligned.Config()
 BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
 LEGACY_RPN = RPN.Config(legacy=True, train_proposals=2000, box_loss=BoxLoss(kind="smooth_l1", beta=1 / 9))
 LEGACY_BOX_HEAD = BoxHead.Config(

@@ -131,14 +131,16 @@ def anchor_defaults(**settings: object) -> dict[str, object]:
     return {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **settings}
 
 
-def coder(owner: Section, stds: Sequence[float], legacy: bool = False) -> tuple[float, float, float, float]:
-    """Standard deviations of box offsets in ``bbox_coder``, or a ``Legacy`` one; ``stds`` where it leaves them out.
+def coder(
+    owner: Section, stds: Sequence[float], name: str = "bbox_coder", legacy: bool = False
+) -> tuple[float, float, float, float]:
+    """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
 
     How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
     the same everywhere.
     """
     default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
-    with owner.section("bbox_coder", default) as given:
+    with owner.section(name, default) as given:
         given.kinds(f"{'Legacy' if legacy else ''}DeltaXYWHBBoxCoder")
         given.fixed("target_means", (0, 0, 0, 0))
         given.fixed("clip_border", True)
@@ -161,7 +163,7 @@ def legacy(head: Section, anchors: bool = True) -> bool:
 
 def fixed_coder(owner: Section, stds: Sequence[float], legacy: bool = False) -> None:
     """A ``bbox_coder`` whose standard deviations cannot be set here; a head that leaves it out has 1 for all."""
-    if coder(owner, (1.0, 1.0, 1.0, 1.0), legacy) != tuple(stds):
+    if coder(owner, (1.0, 1.0, 1.0, 1.0), legacy=legacy) != tuple(stds):
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.roi_heads import AnyRoIExtractor, SingleLevel
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.interop.mmdet import parts, plugins
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
@@ -60,7 +61,7 @@ def _single(given: Section, channels: int) -> tuple[int, int, AnyRoIExtractor]:
     """Bins and samples of a layer that pools from one level, and its kind."""
     if given.kind not in _DEFORMED:
         aligned = given.flag("aligned", True)
-        return *_align(given, aligned), SingleLevel.Config(aligned=aligned)
+        return *_align(given, aligned), SingleLevel.Config() if aligned else Unaligned.Config()
     with given as layer:
         parts.derived(layer, "output_channels", channels)
         settings = {

@@ -25,8 +25,14 @@ class Anchors(nn.Module):
 
     shape: Tensor
 
-    def __init__(self, config: Anchors.Config, strides: Sequence[int]) -> None:
+    def __init__(self, config: Anchors.Config, strides: Sequence[int], legacy: bool = False) -> None:
+        """Build for levels of these ``strides``.
+
+        ``legacy`` ones have whole pixels as their first and last, around the middle one of a cell, as in
+        MMDetection 1.x.
+        """
         super().__init__()
+        self.legacy = legacy
         self.strides = tuple(strides)
         self.per_cell = len(config.scales) * len(config.ratios)
         # on the host: arithmetic of tensors without memory imports PyTorch's compiler, which takes seconds
@@ -44,7 +50,10 @@ class Anchors(nn.Module):
             y = torch.arange(height, device=self.shape.device) * stride
             x = torch.arange(width, device=self.shape.device) * stride
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
-            levels.append((corner[:, :, None] + self.shape * stride).view(-1, 4))
+            around = self.shape * stride
+            if self.legacy:
+                around = ((stride - 1) / 2 + around - around.sign() / 2).round()
+            levels.append((corner[:, :, None] + around).view(-1, 4))
         return torch.cat(levels)
 
 
@@ -59,15 +68,22 @@ class ShapedAnchors(nn.Module):
 
     around: Tensor
 
-    def __init__(self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[int]) -> None:
-        """Build for levels whose cells hold boxes of ``shapes`` (width, height) and lie ``steps`` apart, all pixels."""
+    def __init__(
+        self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[int], legacy: bool = False
+    ) -> None:
+        """Build for levels whose cells hold boxes of ``shapes`` (width, height) and lie ``steps`` apart, all pixels.
+
+        ``legacy``: as of `Anchors`.
+        """
         super().__init__()
         self.steps = tuple(steps)
         self.per_cell = tuple(len(level) for level in shapes)
-        middle = [step / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
-        half = torch.tensor([shape for level in shapes for shape in level], device="cpu") / 2
+        less = 1 if legacy else 0
+        middle = [(step - less) / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
+        half = (torch.tensor([shape for level in shapes for shape in level], device="cpu") - less) / 2
         centre = torch.tensor(middle, device="cpu")[:, None]
-        around = torch.cat([centre - half, centre + half], 1).to(torch.get_default_device())
+        around = torch.cat([centre - half, centre + half], 1)
+        around = (around.round() if legacy else around).to(torch.get_default_device())
         # relative to the cell's top left corner
         self.register_buffer("around", around, persistent=False)
 

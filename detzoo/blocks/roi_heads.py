@@ -21,6 +21,7 @@ from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank, select
@@ -28,8 +29,7 @@ from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
 
-# class logits [N, R, C + 1] and offsets [N, R, C or 1, 4], or what a `SideAware` tells of sides [N, R, 1, 4, 2, B], as
-# `BoxHead.forward` gives them
+# of `BoxHead.forward`: class logits [N, R, C + 1], and offsets [N, R, C or 1, 4] or a `SideAware`'s [N, R, 1, 4, 2, B]
 RawBoxes = tuple[Tensor, Tensor]
 
 
@@ -66,7 +66,7 @@ class SingleLevel(nn.Module):
 # Each is a `nn.Module` from an atlas and boxes ``[N, R, 4]`` to ``[N * R, C, size, size]``; its ``Config`` has a
 # ``kind`` and ``build(channels, levels, size, sampling)``: of the maps, how many, and the head's bins and samples.
 AnyRoIExtractor: TypeAlias = Annotated[
-    SingleLevel.Config | GRoIE.Config | DeformPool.Config, Field(discriminator="kind")
+    SingleLevel.Config | Unaligned.Config | GRoIE.Config | DeformPool.Config, Field(discriminator="kind")
 ]
 
 
@@ -88,6 +88,7 @@ class BoxHead(nn.Module):
         class_agnostic: bool = False  # one box per RoI rather than one per class
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+        legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
@@ -131,7 +132,7 @@ class BoxHead(nn.Module):
         super().__init__()
         self.config = config
         kind = config.extractor.kind
-        if stage is not None and kind != "single":
+        if stage is not None and kind not in ("single", "unaligned"):
             raise ValueError(f"the backbone's stage runs on RoIs of extractor 'single', not {kind!r}")
         if config.double_head is not None and (stage is not None or kind != "single"):
             raise ValueError("a double head pools RoIs by extractor 'single', and has no backbone's stage before it")
@@ -245,7 +246,7 @@ class BoxHead(nn.Module):
         def ranked(rois: Tensor, of: Matches) -> tuple[Tensor, Tensor]:
             assert config.score_ranks is not None
             logits, offsets = self(atlas, rois)
-            found = decode(rois, self._of_class(offsets, logits[..., :-1].argmax(-1)), config.stds)
+            found = decode(rois, self._of_class(offsets, logits[..., :-1].argmax(-1)), config.stds, config.legacy)
             return ranked_negatives(config.score_ranks, logits, found, of, config.samples, most)
 
         ways = (config.hard_examples, hardness), (config.balance, balanced), (config.score_ranks, ranked)
@@ -275,7 +276,7 @@ class BoxHead(nn.Module):
         wanted = pick(targets.boxes, samples.slot)
         weights = samples.valid if samples.weights is None else samples.weights
         if prime is not None:
-            found = decode(samples.boxes, moves, config.stds)
+            found = decode(samples.boxes, moves, config.stds, config.legacy)
             of = samples.positive, samples.slot, samples.labels
             weights = weights * rank_weights(prime.ranks, found, wanted, *of, lambda w: class_loss(logits, labels, w))
         count = mean_over_ranks(samples.valid.sum(), floor=1)
@@ -290,9 +291,9 @@ class BoxHead(nn.Module):
             of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
             return losses | of_sides
         if config.box_loss.on_boxes:
-            moves = decode(samples.boxes, moves, config.stds)
+            moves = decode(samples.boxes, moves, config.stds, config.legacy)
         else:
-            wanted = encode(samples.boxes, wanted, config.stds)
+            wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
         if prime is not None:
             scores = full_precision(logits).softmax(-1).gather(2, samples.labels.unsqueeze(2)).squeeze(2)
@@ -345,7 +346,8 @@ class BoxHead(nn.Module):
         """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
         if self.side_aware is not None:
             return self.side_aware.place(boxes, moves, images.sizes)
-        return clip(decode(boxes, moves, self.config.stds), images.sizes), None
+        legacy = self.config.legacy
+        return clip(decode(boxes, moves, self.config.stds, legacy), images.sizes - int(legacy)), None
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``, or all that is told of sides."""

@@ -67,6 +67,7 @@ class RPN(nn.Module):
         border: float | None = (
             None  # pixels: anchors that reach further out of the image learn nothing; None: all learn
         )
+        legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
 
         def build(self, channels: Sequence[int], strides: Sequence[int]) -> RPN:
             """As `RPN`."""
@@ -76,7 +77,7 @@ class RPN(nn.Module):
         """Build for levels of these ``channels`` (all alike) and ``strides``."""
         super().__init__()
         self.config = config
-        self.anchors = Anchors(config.anchors, strides)
+        self.anchors = Anchors(config.anchors, strides, config.legacy)
         self.conv = Conv2d(channels[0], config.channels, 3, padding=1)
         self.cls = nn.Conv2d(config.channels, self.anchors.per_cell, 1)
         self.reg = nn.Conv2d(config.channels, self.anchors.per_cell * 4, 1)
@@ -103,14 +104,16 @@ class RPN(nn.Module):
             assert sizes is not None, "a border needs the images' sizes"
             limit = sizes.flip(1).unsqueeze(1) + border
             usable = (anchors[:, :2] >= -border).all(-1) & (anchors[:, 2:] < limit).all(-1)
-        by_class, by_box = anchor_losses(raw, anchors, targets, self.config, usable=usable)
+        by_class, by_box = anchor_losses(raw, anchors, targets, self.config, usable=usable, legacy=self.config.legacy)
         return {"loss_rpn_cls": by_class, "loss_rpn_bbox": by_box}
 
     def propose(self, raw: RawRPN, images: Images, training: bool) -> Proposals:
         """The best anchors of each level, refined, suppressed level by level, and merged by score."""
         logits, offsets = raw
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        return best_proposals(objectness(logits), offsets, anchors, images, self.config, training)
+        return best_proposals(
+            objectness(logits), offsets, anchors, images, self.config, training, legacy=self.config.legacy
+        )
 
 
 def anchor_losses(
@@ -120,6 +123,7 @@ def anchor_losses(
     config: Learned,
     stds: tuple[float, float, float, float] = STDS,
     usable: Tensor | None = None,
+    legacy: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Losses of objectness and of boxes, both by the number of anchors that are sampled.
 
@@ -130,6 +134,7 @@ def anchor_losses(
         config: what is learned from.
         stds: of the offsets.
         usable: bool ``[N, A]``; other anchors learn nothing. None: all learn.
+        legacy: see `encode`.
     """
     logits, offsets = raw
     matches = match(anchors, usable, targets, config.match)
@@ -141,9 +146,9 @@ def anchor_losses(
     where = _picked(anchors, index)
     wanted = pick(targets.boxes, pick(matches.slot, index))
     if config.box_loss.on_boxes:
-        moves = decode(where, moves, stds)
+        moves = decode(where, moves, stds, legacy)
     else:
-        wanted = encode(where, wanted, stds)
+        wanted = encode(where, wanted, stds, legacy)
     kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
     count = mean_over_ranks(kinds.clamp(min=1).sum())
     by_class = binary_loss(flat.gather(1, index), positive, chosen) / count
@@ -159,6 +164,7 @@ def best_proposals(
     config: Learned,
     training: bool,
     stds: tuple[float, float, float, float] = STDS,
+    legacy: bool = False,
 ) -> Proposals:
     """The best anchors of each level, refined, suppressed level by level, and merged by score.
 
@@ -170,12 +176,13 @@ def best_proposals(
         config: how many are kept.
         training: whether to keep as many as in training.
         stds: of the offsets.
+        legacy: see `decode`; the last pixel of an image is its border.
     """
     most = config.train_candidates if training else config.candidates
     limit = config.train_proposals if training else config.proposals
     best, index, level = best_per_level(scores, most)
     moves = pick(all_cells(offsets, 4), index)
-    boxes = clip(decode(_picked(anchors, index), moves, stds), images.sizes)
+    boxes = clip(decode(_picked(anchors, index), moves, stds, legacy), images.sizes - int(legacy))
     valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1) & (best >= 0)
     order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
     return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)

@@ -110,7 +110,8 @@ class DynamicRCNN(Detector):
     @torch.no_grad()
     def _shift(self, samples: RoISamples, targets: Targets) -> tuple[Tensor, Tensor]:
         """The centre offset of one of the batch's best positives, and whether there is any: two scalars."""
-        offsets = encode(samples.boxes, pick(targets.boxes, samples.slot), self.box_head.config.stds)
+        config = self.box_head.config
+        offsets = encode(samples.boxes, pick(targets.boxes, samples.slot), config.stds, config.legacy)
         shifts = torch.where(samples.positive, offsets[..., :2].abs().mean(-1), torch.inf).flatten()
         most = min(self.pace.shift_rank * len(samples.boxes), len(shifts))
         best = shifts.topk(most, largest=False, sorted=True).values

@@ -49,6 +49,7 @@ class RetinaNet(Detector):
         norm_per_level: bool = False  # each level of the pyramid has normalization of its own (arXiv:1904.07392)
         anchors: Anchors.Config = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)))
         stds: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)  # scale of the offsets dx, dy, dlog w, dlog h
+        legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
@@ -70,6 +71,8 @@ class RetinaNet(Detector):
                 raise ValueError("ghm_r compares offsets, as box_loss.kind='l1' does")
             if self.free_anchor is not None and self.box_loss.on_boxes:
                 raise ValueError("free_anchor compares offsets, as box_loss.kind='smooth_l1' does")
+            if self.free_anchor is not None and self.legacy:
+                raise ValueError("free_anchor has no legacy offsets")
             ways = {name: getattr(self, name) for name in ("free_anchor", "prime", "ghm_c", "ghm_r")}
             told = [name for name, way in ways.items() if way is not None]
             if len(told) > 1 and told != ["ghm_c", "ghm_r"]:
@@ -89,7 +92,7 @@ class RetinaNet(Detector):
         head = self.head = config.head
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
-        self.anchors = Anchors(head.anchors, self.neck.strides)
+        self.anchors = Anchors(head.anchors, self.neck.strides, head.legacy)
         width = self.neck.channels[0]
         self.cls_convs, self.reg_convs = self._tower(width), self._tower(width)
         width = head.channels if head.convs else width
@@ -118,9 +121,9 @@ class RetinaNet(Detector):
         count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
         found, wanted = moves, objects
         if head.box_loss.on_boxes:
-            found = decode(anchors, moves, head.stds)
+            found = decode(anchors, moves, head.stds, head.legacy)
         else:
-            wanted = encode(anchors, objects, head.stds)
+            wanted = encode(anchors, objects, head.stds, head.legacy)
 
         def by_level(*parts: Tensor) -> Iterator[Sequence[Tensor]]:
             cells = [level[0].numel() // len(self.classes) for level in logits]
@@ -132,7 +135,7 @@ class RetinaNet(Detector):
         losses = {}
         weights = seen = positive | matches.negative
         if head.prime is not None:
-            refined = decode(anchors, moves, head.stds)
+            refined = decode(anchors, moves, head.stds, head.legacy)
             weights = seen * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, focal)
             scores = full_precision(flat.gather(2, own.unsqueeze(2)).squeeze(2)).sigmoid()
             by_score = score_weights(head.prime.scores, scores, positive)
@@ -154,7 +157,7 @@ class RetinaNet(Detector):
         head = self.head
         best = best_pairs(logits, len(self.classes), head.threshold, head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
-        boxes = clip(decode(anchors[best.where], moves, head.stds), images.sizes)
+        boxes = clip(decode(anchors[best.where], moves, head.stds, head.legacy), images.sizes - int(head.legacy))
         return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -48,6 +48,7 @@ class SSD(Detector):
         # ... and boxes of the area of the first whose height / width is each of these ratios of map k, or its inverse
         ratios: tuple[tuple[float, ...], ...] = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
         steps: tuple[int, ...] | None = (8, 16, 32, 64, 100, 300)  # pixels between cells; None: the strides of the maps
+        legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, low_quality_ties=False)
         hard: float = Field(default=3.0, ge=0)  # background boxes that are learned from for every positive of an image
         box_loss: BoxLoss = BoxLoss(kind="smooth_l1")
@@ -95,7 +96,7 @@ class SSD(Detector):
         self.neck = SSDNeck(config.neck, self.backbone.channels, self.backbone.strides)
         if len(head.ratios) != len(self.neck.channels):
             raise ValueError(f"head.ratios is for {len(head.ratios)} maps, but there are {len(self.neck.channels)}")
-        self.anchors = ShapedAnchors(head.shapes(), head.steps or self.neck.strides)
+        self.anchors = ShapedAnchors(head.shapes(), head.steps or self.neck.strides, head.legacy)
         parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
         outputs = len(self.classes) + 1  # background last
         self.cls = nn.ModuleList(Conv2d(width, boxes * outputs, 3, padding=1) for width, boxes in parts)
@@ -119,16 +120,16 @@ class SSD(Detector):
         moves = all_cells(offsets, 4)
         found, wanted = moves, objects
         if head.box_loss.on_boxes:
-            found = decode(boxes, moves, STDS)
+            found = decode(boxes, moves, STDS, head.legacy)
         else:
-            wanted = encode(boxes, objects, STDS)
+            wanted = encode(boxes, objects, STDS, head.legacy)
         flat = full_precision(all_cells(logits, background + 1))
         labels = torch.where(positive, own, background)
         errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
         weights = positive
         losses = {"loss_bbox": box_loss(found, wanted, positive.float(), head.box_loss) / count}
         if head.prime is not None:
-            refined = decode(boxes, moves, STDS)
+            refined = decode(boxes, moves, STDS, head.legacy)
             of = positive, slot, own
             ranks = rank_weights(head.prime.ranks, refined, objects, *of, lambda w: (errors * w).sum())
             weights = weights * ranks
@@ -144,7 +145,8 @@ class SSD(Detector):
         default = self.anchors([level.shape[-2:] for level in logits])
         best, index, labels, used = self._candidates(logits)
         moves = pick(all_cells(offsets, 4), index)
-        boxes = clip(decode(default[index], moves, STDS), images.sizes)
+        legacy = self.head.legacy
+        boxes = clip(decode(default[index], moves, STDS, legacy), images.sizes - int(legacy))
         head = self.head
         return survivors(boxes, best, labels, used, len(self.classes), head.nms, head.detections)
 

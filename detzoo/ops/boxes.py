@@ -86,11 +86,22 @@ def from_centres(boxes: Tensor) -> Tensor:
     return torch.cat([middle - half, middle + half], -1)
 
 
-def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
+def widened(boxes: Tensor) -> Tensor:
+    """Boxes ``[..., 4]`` a pixel wider and higher around the same middle.
+
+    So wide does MMDetection 1.x take them to be, whose coordinates are those of pixels, the last one included.
+    """
+    return torch.cat([boxes[..., :2] - 0.5, boxes[..., 2:] + 0.5], -1)
+
+
+def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, float], legacy: bool = False) -> Tensor:
     """Offsets that move ``anchors [..., 4]`` onto ``boxes [..., 4]``: (dx, dy, dlog w, dlog h) / ``stds``.
 
-    R-CNN, equations 6-9 (arXiv:1311.2524). Empty slots (no width or height) give finite numbers.
+    R-CNN, equations 6-9 (arXiv:1311.2524). Empty slots (no width or height) give finite numbers. ``legacy``: both are
+    `widened` first.
     """
+    if legacy:
+        anchors, boxes = widened(anchors), widened(boxes)
     size = (anchors[..., 2:] - anchors[..., :2]).clamp(min=1e-6)
     target = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6)
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5
@@ -98,8 +109,13 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
     return _scaled(torch.cat([shift, (target / size).log()], -1), [1 / std for std in stds])
 
 
-def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float]) -> Tensor:
-    """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way."""
+def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float], legacy: bool = False) -> Tensor:
+    """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way.
+
+    ``legacy`` boxes stay as wide as they are taken to be, as MMDetection's coder for such models leaves them.
+    """
+    if legacy:
+        anchors = widened(anchors)
     offsets = _scaled(full_precision(offsets), stds)
     size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]

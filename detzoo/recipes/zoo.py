@@ -42,6 +42,7 @@ from detzoo.recipes import (
     guided_anchoring,
     hrnet,
     htc,
+    legacy,
     libra_rcnn,
     lvis,
     mask_rcnn,
@@ -131,6 +132,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
     lvis.RECIPES,
+    legacy.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
 )

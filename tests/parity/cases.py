@@ -212,6 +212,10 @@ CASES = {
         "mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco"
     ),
     "point-rend_r50-caffe_fpn_ms-1x_coco": Case("point_rend_r50_caffe_fpn_mstrain_1x_coco"),
+    "cascade-mask-rcnn_r50_fpn_1x_coco_v1": Case("cascade_mask_rcnn_r50_fpn_1x_coco_v1"),
+    "mask-rcnn_r50_fpn_1x_coco_v1": Case("mask_rcnn_r50_fpn_1x_coco_v1"),
+    "retinanet_r50-caffe_fpn_1x_coco_v1": Case("retinanet_r50_caffe_1x_coco_v1"),
+    "ssd300_coco_v1": Case("ssd300_coco_v1"),
     "rpn_r50_fpn_1x_coco": Case("rpn_r50_fpn_1x_coco"),
     "rpn_r50-caffe_fpn_1x_coco": Case("rpn_r50_caffe_fpn_1x_coco"),
     "rpn_r101_fpn_1x_coco": Case("rpn_r101_fpn_1x_coco"),

@@ -94,7 +94,7 @@ def _masks(
         if of_masks.levels != pooled.levels:
             roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
         pooled = of_masks
-    elif pooled.kind.kind != "single":
+    elif pooled.kind.kind not in ("single", "unaligned"):
         roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
     heads = [
         two_stage.mask_head(head, pooled, classes, train, test, kind, first=not number)

@@ -101,15 +101,17 @@ def used(neck: Section, features: Features) -> dict[str, int | None]:
     return {"start": neck.whole("start_level", 0, most=16), "end": None if whole else end + 1}
 
 
-def anchors(given: Section, features: Features, octave: tuple[float, int] | None = None) -> Anchors.Config:
-    """``AnchorGenerator``: of every ratio and scale one anchor per cell."""
+def anchors(given: Section, features: Features, legacy: bool = False) -> Anchors.Config:
+    """``AnchorGenerator``, or the ``Legacy`` one: of every ratio and scale one anchor per cell."""
     with given:
-        given.kinds("AnchorGenerator")
+        given.kinds(f"{'Legacy' if legacy else ''}AnchorGenerator")
         derived(given, "strides", features.strides)
         derived(given, "base_sizes", features.strides)
         given.fixed("scale_major", True)
         given.fixed("centers")
-        given.fixed("center_offset", 0)
+        centre = 0.5 if legacy else 0
+        if given.number("center_offset", 0) != centre:
+            given.differs("center_offset", f"has no counterpart; {centre} has")
         given.ignore("use_box_type")  # how boxes are wrapped in Python
         if given.has("scales"):
             scales = given.numbers("scales")
@@ -129,7 +131,9 @@ def anchor_defaults(**settings: object) -> dict[str, object]:
     return {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **settings}
 
 
-def coder(owner: Section, stds: Sequence[float], name: str = "bbox_coder") -> tuple[float, float, float, float]:
+def coder(
+    owner: Section, stds: Sequence[float], name: str = "bbox_coder", legacy: bool = False
+) -> tuple[float, float, float, float]:
     """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
 
     How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
@@ -137,7 +141,7 @@ def coder(owner: Section, stds: Sequence[float], name: str = "bbox_coder") -> tu
     """
     default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
     with owner.section(name, default) as given:
-        given.kinds("DeltaXYWHBBoxCoder")
+        given.kinds(f"{'Legacy' if legacy else ''}DeltaXYWHBBoxCoder")
         given.fixed("target_means", (0, 0, 0, 0))
         given.fixed("clip_border", True)
         given.fixed("add_ctr_clamp", False)
@@ -147,9 +151,19 @@ def coder(owner: Section, stds: Sequence[float], name: str = "bbox_coder") -> tu
         return cast(tuple[float, float, float, float], found)
 
 
-def fixed_coder(owner: Section, stds: Sequence[float]) -> None:
+def legacy(head: Section, anchors: bool = True) -> bool:
+    """Whether a head has boxes of version 1: ``Legacy...`` anchors, if it has any, and the ``Legacy...`` coder."""
+    names = ("anchor_generator", "bbox_coder") if anchors else ("bbox_coder",)
+    kinds = [head.section(name, {"type": ""}).kind for name in names]
+    found = {kind.startswith("Legacy") for kind in kinds}
+    if len(found) > 1:
+        head.differs("bbox_coder", f"has no counterpart: {' and '.join(kinds)} are of two versions")
+    return found == {True}
+
+
+def fixed_coder(owner: Section, stds: Sequence[float], legacy: bool = False) -> None:
     """A ``bbox_coder`` whose standard deviations cannot be set here; a head that leaves it out has 1 for all."""
-    if coder(owner, (1.0, 1.0, 1.0, 1.0)) != tuple(stds):
+    if coder(owner, (1.0, 1.0, 1.0, 1.0), legacy=legacy) != tuple(stds):
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 
@@ -238,6 +252,7 @@ __all__ = [
     "derived",
     "distance_coder",
     "fixed_coder",
+    "legacy",
     "nms",
     "nms_or_soft",
     "norm",

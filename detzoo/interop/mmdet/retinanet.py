@@ -36,16 +36,18 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
             parts.derived(head, "in_channels", features.channels[0])
             head.fixed("conv_cfg")
             head.ignore("init_cfg")  # where training began
+            legacy = parts.legacy(head)
             default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
             if own_norms:  # it has the defaults of any head with anchors
                 default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
             settings: dict[str, Any] = {
+                "legacy": legacy,
                 "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
                 "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
                 "norm": parts.norm(head),
                 "norm_per_level": own_norms,
-                "anchors": parts.anchors(head.section("anchor_generator", default), features),
-                "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0)),
+                "anchors": parts.anchors(head.section("anchor_generator", default), features, legacy),
+                "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0), legacy=legacy),
                 **_losses(head),
                 **parts.dense_tests(test),
             }

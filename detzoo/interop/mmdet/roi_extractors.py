@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.roi_heads import AnyRoIExtractor, SingleLevel
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.interop.mmdet import parts, plugins
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
@@ -59,7 +60,8 @@ def extractor(given: Section, features: Features) -> Pooled:
 def _single(given: Section, channels: int) -> tuple[int, int, AnyRoIExtractor]:
     """Bins and samples of a layer that pools from one level, and its kind."""
     if given.kind not in _DEFORMED:
-        return *_align(given), SingleLevel.Config()
+        aligned = given.flag("aligned", True)
+        return *_align(given, aligned), SingleLevel.Config() if aligned else Unaligned.Config()
     with given as layer:
         parts.derived(layer, "output_channels", channels)
         settings = {
@@ -70,11 +72,11 @@ def _single(given: Section, channels: int) -> tuple[int, int, AnyRoIExtractor]:
         return _bins(layer), layer.whole("sampling_ratio", 0, 64), DeformPool.Config.model_validate(settings)
 
 
-def _align(given: Section) -> tuple[int, int]:
-    """Bins and samples of ``RoIAlign``."""
+def _align(given: Section, aligned: bool = True) -> tuple[int, int]:
+    """Bins and samples of ``RoIAlign``, which has to be ``aligned`` or not."""
     with given as layer:
         layer.kinds("RoIAlign")
-        layer.fixed("aligned", True)
+        layer.fixed("aligned", aligned)
         layer.fixed("pool_mode", "avg")
         layer.ignore("use_torchvision")  # two programs for the same
         for old, new in (("out_size", "output_size"), ("sample_num", "sampling_ratio")):

@@ -29,12 +29,14 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
         given.fixed("num_convs", 1)
         given.fixed("num_classes", 1)
         given.ignore("init_cfg")  # where training began
-        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
+        legacy = parts.legacy(given)
+        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0), legacy)
         learning.cross_entropy(given, sigmoid=True)
         default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
         settings: dict[str, Any] = {
+            "legacy": legacy,
             "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
-            "anchors": parts.anchors(given.section("anchor_generator", default), features),
+            "anchors": parts.anchors(given.section("anchor_generator", default), features, legacy),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
         }
         if train.has("rpn"):

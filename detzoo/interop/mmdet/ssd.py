@@ -48,8 +48,10 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
                 head.fixed(name)
             # of stacked convolutions, of which there are none; where training began
             head.ignore("feat_channels", "act_cfg", "init_cfg")
-            parts.fixed_coder(head, STDS)
-            settings: dict[str, Any] = {**_boxes(head.section("anchor_generator")), **parts.dense_tests(test)}
+            legacy = parts.legacy(head)
+            parts.fixed_coder(head, STDS, legacy)
+            boxes = _boxes(head.section("anchor_generator"))
+            settings: dict[str, Any] = {"legacy": legacy, **boxes, **parts.dense_tests(test)}
             if kind == "PISASSDHead":
                 settings["prime"] = learning.prime_samples(train)
             if train.has("assigner"):
@@ -113,7 +115,7 @@ def _neck(neck: Section) -> SSDNeck.Config:
 def _boxes(generator: Section) -> dict[str, Any]:
     """``SSDAnchorGenerator`` as settings ``sizes``, ``ratios`` and ``steps``."""
     with generator as given:
-        given.kinds("SSDAnchorGenerator")
+        given.kinds("SSDAnchorGenerator", "LegacySSDAnchorGenerator")
         given.fixed("scale_major", False)
         given.ignore("use_box_type")  # how boxes are wrapped in Python
         steps = given.wholes("strides")

@@ -184,7 +184,7 @@ def second_stage(
                 of_masks = extractor(roi.section("mask_roi_extractor"), features)
                 if of_masks.levels != pooled.levels or stage:
                     roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
-            elif pooled.kind.kind != "single":
+            elif pooled.kind.kind not in ("single", "unaligned"):
                 roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
         if more is not None:
@@ -267,7 +267,8 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             settings["box_loss"] = learning.box_loss(given, sabl.SMOOTH, decodes=False)
         else:
             settings["class_agnostic"] = given.flag("reg_class_agnostic", False)
-            settings["stds"] = parts.coder(given, (0.1, 0.1, 0.2, 0.2))
+            settings["legacy"] = parts.legacy(given, anchors=False)
+            settings["stds"] = parts.coder(given, (0.1, 0.1, 0.2, 0.2), legacy=settings["legacy"])
             if refines:
                 settings["box_loss"] = learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0})
             else:

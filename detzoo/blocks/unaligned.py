@@ -1,0 +1,40 @@
+"""RoIAlign as it was before its half-pixel shift, by that of today."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.roi_align import Atlas, pyramid_levels, roi_align
+
+
+class Unaligned(nn.Module):
+    """Pooling of MMDetection 1.x: as `SingleLevel`, but with the value of a cell at its corner, not at its middle.
+
+    Every RoI is a cell wide and high at least. It is ``aligned=False`` of Detectron2 and torchvision.
+    """
+
+    class Config(BaseConfig):
+        """Settings of `Unaligned`: only its name."""
+
+        kind: Literal["unaligned"] = "unaligned"
+
+        def build(self, channels: int, levels: int, size: int, sampling: int) -> Unaligned:
+            """The extractor; see `AnyRoIExtractor`."""
+            return Unaligned(size, sampling)
+
+    def __init__(self, size: int, sampling: int) -> None:
+        """Build for ``size`` bins per side with ``sampling`` samples per bin and side; 0: adaptive."""
+        super().__init__()
+        self.size, self.sampling = size, sampling
+
+    def forward(self, atlas: Atlas, boxes: Tensor) -> Tensor:
+        """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]``."""
+        levels = pyramid_levels(boxes, len(atlas.strides))
+        cell = (atlas.strides[0] << levels).to(boxes.dtype).unsqueeze(-1)
+        low = boxes[..., :2]
+        moved = torch.cat([low, torch.maximum(boxes[..., 2:], low + cell)], -1) + cell / 2
+        return roi_align(atlas, moved, levels, self.size, self.sampling)

@@ -208,5 +208,5 @@ def test_a_published_section_is_read_and_a_damaged_one_noted() -> None:
 
 
 def test_prime_samples_and_harmonized_gradients_do_not_go_together() -> None:
-    with pytest.raises(ConfigError, match="ghm_c and ghm_r to null"):
+    with pytest.raises(ConfigError, match="prime and ghm_c are ways to learn"):
         validate(RetinaNet.Config, {"head": {"prime": {}, "ghm_c": {}}})

@@ -115,6 +115,20 @@ model = dict(
             allowed_border=-1, pos_weight=-1, debug=False)))
 """
 
+FOVEABOX_3 = """
+_base_ = 'retina.py'
+model = dict(
+    type='FOVEA',
+    bbox_head=dict(
+        _delete_=True, type='FoveaHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        strides=[8, 16, 32, 64, 128], base_edge_list=[16, 32, 64, 128, 256],
+        scale_ranges=((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048)), sigma=0.4, with_deform=True,
+        norm_cfg=dict(type='GN', num_groups=32, requires_grad=True),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=1.50, alpha=0.4, loss_weight=1.0),
+        loss_bbox=dict(type='SmoothL1Loss', beta=0.11, loss_weight=1.0)),
+    train_cfg=dict())
+"""
+
 _SSD_HEAD = """
         type='SSDHead', in_channels=(512, 1024, 512, 256, 256, 256), num_classes=80,
         anchor_generator=dict(

@@ -26,7 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
-    *("paa.py",),
+    *("fovea.py", "paa.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -77,6 +77,10 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
         (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
         (r"^head\.", "bbox_head."),
+    ),
+    "FoveaBox": (
+        (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
+        (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
     ),
     "VFNet": (
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),

@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.foveabox import FoveaBox
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
@@ -51,6 +52,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "fcos": {"head": {"channels": 64}},  # as atss
     "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
+    "foveabox": {"head": {"channels": 64}},  # as atss
     "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
@@ -82,6 +84,7 @@ GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),
     "FasterRCNN-hrnet": (

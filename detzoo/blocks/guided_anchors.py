@@ -121,22 +121,22 @@ class Guide(nn.Module):
 
 
 class FeatureAdaption(nn.Module):
-    """A 3x3 convolution that reads where the shape of its cell's anchor says; section 3.4.
+    """A 3x3 convolution that reads where the shape of its cell's box says; section 3.4.
 
     Parameters are ``conv_offset.*`` and ``conv_adaption.*``, as published weights name them.
     """
 
-    def __init__(self, inputs: int, outputs: int, groups: int = 4) -> None:
-        """Build for ``inputs`` and ``outputs`` channels, ``groups`` of them with shifts of their own."""
+    def __init__(self, inputs: int, outputs: int, groups: int = 4, told: int = 2) -> None:
+        """Build for ``inputs`` and ``outputs`` channels, ``groups`` of them with shifts of their own, and ``told``
+        numbers of a shape.
+        """
         super().__init__()
-        self.conv_offset = nn.Conv2d(2, groups * 18, 1, bias=False)
+        self.conv_offset = nn.Conv2d(told, groups * 18, 1, bias=False)
         self.conv_adaption = Conv2d(inputs, outputs, 3, padding=1, bias=False)
         nn.init.normal_(self.conv_offset.weight, std=0.1)
         nn.init.normal_(self.conv_adaption.weight, std=0.01)
 
     def forward(self, x: Tensor, shapes: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` and predicted shapes ``[N, 2, H, W]``, which learn nothing here, to ``[N, outputs, H,
-        W]``.
-        """
-        shifts = self.conv_offset(shapes.detach())
+        """``[N, inputs, H, W]`` and predicted shapes ``[N, told, H, W]`` to ``[N, outputs, H, W]``."""
+        shifts = self.conv_offset(shapes)
         return F.relu_(deform_conv(in_type_of(self.conv_adaption, x), shifts, self.conv_adaption.weight, padding=1))

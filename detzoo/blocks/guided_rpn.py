@@ -61,7 +61,7 @@ class GuidedRPN(nn.Module):
         hidden = [F.relu_(self.conv(feature)) for feature in features]
         shapes = [self.guide.conv_shape(level) for level in hidden]
         locations = [self.guide.conv_loc(level) for level in hidden]
-        adapted = [self.feature_adaption(level, shape) for level, shape in zip(hidden, shapes, strict=True)]
+        adapted = [self.feature_adaption(level, shape.detach()) for level, shape in zip(hidden, shapes, strict=True)]
         return (
             [self.conv_cls(level) for level in adapted],
             [self.conv_reg(level) for level in adapted],

@@ -134,8 +134,10 @@ class GARetinaNet(Detector):
         by_box = [self.reg_convs(level) for level in features]
         locations = [self.guide.conv_loc(level) for level in by_class]
         shapes = [self.guide.conv_shape(level) for level in by_box]
-        by_class = [self.feature_adaption_cls(level, shape) for level, shape in zip(by_class, shapes, strict=True)]
-        by_box = [self.feature_adaption_reg(level, shape) for level, shape in zip(by_box, shapes, strict=True)]
+        by_class = [
+            self.feature_adaption_cls(level, shape.detach()) for level, shape in zip(by_class, shapes, strict=True)
+        ]
+        by_box = [self.feature_adaption_reg(level, shape.detach()) for level, shape in zip(by_box, shapes, strict=True)]
         return [self.cls(level) for level in by_class], [self.reg(level) for level in by_box], shapes, locations
 
     def _best_cells(self, logits: Sequence[Tensor], kept: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -62,7 +62,7 @@ def regions(
         inner = _cells(objects / stride, centre, height, width)
         outer = _cells(objects / stride, around, height, width)
         painted = [
-            torch.ops.detzoo.paint(cells, shown, height, width).flatten(1)
+            paint(cells, shown, height, width).flatten(1)
             for cells, shown in ((inner, own), (outer, own), (outer, next_to))
         ]
         found.append((painted[0], painted[1], painted[2] >= 0))
@@ -77,6 +77,18 @@ def _cells(boxes: Tensor, share: float, height: int, width: int) -> Tensor:
     # one past the last may be the first: then there is none
     columns, rows = cells[..., 0::2].clamp(0, width), cells[..., 1::2].clamp(0, height)
     return torch.stack([columns, rows], -1).flatten(-2).long()
+
+
+def paint(cells: Tensor, shown: Tensor, height: int, width: int) -> Tensor:
+    """The last slot of the rectangles that cover each cell: int64 ``[N, H, W]``, -1 where there is none.
+
+    Args:
+        cells: int64 ``[N, G, 4]``, first and last column and row of each slot: ``x1, y1, x2, y2``, both included.
+        shown: bool ``[N, G]``, slots that count.
+        height: rows.
+        width: columns.
+    """
+    return torch.ops.detzoo.paint(cells, shown, height, width)
 
 
 @torch.library.custom_op("detzoo::paint", mutates_args=(), device_types="cpu")

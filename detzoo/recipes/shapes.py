@@ -23,6 +23,7 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.foveabox import FoveaBox
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
@@ -320,6 +321,24 @@ RECIPES = (
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fovea_r18_fpn_shapes",
+        model=FoveaBox.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=FoveaBox.Head(
+                convs=2,
+                channels=64,
+                norm="gn",
+                edges=(16.0, 32.0, 64.0),
+                ranges=((1.0, 40.0), (25.0, 60.0), (45.0, 500.0)),
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

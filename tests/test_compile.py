@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 from benchmarks.export import BATCHES, TRACED, compare, compiled, exported, small
@@ -39,8 +41,9 @@ def test_losses_compile_whole(form: str):
     torch.compiler.reset()
     detector = tiny(form).train()
     step = torch.compile(detector, fullgraph=True, dynamic=False, backend="aot_eager")
-    results = []
+    results, state = [], copy.deepcopy(detector.state_dict())
     for run in (detector, step):
+        detector.load_state_dict(state)  # averages move with every step
         detector.zero_grad()
         torch.manual_seed(0)  # of what is sampled
         losses = run(images(), targets(3, 1))

@@ -34,7 +34,11 @@ OTHER_IN_2X, OTHERWISE = {"rpn.border"}, "published otherwise: "
 # the file of 3 has lost the pictures of 300 pixels of 2, for which its boxes are
 OTHER_IN_3X = {"ssd300_coco_v1": {"input.short", "input.long", "input.keep_ratio"}}
 # rows that a table prints beside that of their config, with a setting of their own
-BESIDE = {"__proposals2000": {"rpn.proposals"}, "__testdev_thr0p05": {"box_head.threshold"}}
+BESIDE = {
+    "__no_score_voting": {"head.voting"},
+    "__proposals2000": {"rpn.proposals"},
+    "__testdev_thr0p05": {"box_head.threshold"},
+}
 MOST = 400  # letters of a cell
 Folders = Mapping[str, Path | None]  # by version, "3x" and "2x"
 

@@ -325,7 +325,7 @@ REFUSED = [
     ({"model__neck": GONE}, r"rpn_head\.anchor_generator\.strides=.* does not fit the parts before it"),
     ({"model__rpn_head__anchor_generator__strides": [4, 8, 16, 32, 128]}, r"anchor_generator\.strides=.*does not fit"),
     ({"model__rpn_head__anchor_generator__center_offset": 0.5}, "center_offset=0.5 has no counterpart; 0 has"),
-    ({"model__rpn_head__anchor_generator__type": "LegacyAnchorGenerator"}, "'LegacyAnchorGenerator' is not known"),
+    ({"model__rpn_head__anchor_generator__type": "LegacyAnchorGenerator"}, "are of two versions"),
     (
         {"model__rpn_head__bbox_coder__target_stds": [0.5] * 4},
         r"model\.rpn_head\.bbox_coder=dict\(.*has no counterpart",
@@ -350,7 +350,7 @@ REFUSED = [
     ({"model__type": 3}, "model has no type"),
     ({"model": GONE}, "there is no model in it"),
     ({"model": [1]}, "model must be a dict"),
-    ({"model__rpn_head__anchor_scales": [8]}, "MMDetection 1.x"),
+    ({"model__rpn_head__anchor_scales": [8]}, "of version 1"),
     ({"test_dataloader__dataset__pipeline__1": {"type": "CenterCrop"}}, r"pipeline\.1\.type='CenterCrop' is a step"),
     ({"model__roi_head__bbox_head__num_classes": 60000}, "parameters; up to|classes"),
 ]
@@ -602,7 +602,7 @@ def test_weights_that_do_not_fit(configs: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"(?s)weights\.pth: these weights do not fit FasterRCNN:.*1 missing"):
         detzoo.from_mmdet(values, path)
     torch.save({"state_dict": state, "meta": {"mmdet_version": "1.2.0+abc"}}, path)
-    with pytest.raises(CheckpointError, match=r"was made by MMDetection 1\.2\.0"):
+    with pytest.raises(CheckpointError, match=r"was made by MMDetection 1\.x, whose boxes are others: pass its"):
         detzoo.from_mmdet(values, path)
     with pytest.raises(ConfigError, match=r"weights\.pth does not carry its config; pass the config file"):
         detzoo.from_mmdet(path)

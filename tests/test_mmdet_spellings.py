@@ -65,7 +65,8 @@ def test_roi_align_of_the_first_versions(configs: Path) -> None:
     refused(
         configs, r"roi_layer\.out_size=7 contradicts output_size, which is 14", **{ALIGN: {**old, "output_size": 14}}
     )
-    refused(configs, r"roi_layer\.aligned=False has no counterpart", **{ALIGN: {**old, "aligned": False}})
+    unaligned: Any = read(configs, **{ALIGN: {**old, "aligned": False}}).recipe.model
+    assert unaligned.box_head.extractor.kind == "unaligned"
     refused(
         configs, r"roi_layer\.output_size=\[7, 14\] has no", **{ALIGN: {"type": "RoIAlign", "output_size": [7, 14]}}
     )

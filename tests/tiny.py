@@ -96,6 +96,14 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
     "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
+    "MaskRCNN-legacy": (
+        MaskRCNN,
+        {
+            "rpn": {"legacy": True},
+            "box_head": {"legacy": True, "extractor": {"kind": "unaligned"}},
+            "mask_head": {"extractor": {"kind": "unaligned"}},
+        },
+    ),
     "FasterRCNN-dpool": (FasterRCNN, {"box_head": {"extractor": {"kind": "deform", "version": 2, "channels": 16}}}),
     "FasterRCNN-attention": (FasterRCNN, {"backbone": {"plugins": [ATTENTION]}}),
     "FasterRCNN-res2net": (

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from detzoo.config import flatten
 from detzoo.detector import Detector
 from detzoo.device import pick_device
 from detzoo.pickles.files import read, state_dict
@@ -67,6 +68,7 @@ from detzoo.recipes import (
     small,
     ssd,
     tridentnet,
+    version_1,
     vfnet,
     weight_standardization,
     yolov3,
@@ -248,7 +250,10 @@ def _published(recipe: Recipe) -> Detector:
     content = read(path)
     detector = build(recipe)
     try:
-        detector.load_published(state_dict(content))
+        state = state_dict(content)
+        if any(name.endswith(".legacy") and value for name, value in flatten(recipe.model).items()):
+            state = version_1.upgraded(state, detector)
+        detector.load_published(state)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return detector.eval()

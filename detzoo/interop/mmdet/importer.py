@@ -44,10 +44,12 @@ from detzoo.interop.mmdet.inputs import Size, read_input
 from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
 from detzoo.interop.mmdet.section import LARGEST, Section
-from detzoo.interop.mmdet.version_1 import refuse_version_1, refuse_weights_of_version_1
+from detzoo.interop.mmdet.version_1 import DIFFERENCE, is_version_1, upgraded
 from detzoo.interop.mmdet.weights import refuse_unfit, usual
+from detzoo.methods.ssd import SSD
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes import version_1
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
@@ -109,6 +111,7 @@ class Imported:
     notes: tuple[str, ...]  # of training
     differences: tuple[str, ...] = ()  # of detections
     unnamed: str = ""  # why the names of the classes are made up, if they are
+    version_1: bool = False  # it is in the form of MMDetection 1.x
 
 
 def from_mmdet(
@@ -119,7 +122,7 @@ def from_mmdet(
     size: Sequence[int] | None = None,
     configs: str | os.PathLike[str] | None = None,
 ) -> Detector:
-    """A detector of ours from an MMDetection 2.x or 3.x model. Nothing in the files is executed.
+    """A detector of ours from an MMDetection 1.x, 2.x or 3.x model. Nothing in the files is executed.
 
     Args:
         config: path of a ``.py`` or ``.json`` config, the config as a dict or as a ``Config`` of mmengine or mmcv, or
@@ -162,8 +165,11 @@ def from_mmdet(
         state = state_dict(weights)
     imported = read_config(config, meta=meta, classes=classes, size=size, configs=configs)
     if state is not None:
-        refuse_weights_of_version_1(meta, where)
         state = usual(state)
+        if imported.version_1:
+            state = version_1.upgraded(state, blueprint(imported.recipe, imported.recipe.data.classes or ()))
+        elif is_version_1(meta):
+            _refuse_first_version(imported.recipe.model, state, where)
         refuse_unfit(imported.recipe, imported.recipe.data.classes or (), state, where)
     detector = build(imported.recipe)
     if state is not None:
@@ -241,7 +247,7 @@ def _imported(
 ) -> Imported:
     notes: list[str] = []
     config = Section(values, "", notes)
-    model = _model(config, meta)
+    model, sign = _model(config, meta)
     try:
         input, differences = read_input(config, model, size)
         settings, count = METHODS[model.kind](model, input)
@@ -257,17 +263,19 @@ def _imported(
         data = data.replace(metric="proposals")
     recipe = recipe.replace(data=data.replace(classes=names), schedule=schedule)
     blueprint(recipe, names)
-    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)), unnamed)
+    if sign:
+        differences = [*differences, DIFFERENCE.format(sign=sign)]
+    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)), unnamed, bool(sign))
 
 
-def _model(config: Section, meta: Any) -> Section:
-    """The model, with ``train_cfg`` and ``test_cfg`` that stand beside it in the oldest configs."""
+def _model(config: Section, meta: Any) -> tuple[Section, str]:
+    """The model, with ``train_cfg`` and ``test_cfg`` that stand beside it in the oldest configs, and `upgraded`."""
     if not config.has("model"):
         raise ConfigError("there is no model in it; is it the config of a model?")
     model = config.section("model")
     if model.kind not in METHODS:
         model.differs("type", f"cannot be imported; these can: {', '.join(METHODS)}")
-    refuse_version_1(config, model, meta)
+    sign = upgraded(config, model, meta)
     for name in ("train_cfg", "test_cfg"):
         beside = config.take(name)
         if not isinstance(beside, dict) or beside.keys() <= _LOOP or "type" in beside:
@@ -277,7 +285,7 @@ def _model(config: Section, meta: Any) -> Section:
         model.values = {**model.values, name: beside}
     # inputs.py reads it; where training began
     model.ignore("data_preprocessor", "init_cfg", "pretrained")
-    return model
+    return model, sign
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -299,6 +307,27 @@ def _told(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place = ".".join(map(str, problem["loc"]))
     return f"does not fit {error.title}: {place}{': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}"
+
+
+def _refuse_first_version(model: Model, state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights of version 1 that do not go with a config of version 2.
+
+    Names and shapes tell whether they were upgraded, of all but an SSD.
+
+    Raises:
+        CheckpointError: the model has no legacy parts, or the background may come first or last.
+    """
+    legacy = [value for name, value in flatten(model).items() if name.endswith(".legacy")]
+    if legacy and not any(legacy):
+        raise CheckpointError(
+            f"{where} was made by MMDetection 1.x, whose boxes are others: pass its own config of version 1, or one of "
+            "version 2 with LegacyAnchorGenerator and LegacyDeltaXYWHBBoxCoder"
+        )
+    if isinstance(model, SSD.Config) and not any(name.startswith("neck.") for name in state):
+        raise CheckpointError(
+            f"{where} was made by MMDetection 1.x, and it cannot be seen whether its classes were brought into the "
+            "order of version 2 since: pass its own config of version 1, or if they were, weights without this meta"
+        )
 
 
 def _checked_state(content: Any, where: str) -> dict[str, Tensor]:

@@ -171,8 +171,8 @@ class Detections(_Tensors):
     """What a method found. Batched as a method returns them, or one image's after indexing; the leading N is then gone.
 
     Instance masks come in one of two forms: ``crops``, mask probabilities on a grid spanning each box (or what
-    ``crop_boxes`` says), or ``dense`` canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that only needs run lengths or
-    a drawing reads ``crops`` and pays for the box areas alone.
+    ``crop_boxes`` says), or ``dense`` canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that
+    only needs run lengths or a drawing reads ``crops`` and pays for the areas of the masks alone.
 
     Attributes:
         boxes: float32 ``[N, K, 4]`` xyxy pixels: of the network input from ``detect``, of the original image

@@ -21,6 +21,8 @@ from tests.mmdet_one_stage_files import (
     SSD_2,
     SSD_3,
     VFNET_3,
+    YOLACT_2,
+    YOLACT_3,
     YOLOV3_3,
 )
 from tests.mmdet_roi_head_files import (
@@ -441,6 +443,8 @@ OTHERS = (
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
+    ("yolact.py", YOLACT_3, "yolact_r50_1x8_coco"),
+    ("yolact_2.py", YOLACT_2, "yolact_r50_1x8_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

@@ -258,10 +258,12 @@ def _mean_crops(views: Sequence[_Seen], chosen: Sequence[Tensor], boxes: Tensor,
         # where the other box lies on the grid of the merged one
         grid = kept.new_tensor([wide, high] * 2)
         on_grid = (boxes[start + place.clamp(min=0)] - kept[:, :2].repeat(1, 2)) / extent * grid
-        itself = has & (rows == start + place) & (crops.shape[1:] == (high, wide))
+        finest = crops.shape[1:] == (high, wide)
+        itself = has & (rows == start + place) & finest
         other = has & ~itself
         drawn[other] = sample(crops[place[other]], on_grid[other], (0, high), (0, wide))
-        drawn[itself] = crops[place[itself]]
+        if finest:
+            drawn[itself] = crops[place[itself]]
         total, count, start = total + drawn, count + has, start + len(crops)
     return total / count[:, None, None]
 

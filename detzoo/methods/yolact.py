@@ -139,7 +139,7 @@ class YOLACT(Detector):
             mean=(123.68, 116.78, 103.94),
             std=(58.40, 57.12, 57.38),
         )
-        backbone: AnyBackbone = ResNet.Config(frozen_stages=-1, norm_eval=False)
+        backbone: AnyBackbone = ResNet.Config(frozen_stages=-1, norm_eval=False, zero_init=False)
         neck: AnyNeck = FPN.Config(start=1, extra="on_input", upsample="bilinear")
         head: YOLACT.Head = Field(default_factory=lambda: YOLACT.Head())
         mask_head: Prototypes.Config = Prototypes.Config()
@@ -210,7 +210,7 @@ class YOLACT(Detector):
         extent = self._extent(images)
         masks = masks * _inside(boxes, extent, high, wide)
         # a frame that repeats the outermost cells, because crops are nothing outside of their grid
-        cell = extent / extent.new_tensor([wide, high])
+        cell = torch.stack([extent[:, 0] / wide, extent[:, 1] / high], 1)
         span = torch.cat([-cell, extent + cell], 1).to(boxes)
         canvas = images.pixels.shape[-2:]
         return Detections(

@@ -15,13 +15,13 @@ class Survivors(NamedTuple):
     """The best (box, class) pairs that survive, by falling score; all ``[N, min(limit, T * C)]``.
 
     Attributes:
-        index: int64, the box's number among the K.
+        box: int64, its number among the K.
         scores: float32.
         labels: int64.
         used: bool, slots that hold one; others are zero.
     """
 
-    index: Tensor
+    box: Tensor
     scores: Tensor
     labels: Tensor
     used: Tensor
@@ -50,7 +50,7 @@ def fast_nms(boxes: Tensor, scores: Tensor, least: float, overlap: float, best: 
     found = of_class.unflatten(0, (-1, classes)).gather(2, index).flatten(1)
     place, used = rank(found, (used & (worst <= overlap)).flatten(1), limit)
     return Survivors(
-        index=index.flatten(1).gather(1, place) * used,
+        box=index.flatten(1).gather(1, place) * used,
         scores=found.gather(1, place) * used,
         labels=torch.div(place, slots, rounding_mode="floor") * used,
         used=used,

@@ -1,7 +1,7 @@
 """Ground truth masks at the size of a feature map, for methods whose masks span the whole picture.
 
-One operator with a backend per kind of device: on the CPU its cost follows the masks' own windows, elsewhere a few masks
-at a time are read at every cell. Both add in the same order.
+One operator with a backend per kind of device: on the CPU its cost follows the masks' own windows, elsewhere a few
+masks at a time are read at every cell. Both add in the same order.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _CHUNK = 16  # masks that are read at every cell at once: bounds the memory
 def at_size(masks: MaskWindows, size: tuple[int, int]) -> Tensor:
     """Bool ``[N, G, h, w]``: where masks, bilinearly resized from the canvas to ``size``, are above a half.
 
-    What ``F.interpolate(align_corners=False)`` gives of whole float masks, of which there are none: memory is a byte for
-    each cell of a map and, on the CPU, one window.
+    What ``F.interpolate(align_corners=False)`` gives of whole float masks, of which there are none: memory is a byte
+    for each cell of a map and, on the CPU, one window.
     """
     (height, width), images = masks.canvas, masks.starts.shape[0]
     places = masks.starts.flatten(), masks.windows.flatten(0, 1)
@@ -69,7 +69,7 @@ def _at_size_shape(
 
 
 def _lines(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each of ``size`` cells the two pixels out of ``length`` that it is read from, int64, and the second's share."""
+    """Of each of ``size`` cells the two of ``length`` pixels that it is read from, int64, and the second's share."""
     place = ((torch.arange(size, device=device) + 0.5) * (length / size) - 0.5).clamp(min=0)
     first = place.floor().clamp(max=length - 1)
     line = first.long()

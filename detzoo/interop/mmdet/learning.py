@@ -87,7 +87,12 @@ def known(given: Section, *kinds: str) -> bool:
 
 
 def cross_entropy(
-    head: Section, sigmoid: bool, name: str = "loss_cls", decides: bool = True, weighted: bool = False
+    head: Section,
+    sigmoid: bool,
+    name: str = "loss_cls",
+    decides: bool = True,
+    weighted: bool = False,
+    reduction: str = "mean",
 ) -> float:
     """The weight of a classification loss, which has to be 1 unless it may be ``weighted``.
 
@@ -108,7 +113,7 @@ def cross_entropy(
             given.fixed("class_weight")
             given.fixed("ignore_index")
             given.fixed("use_mask", False)
-            given.fixed("reduction", "mean")
+            given.fixed("reduction", reduction)
             given.fixed("avg_non_ignore", False)
             if weighted:
                 return tried(head, name, 1.0, lambda: given.number("loss_weight", 1.0))

@@ -26,7 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
-    *("fovea.py", "paa.py", "yolact.py"),
+    *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -82,6 +82,7 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
         (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
     ),
+    "FSAF": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),
     "VFNet": (
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^(scales\w*)\.(\d+)$", r"bbox_head.\1.\2.scale"),

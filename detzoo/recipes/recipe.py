@@ -19,6 +19,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.fsaf import FSAF
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
@@ -52,6 +53,7 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | FoveaBox.Config
+    | FSAF.Config
     | GARetinaNet.Config
     | GFL.Config
     | GridRCNN.Config
@@ -84,6 +86,7 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     FoveaBox,
+    FSAF,
     GARetinaNet,
     GFL,
     GridRCNN,
@@ -170,7 +173,7 @@ def row(
     init: Init | None = None,
     published: Published | None = None,
     weights: str | None = None,
-    config: str,
+    config: str | None = None,
 ) -> Recipe:
     """A row of a published table: a recipe whose ``weights`` are an address with the hash in it, as of `torch.hub`."""
     file = None

@@ -20,6 +20,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.fsaf import FSAF
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
@@ -313,6 +314,17 @@ RECIPES = (
                 ranges=((1.0, 40.0), (25.0, 60.0), (45.0, 500.0)),
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fsaf_r18_fpn_shapes",
+        model=FSAF.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=FSAF.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -240,6 +240,8 @@ CASES = {
     "fovea_r50_fpn_4xb4-1x_coco": Case("fovea_r50_fpn_4x4_1x_coco"),
     "fovea_r50_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     "fovea_r101_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r101_fpn_gn-head_4x4_2x_coco"),
+    "fsaf_r50_fpn_1x_coco": Case("fsaf_r50_fpn_1x_coco"),
+    "fsaf_r101_fpn_1x_coco": Case("fsaf_r101_fpn_1x_coco"),
     "ssd300_coco": Case("ssd300_coco"),
     "yolact_r50_1xb8-55e_coco": Case("yolact_r50_1x8_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),

@@ -87,12 +87,7 @@ def known(given: Section, *kinds: str) -> bool:
 
 
 def cross_entropy(
-    head: Section,
-    sigmoid: bool,
-    name: str = "loss_cls",
-    decides: bool = True,
-    weighted: bool = False,
-    reduction: str = "mean",
+    head: Section, sigmoid: bool, name: str = "loss_cls", decides: bool = True, weighted: bool = False
 ) -> float:
     """The weight of a classification loss, which has to be 1 unless it may be ``weighted``.
 
@@ -113,7 +108,7 @@ def cross_entropy(
             given.fixed("class_weight")
             given.fixed("ignore_index")
             given.fixed("use_mask", False)
-            given.fixed("reduction", reduction)
+            given.fixed("reduction", "mean")
             given.fixed("avg_non_ignore", False)
             if weighted:
                 return tried(head, name, 1.0, lambda: given.number("loss_weight", 1.0))
@@ -259,6 +254,17 @@ def adaptive(train: Section) -> dict[str, int]:
         return {"nearest": given.whole("topk")}
 
 
+def unreduced(head: Section, *names: str) -> None:
+    """Losses that a head adds up itself: none has another ``reduction``, which is then taken out."""
+    for name in names:
+        if head.has(name):
+            loss = head.section(name, training=True)
+            loss.fixed("reduction", "none")
+            values = {**loss.values}
+            values.pop("reduction", None)
+            head.values = {**head.values, name: values}
+
+
 def no_sampler(train: Section) -> None:
     """``sampler`` where everything is learned from."""
     if train.has("sampler"):
@@ -291,5 +297,6 @@ __all__ = [
     "prime_samples",
     "sampler",
     "tried",
+    "unreduced",
     "weights_of_anchors",
 ]

@@ -31,7 +31,8 @@ def yolact(model: Section, input: Input) -> tuple[YOLACT.Config, int]:
             head.fixed("reg_decoded_bbox", False)
             head.ignore("init_cfg")  # where training began
             parts.fixed_coder(head, STDS)
-            learning.cross_entropy(head, sigmoid=False, reduction="none")
+            learning.unreduced(head, "loss_cls")
+            learning.cross_entropy(head, sigmoid=False)
             classes, prototypes = head.whole("num_classes"), head.whole("num_protos", 32, MOST_CHANNELS)
             candidates = test.whole("nms_pre", -1)
             settings: dict[str, Any] = {

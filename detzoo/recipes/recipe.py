@@ -173,7 +173,7 @@ def row(
     init: Init | None = None,
     published: Published | None = None,
     weights: str | None = None,
-    config: str | None = None,
+    config: str,
 ) -> Recipe:
     """A row of a published table: a recipe whose ``weights`` are an address with the hash in it, as of `torch.hub`."""
     file = None

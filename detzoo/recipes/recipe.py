@@ -35,6 +35,7 @@ from detzoo.methods.scnet import SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
+from detzoo.methods.yolof import YOLOF
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -67,6 +68,7 @@ Model = Annotated[
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
+    | YOLOF.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -98,6 +100,7 @@ METHODS: tuple[type[Detector], ...] = (
     SSD,
     TridentNet,
     VFNet,
+    YOLOF,
     YOLOv3,
 )
 

@@ -40,8 +40,10 @@ from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.vfnet import VFNet
+from detzoo.methods.yolof import YOLOF
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
+from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpn import FPN
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
@@ -443,6 +445,22 @@ RECIPES = (
             backbone=VGG.Config(depth=11, channels=(16, 32, 64, 128, 128), last_channels=128),
             neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
             head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolof_r18_shapes",
+        model=YOLOF.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(3,)),
+            neck=DilatedEncoder.Config(out_channels=128, inner_channels=64, dilations=(1, 2, 3)),
+            head=YOLOF.Head(
+                reg_convs=2,
+                anchors=Anchors.Config(scales=(1.5, 3.0, 4.5), ratios=(1.0,)),  # 24, 48 and 72 pixels
+                farthest=16.0,
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

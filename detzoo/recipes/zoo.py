@@ -71,6 +71,7 @@ from detzoo.recipes import (
     version_1,
     vfnet,
     weight_standardization,
+    yolof,
     yolov3,
 )
 from detzoo.recipes.blueprint import blueprint
@@ -100,6 +101,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     no_pyramid.RECIPES,
     cornernet.RECIPES,
     ssd.RECIPES,
+    yolof.RECIPES,
     yolov3.RECIPES,
     detr.RECIPES,
     group_norm.RECIPES,

@@ -241,6 +241,7 @@ CASES = {
     "fovea_r50_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     "fovea_r101_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r101_fpn_gn-head_4x4_2x_coco"),
     "ssd300_coco": Case("ssd300_coco"),
+    "yolof_r50-c5_8xb8-1x_coco": Case("yolof_r50_c5_8x8_1x_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),

@@ -35,6 +35,7 @@ from detzoo.interop.mmdet import (
     tridentnet,
     two_stage,
     vfnet,
+    yolof,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -82,6 +83,7 @@ METHODS: dict[str, Reader] = {
     "SingleStageDetector": ssd.ssd,
     "TridentFasterRCNN": tridentnet.tridentnet,
     "VFNet": vfnet.vfnet,
+    "YOLOF": yolof.yolof,
     "YOLOV3": yolov3.yolov3,
 }
 

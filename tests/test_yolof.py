@@ -8,11 +8,10 @@ from typing import Any, cast
 import pytest
 import torch
 
-from detzoo.blocks.dense import joint_logits
 from detzoo.blocks.uniform_match import UniformMatch, uniform_match
 from detzoo.methods.yolof import STDS, YOLOF
 from detzoo.ops.boxes import decode, giou, pairwise_iou, to_centres
-from detzoo.ops.focal import focal_loss
+from detzoo.ops.focal import focal_loss, joint_logits
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
 

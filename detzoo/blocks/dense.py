@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from detzoo.blocks.anchors import by_cell
 from detzoo.blocks.assign import pick
@@ -48,14 +47,6 @@ def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float, limit: 
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes
     return Best(*(torch.cat(part, 1) for part in zip(*found, strict=True)))
-
-
-def joint_logits(a: Tensor, b: Tensor) -> Tensor:
-    """Logits ``[...]``, in full precision, of the products ``sigmoid(a) sigmoid(b)``, of ``a [...]`` and ``b [...]``,
-    broadcast: of a class and of an object being there at all, which nothing else has to be learned from.
-    """
-    a, b = full_precision(a), full_precision(b)
-    return a + b - torch.logaddexp(F.softplus(a), b)
 
 
 def survivors(

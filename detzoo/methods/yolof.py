@@ -22,7 +22,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
-from detzoo.blocks.dense import best_pairs, joint_logits, survivors
+from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
@@ -32,7 +32,7 @@ from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.ops.boxes import clip, decode
-from detzoo.ops.focal import focal_loss
+from detzoo.ops.focal import focal_loss, joint_logits
 from detzoo.types import Detections, Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)

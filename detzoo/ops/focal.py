@@ -1,4 +1,4 @@
-"""Sigmoid focal losses of anchors and of heat maps, at the memory of one logit tensor."""
+"""Sigmoid focal losses of anchors and of heat maps, at the memory of one logit tensor, and products of sigmoids."""
 
 from __future__ import annotations
 
@@ -156,3 +156,11 @@ def _others(logits: Tensor, labels: Tensor, scale: float, gamma: float) -> tuple
     nothing = torch.full_like(labels, classes)
     all_of_them = focal_loss(logits, nothing, torch.ones_like(x), 1 - scale, gamma)
     return x, positive, all_of_them - scale * (positive * x.sigmoid().pow(gamma) * F.softplus(x)).sum()
+
+
+def joint_logits(a: Tensor, b: Tensor) -> Tensor:
+    """Logits ``[...]``, in full precision, of the products ``sigmoid(a) sigmoid(b)``, of ``a [...]`` and ``b [...]``,
+    broadcast: of a class and of an object being there at all, which nothing else has to be learned from.
+    """
+    a, b = full_precision(a), full_precision(b)
+    return a + b - torch.logaddexp(F.softplus(a), b)

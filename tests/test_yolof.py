@@ -77,7 +77,7 @@ def test_objects_are_learned_by_equally_many(boxes: list[Box], nearest: int):
         left_out = ~(found.positive | found.negative)[image]
         assert left_out.tolist() == [one == -1 for one in out]
         used = found.used[image].nonzero()[:, 0]
-        assert sorted(zip(found.index[image][found.used[image]].tolist(), used.tolist(), strict=True)) == sorted(pairs)
+        assert sorted(zip(found.pairs[image][found.used[image]].tolist(), used.tolist(), strict=True)) == sorted(pairs)
 
 
 def test_losses_are_those_of_the_pairs():

@@ -31,14 +31,14 @@ class UniformMatches(NamedTuple):
         slot: int64 ``[N, A]``, object slot whose class an anchor learns; 0 where it learns none.
         positive: bool ``[N, A]``.
         negative: bool ``[N, A]``, background to be learned.
-        index: int64 ``[N, G, K]``, anchors whose boxes learn an object, some of them twice or for several objects.
+        pairs: int64 ``[N, G, K]``, anchors whose boxes learn an object, some of them twice or for several objects.
         used: bool ``[N, G, K]``, pairs that do.
     """
 
     slot: Tensor
     positive: Tensor
     negative: Tensor
-    index: Tensor
+    pairs: Tensor
     used: Tensor
 
 
@@ -62,13 +62,13 @@ def uniform_match(config: UniformMatch, anchors: Tensor, boxes: Tensor, targets:
     fits = iou(anchors[index], targets.boxes.unsqueeze(2)) >= config.positive
     there = targets.valid.unsqueeze(-1).expand_as(fits)
     # an anchor's last pair decides: by rank, then boxes before anchors, then slots
-    slots, pairs = fits.shape[1:]
-    turn = torch.arange(pairs, device=fits.device) * slots + torch.arange(slots, device=fits.device).unsqueeze(1)
+    slots, most = fits.shape[1:]
+    turn = torch.arange(most, device=fits.device) * slots + torch.arange(slots, device=fits.device).unsqueeze(1)
     last = torch.full(boxes.shape[:2], -1, device=fits.device)
     last = last.scatter_reduce(1, index.flatten(1), torch.where(there, turn, -1).flatten(1), "amax")
     taken, last = last >= 0, last.clamp(min=0)
     slot, pair = last % slots, last // slots
-    positive = taken & fits.flatten(1).gather(1, slot * pairs + pair)
+    positive = taken & fits.flatten(1).gather(1, slot * most + pair)
     known = MatchConfig(positive=config.negative, negative=config.negative, closed=False)
     found = match(boxes, None, targets, known).positive
     return UniformMatches(slot * positive, positive, ~taken & ~found, index, fits & there)

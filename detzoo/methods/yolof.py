@@ -98,7 +98,7 @@ class YOLOF(Detector):
         labels = pick(targets.labels, matches.slot).where(matches.positive, len(self.classes))
         seen = matches.positive | matches.negative
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
-        found = pick(boxes, matches.index.flatten(1)).view(*matches.index.shape, 4)
+        found = pick(boxes, matches.pairs.flatten(1)).view(*matches.pairs.shape, 4)
         wanted = targets.boxes.unsqueeze(2).expand_as(found)
         flat = all_cells(logits, len(self.classes))
         return {

@@ -25,6 +25,16 @@ model = dict(bbox_head=dict(
 optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
 """
 
+AUTO_ASSIGN_3 = """
+_base_ = 'fcos.py'
+model = dict(
+    type='AutoAssign',
+    bbox_head=dict(
+        _delete_=True, type='AutoAssignHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        strides=[8, 16, 32, 64, 128], loss_bbox=dict(type='GIoULoss', loss_weight=5.0)),
+    test_cfg=dict(nms=dict(iou_threshold=0.6)))
+"""
+
 YOLOF_3 = """
 _base_ = 'retina.py'
 model = dict(

@@ -26,7 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
-    *("fovea.py", "paa.py", "yolof.py"),
+    *("fovea.py", "paa.py", "auto_assign.py", "yolof.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -105,6 +105,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls|reg)\.", r"bbox_head.atss_\1."),
         (r"^iou\.", "bbox_head.atss_centerness."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "AutoAssign": (
+        (r"^(cls_convs|reg_convs|center_prior)\.", r"bbox_head.\1."),
+        (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
+        (r"^object\.", "bbox_head.conv_centerness."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
     "YOLOF": (

@@ -43,6 +43,7 @@ ALL_CELLS = {"threshold": 0.001}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
+    "auto_assign": {"head": {"channels": 64}},  # as atss
     "cornernet": {
         "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
         "head": {"pooled": 32, "corners": 20, "pairs": 50},

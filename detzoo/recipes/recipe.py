@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from detzoo.config import Config
 from detzoo.detector import Detector
 from detzoo.methods.atss import ATSS
+from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
@@ -43,6 +44,7 @@ from detzoo.tta import TTA
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
     ATSS.Config
+    | AutoAssign.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
@@ -75,6 +77,7 @@ Model = Annotated[
 
 METHODS: tuple[type[Detector], ...] = (
     ATSS,
+    AutoAssign,
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,

@@ -15,6 +15,7 @@ from detzoo.blocks.semantic import SemanticHead
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
 from detzoo.methods.atss import ATSS
+from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
@@ -301,6 +302,17 @@ RECIPES = (
                 anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="autoassign_r18_fpn_shapes",
+        model=AutoAssign.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=AutoAssign.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -17,6 +17,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
     atss,
+    auto_assign,
     carafe,
     cascade_rcnn,
     cityscapes,
@@ -93,6 +94,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     fcos.RECIPES,
     foveabox.RECIPES,
     atss.RECIPES,
+    auto_assign.RECIPES,
     gfl.RECIPES,
     vfnet.RECIPES,
     reppoints.RECIPES,

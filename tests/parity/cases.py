@@ -81,6 +81,7 @@ CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3)
 # continuous integration runs the first of each method
 CASES = {
     "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
+    "autoassign_r50-caffe_fpn_1x_coco": Case("autoassign_r50_fpn_8x2_1x_coco"),
     "gfl_r50_fpn_1x_coco": Case("gfl_r50_fpn_1x_coco"),
     "gfl_r101-dconv-c3-c5_fpn_ms-2x_coco": Case("gfl_r101_fpn_dconv_c3-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco"),

@@ -17,6 +17,7 @@ from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
 from detzoo.interop.mmdet import (
     atss,
+    auto_assign,
     cascade,
     cornernet,
     detr,
@@ -62,6 +63,7 @@ Reader = Callable[[Section, Input], tuple[Model, int]]
 
 METHODS: dict[str, Reader] = {
     "ATSS": atss.atss,
+    "AutoAssign": auto_assign.auto_assign,
     "CascadeRCNN": cascade.cascade_rcnn,
     "CornerNet": cornernet.cornernet,
     "DETR": detr.detr,

@@ -23,8 +23,8 @@ def auto_assign(**head: Any) -> AutoAssign:
     detector = cast(AutoAssign, tiny(AutoAssign, head=head)).double()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        detector.center_prior.mean += 0.3 * torch.randn(3, 2, generator=generator)
-        detector.center_prior.sigma += torch.rand(3, 2, generator=generator)
+        detector.center_prior.mean.add_(0.3 * torch.randn(3, 2, generator=generator))
+        detector.center_prior.sigma.add_(torch.rand(3, 2, generator=generator))
         detector.object.weight *= 10
         detector.cls.weight *= 10
     return detector
@@ -63,14 +63,11 @@ def slow(detector: AutoAssign, told: tuple[list[Tensor], ...], packed: Targets) 
             weights, likely = [], []
             for at in near:
                 x, y, stride = cells[at]
-                dx, dy = (
-                    ((x - (x1 + x2) / 2) / stride - mean[0]) / sigma[0],
-                    ((y - (y1 + y2) / 2) / stride - mean[1]) / sigma[1],
-                )
+                dx = ((x - (x1 + x2) / 2) / stride - mean[0]) / sigma[0]
+                dy = ((y - (y1 + y2) / 2) / stride - mean[1]) / sigma[1]
                 prior = math.exp(-(dx * dx + dy * dy) / 2)
-                likely.append(
-                    float(joint[at, label]) * math.exp(-head.box_loss.weight * (1 - float(giou(boxes[at], real[slot]))))
-                )
+                far = head.box_loss.weight * (1 - float(giou(boxes[at], real[slot])))
+                likely.append(float(joint[at, label]) * math.exp(-far))
                 weights.append(prior * math.exp(3 * likely[-1]))
                 priors += prior
             missed -= math.log(sum(w * p for w, p in zip(weights, likely, strict=True)) / sum(weights))

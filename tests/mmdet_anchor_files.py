@@ -29,6 +29,7 @@ AUTO_ASSIGN_3 = """
 _base_ = 'fcos.py'
 model = dict(
     type='AutoAssign',
+    neck=dict(add_extra_convs='on_input'),
     bbox_head=dict(
         _delete_=True, type='AutoAssignHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
         strides=[8, 16, 32, 64, 128], loss_bbox=dict(type='GIoULoss', loss_weight=5.0)),

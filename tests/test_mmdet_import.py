@@ -345,7 +345,7 @@ REFUSED = [
     ({"model__data_preprocessor__pad_value": 114}, "pad_value=114 has no counterpart"),
     (
         {"model__type": "FasterRCN"},
-        r"model\.type='FasterRCN' cannot be imported; these can: ATSS, CascadeRCNN, .*YOLOV3$",
+        r"model\.type='FasterRCN' cannot be imported; these can: ATSS, AutoAssign, CascadeRCNN, .*YOLOV3$",
     ),
     ({"model__type": 3}, "model has no type"),
     ({"model": GONE}, "there is no model in it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
+from tests.mmdet_anchor_files import AUTO_ASSIGN_3, FREE_ANCHOR_3, GHM_3, PAA_3, YOLOF_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
@@ -442,6 +442,8 @@ OTHERS = (
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
+    ("auto_assign.py", AUTO_ASSIGN_3, "autoassign_r50_fpn_8x2_1x_coco"),
+    ("yolof.py", YOLOF_3, "yolof_r50_c5_8x8_1x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),

@@ -26,7 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
-    *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
+    *("fovea.py", "fsaf.py", "paa.py", "yolact.py", "auto_assign.py", "yolof.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -107,6 +107,19 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^iou\.", "bbox_head.atss_centerness."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "AutoAssign": (
+        (r"^(cls_convs|reg_convs|center_prior)\.", r"bbox_head.\1."),
+        (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
+        (r"^object\.", "bbox_head.conv_centerness."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    ),
+    "YOLOF": (
+        (r"^cls_convs\.", "bbox_head.cls_subnet."),
+        (r"^reg_convs\.", "bbox_head.bbox_subnet."),
+        (r"^cls\.", "bbox_head.cls_score."),
+        (r"^reg\.", "bbox_head.bbox_pred."),
+        (r"^object\.", "bbox_head.object_pred."),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

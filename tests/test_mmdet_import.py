@@ -208,6 +208,10 @@ SETTINGS = [
     ),
     ("mask.py", {"model__roi_head__mask_head__class_agnostic": True}, ["model.mask_head.class_agnostic=true"]),
     ("retina.py", {"model__bbox_head__loss_cls__gamma": 1.5}, ["model.head.gamma=1.5"]),
+    ("atss.py", {"model__bbox_head__norm_cfg": None}, ["model.head.norm=null"]),
+    ("yolof.py", {"model__bbox_head__bbox_coder__add_ctr_clamp": False}, ["model.head.farthest=null"]),
+    ("yolof.py", {"model__train_cfg__assigner__match_times": 8}, ["model.head.match.nearest=8"]),
+    ("auto_assign.py", {"model__bbox_head__center_loss_weight": 0.5}, ["model.head.centre_weight=0.5"]),
     ("retina.py", {"model__neck__add_extra_convs": "on_output"}, ['model.neck.extra="on_output"']),
     ("retina_2.py", {"model__neck__extra_convs_on_inputs": False}, ['model.neck.extra="on_output"']),
     (
@@ -345,7 +349,7 @@ REFUSED = [
     ({"model__data_preprocessor__pad_value": 114}, "pad_value=114 has no counterpart"),
     (
         {"model__type": "FasterRCN"},
-        r"model\.type='FasterRCN' cannot be imported; these can: ATSS, CascadeRCNN, .*YOLOV3$",
+        r"model\.type='FasterRCN' cannot be imported; these can: ATSS, AutoAssign, CascadeRCNN, .*YOLOV3$",
     ),
     ({"model__type": 3}, "model has no type"),
     ({"model": GONE}, "there is no model in it"),

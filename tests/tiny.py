@@ -43,6 +43,7 @@ ALL_CELLS = {"threshold": 0.001}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
+    "auto_assign": {"head": {"channels": 64}},  # as atss
     "cornernet": {
         "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
         "head": {"pooled": 32, "corners": 20, "pairs": 50},
@@ -71,6 +72,8 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
         "point_head": {"channels": 128, "points": 24, "steps": 3, "step_points": 64},
     },
     "vfnet": {"head": {"channels": 64}},  # as atss
+    # near ties of predictions, which rounding decides, change less where all pairs count
+    "yolof": {"head": {"match": {"positive": 0.0}}},
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},

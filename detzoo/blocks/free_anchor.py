@@ -10,18 +10,17 @@ pairs of images, object slots and anchors no more than ``16 N A`` are in memory 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from detzoo.blocks.assign import pick
 from detzoo.blocks.losses import BoxLoss, box_losses, mean_over_ranks
 from detzoo.config import Config
 from detzoo.ops.boxes import decode, encode, full_precision, pairwise_iou
+from detzoo.ops.focal import background_loss
 from detzoo.types import Targets
 
 _EPS = 1e-12
@@ -58,9 +57,7 @@ def bag_losses(
     count = mean_over_ranks(targets.valid.sum(), floor=1.0)
     positive = _positive(config, box, logits, moves, anchors, stds, targets)
     fit = _fit(config, decode(anchors, moves.detach(), stds), logits.shape[-1], targets)
-    # -log(1 - (1 - fit) p), without a difference of numbers near 1
-    loss = (F.softplus(logits) - F.softplus(logits + fit.log())).clamp(max=-math.log(_EPS))
-    negative = ((logits.sigmoid() * (1 - fit)).pow(config.gamma) * loss).sum()
+    negative = background_loss(logits, fit, config.gamma)
     return {
         "positive_bag_loss": config.alpha * positive / count,
         "negative_bag_loss": (1 - config.alpha) * negative / (count * config.size),

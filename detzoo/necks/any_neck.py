@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from detzoo.config import kind_if_absent
 from detzoo.necks.bfp import BFP
+from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
@@ -23,6 +24,7 @@ from detzoo.necks.rfp import RFP
 
 AnyNeck: TypeAlias = Annotated[
     BFP.Config
+    | DilatedEncoder.Config
     | FPG.Config
     | FPN.Config
     | FPNCarafe.Config

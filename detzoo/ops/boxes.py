@@ -109,17 +109,27 @@ def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, floa
     return _scaled(torch.cat([shift, (target / size).log()], -1), [1 / std for std in stds])
 
 
-def decode(anchors: Tensor, offsets: Tensor, stds: tuple[float, float, float, float], legacy: bool = False) -> Tensor:
+def decode(
+    anchors: Tensor,
+    offsets: Tensor,
+    stds: tuple[float, float, float, float],
+    legacy: bool = False,
+    farthest: float | None = None,
+) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way.
 
-    ``legacy`` boxes stay as wide as they are taken to be, as MMDetection's coder for such models leaves them.
+    ``legacy`` boxes stay as wide as they are taken to be, as MMDetection's coder for such models leaves them. With
+    ``farthest`` the centre moves by no more than so many pixels in x and in y, and a box may shrink to any size.
     """
     if legacy:
         anchors = widened(anchors)
     offsets = _scaled(full_precision(offsets), stds)
     size = anchors[..., 2:] - anchors[..., :2]
-    centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * offsets[..., :2]
-    half = size * offsets[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp() * 0.5
+    shift, least = size * offsets[..., :2], -MAX_LOG_RATIO
+    if farthest is not None:
+        shift, least = shift.clamp(-farthest, farthest), None
+    centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + shift
+    half = size * offsets[..., 2:].clamp(least, MAX_LOG_RATIO).exp() * 0.5
     return torch.cat([centre - half, centre + half], -1)
 
 

@@ -1,7 +1,8 @@
-"""Sigmoid focal losses of anchors and of heat maps, at the memory of one logit tensor."""
+"""Sigmoid focal losses of anchors and of heat maps, at the memory of one logit tensor, and products of sigmoids."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -156,3 +157,26 @@ def _others(logits: Tensor, labels: Tensor, scale: float, gamma: float) -> tuple
     nothing = torch.full_like(labels, classes)
     all_of_them = focal_loss(logits, nothing, torch.ones_like(x), 1 - scale, gamma)
     return x, positive, all_of_them - scale * (positive * x.sigmoid().pow(gamma) * F.softplus(x)).sum()
+
+
+def background_loss(logits: Tensor, fit: Tensor, gamma: float = 2.0) -> Tensor:
+    """Sum of the focal loss of background, where what fits an object is background the less.
+
+    FreeAnchor, equation 9 (arXiv:1909.02466): ``-(p (1 - fit)) ** gamma * log(1 - p (1 - fit))``, p a sigmoid.
+
+    Args:
+        logits: in full precision, any shape.
+        fit: of the same shape, in [0, 1].
+        gamma: focusing exponent.
+    """
+    # a difference of numbers near 1 would lose small p
+    loss = (F.softplus(logits) - F.softplus(logits + fit.log())).clamp(max=-math.log(1e-12))
+    return ((logits.sigmoid() * (1 - fit)).pow(gamma) * loss).sum()
+
+
+def joint_logits(a: Tensor, b: Tensor) -> Tensor:
+    """Logits ``[...]``, in full precision, of the products ``sigmoid(a) sigmoid(b)``, of ``a [...]`` and ``b [...]``,
+    broadcast: of a class and of an object being there at all, which nothing else has to be learned from.
+    """
+    a, b = full_precision(a), full_precision(b)
+    return a + b - torch.logaddexp(F.softplus(a), b)

@@ -28,6 +28,7 @@ X101_32X8D = ResNet.Config(depth=101, groups=32, base_width=8, norm_frozen=True)
 
 RGB = Input()
 BGR = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0))  # of the caffe-style backbones
+BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
 BGR_STD = Input(order="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))  # of X101_32X8D
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from detzoo.blocks.layers import Deform
 from detzoo.blocks.losses import BoxLoss
-from detzoo.detector import Input
 from detzoo.methods.fcos import FCOS
-from detzoo.recipes.columns import BGR, COCO, R50, R101, RGB, SCHEDULE_1X, SCHEDULE_2X, X101_64X4D, caffe, dcn
+from detzoo.recipes.columns import (
+    BGR,
+    BGR_DETECTRON,
+    COCO,
+    R50,
+    R101,
+    RGB,
+    SCHEDULE_1X,
+    SCHEDULE_2X,
+    X101_64X4D,
+    caffe,
+    dcn,
+)
 from detzoo.recipes.initial import INIT_R50_CAFFE, INIT_R50_DETECTRON, INIT_R101_DETECTRON, INIT_X101_64X4D
 from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import ParamGroup
-
-BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
 
 # biases take twice the learning rate, but for those of normalization layers; no bias decays
 BIASES = (

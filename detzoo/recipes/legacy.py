@@ -7,19 +7,17 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.blocks.unaligned import Unaligned
-from detzoo.detector import Input
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.columns import COCO, COCO_MASKS, R50, SCHEDULE_1X, caffe
+from detzoo.recipes.columns import BGR_DETECTRON, COCO, COCO_MASKS, R50, SCHEDULE_1X, caffe
 from detzoo.recipes.initial import INIT_R50, INIT_R50_DETECTRON, INIT_VGG16
 from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD_DATA, SSD_SCHEDULE
 
 UNALIGNED = Unaligned.Config()
-BGR_DETECTRON = Input(order="bgr", mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0))
 LEGACY_RPN = RPN.Config(legacy=True, train_proposals=2000, box_loss=BoxLoss(kind="smooth_l1", beta=1 / 9))
 LEGACY_BOX_HEAD = BoxHead.Config(
     legacy=True,

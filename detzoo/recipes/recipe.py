@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from detzoo.config import Config
 from detzoo.detector import Detector
 from detzoo.methods.atss import ATSS
+from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
@@ -37,6 +38,7 @@ from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolact import YOLACT
+from detzoo.methods.yolof import YOLOF
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -44,6 +46,7 @@ from detzoo.tta import TTA
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
     ATSS.Config
+    | AutoAssign.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
@@ -71,12 +74,14 @@ Model = Annotated[
     | TridentNet.Config
     | VFNet.Config
     | YOLACT.Config
+    | YOLOF.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
 
 METHODS: tuple[type[Detector], ...] = (
     ATSS,
+    AutoAssign,
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,
@@ -104,6 +109,7 @@ METHODS: tuple[type[Detector], ...] = (
     TridentNet,
     VFNet,
     YOLACT,
+    YOLOF,
     YOLOv3,
 )
 

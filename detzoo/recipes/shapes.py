@@ -11,6 +11,7 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.methods.atss import ATSS
+from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
@@ -38,8 +39,10 @@ from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolact import YOLACT, Prototypes
+from detzoo.methods.yolof import YOLOF
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
+from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.recipe import Recipe
@@ -279,6 +282,17 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="autoassign_r18_fpn_shapes",
+        model=AutoAssign.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=AutoAssign.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="sabl_retinanet_r18_fpn_shapes",
         model=SABLRetinaNet.Config(
             input=SMALL,
@@ -443,6 +457,22 @@ RECIPES = (
             mask_head=Prototypes.Config(prototypes=16, convs=2, channels=64),
         ),
         data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolof_r18_shapes",
+        model=YOLOF.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(3,)),
+            neck=DilatedEncoder.Config(out_channels=128, inner_channels=64, dilations=(1, 2, 3)),
+            head=YOLOF.Head(
+                reg_convs=2,
+                anchors=Anchors.Config(scales=(1.5, 3.0, 4.5), ratios=(1.0,)),  # 24, 48 and 72 pixels
+                farthest=16.0,
+                detections=30,
+            ),
+        ),
+        data=SHAPES,
         schedule=FEW_MINUTES,
     ),
     Recipe(

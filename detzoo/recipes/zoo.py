@@ -17,6 +17,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
     atss,
+    auto_assign,
     carafe,
     cascade_rcnn,
     cityscapes,
@@ -73,6 +74,7 @@ from detzoo.recipes import (
     vfnet,
     weight_standardization,
     yolact,
+    yolof,
     yolov3,
 )
 from detzoo.recipes.blueprint import blueprint
@@ -95,6 +97,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     foveabox.RECIPES,
     fsaf.RECIPES,
     atss.RECIPES,
+    auto_assign.RECIPES,
     gfl.RECIPES,
     vfnet.RECIPES,
     reppoints.RECIPES,
@@ -104,6 +107,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cornernet.RECIPES,
     ssd.RECIPES,
     yolact.RECIPES,
+    yolof.RECIPES,
     yolov3.RECIPES,
     detr.RECIPES,
     group_norm.RECIPES,

@@ -81,6 +81,7 @@ CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3)
 # continuous integration runs the first of each method
 CASES = {
     "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
+    "autoassign_r50-caffe_fpn_1x_coco": Case("autoassign_r50_fpn_8x2_1x_coco"),
     "gfl_r50_fpn_1x_coco": Case("gfl_r50_fpn_1x_coco"),
     "gfl_r101-dconv-c3-c5_fpn_ms-2x_coco": Case("gfl_r101_fpn_dconv_c3-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco"),
@@ -244,6 +245,7 @@ CASES = {
     "fsaf_r101_fpn_1x_coco": Case("fsaf_r101_fpn_1x_coco"),
     "ssd300_coco": Case("ssd300_coco"),
     "yolact_r50_1xb8-55e_coco": Case("yolact_r50_1x8_coco"),
+    "yolof_r50-c5_8xb8-1x_coco": Case("yolof_r50_c5_8x8_1x_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),

@@ -5,44 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.dense import dense, towers
+from detzoo.interop.mmdet.parts import Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.atss import ATSS, STDS
 
 
 def atss(model: Section, input: Input) -> tuple[ATSS.Config, int]:
     """Settings and number of classes of an ``ATSS``."""
-    with model as given:
-        backbone, features = backbones.backbone(given.section("backbone"))
-        neck, features = necks.neck(given, features)
-        with (
-            given.section("bbox_head") as head,
-            given.section("train_cfg", {}, training=True) as train,
-            given.section("test_cfg") as test,
-        ):
-            head.kinds("ATSSHead")
-            parts.derived(head, "in_channels", features.channels[0])
-            head.fixed("conv_cfg")
-            head.fixed("pred_kernel_size", 3)
-            head.fixed("reg_decoded_bbox", True)
-            head.ignore("init_cfg")  # where training began
-            parts.fixed_coder(head, STDS)
-            learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
-            default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
-            settings: dict[str, Any] = {
-                "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
-                "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
-                "norm": parts.norm(head, default="gn"),
-                "anchors": parts.anchors(head.section("anchor_generator", default), features),
-                "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
-                **learning.focal(head),
-                **parts.dense_tests(test),
-            }
-            settings |= learning.adaptive(train)
-            classes = head.whole("num_classes")
-        made = ATSS.Head.model_validate(settings)
-        return ATSS.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+    return dense(ATSS.Config, model, input, _head, "ATSSHead")
 
 
-__all__ = ["atss"]
+def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
+    return {**atss_head(head, features), **learning.adaptive(train)}
+
+
+def atss_head(head: Section, features: Features) -> dict[str, Any]:
+    """Settings of an ``ATSSHead`` and what was made of it, but for its last branch and its assigner."""
+    head.fixed("pred_kernel_size", 3)
+    head.fixed("reg_decoded_bbox", True)
+    parts.fixed_coder(head, STDS)
+    default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+    return {
+        **towers(head, "gn"),
+        "anchors": parts.anchors(head.section("anchor_generator", default), features),
+        "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
+        **learning.focal(head),
+    }
+
+
+__all__ = ["atss", "atss_head"]

@@ -7,7 +7,8 @@ from typing import Any
 from detzoo.blocks.distribution_head import DistributionHead
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.dense import towers
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.gfl import GFL
 
@@ -32,9 +33,7 @@ def distribution_head(model: Section, head: Section, features: Features) -> tupl
         head.ignore("init_cfg")  # where training began
         parts.distance_coder(head)
         settings: dict[str, Any] = {
-            "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
-            "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
-            "norm": parts.norm(head, default="gn"),
+            **towers(head, "gn"),
             "farthest": head.whole("reg_max", 16, MOST_CHANNELS),
             "anchor": parts.one_anchor(head, features, scales=[8, 16, 32], strides=[4, 8, 16, 32, 64]),
             "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),

@@ -7,42 +7,27 @@ from typing import Any
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.guided_anchors import Guide
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.dense import dense, towers
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.ga_retinanet import STDS, GARetinaNet
 
 
 def ga_retinanet(model: Section, input: Input) -> tuple[GARetinaNet.Config, int]:
     """Settings and number of classes of a ``RetinaNet`` with ``GARetinaHead``."""
-    with (
-        model as given,
-        given.section("bbox_head") as head,
-        given.section("train_cfg", {}, training=True) as train,
-        given.section("test_cfg") as test,
-    ):
-        backbone, features = backbones.backbone(given.section("backbone"))
-        neck, features = necks.neck(given, features)
-        head.kinds("GARetinaHead")
-        parts.derived(head, "in_channels", features.channels[0])
-        head.fixed("conv_cfg")
-        head.ignore("init_cfg")  # where training began
-        parts.fixed_coder(head, STDS)
-        settings: dict[str, Any] = {
-            "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
-            "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
-            "norm": parts.norm(head),
-            "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1.0}),
-            **branches(head, features, train),
-            **learning.focal(head),
-            **parts.dense_tests(test),
-        }
-        if train.has("assigner"):
-            settings["match"] = learning.match(train, GARetinaNet.Head().match)
-        learning.no_sampler(train)
-        classes = head.whole("num_classes", 80)
-    made = GARetinaNet.Head.model_validate(settings)
-    return GARetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+    return dense(GARetinaNet.Config, model, input, _head, "GARetinaHead", classes=80)
+
+
+def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    parts.fixed_coder(head, STDS)
+    return {
+        **towers(head),
+        "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1.0}),
+        **branches(head, features, train),
+        **learning.focal(head),
+        **learning.matched(train, GARetinaNet.Head().match),
+    }
 
 
 def branches(head: Section, features: Features, learn: Section) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
 from detzoo.interop.mmdet import (
     atss,
+    auto_assign,
     cascade,
     cornernet,
     detr,
@@ -37,6 +38,7 @@ from detzoo.interop.mmdet import (
     two_stage,
     vfnet,
     yolact,
+    yolof,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -63,6 +65,7 @@ Reader = Callable[[Section, Input], tuple[Model, int]]
 
 METHODS: dict[str, Reader] = {
     "ATSS": atss.atss,
+    "AutoAssign": auto_assign.auto_assign,
     "CascadeRCNN": cascade.cascade_rcnn,
     "CornerNet": cornernet.cornernet,
     "DETR": detr.detr,
@@ -86,6 +89,7 @@ METHODS: dict[str, Reader] = {
     "TridentFasterRCNN": tridentnet.tridentnet,
     "VFNet": vfnet.vfnet,
     "YOLACT": yolact.yolact,
+    "YOLOF": yolof.yolof,
     "YOLOV3": yolov3.yolov3,
 }
 

@@ -11,6 +11,7 @@ from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
+from detzoo.blocks.uniform_match import UniformMatch
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 
@@ -237,11 +238,15 @@ def _taken(given: Section, name: str, usual: float) -> float:
     return given.flag(name, usual) if isinstance(usual, bool) else given.number(name, usual)
 
 
+def matched(train: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") -> dict[str, MatchConfig]:
+    """``assigner`` in the ``train_cfg`` of a head with anchors, as setting ``match``; none where it is absent."""
+    _all_anchors(train)
+    return {"match": match(train, default, kind)} if train.has("assigner") else {}
+
+
 def adaptive(train: Section) -> dict[str, int]:
     """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``; none where it is absent or another, which is noted."""
-    no_sampler(train)
-    train.fixed("allowed_border", -1)
-    weights_of_anchors(train)
+    _all_anchors(train)
     if not train.has("assigner"):
         return {}
     with train.section("assigner", training=True) as given:
@@ -263,6 +268,34 @@ def unreduced(head: Section, *names: str) -> None:
             values = {**loss.values}
             values.pop("reduction", None)
             head.values = {**head.values, name: values}
+
+
+def uniform(train: Section) -> dict[str, UniformMatch]:
+    """``UniformAssigner`` in ``train_cfg``, as setting ``match``; none where it is absent."""
+    _all_anchors(train)
+    if not train.has("assigner"):
+        return {}
+    return {"match": tried(train, "assigner", UniformMatch(), lambda: _uniform(train))}
+
+
+def _uniform(train: Section) -> UniformMatch:
+    with train.section("assigner", training=True) as given:
+        if not known(given, "UniformAssigner"):
+            return UniformMatch()
+        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
+            known(overlaps, "BboxOverlaps2D")
+        return UniformMatch(
+            nearest=given.whole("match_times", 4),
+            positive=given.number("pos_ignore_thr"),
+            negative=given.number("neg_ignore_thr"),
+        )
+
+
+def _all_anchors(train: Section) -> None:
+    """Settings of training where all anchors are learned from, wherever they lie."""
+    no_sampler(train)
+    train.fixed("allowed_border", -1)
+    weights_of_anchors(train)
 
 
 def no_sampler(train: Section) -> None:
@@ -293,10 +326,12 @@ __all__ = [
     "focal",
     "known",
     "match",
+    "matched",
     "no_sampler",
     "prime_samples",
     "sampler",
     "tried",
+    "uniform",
     "unreduced",
     "weights_of_anchors",
 ]

@@ -94,6 +94,7 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
 
 # MMDetection's type of neck -> what reads its settings
 READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
+    "DilatedEncoder": pyramids.dilated_encoder,
     "FPG": pyramids.fpg,
     "FPN": fpn,
     "FPN_CARAFE": pyramids.fpn_carafe,

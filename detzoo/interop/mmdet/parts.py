@@ -132,19 +132,23 @@ def anchor_defaults(**settings: object) -> dict[str, object]:
 
 
 def coder(
-    owner: Section, stds: Sequence[float], name: str = "bbox_coder", legacy: bool = False
+    owner: Section,
+    stds: Sequence[float],
+    name: str = "bbox_coder",
+    legacy: bool = False,
+    limited: bool = False,
 ) -> tuple[float, float, float, float]:
     """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
 
-    How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
-    the same everywhere.
+    How far a decoded centre may move is not limited by default, or is read elsewhere where it may be ``limited``; that
+    widths and heights grow 62 times at most is the same everywhere.
     """
     default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
     with owner.section(name, default) as given:
         given.kinds(f"{'Legacy' if legacy else ''}DeltaXYWHBBoxCoder")
         given.fixed("target_means", (0, 0, 0, 0))
         given.fixed("clip_border", True)
-        given.fixed("add_ctr_clamp", False)
+        given.fixed("add_ctr_clamp", False, *([True] if limited else []))
         given.ignore("ctr_clamp")  # without add_ctr_clamp
         given.ignore("use_box_type")  # how boxes are wrapped in Python
         found = given.numbers("target_stds", (1.0, 1.0, 1.0, 1.0), count=4)
@@ -161,9 +165,9 @@ def legacy(head: Section, anchors: bool = True) -> bool:
     return found == {True}
 
 
-def fixed_coder(owner: Section, stds: Sequence[float], legacy: bool = False) -> None:
+def fixed_coder(owner: Section, stds: Sequence[float], legacy: bool = False, limited: bool = False) -> None:
     """A ``bbox_coder`` whose standard deviations cannot be set here; a head that leaves it out has 1 for all."""
-    if coder(owner, (1.0, 1.0, 1.0, 1.0), legacy=legacy) != tuple(stds):
+    if coder(owner, (1.0, 1.0, 1.0, 1.0), legacy=legacy, limited=limited) != tuple(stds):
         owner.differs("bbox_coder", f"has no counterpart; target_stds={list(stds)} has")
 
 

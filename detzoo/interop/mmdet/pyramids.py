@@ -1,4 +1,4 @@
-"""Settings of NAS-FPN, FPG, the balanced pyramid, CARAFE's pyramid and the recursive one from MMDetection's."""
+"""Settings of necks with a reader of their own from MMDetection's: pyramids but FPN, and the dilated encoder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from detzoo.interop.mmdet import backbones, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.bfp import BFP
+from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
@@ -13,6 +14,22 @@ from detzoo.necks.nas_fpn import LEVELS, NASFPN
 from detzoo.necks.rfp import RFP
 
 _BEFORE = ("act", "conv", "norm")  # order of a convolution that looks at its input through ReLU
+
+
+def dilated_encoder(neck: Section, features: Features) -> DilatedEncoder.Config:
+    """``DilatedEncoder``."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels[-1])
+        dilations = given.wholes("block_dilations")
+        parts.derived(given, "num_residual_blocks", len(dilations))
+        given.ignore("init_cfg")  # where training began
+        return DilatedEncoder.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "inner_channels": given.whole("block_mid_channels", most=MOST_CHANNELS),
+                "dilations": dilations,
+            }
+        )
 
 
 def nas_fpn(neck: Section, features: Features) -> NASFPN.Config:

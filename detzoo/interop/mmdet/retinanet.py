@@ -6,8 +6,9 @@ from typing import Any
 
 from detzoo.blocks.free_anchor import FreeAnchor
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, guided, learning, necks, parts, sabl
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet import guided, learning, parts, sabl
+from detzoo.interop.mmdet.dense import dense, towers
+from detzoo.interop.mmdet.parts import Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.retinanet import RetinaNet
@@ -21,48 +22,32 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetina
         return sabl.sabl_retinanet(model, input)
     if kind == "GARetinaHead":
         return guided.ga_retinanet(model, input)
-    with model as given:
-        backbone, features = backbones.backbone(given.section("backbone"))
-        neck, features = necks.neck(given, features)
-        with (
-            given.section("bbox_head") as head,
-            given.section("train_cfg", {}, training=True) as train,
-            given.section("test_cfg") as test,
-        ):
-            kind = head.kinds("RetinaHead", "RetinaSepBNHead", "FreeAnchorRetinaHead", "PISARetinaHead")
-            own_norms = kind == "RetinaSepBNHead"
-            if own_norms:
-                parts.derived(head, "num_ins", len(features.channels))
-            parts.derived(head, "in_channels", features.channels[0])
-            head.fixed("conv_cfg")
-            head.ignore("init_cfg")  # where training began
-            legacy = parts.legacy(head)
-            default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
-            if own_norms:  # it has the defaults of any head with anchors
-                default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
-            settings: dict[str, Any] = {
-                "legacy": legacy,
-                "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
-                "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
-                "norm": parts.norm(head),
-                "norm_per_level": own_norms,
-                "anchors": parts.anchors(head.section("anchor_generator", default), features, legacy),
-                "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0), legacy=legacy),
-                **_losses(head),
-                **parts.dense_tests(test),
-            }
-            if kind == "PISARetinaHead":
-                settings["prime"] = learning.prime_samples(train)
-            if kind == "FreeAnchorRetinaHead":
-                settings["free_anchor"] = learning.tried(head, "bags", FreeAnchor(), lambda: _bags(head))
-            if train.has("assigner"):
-                settings["match"] = learning.match(train, RetinaNet.Head().match)
-            learning.no_sampler(train)
-            train.fixed("allowed_border", -1)
-            learning.weights_of_anchors(train)
-            classes = head.whole("num_classes", 80)
-        made = RetinaNet.Head.model_validate(settings)
-        return RetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+    kinds = ("RetinaHead", "RetinaSepBNHead", "FreeAnchorRetinaHead", "PISARetinaHead")
+    return dense(RetinaNet.Config, model, input, _head, *kinds, classes=80)
+
+
+def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    own_norms = head.kind == "RetinaSepBNHead"
+    if own_norms:
+        parts.derived(head, "num_ins", len(features.channels))
+    legacy = parts.legacy(head)
+    default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
+    if own_norms:  # it has the defaults of any head with anchors
+        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+    settings: dict[str, Any] = {
+        "legacy": legacy,
+        **towers(head),
+        "norm_per_level": own_norms,
+        "anchors": parts.anchors(head.section("anchor_generator", default), features, legacy),
+        "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0), legacy=legacy),
+        **_losses(head),
+        **learning.matched(train, RetinaNet.Head().match),
+    }
+    if head.kind == "PISARetinaHead":
+        settings["prime"] = learning.prime_samples(train)
+    if head.kind == "FreeAnchorRetinaHead":
+        settings["free_anchor"] = learning.tried(head, "bags", FreeAnchor(), lambda: _bags(head))
+    return settings
 
 
 def _losses(head: Section) -> dict[str, Any]:

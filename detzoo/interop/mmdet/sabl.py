@@ -7,8 +7,9 @@ from typing import Any
 from detzoo.blocks.buckets import NEAREST
 from detzoo.blocks.side_aware import SideAware
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.dense import dense, towers
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.sabl_retinanet import SABLRetinaNet, square
@@ -45,50 +46,32 @@ def side_aware(head: Section, pooled: Pooled) -> dict[str, Any]:
 
 def sabl_retinanet(model: Section, input: Input) -> tuple[SABLRetinaNet.Config, int]:
     """Settings and number of classes of a ``RetinaNet`` with ``SABLRetinaHead``."""
-    with model as given:
-        backbone, features = backbones.backbone(given.section("backbone"))
-        neck, features = necks.neck(given, features)
-        with (
-            given.section("bbox_head") as head,
-            given.section("train_cfg", {}, training=True) as train,
-            given.section("test_cfg") as test,
-        ):
-            head.kinds("SABLRetinaHead")
-            parts.derived(head, "in_channels", features.channels[0])
-            head.fixed("conv_cfg")
-            head.ignore("init_cfg", "reg_decoded_bbox")  # where training began; nothing looks at it
-            parts.renamed(head, "loss_bbox_reg", "loss_bbox")
-            strides = [8, 16, 32, 64, 128]
-            default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=strides)
-            anchors = parts.anchors(head.section("approx_anchor_generator", default), features)
-            default = parts.anchor_defaults(ratios=[1.0], scales=[4], strides=strides)
-            if parts.anchors(head.section("square_anchor_generator", default), features) != square(anchors):
-                head.differs("square_anchor_generator", "has no counterpart: one square of the least scale has")
-            buckets, scale = _buckets(head, {"type": "BucketingBBoxCoder", "num_buckets": 14, "scale_factor": 3.0})
-            usual = SABLRetinaNet.Head()
-            weight = learning.cross_entropy(head, sigmoid=True, name="loss_bbox_cls", decides=False, weighted=True)
-            settings: dict[str, Any] = {
-                "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
-                "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
-                "norm": parts.norm(head),
-                "anchors": anchors,
-                "buckets": buckets,
-                "scale": scale,
-                "bucket_weight": weight if head.has("loss_bbox_cls") else usual.bucket_weight,
-                "box_loss": learning.box_loss(
-                    head, {"type": "SmoothL1Loss", "beta": 1 / 9, "loss_weight": 1.5}, decodes=False
-                ),
-                **learning.focal(head),
-                **parts.dense_tests(test),
-            }
-            if train.has("assigner"):
-                settings["match"] = learning.match(train, usual.match, "ApproxMaxIoUAssigner")
-            learning.no_sampler(train)
-            train.fixed("allowed_border", -1)
-            learning.weights_of_anchors(train)
-            classes = head.whole("num_classes")
-        made = SABLRetinaNet.Head.model_validate(settings)
-        return SABLRetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+    return dense(SABLRetinaNet.Config, model, input, _retina_head, "SABLRetinaHead")
+
+
+def _retina_head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    head.ignore("reg_decoded_bbox")  # nothing looks at it
+    parts.renamed(head, "loss_bbox_reg", "loss_bbox")
+    strides = [8, 16, 32, 64, 128]
+    default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=strides)
+    anchors = parts.anchors(head.section("approx_anchor_generator", default), features)
+    default = parts.anchor_defaults(ratios=[1.0], scales=[4], strides=strides)
+    if parts.anchors(head.section("square_anchor_generator", default), features) != square(anchors):
+        head.differs("square_anchor_generator", "has no counterpart: one square of the least scale has")
+    buckets, scale = _buckets(head, {"type": "BucketingBBoxCoder", "num_buckets": 14, "scale_factor": 3.0})
+    usual = SABLRetinaNet.Head()
+    weight = learning.cross_entropy(head, sigmoid=True, name="loss_bbox_cls", decides=False, weighted=True)
+    loss = {"type": "SmoothL1Loss", "beta": 1 / 9, "loss_weight": 1.5}
+    return {
+        **towers(head),
+        "anchors": anchors,
+        "buckets": buckets,
+        "scale": scale,
+        "bucket_weight": weight if head.has("loss_bbox_cls") else usual.bucket_weight,
+        "box_loss": learning.box_loss(head, loss, decodes=False),
+        **learning.focal(head),
+        **learning.matched(train, usual.match, "ApproxMaxIoUAssigner"),
+    }
 
 
 def _buckets(head: Section, default: dict[str, Any]) -> tuple[int, float]:

@@ -54,14 +54,10 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
             settings: dict[str, Any] = {"legacy": legacy, **boxes, **parts.dense_tests(test)}
             if kind == "PISASSDHead":
                 settings["prime"] = learning.prime_samples(train)
-            if train.has("assigner"):
-                settings["match"] = learning.match(train, SSD.Head().match)
+            settings |= learning.matched(train, SSD.Head().match)
             if train.values:
                 settings["hard"] = train.number("neg_pos_ratio", 3)
                 settings["box_loss"] = SSD.Head().box_loss.replace(beta=train.number("smoothl1_beta", 1.0))
-            learning.no_sampler(train)
-            train.fixed("allowed_border", -1)
-            learning.weights_of_anchors(train)
             classes = head.whole("num_classes", 80)
         made = SSD.Head.model_validate(settings)
         return SSD.Config(input=input, backbone=backbone, neck=neck, head=made), classes

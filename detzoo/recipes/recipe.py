@@ -21,6 +21,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.point_rend import PointRend
@@ -50,6 +51,7 @@ Model = Annotated[
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
+    | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PointRend.Config
@@ -78,6 +80,7 @@ METHODS: tuple[type[Detector], ...] = (
     GFL,
     GridRCNN,
     HTC,
+    LD,
     MaskRCNN,
     MaskScoringRCNN,
     PointRend,

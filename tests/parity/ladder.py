@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import detzoo
 from detzoo.detector import Detector
+from detzoo.methods.ld import LD
 from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.detections import detect, mask_differences, pair
@@ -19,6 +21,7 @@ from tests.parity.raw import raw_outputs
 from tests.parity.rungs import Rung, relative, worst
 from tests.parity.stable import Order, stable_sorting
 from tests.parity.training import gradient_differences, step
+from tests.published import parameters_of
 
 
 def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
@@ -32,9 +35,21 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     except ValueError as error:
         yield Rung("parameters", math.inf, str(error))
         return
+    if isinstance(model, LD):
+        model.learn_from(_teacher(model, golden.gain))
     yield Rung("parameters", 0.0)
     with stable_sorting() as order:
         yield from _compare(model.double(), golden, order)
+
+
+def _teacher(student: LD, gain: float) -> Detector:
+    """The published teacher with stand-in weights, whose names are those of the student's with a word before them."""
+    recipe = detzoo.find(student.distillation.teacher)
+    shapes = parameters_of(str(recipe.config))
+    assert shapes is not None
+    teacher = detzoo.build(recipe)
+    teacher.load_published(standin.weights(shapes, gain, before="teacher_model."))
+    return teacher
 
 
 def _compare(model: Detector, golden: Golden, order: Order) -> Iterator[Rung]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mmdet_anchor_files import GHM_3
+from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
@@ -13,6 +13,8 @@ from tests.mmdet_one_stage_files import (
     CORNERNET_3,
     FCOS_3,
     GFL_3,
+    PISA_RETINANET_3,
+    PISA_SSD_3,
     REPPOINTS_3,
     SABL_RETINANET_3,
     SSD_2,
@@ -26,9 +28,11 @@ from tests.mmdet_roi_head_files import (
     GRID_3,
     LIBRA_3,
     MASK_SCORING_3,
+    PISA_3,
     POINT_REND_3,
     SABL_FASTER_3,
 )
+from tests.mmdet_rpn_files import GUIDED_FASTER_3, GUIDED_RETINANET_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -396,7 +400,9 @@ MODELS = (
     ("rpn.py", RPN_3, "rpn_r50_fpn_1x_coco"),
     ("fcos.py", FCOS_3, "fcos_r50_caffe_fpn_gn-head_1x_coco"),
     ("atss.py", ATSS_3, "atss_r50_fpn_1x_coco"),
+    ("free_anchor.py", FREE_ANCHOR_3, "retinanet_free_anchor_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
+    ("paa.py", PAA_3, "paa_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
@@ -416,6 +422,10 @@ MODELS = (
     ("grid.py", GRID_3, "grid_rcnn_r50_fpn_gn-head_1x_coco"),
     ("trident.py", TRIDENT_3, "tridentnet_r50_caffe_1x_coco"),
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
+    ("guided_faster.py", GUIDED_FASTER_3, "ga_faster_x101_32x4d_fpn_1x_coco"),
+    ("guided_retina.py", GUIDED_RETINANET_3, "ga_retinanet_x101_32x4d_fpn_1x_coco"),
+    ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
+    ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
     ("mask_2.py", MASK_RCNN_2, "mask_rcnn_r50_fpn_1x_coco"),
     ("retina_2.py", RETINANET_2, "retinanet_r50_fpn_1x_coco"),
@@ -428,6 +438,7 @@ OTHERS = (
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
+    ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

@@ -172,6 +172,20 @@ test_pipeline = [
 data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
 """
 
+PISA_SSD_3 = """
+_base_ = 'ssd.py'
+model = dict(
+    bbox_head=dict(type='PISASSDHead'), train_cfg=dict(isr=dict(k=2., bias=0.), carl=dict(k=1., bias=0.2)))
+"""
+
+PISA_RETINANET_3 = """
+_base_ = 'retina.py'
+model = dict(
+    bbox_head=dict(
+        type='PISARetinaHead', loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=0.11, loss_weight=1.0)),
+    train_cfg=dict(isr=dict(k=2., bias=0.), carl=dict(k=1., bias=0.2)))
+"""
+
 YOLOV3_3 = """
 _base_ = 'faster.py'
 data_preprocessor = dict(

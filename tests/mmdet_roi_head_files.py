@@ -112,6 +112,22 @@ model = dict(
                 neg_sampler=dict(type='IoUBalancedNegSampler', floor_thr=-1, floor_fraction=0, num_bins=3)))))
 """
 
+PISA_3 = """
+_base_ = 'mask.py'
+rpn = dict(nms_pre=2000, max_per_img=2000)
+model = dict(
+    roi_head=dict(
+        type='PISARoIHead',
+        bbox_head=dict(loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1.0, loss_weight=1.0))),
+    train_cfg=dict(
+        rpn_proposal=rpn,
+        rcnn=dict(
+            sampler=dict(_delete_=True, type='ScoreHLRSampler', num=512, pos_fraction=0.25, k=0.5, bias=0.),
+            isr=dict(k=2, bias=0),
+            carl=dict(k=1, bias=0.2))),
+    test_cfg=dict(rpn=rpn))
+"""
+
 POINT_REND_3 = """
 _base_ = 'mask.py'
 model = dict(

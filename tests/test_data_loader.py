@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ def test_workers_leave_ctrl_c_to_the_main_process() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"workers": -1}, {"rank": 2, "world": 2}])
-def test_wrong_numbers(wrong: dict[str, int]) -> None:
+def test_wrong_numbers(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="batch and world start at 1"):
         make_loader(shapes()["val"], **{"batch": 1, "workers": 0, **wrong}, train=False)
 

@@ -24,7 +24,9 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
+    *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
+    *("paa.py",),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
@@ -51,6 +53,16 @@ DETR_HEAD = (
 # of a method, or of a file whose version has other names
 PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "RetinaNet": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),
+    "GARetinaNet": (
+        (r"^(cls|reg)\.", r"bbox_head.retina_\1."),
+        (r"^guide\.", "bbox_head."),
+        (r"^(cls_convs|reg_convs|feature_adaption_\w+)\.", r"bbox_head.\1."),
+    ),
+    "guided_faster.py": (
+        (r"^rpn\.conv\.", "rpn_head.rpn_conv."),
+        (r"^rpn\.(?:guide\.)?", "rpn_head."),
+        *TWO_STAGE,
+    ),
     "FCOS": (
         (r"^(cls|reg|centerness)\.", r"bbox_head.conv_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
@@ -84,6 +96,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "SABLRetinaNet": (
         (r"^(cls|bbox_cls|bbox_reg)\.", r"bbox_head.retina_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+    ),
+    "PAA": (
+        (r"^(cls|reg)\.", r"bbox_head.atss_\1."),
+        (r"^iou\.", "bbox_head.atss_centerness."),
+        (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
+        (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
     "DETR": (
         (r"^(cls|reg)\.", r"bbox_head.fc_\1."),

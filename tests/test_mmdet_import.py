@@ -382,13 +382,13 @@ REFUSED_OF_OTHERS = [
     ),
     ("cascade_mask.py", {"model__roi_head__mask_head__conv_kernel_size": 5}, "conv_kernel_size=5 has no counterpart"),
     ("fast.py", {"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head\.type='Shared' is not known"),
-    ("rpn.py", {"model__rpn_head__type": "GARPNHead"}, "'GARPNHead' is not known here; RPNHead is"),
+    ("rpn.py", {"model__rpn_head__type": "EmbeddingRPNHead"}, "'EmbeddingRPNHead' is not known here; RPNHead"),
     (
         "faster_c4.py",
         {"model__roi_head__shared_head__depth": 101},
         r"shared_head\.depth=101 has no counterpart; 50 has",
     ),
-    ("retina.py", {"model__bbox_head__type": "GARetinaHead"}, "'GARetinaHead' is not known here"),
+    ("retina.py", {"model__bbox_head__type": "OtherHead"}, "'OtherHead' is not known here"),
     ("fcos.py", {"model__bbox_head__foo": 1}, r"model\.bbox_head\.foo=1 is not known"),
     ("detr.py", {"model__neck__act_cfg": GONE}, r"model\.neck\.act_cfg=None has no counterpart \(left out it is ReLU"),
     (

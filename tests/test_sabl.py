@@ -179,6 +179,7 @@ def test_stages_of_a_cascade_scale_their_buckets() -> None:
     [
         ({"refines": False}, "side_aware goes with refines"),
         ({"double_head": {}}, "without double_head"),
+        ({"prime": {}}, "prime and score_ranks"),
         ({"box_loss": {"kind": "giou"}}, "a loss of offsets"),
         ({"size": 1}, "2 buckets or more"),
     ],

@@ -14,6 +14,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.ssd import SSD
 from detzoo.recipes.recipe import METHODS
 from detzoo.types import Detections, Images, Targets
 
@@ -36,6 +37,8 @@ SMALL: dict[str, Any] = {
     "head": {"channels": 32, "convs": 1, "detections": 10},
 }
 
+# a fresh network's locations are all at the usual threshold, where rounding decides
+ALL_CELLS = {"threshold": 0.001}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
@@ -46,7 +49,9 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
+    "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
+    "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
     "sabl_retinanet": {"head": {"channels": 64}},  # as detr
@@ -99,6 +104,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             }
         },
     ),
+    "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided", "guide": ALL_CELLS}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
@@ -125,6 +131,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         FasterRCNN,
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
     ),
+    "FasterRCNN-mobilenet": (FasterRCNN, {"backbone": {"kind": "mobilenet_v2", "width": 0.35}}),
     "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (
@@ -135,11 +142,15 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
             "box_head": {"balance": {}, "box_loss": {"kind": "balanced_l1"}},
         },
     ),
+    "FasterRCNN-pisa": (FasterRCNN, {"box_head": {"score_ranks": {}, "prime": {}}}),
+    "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
+    "SSD-pisa": (SSD, {"head": {"prime": {}}}),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (
         MaskRCNN,
         {"neck": {"kind": "fpn_carafe"}, "mask_head": {"carafe": {"kernel": 3, "compressed": 16}}},
     ),
+    "RetinaNet-free-anchor": (RetinaNet, {"head": {"free_anchor": {"size": 20}}}),
     "RetinaNet-ghm": (RetinaNet, {"head": {"ghm_c": {}, "ghm_r": {}}}),
     "RetinaNet-nas-fpn": (
         RetinaNet,

@@ -32,7 +32,7 @@ CHECKS = ("parameters", "json", "imported_3x", "imported_2x")
 # RPNs of MMDetection 2 alone learn from anchors inside of the picture only; the zoo follows 3
 OTHER_IN_2X, OTHERWISE = {"rpn.border"}, "published otherwise: "
 # rows that a table prints beside that of their config, with a setting of their own
-BESIDE = {"__proposals2000": {"rpn.proposals"}}
+BESIDE = {"__proposals2000": {"rpn.proposals"}, "__testdev_thr0p05": {"box_head.threshold"}}
 MOST = 400  # letters of a cell
 Folders = Mapping[str, Path | None]  # by version, "3x" and "2x"
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.hrnet import HRNet
+from detzoo.backbones.mobilenet_v2 import MobileNetV2
 from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
@@ -23,6 +24,7 @@ from detzoo.config import kind_if_absent
 AnyBackbone: TypeAlias = Annotated[
     DetectorsResNet.Config
     | HRNet.Config
+    | MobileNetV2.Config
     | RegNet.Config
     | Res2Net.Config
     | ResNeSt.Config

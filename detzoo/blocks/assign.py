@@ -156,6 +156,7 @@ class RoISamples(NamedTuple):
         slot: int64 ``[N, S]``, object slot that a positive learns from.
         labels: int64 ``[N, S]``, its class; 0 where not positive.
         proposed: bool ``[N, S]``, whether the box is a proposal rather than an object itself.
+        weights: ``[N, S]``, in the classification loss; None: that of each valid one is 1.
     """
 
     boxes: Tensor
@@ -164,6 +165,7 @@ class RoISamples(NamedTuple):
     slot: Tensor
     labels: Tensor
     proposed: Tensor
+    weights: Tensor | None = None
 
 
 @torch.no_grad()
@@ -173,7 +175,7 @@ def sample_rois(
     targets: Targets,
     count: int,
     fraction: float,
-    keys: Callable[[Tensor, Matches], Tensor] | None = None,
+    keys: Callable[[Tensor, Matches], tuple[Tensor, Tensor | None]] | None = None,
     objects_too: bool = True,
 ) -> RoISamples:
     """Draw RoIs to learn from among proposals ``[N, P, 4]`` and the objects themselves.
@@ -184,7 +186,8 @@ def sample_rois(
         targets: objects; each is a proposal of its own, so that there are positives from the first step on.
         count: number to draw per image.
         fraction: largest share of positives.
-        keys: gives keys as of `sample` for boxes ``[N, G + P, 4]``, objects first, and their matches. None: at random.
+        keys: gives keys as of `sample` and weights (or None) ``[N, G + P]`` for boxes ``[N, G + P, 4]``, objects
+            first, and their matches. None: at random.
         objects_too: False: the objects are none of the proposals.
     """
     objects = targets.valid if objects_too else torch.zeros_like(targets.valid)
@@ -196,9 +199,10 @@ def sample_rois(
         negative=torch.cat([torch.zeros_like(objects), matches.negative], 1),
         overlap=torch.cat([objects.to(matches.overlap), matches.overlap], 1),
     )
-    key = None if keys is None else keys(boxes, matches)
+    key, weights = (None, None) if keys is None else keys(boxes, matches)
     drawn, chosen, positive = sample(matches.positive, matches.negative, count, fraction, key)
     slot = pick(matches.slot, drawn) * positive
     labels = pick(targets.labels, slot) * positive
     proposed = chosen & (drawn >= objects.shape[1])
-    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, positive, slot, labels, proposed)
+    weights = None if weights is None else pick(weights, drawn) * chosen
+    return RoISamples(pick(boxes, drawn) * chosen.unsqueeze(-1), chosen, positive, slot, labels, proposed, weights)

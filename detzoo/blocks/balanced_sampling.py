@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from detzoo.config import Config
+from detzoo.ops.places import places
 
 
 class Balance(Config):
@@ -53,7 +54,7 @@ def balanced_keys(
         group = torch.where(positive, slot, slots)
         sizes = torch.zeros_like(group[:, :1]).expand(-1, slots + 1).scatter_add(1, group, torch.ones_like(group))
         objects = (sizes[:, :-1] > 0).sum(1, keepdim=True).clamp(min=1)
-        first = torch.where(positive, _place(group, chance) < (most / objects).round() + 1, first)
+        first = torch.where(positive, places(group, chance) < (most / objects).round() + 1, first)
     if config.ranges:
         wanted = count - positive.sum(1, keepdim=True).clamp(max=most)
         overlap = overlap.clamp(min=0)
@@ -62,14 +63,5 @@ def balanced_keys(
         last = negative & (overlap == 0)
         group = torch.where(negative & ~last, group, config.ranges)
         share = wanted // config.ranges
-        first = torch.where(negative, (_place(group, chance) < share) & ~last, first)
+        first = torch.where(negative, (places(group, chance) < share) & ~last, first)
     return (chance + 1 + first.float() - last.float()) / 4  # not by 3, which may round to 1
-
-
-def _place(group: Tensor, chance: Tensor) -> Tensor:
-    """The place ``[N, A]`` of each among those of its ``group [N, A]``, by rising ``chance [N, A]``, from 0 on."""
-    order = chance.argsort(1)
-    order = order.gather(1, group.gather(1, order).argsort(dim=1, stable=True))
-    ordered = group.gather(1, order)
-    place = torch.arange(group.shape[1], device=group.device) - torch.searchsorted(ordered, ordered)
-    return torch.zeros_like(place).scatter(1, order, place)

@@ -50,25 +50,28 @@ def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss
     used = (weights > 0).unsqueeze(-1)
     predicted = torch.where(used, full_precision(predicted), 0.0)
     wanted = torch.where(used, wanted.float(), 0.0)
+    return (box_losses(predicted, wanted, config, beta) * weights).sum() * config.weight
+
+
+def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor | None = None) -> Tensor:
+    """`box_loss` of each slot ``[...]``, of arguments in full precision, without ``config.weight``."""
     kind = config.kind
     if kind == "l1":
-        loss = (predicted - wanted).abs().sum(-1)
-    elif kind == "smooth_l1" and beta is not None:
+        return (predicted - wanted).abs().sum(-1)
+    if kind == "smooth_l1" and beta is not None:
         gap = (predicted - wanted).abs()
-        loss = torch.where(gap < beta, gap.square() * 0.5 / beta, gap - 0.5 * beta).sum(-1)
-    elif kind == "smooth_l1":
-        loss = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=config.beta).sum(-1)
-    elif kind == "balanced_l1":
-        loss = _balanced_l1((predicted - wanted).abs(), config).sum(-1)
-    elif kind == "bounded_iou":
-        loss = _bounded_iou(predicted, wanted, config.beta)
-    elif kind == "iou":
-        loss = -iou(predicted, wanted).clamp(min=1e-6).log()
-    elif kind == "giou":
-        loss = 1 - giou(predicted, wanted)
-    else:
-        loss = 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
-    return (loss * weights).sum() * config.weight
+        return torch.where(gap < beta, gap.square() * 0.5 / beta, gap - 0.5 * beta).sum(-1)
+    if kind == "smooth_l1":
+        return F.smooth_l1_loss(predicted, wanted, reduction="none", beta=config.beta).sum(-1)
+    if kind == "balanced_l1":
+        return _balanced_l1((predicted - wanted).abs(), config).sum(-1)
+    if kind == "bounded_iou":
+        return _bounded_iou(predicted, wanted, config.beta)
+    if kind == "iou":
+        return -iou(predicted, wanted).clamp(min=1e-6).log()
+    if kind == "giou":
+        return 1 - giou(predicted, wanted)
+    return 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
 
 
 def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:

@@ -19,6 +19,7 @@ from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
+from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
@@ -88,9 +89,7 @@ class BoxHead(nn.Module):
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
-        side_aware: SideAware.Config | None = (
-            None  # finds boxes side by side, one per RoI; None: as the lines above say
-        )
+        side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
         match: MatchConfig = MatchConfig()
@@ -98,12 +97,19 @@ class BoxHead(nn.Module):
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
         objects: bool = True  # themselves are among them; False: proposals alone
         balance: Balance | None = None  # of what is drawn, over objects and IoUs; None: at random
+        score_ranks: ScoreRanks | None = None  # draws and weighs negatives (PISA); None: at random, all alike
+        prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         hard_examples: bool = False  # those of largest classification loss, not random ones (OHEM, arXiv:1604.03540)
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         soft_nms: SoftNMS | None = None  # None: what overlaps a better box by more than `nms` is dropped
         detections: int = Field(default=100, ge=1)  # per image
         candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
+
+        @property
+        def boxes_alone(self) -> bool:
+            """Whether it scores or draws RoIs in a way that knows nothing but boxes."""
+            return self.hard_examples or self.score_ranks is not None or self.double_head is not None
 
     @property
     def class_rows(self) -> Mapping[str, ClassRows]:
@@ -136,10 +142,10 @@ class BoxHead(nn.Module):
         self.double_head = None if config.double_head is None else DoubleHead(config.double_head, channels)
         self.side_aware = None
         if config.side_aware is not None:
-            if not config.refines or stage is not None or self.double_head is not None or config.box_loss.on_boxes:
-                raise ValueError(
-                    "side_aware goes with refines and a loss of offsets, without double_head and roi_stage"
-                )
+            beside = stage, self.double_head, config.prime, config.score_ranks
+            if not config.refines or config.box_loss.on_boxes or any(one is not None for one in beside):
+                without = "double_head, roi_stage, prime and score_ranks"
+                raise ValueError(f"side_aware goes with refines and a loss of offsets, without {without}")
             self.side_aware = SideAware(config.side_aware, channels, config.size)
         width = channels
         self.shared_convs = nn.ModuleList()
@@ -218,25 +224,32 @@ class BoxHead(nn.Module):
     ) -> RoISamples:
         """RoIs to learn from among proposals ``boxes [N, P, 4]``, ``valid [N, P]``, and the objects themselves.
 
-        They are drawn at random, or balanced, or those of largest classification loss are taken, as the settings say.
-        ``matches`` are those of the proposals; None: as the settings say.
+        They are drawn at random, balanced, by classification loss or by rank of score, as the settings say. ``matches``
+        are those of the proposals; None: as the settings say.
         """
         config = self.config
         if matches is None:
             matches = match(boxes, valid, targets, config.match, overlaps=config.balance is not None)
+        most = int(config.samples * config.positives)
 
-        def hardness(rois: Tensor, of: Matches) -> Tensor:
+        def hardness(rois: Tensor, of: Matches) -> tuple[Tensor, None]:
             logits = full_precision(self(atlas, rois)[0])
             labels = pick(targets.labels, of.slot).masked_fill(~of.positive, self.classes)
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
-            return loss.argsort(1).argsort(1) / loss.shape[1]  # place by rising loss
+            return loss.argsort(1).argsort(1) / loss.shape[1], None  # place by rising loss
 
-        def balanced(rois: Tensor, of: Matches) -> Tensor:
+        def balanced(rois: Tensor, of: Matches) -> tuple[Tensor, None]:
             assert config.balance is not None
-            slots, most = targets.valid.shape[1], int(config.samples * config.positives)
-            return balanced_keys(*of, slots, config.samples, most, config.balance)
+            return balanced_keys(*of, targets.valid.shape[1], config.samples, most, config.balance), None
 
-        keys = hardness if config.hard_examples else balanced if config.balance is not None else None
+        def ranked(rois: Tensor, of: Matches) -> tuple[Tensor, Tensor]:
+            assert config.score_ranks is not None
+            logits, offsets = self(atlas, rois)
+            found = decode(rois, self._of_class(offsets, logits[..., :-1].argmax(-1)), config.stds)
+            return ranked_negatives(config.score_ranks, logits, found, of, config.samples, most)
+
+        ways = (config.hard_examples, hardness), (config.balance, balanced), (config.score_ranks, ranked)
+        keys = next((keys for setting, keys in ways if setting), None)
         return sample_rois(boxes, matches, targets, config.samples, config.positives, keys, config.objects)
 
     def losses(
@@ -244,7 +257,7 @@ class BoxHead(nn.Module):
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` (where boxes are refined) and the accuracy ``acc`` in percent, over all samples.
 
-        In place of ``loss_bbox`` a `SideAware` has ``loss_bbox_cls`` and ``loss_bbox_reg``.
+        ``prime`` adds ``loss_carl``; a `SideAware` has ``loss_bbox_cls, loss_bbox_reg`` in place of ``loss_bbox``.
 
         ``pooled`` is what `pool` gave of the samples, if it is at hand: ``[N * S, C, s, s]``.
         """
@@ -255,19 +268,24 @@ class BoxHead(nn.Module):
         self, raw: RawBoxes, samples: RoISamples, targets: Targets, beta: Tensor | None = None
     ) -> dict[str, Tensor]:
         """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`."""
-        config = self.config
+        config, prime = self.config, self.config.prime
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
+        moves = self._of_class(offsets, samples.labels)
+        wanted = pick(targets.boxes, samples.slot)
+        weights = samples.valid if samples.weights is None else samples.weights
+        if prime is not None:
+            found = decode(samples.boxes, moves, config.stds)
+            of = samples.positive, samples.slot, samples.labels
+            weights = weights * rank_weights(prime.ranks, found, wanted, *of, lambda w: class_loss(logits, labels, w))
         count = mean_over_ranks(samples.valid.sum(), floor=1)
         right = ((logits.detach().argmax(-1) == labels) & samples.valid).sum()
         losses = {
-            "loss_cls": class_loss(logits, labels, samples.valid) / count * config.class_weight,
+            "loss_cls": class_loss(logits, labels, weights) / count * config.class_weight,
             "acc": right * 100.0 / samples.valid.sum().clamp(min=1),
         }
         if not config.refines:
             return losses
-        moves = self._of_class(offsets, samples.labels)
-        wanted = pick(targets.boxes, samples.slot)
         if self.side_aware is not None:
             of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
             return losses | of_sides
@@ -275,8 +293,12 @@ class BoxHead(nn.Module):
             moves = decode(samples.boxes, moves, config.stds)
         else:
             wanted = encode(samples.boxes, wanted, config.stds)
-        loss = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta)
-        return losses | {"loss_bbox": loss / count}
+        losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
+        if prime is not None:
+            scores = full_precision(logits).softmax(-1).gather(2, samples.labels.unsqueeze(2)).squeeze(2)
+            by_score = score_weights(prime.scores, scores, samples.positive)
+            losses["loss_carl"] = box_loss(moves, wanted, by_score, config.box_loss, beta) / count
+        return losses
 
     def detect(self, atlas: Atlas, boxes: Tensor, valid: Tensor, images: Images) -> Detections:
         """The best detections of each image from its proposals ``boxes [N, P, 4]``, ``valid [N, P]``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -39,28 +39,38 @@ class Proposals(NamedTuple):
     valid: Tensor
 
 
+class Learned(BaseConfig):
+    """What a region proposal network learns from, and which of its boxes it proposes; part of the settings of each."""
+
+    match: MatchConfig = MatchConfig(positive=0.7, negative=0.3, low_quality=0.3)
+    samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
+    positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
+    negative_ratio: float | None = Field(default=None, ge=0)  # most negatives for each positive; None: no bound
+    box_loss: BoxLoss = BoxLoss()
+    train_candidates: int = Field(default=2000, ge=1)  # best anchors per level that enter suppression
+    train_proposals: int = Field(default=1000, ge=1)  # proposals per image
+    candidates: int = Field(default=1000, ge=1)  # the same two outside training
+    proposals: int = Field(default=1000, ge=1)
+    nms: float = Field(default=0.7, ge=0, le=1)  # IoU
+    min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
+
+
 class RPN(nn.Module):
     """Faster R-CNN, section 3.1 (arXiv:1506.01497), shared by all levels of a pyramid (arXiv:1612.03144)."""
 
-    class Config(BaseConfig):
+    class Config(Learned):
         """Settings of `RPN`."""
 
+        kind: Literal["rpn"] = "rpn"
         channels: int = Field(default=256, ge=1)
         anchors: Anchors.Config = Anchors.Config()
-        match: MatchConfig = MatchConfig(positive=0.7, negative=0.3, low_quality=0.3)
         border: float | None = (
             None  # pixels: anchors that reach further out of the image learn nothing; None: all learn
         )
-        samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
-        positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
-        negative_ratio: float | None = Field(default=None, ge=0)  # most negatives for each positive; None: no bound
-        box_loss: BoxLoss = BoxLoss()
-        train_candidates: int = Field(default=2000, ge=1)  # best anchors per level that enter suppression
-        train_proposals: int = Field(default=1000, ge=1)  # proposals per image
-        candidates: int = Field(default=1000, ge=1)  # the same two outside training
-        proposals: int = Field(default=1000, ge=1)
-        nms: float = Field(default=0.7, ge=0, le=1)  # IoU
-        min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
+
+        def build(self, channels: Sequence[int], strides: Sequence[int]) -> RPN:
+            """As `RPN`."""
+            return RPN(self, channels, strides)
 
     def __init__(self, config: RPN.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for levels of these ``channels`` (all alike) and ``strides``."""
@@ -74,8 +84,11 @@ class RPN(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.get_parameter("bias"))
 
-    def forward(self, features: Sequence[Tensor]) -> RawRPN:
-        """Objectness logits ``[N, a, H, W]`` and offsets ``[N, 4a, H, W]`` of each level, a anchors per cell."""
+    def forward(self, features: Sequence[Tensor], sizes: Tensor | None = None) -> RawRPN:
+        """Objectness logits ``[N, a, H, W]`` and offsets ``[N, 4a, H, W]`` of each level, a anchors per cell.
+
+        The images' ``sizes [N, 2]`` make no difference: they are for networks that look where their boxes are.
+        """
         hidden = [F.relu_(self.conv(feature)) for feature in features]
         return [self.cls(level) for level in hidden], [self.reg(level) for level in hidden]
 
@@ -84,48 +97,97 @@ class RPN(nn.Module):
 
         ``sizes [N, 2]``, height and width of the images, are needed where the settings have a ``border``.
         """
-        config = self.config
-        logits, offsets = raw
-        anchors = self.anchors([level.shape[-2:] for level in logits])
+        border, anchors = self.config.border, self.anchors([level.shape[-2:] for level in raw[0]])
         usable = None
-        if config.border is not None:
+        if border is not None:
             assert sizes is not None, "a border needs the images' sizes"
-            limit = sizes.flip(1).unsqueeze(1) + config.border
-            usable = (anchors[:, :2] >= -config.border).all(-1) & (anchors[:, 2:] < limit).all(-1)
-        matches = match(anchors, usable, targets, config.match)
-        index, chosen, positive = sample(
-            matches.positive, matches.negative, config.samples, config.positives, ratio=config.negative_ratio
-        )
-        flat = all_cells(logits, 1).squeeze(-1)
-        moves = pick(all_cells(offsets, 4), index)
-        where = anchors[index]
-        wanted = pick(targets.boxes, pick(matches.slot, index))
-        if config.box_loss.on_boxes:
-            moves = decode(where, moves, STDS)
-        else:
-            wanted = encode(where, wanted, STDS)
-        kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
-        count = mean_over_ranks(kinds.clamp(min=1).sum())
-        return {
-            "loss_rpn_cls": binary_loss(flat.gather(1, index), positive, chosen) / count,
-            "loss_rpn_bbox": box_loss(moves, wanted, positive.float(), config.box_loss) / count,
-        }
+            limit = sizes.flip(1).unsqueeze(1) + border
+            usable = (anchors[:, :2] >= -border).all(-1) & (anchors[:, 2:] < limit).all(-1)
+        by_class, by_box = anchor_losses(raw, anchors, targets, self.config, usable=usable)
+        return {"loss_rpn_cls": by_class, "loss_rpn_bbox": by_box}
 
-    @torch.no_grad()
     def propose(self, raw: RawRPN, images: Images, training: bool) -> Proposals:
         """The best anchors of each level, refined, suppressed level by level, and merged by score."""
-        config = self.config
         logits, offsets = raw
-        most = config.train_candidates if training else config.candidates
-        limit = config.train_proposals if training else config.proposals
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        levels = [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in logits]
-        scores, index, level = best_per_level(levels, most)
-        moves = pick(all_cells(offsets, 4), index)
-        boxes = clip(decode(anchors[index], moves, STDS), images.sizes)
-        valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1)
-        order, kept = select(boxes, scores, valid, config.nms, limit, level, len(levels))
-        return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(scores, order) * kept, kept)
+        return best_proposals(objectness(logits), offsets, anchors, images, self.config, training)
+
+
+def anchor_losses(
+    raw: RawRPN,
+    anchors: Tensor,
+    targets: Targets,
+    config: Learned,
+    stds: tuple[float, float, float, float] = STDS,
+    usable: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Losses of objectness and of boxes, both by the number of anchors that are sampled.
+
+    Args:
+        raw: objectness logits ``[N, a, H, W]`` and offsets ``[N, 4a, H, W]`` of each level.
+        anchors: ``[A, 4]``, or ``[N, A, 4]`` where images have their own.
+        targets: objects.
+        config: what is learned from.
+        stds: of the offsets.
+        usable: bool ``[N, A]``; other anchors learn nothing. None: all learn.
+    """
+    logits, offsets = raw
+    matches = match(anchors, usable, targets, config.match)
+    index, chosen, positive = sample(
+        matches.positive, matches.negative, config.samples, config.positives, ratio=config.negative_ratio
+    )
+    flat = all_cells(logits, 1).squeeze(-1)
+    moves = pick(all_cells(offsets, 4), index)
+    where = _picked(anchors, index)
+    wanted = pick(targets.boxes, pick(matches.slot, index))
+    if config.box_loss.on_boxes:
+        moves = decode(where, moves, stds)
+    else:
+        wanted = encode(where, wanted, stds)
+    kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
+    count = mean_over_ranks(kinds.clamp(min=1).sum())
+    by_class = binary_loss(flat.gather(1, index), positive, chosen) / count
+    return by_class, box_loss(moves, wanted, positive.float(), config.box_loss) / count
+
+
+@torch.no_grad()
+def best_proposals(
+    scores: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    anchors: Tensor,
+    images: Images,
+    config: Learned,
+    training: bool,
+    stds: tuple[float, float, float, float] = STDS,
+) -> Proposals:
+    """The best anchors of each level, refined, suppressed level by level, and merged by score.
+
+    Args:
+        scores: ``[N, A_l]`` of each level; below 0: an anchor is not looked at.
+        offsets: ``[N, 4a, H, W]`` of each level.
+        anchors: ``[A, 4]``, or ``[N, A, 4]`` where images have their own.
+        images: whose sizes bound the boxes.
+        config: how many are kept.
+        training: whether to keep as many as in training.
+        stds: of the offsets.
+    """
+    most = config.train_candidates if training else config.candidates
+    limit = config.train_proposals if training else config.proposals
+    best, index, level = best_per_level(scores, most)
+    moves = pick(all_cells(offsets, 4), index)
+    boxes = clip(decode(_picked(anchors, index), moves, stds), images.sizes)
+    valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1) & (best >= 0)
+    order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
+    return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)
+
+
+def objectness(logits: Sequence[Tensor]) -> list[Tensor]:
+    """Scores ``[N, A_l]`` in [0, 1] of each level, of logits ``[N, a, H, W]``."""
+    return [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in logits]
+
+
+def _picked(anchors: Tensor, index: Tensor) -> Tensor:
+    return anchors[index] if anchors.dim() == 2 else pick(anchors, index)
 
 
 def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:

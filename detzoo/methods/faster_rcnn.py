@@ -18,6 +18,7 @@ from torch import Tensor
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
+from detzoo.blocks.any_rpn import RPN_NAMES, AnyRPN
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
@@ -36,7 +37,7 @@ class FasterRCNN(Detector):
         method: Literal["faster_rcnn"] = "faster_rcnn"
         backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
-        rpn: RPN.Config = RPN.Config()
+        rpn: AnyRPN = RPN.Config()
         box_head: BoxHead.Config = BoxHead.Config()
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
         roi_stage: bool = False  # the backbone ends with stage 3, and stage 4 runs on every RoI
@@ -46,32 +47,36 @@ class FasterRCNN(Detector):
         self.roi_levels = config.roi_levels
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
-        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
+        self.rpn = config.rpn.build(self.neck.channels, self.neck.strides)
         stage = RoIStage(config.backbone) if config.roi_stage else None
         width = stage.channels if stage else self.neck.channels[0]
         self.box_head = BoxHead(config.box_head, width, len(self.classes), stage, levels=config.roi_levels)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_rpn_cls, loss_rpn_bbox, loss_cls, loss_bbox``; ``acc`` is the RoI accuracy in percent."""
+        """The proposals' losses, mostly ``loss_rpn_cls, loss_rpn_bbox``, and ``loss_cls, loss_bbox``; ``acc`` is the
+        RoI accuracy in percent.
+        """
         features = self.neck(self.backbone(images.pixels))
-        raw = self.rpn(features)
+        raw = self.rpn(features, images.sizes)
         losses = self.rpn.losses(raw, targets, images.sizes)
         proposals = self.rpn.propose(raw, images, training=True)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
+        # as the published logs call them
+        losses = {name if "rpn" in name else f"rpn_{name}": loss for name, loss in losses.items()}
         return losses | self.box_head.losses(atlas, samples, targets)
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
         features = self.neck(self.backbone(images.pixels))
-        proposals = self.rpn.propose(self.rpn(features), images, training=False)
+        proposals = self.rpn.propose(self.rpn(features, images.sizes), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         return self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
-        (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        *RPN_NAMES,
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.fc_branch\.", "box_head.shared_fcs."),
         (r"^roi_head\.bbox_head\.(res_block|conv_branch)\.", r"box_head.double_head.\1."),

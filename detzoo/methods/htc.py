@@ -64,9 +64,10 @@ class HTC(Detector):
 
         @model_validator(mode="after")
         def _samples_without_the_semantic_branch(self) -> HTC.Config:
-            special = self.box_head.hard_examples or self.box_head.double_head is not None
-            if special and self.semantic_head is not None:
-                raise ValueError("hard examples and double heads are for boxes alone: set semantic_head to null")
+            if self.box_head.boxes_alone and self.semantic_head is not None:
+                raise ValueError(
+                    "hard examples, ranks of scores and double heads are for boxes alone: set semantic_head to null"
+                )
             return self
 
     learns_masks = True

@@ -22,19 +22,19 @@ from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
+from detzoo.blocks.free_anchor import FreeAnchor, bag_losses
 from detzoo.blocks.gradient_harmonizing import GHMC, GHMR
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.blocks.towers import PRIOR, LevelTower, along, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, encode
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
-
-STDS = (1.0, 1.0, 1.0, 1.0)
 
 
 class RetinaNet(Detector):
@@ -48,10 +48,13 @@ class RetinaNet(Detector):
         norm: Norm | None = None
         norm_per_level: bool = False  # each level of the pyramid has normalization of its own (arXiv:1904.07392)
         anchors: Anchors.Config = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)))
+        stds: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)  # scale of the offsets dx, dy, dlog w, dlog h
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0)
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         box_loss: BoxLoss = BoxLoss()
+        free_anchor: FreeAnchor | None = None  # takes the place of `match` and of the losses but `box_loss`
+        prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         ghm_c: GHMC.Config | None = None  # takes the place of the focal loss
         ghm_r: GHMR.Config | None = None  # takes the place of `box_loss`
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
@@ -65,6 +68,12 @@ class RetinaNet(Detector):
                 raise ValueError("norm_per_level needs a norm")
             if self.ghm_r is not None and self.box_loss.on_boxes:
                 raise ValueError("ghm_r compares offsets, as box_loss.kind='l1' does")
+            if self.free_anchor is not None and self.box_loss.on_boxes:
+                raise ValueError("free_anchor compares offsets, as box_loss.kind='smooth_l1' does")
+            ways = {name: getattr(self, name) for name in ("free_anchor", "prime", "ghm_c", "ghm_r")}
+            told = [name for name, way in ways.items() if way is not None]
+            if len(told) > 1 and told != ["ghm_c", "ghm_r"]:
+                raise ValueError(f"{' and '.join(told)} are ways to learn of which there can be one")
             return self
 
     class Config(DetectorConfig):
@@ -92,43 +101,60 @@ class RetinaNet(Detector):
         nn.init.constant_(self.cls.get_parameter("bias"), PRIOR)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls`` (focal or GHM-C) and ``loss_bbox``."""
+        """Losses ``loss_cls`` (focal or GHM-C), ``loss_bbox`` and, with ``prime``, ``loss_carl``.
+
+        With ``free_anchor`` they are those of `bag_losses`.
+        """
+        head = self.head
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        matches = match(anchors, None, targets, self.head.match)
-        labels = torch.where(matches.positive, pick(targets.labels, matches.slot), len(self.classes))
-        count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
-        moves = all_cells(offsets, 4)
-        wanted = pick(targets.boxes, matches.slot)
-        if self.head.box_loss.on_boxes:
-            moves = decode(anchors, moves, STDS)
+        flat, moves = all_cells(logits, len(self.classes)), all_cells(offsets, 4)
+        if head.free_anchor is not None:
+            return bag_losses(head.free_anchor, head.box_loss, flat, moves, anchors, head.stds, targets)
+        matches = match(anchors, None, targets, head.match)
+        positive, slot = matches.positive, matches.slot
+        own, objects = pick(targets.labels, slot), pick(targets.boxes, slot)
+        labels = torch.where(positive, own, len(self.classes))
+        count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
+        found, wanted = moves, objects
+        if head.box_loss.on_boxes:
+            found = decode(anchors, moves, head.stds)
         else:
-            wanted = encode(anchors, wanted, STDS)
-        flat = all_cells(logits, len(self.classes))
-        seen, positive = matches.positive | matches.negative, matches.positive
+            wanted = encode(anchors, objects, head.stds)
 
         def by_level(*parts: Tensor) -> Iterator[Sequence[Tensor]]:
             cells = [level[0].numel() // len(self.classes) for level in logits]
             return (part.split(cells, 1) for part in parts)
 
+        def focal(weights: Tensor) -> Tensor:
+            return focal_loss(flat, labels, weights, head.alpha, head.gamma)
+
+        losses = {}
+        weights = seen = positive | matches.negative
+        if head.prime is not None:
+            refined = decode(anchors, moves, head.stds)
+            weights = seen * rank_weights(head.prime.ranks, refined, objects, positive, slot, own, focal)
+            scores = full_precision(flat.gather(2, own.unsqueeze(2)).squeeze(2)).sigmoid()
+            by_score = score_weights(head.prime.scores, scores, positive)
+            losses["loss_carl"] = box_loss(found, wanted, by_score, head.box_loss) / count
         if self.ghm_c is None:
-            loss_cls = focal_loss(flat, labels, seen, self.head.alpha, self.head.gamma) / count
+            losses["loss_cls"] = focal(weights) / count
         else:
-            loss_cls = self.ghm_c(*by_level(flat, labels, seen))
+            losses["loss_cls"] = self.ghm_c(*by_level(flat, labels, seen))
         if self.ghm_r is None:
-            loss_bbox = box_loss(moves, wanted, positive.float(), self.head.box_loss) / count
+            losses["loss_bbox"] = box_loss(found, wanted, positive.float(), head.box_loss) / count
         else:
-            loss_bbox = self.ghm_r(*by_level(moves, wanted, positive))
-        return {"loss_cls": loss_cls, "loss_bbox": loss_bbox}
+            losses["loss_bbox"] = self.ghm_r(*by_level(moves, wanted, positive))
+        return losses
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
-        best = best_pairs(logits, len(self.classes), self.head.threshold, self.head.candidates)
-        moves = pick(all_cells(offsets, 4), best.where)
-        boxes = clip(decode(anchors[best.where], moves, STDS), images.sizes)
         head = self.head
+        best = best_pairs(logits, len(self.classes), head.threshold, head.candidates)
+        moves = pick(all_cells(offsets, 4), best.where)
+        boxes = clip(decode(anchors[best.where], moves, head.stds), images.sizes)
         return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

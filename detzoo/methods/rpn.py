@@ -17,6 +17,7 @@ from torch import Tensor
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.any_rpn import RPN_NAMES, AnyRPN
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
@@ -33,7 +34,7 @@ class RPNDetector(Detector):
         method: Literal["rpn"] = "rpn"
         backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
-        rpn: RPN.Config = RPN.Config(candidates=2000)
+        rpn: AnyRPN = RPN.Config(candidates=2000)
 
     finds_classes = False
 
@@ -42,21 +43,22 @@ class RPNDetector(Detector):
         super().__init__(config, ("object",))
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
-        self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
+        self.rpn = config.rpn.build(self.neck.channels, self.neck.strides)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_rpn_cls, loss_rpn_bbox``; the labels of the targets are not looked at."""
-        raw = self.rpn(self.neck(self.backbone(images.pixels)))
+        """Losses, mostly ``loss_rpn_cls, loss_rpn_bbox``; the labels of the targets are not looked at."""
+        raw = self.rpn(self.neck(self.backbone(images.pixels)), images.sizes)
         return self.rpn.losses(raw, targets, images.sizes)
 
     def detect(self, images: Images) -> Detections:
         """Proposals in pixels of the network input, all with label 0."""
-        found = self.rpn.propose(self.rpn(self.neck(self.backbone(images.pixels))), images, training=False)
+        raw = self.rpn(self.neck(self.backbone(images.pixels)), images.sizes)
+        found = self.rpn.propose(raw, images, training=False)
         labels = torch.zeros_like(found.valid, dtype=torch.int64)
         return Detections(boxes=found.boxes, scores=found.scores, labels=labels, valid=found.valid)
 
     published_names = (
         (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^neck\.(.*)$", r"neck.\1"),
-        (r"^(?:rpn_head|bbox_head)\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
+        *RPN_NAMES,
     )

@@ -104,8 +104,10 @@ class SCNet(Detector):
 
         @model_validator(mode="after")
         def _samples_without_the_branches(self) -> SCNet.Config:
-            if self.box_head.hard_examples or self.box_head.double_head is not None:
-                raise ValueError("hard examples and double heads are for boxes alone, but here heads are given more")
+            if self.box_head.boxes_alone:
+                raise ValueError(
+                    "hard examples, ranks of scores and double heads are for boxes alone, but here heads are given more"
+                )
             return self
 
     learns_masks = True

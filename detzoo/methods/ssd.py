@@ -21,11 +21,12 @@ from torch.nn import functional as F
 
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
-from detzoo.blocks.assign import MatchConfig, Matches, match, pick
+from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.dense import survivors
 from detzoo.blocks.layers import Conv2d
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.ssd import SSDNeck
@@ -50,6 +51,7 @@ class SSD(Detector):
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, low_quality_ties=False)
         hard: float = Field(default=3.0, ge=0)  # background boxes that are learned from for every positive of an image
         box_loss: BoxLoss = BoxLoss(kind="smooth_l1")
+        prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         candidates: int = Field(default=1000, ge=1)  # best (box, class) pairs per map that enter suppression
         threshold: float = Field(default=0.02, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.45, ge=0, le=1)  # IoU, within a class
@@ -103,21 +105,38 @@ class SSD(Detector):
             nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls`` (softmax cross-entropy) and ``loss_bbox``; equations 1 to 3 of arXiv:1512.02325."""
+        """Losses ``loss_cls`` (softmax cross-entropy) and ``loss_bbox``; equations 1 to 3 of arXiv:1512.02325.
+
+        With ``prime`` there is ``loss_carl``, too.
+        """
+        head, background = self.head, len(self.classes)
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         boxes = self.anchors([level.shape[-2:] for level in logits])
-        matches = match(boxes, None, targets, self.head.match)
-        count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())
+        matches = match(boxes, None, targets, head.match)
+        positive, slot = matches.positive, matches.slot
+        own, objects = pick(targets.labels, slot), pick(targets.boxes, slot)
+        count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
         moves = all_cells(offsets, 4)
-        wanted = pick(targets.boxes, matches.slot)
-        if self.head.box_loss.on_boxes:
-            moves = decode(boxes, moves, STDS)
+        found, wanted = moves, objects
+        if head.box_loss.on_boxes:
+            found = decode(boxes, moves, STDS)
         else:
-            wanted = encode(boxes, wanted, STDS)
-        return {
-            "loss_cls": self._class_loss(logits, matches, targets) / count,
-            "loss_bbox": box_loss(moves, wanted, matches.positive.float(), self.head.box_loss) / count,
-        }
+            wanted = encode(boxes, objects, STDS)
+        flat = full_precision(all_cells(logits, background + 1))
+        labels = torch.where(positive, own, background)
+        errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+        weights = positive
+        losses = {"loss_bbox": box_loss(found, wanted, positive.float(), head.box_loss) / count}
+        if head.prime is not None:
+            refined = decode(boxes, moves, STDS)
+            of = positive, slot, own
+            ranks = rank_weights(head.prime.ranks, refined, objects, *of, lambda w: (errors * w).sum())
+            weights = weights * ranks
+            scores = flat.softmax(-1).gather(2, own.unsqueeze(2)).squeeze(2)
+            by_score = score_weights(head.prime.scores, scores, positive)
+            losses["loss_carl"] = box_loss(found, wanted, by_score, head.box_loss) / count
+        hardest = self._hardest(errors * matches.negative, positive.sum(1, keepdim=True))
+        return {"loss_cls": ((errors * weights).sum() + hardest) / count} | losses
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
@@ -134,17 +153,14 @@ class SSD(Detector):
         logits = [layer(feature) for layer, feature in zip(self.cls, features, strict=True)]
         return logits, [layer(feature) for layer, feature in zip(self.reg, features, strict=True)]
 
-    def _class_loss(self, logits: Sequence[Tensor], matches: Matches, targets: Targets) -> Tensor:
-        """Sum over positives and over the background boxes of each image that are classified worst (section 2.2)."""
-        background = len(self.classes)
-        labels = torch.where(matches.positive, pick(targets.labels, matches.slot), background)
-        flat = full_precision(all_cells(logits, background + 1))
-        errors = F.cross_entropy(flat.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
-        # the error of a background box is positive, so that zeros come last
-        worst = (errors * matches.negative).sort(dim=1, descending=True).values
-        most = matches.positive.sum(1, keepdim=True) * self.head.hard
-        taken = torch.arange(worst.shape[1], device=worst.device) < most
-        return (errors * matches.positive).sum() + (worst * taken).sum()
+    def _hardest(self, errors: Tensor, positives: Tensor) -> Tensor:
+        """Sum over the background boxes of each image that are classified worst (section 2.2).
+
+        Their ``errors [N, A]`` are positive, those of other boxes 0; ``positives [N, 1]`` are counted.
+        """
+        worst = errors.sort(dim=1, descending=True).values
+        taken = torch.arange(worst.shape[1], device=worst.device) < positives * self.head.hard
+        return (worst * taken).sum()
 
     def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The best (box, class) pairs of each map: scores, default boxes, labels and slots in use, all ``[N, K]``."""

@@ -22,7 +22,7 @@ class _Focal(torch.autograd.Function):
         nll = F.softplus(logits)
         power = p.pow(gamma)
         scale = weights.unsqueeze(-1) * (1 - alpha)
-        total = (power * nll).mul_(scale).sum()
+        total = (power * nll).mul_(scale).sum(-1)
         grad = (nll.mul_(1 - p).mul_(gamma).add_(p)).mul_(power).mul_(scale)
         # ... then the one entry per positive anchor that is not
         positive = (labels >= 0) & (labels < classes)
@@ -30,9 +30,8 @@ class _Focal(torch.autograd.Function):
         x = logits.gather(-1, slot).squeeze(-1)
         q = torch.sigmoid(-x)
         here = positive * weights
-        total = (
-            total
-            + (here * (alpha * q.pow(gamma) * F.softplus(-x) - (1 - alpha) * (1 - q).pow(gamma) * F.softplus(x))).sum()
+        total = total + here * (
+            alpha * q.pow(gamma) * F.softplus(-x) - (1 - alpha) * (1 - q).pow(gamma) * F.softplus(x)
         )
         true_grad = -here * alpha * q.pow(gamma) * (gamma * (1 - q) * F.softplus(-x) + q)
         was = grad.gather(-1, slot).squeeze(-1)
@@ -43,11 +42,16 @@ class _Focal(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return grad * outer[0], None, None, None, None
+        return grad * outer[0].unsqueeze(-1), None, None, None, None
 
 
 def focal_loss(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Sum of the focal loss over anchors and classes; RetinaNet, equation 5 (arXiv:1708.02002).
+    """`focal_losses` of all anchors, summed: a scalar in full precision."""
+    return focal_losses(logits, labels, weights, alpha, gamma).sum()
+
+
+def focal_losses(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Sum of the focal loss over the classes of each anchor; RetinaNet, equation 5 (arXiv:1708.02002).
 
     Args:
         logits: ``[..., C]``, one sigmoid per class.
@@ -57,7 +61,7 @@ def focal_loss(logits: Tensor, labels: Tensor, weights: Tensor, alpha: float = 0
         gamma: focusing exponent.
 
     Returns:
-        A scalar in full precision. Twice differentiation is not supported.
+        ``[...]`` in full precision. Twice differentiation is not supported.
     """
     return _Focal.apply(full_precision(logits), labels, weights.float(), alpha, gamma)  # type: ignore[no-any-return]
 

@@ -18,12 +18,14 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -48,12 +50,14 @@ Model = Annotated[
     | FastRCNN.Config
     | FasterRCNN.Config
     | FCOS.Config
+    | GARetinaNet.Config
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
     | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
+    | PAA.Config
     | PointRend.Config
     | RepPoints.Config
     | RetinaNet.Config
@@ -77,12 +81,14 @@ METHODS: tuple[type[Detector], ...] = (
     FastRCNN,
     FasterRCNN,
     FCOS,
+    GARetinaNet,
     GFL,
     GridRCNN,
     HTC,
     LD,
     MaskRCNN,
     MaskScoringRCNN,
+    PAA,
     PointRend,
     RepPoints,
     RetinaNet,

@@ -23,12 +23,14 @@ from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
+from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.ld import LD, Distillation
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
+from detzoo.methods.paa import PAA
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 from detzoo.methods.reppoints import RepPoints
 from detzoo.methods.retinanet import RetinaNet
@@ -255,6 +257,17 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="ga_retinanet_r18_fpn_shapes",
+        model=GARetinaNet.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=GARetinaNet.Head(convs=2, channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
             input=SMALL,
@@ -338,6 +351,22 @@ RECIPES = (
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="paa_r18_fpn_shapes",
+        model=PAA.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=PAA.Head(
+                convs=2,
+                channels=64,
+                anchors=Anchors.Config(scales=(4.0,), ratios=(1.0,)),  # 32, 64 and 128 pixels
+                detections=30,
+            ),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

@@ -37,6 +37,7 @@ REPORT = Path(__file__).parents[2] / "results" / "import.csv"
 # of cases that are no row of the zoo, which has the names of MMDetection 2; None: which did not have it
 OLD_NAMES = {
     "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": "mask_rcnn_convnext-t_p4_w7_fpn_fp16_ms-crop_3x_coco",
+    "retinanet_mobilenet-v2_fpn_1x_coco": None,
     "retinanet_swin-t-p4-w7_fpn_1x_coco": "retinanet_swin-t-p4-w7_fpn_1x_coco",
     "retinanet_r50_fpn_1x_widerface": None,
     "ssd300_8xb32-24e_widerface": "ssd300_wider_face",

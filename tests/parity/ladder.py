@@ -17,6 +17,7 @@ from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.detections import detect, mask_differences, pair
 from tests.parity.golden import Golden, thin
+from tests.parity.guided import as_recorded
 from tests.parity.raw import raw_outputs
 from tests.parity.rungs import Rung, relative, worst
 from tests.parity.stable import Order, stable_sorting
@@ -38,7 +39,7 @@ def climb(model: Detector, golden: Golden) -> Iterator[Rung]:
     if isinstance(model, LD):
         model.learn_from(_teacher(model, golden.gain))
     yield Rung("parameters", 0.0)
-    with stable_sorting() as order:
+    with stable_sorting() as order, as_recorded(model):
         yield from _compare(model.double(), golden, order)
 
 

@@ -26,6 +26,7 @@ from tests.parity.stable import stable_sorting
 
 EVERYTHING = {"num": 1_000_000, "pos_fraction": 0.5, "neg_pos_ub": -1}
 RANDOM = ("dropout", "attn_drop", "ffn_drop", "proj_drop", "drop_path_rate")
+OWN = Path(__file__).parent / "configs"  # of systems that are not published
 MASKS = 8  # whose pixels are recorded, of each image
 
 
@@ -119,7 +120,7 @@ def _recorded_with(golden: Golden) -> Setting:
 def _setting(name: str) -> Setting:
     """What a case is recorded with for the first time: on a canvas that its network takes."""
     config = _published(name)
-    preprocessor = import_module("mmengine.config").Config.fromfile(_folder() / config).model.get("data_preprocessor")
+    preprocessor = _read(config).model.get("data_preprocessor")
     if (preprocessor or {}).get("pad_size_divisor", 1) > 64:
         return Setting(config, canvas=(256, 256), sizes=((256, 256), (224, 192)))
     return Setting(config)
@@ -130,12 +131,20 @@ def _folder() -> Path:
     return Path(str(import_module("mmdet").__file__)).parent / ".mim" / "configs"
 
 
+def _read(config: str) -> Any:
+    """A published config, or one of ours beside this file."""
+    own = OWN / config
+    return import_module("mmengine.config").Config.fromfile(own if own.exists() else _folder() / config)
+
+
 def _published(name: str) -> str:
     """The config of a case.
 
     Raises:
         FileNotFoundError: there is none of this name.
     """
+    if (OWN / f"{name}.py").exists():
+        return f"{name}.py"
     for path in sorted(_folder().glob(f"*/{name}.py")):
         return str(path.relative_to(_folder()))
     raise FileNotFoundError(f"no config {name}.py in a folder of {_folder()}")
@@ -143,7 +152,7 @@ def _published(name: str) -> str:
 
 def _config(setting: Setting) -> Any:
     """The published config, changed so that nothing is random and little is kept."""
-    config = import_module("mmengine.config").Config.fromfile(_folder() / setting.config)
+    config = _read(setting.config)
     for some in _dicts(config.model):
         some.pop("init_cfg", None)
         if some.get("pretrained"):

@@ -16,6 +16,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.hrnet import hrnet
+from detzoo.interop.mmdet.mobilenet_v2 import mobilenet_v2
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
 from detzoo.interop.mmdet.section import Section
@@ -203,6 +204,7 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "DetectoRS_ResNeXt": detectors_resnet,
     "DetectoRS_ResNet": detectors_resnet,
     "HRNet": hrnet,
+    "MobileNetV2": mobilenet_v2,
     "RegNet": regnet,
     "Res2Net": res2net,
     "ResNeSt": resnest,

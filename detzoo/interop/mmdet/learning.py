@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.section import Section
 
@@ -24,6 +25,7 @@ _BOX_LOSSES = {
     "BoundedIoULoss": "bounded_iou",
 }
 _BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
+_OF_ROIS = ("OHEMSampler", "CombinedSampler", "ScoreHLRSampler")
 _FOCAL = {"alpha": 0.25, "gamma": 2.0}
 # losses that say themselves how many outputs there are, and how they become scores
 _SCORING = ("SeesawLoss", "CrossEntropyCustomLoss", "FocalCustomLoss")
@@ -122,13 +124,13 @@ def _decided(given: Section, sigmoid: bool) -> None:
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
 
 
-def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") -> MatchConfig:
+def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner", name: str = "assigner") -> MatchConfig:
     """``assigner`` of a training section, of a ``kind``; ``default`` for one that has no counterpart."""
-    return tried(owner, "assigner", default, lambda: _match(owner, default, kind))
+    return tried(owner, name, default, lambda: _match(owner, default, kind, name))
 
 
-def _match(owner: Section, default: MatchConfig, kind: str) -> MatchConfig:
-    with owner.section("assigner", training=True) as given:
+def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchConfig:
+    with owner.section(name, training=True) as given:
         if not known(given, kind):
             return default
         if kind == "ApproxMaxIoUAssigner":  # asks it of other boxes than those that are matched
@@ -148,17 +150,18 @@ def _match(owner: Section, default: MatchConfig, kind: str) -> MatchConfig:
         )
 
 
-def sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
+def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
     """``sampler`` of a training section, as settings ``samples`` and ``positives``.
 
-    With ``objects_too``, of a second stage, ``objects``, ``hard_examples`` and ``balance``, else ``negative_ratio``.
+    With ``objects_too``, of a second stage, ``objects``, ``hard_examples``, ``balance`` and ``score_ranks``, else
+    ``negative_ratio``.
     """
-    return tried(owner, "sampler", {}, lambda: _sampler(owner, objects_too))
+    return tried(owner, name, {}, lambda: _sampler(owner, objects_too, name))
 
 
-def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
-    with owner.section("sampler", training=True) as given:
-        if not known(given, "RandomSampler", *(("OHEMSampler", "CombinedSampler") if objects_too else ())):
+def _sampler(owner: Section, objects_too: bool, name: str) -> dict[str, Any]:
+    with owner.section(name, training=True) as given:
+        if not known(given, "RandomSampler", *(_OF_ROIS if objects_too else ())):
             return {}
         settings: dict[str, Any] = {}
         if given.kind == "OHEMSampler":
@@ -166,6 +169,12 @@ def _sampler(owner: Section, objects_too: bool) -> dict[str, Any]:
             settings["hard_examples"] = True
         if given.kind == "CombinedSampler":
             settings["balance"] = _balance(given)
+        if given.kind == "ScoreHLRSampler":
+            settings["score_ranks"] = ScoreRanks(
+                weighting=_weighting(given, ScoreRanks().weighting),
+                threshold=given.number("score_thr", 0.05),
+                nms=given.number("iou_thr", 0.5),
+            )
         if objects_too:
             given.fixed("neg_pos_ub", -1)
             settings["objects"] = given.flag("add_gt_as_proposals", True)
@@ -189,16 +198,31 @@ def _balance(given: Section) -> Balance:
         return Balance(objects=objects, ranges=ranges)
 
 
-def focal(head: Section) -> dict[str, float]:
-    """``FocalLoss`` on sigmoids, as settings ``alpha`` and ``gamma``; none for another loss, which is noted."""
-    return exponents(head, "FocalLoss", **_FOCAL)
+def prime_samples(train: Section) -> PrimeSamples:
+    """``isr`` and ``carl`` of a training section, of PISA's heads."""
+
+    def read() -> PrimeSamples:
+        usual = PrimeSamples()
+        with train.section("isr") as ranks, train.section("carl") as scores:
+            return PrimeSamples(ranks=_weighting(ranks, usual.ranks), scores=_weighting(scores, usual.scores))
+
+    return tried(train, "isr and carl", PrimeSamples(), read) if train.values else PrimeSamples()
 
 
-def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
-    """The numbers and flags of the focal loss ``loss_cls`` of this kind on sigmoids, with their ``usual`` values; none
-    for another loss, which is noted.
+def _weighting(given: Section, usual: Weighting) -> Weighting:
+    return Weighting(power=given.number("k", usual.power), bias=given.number("bias", usual.bias))
+
+
+def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
+    """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted."""
+    return exponents(head, "FocalLoss", name, **_FOCAL)
+
+
+def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) -> dict[str, float]:
+    """The numbers and flags of the focal loss ``name`` of this kind on sigmoids, with their ``usual`` values; none for
+    another loss, which is noted.
     """
-    with head.section("loss_cls", {"type": kind, "use_sigmoid": True}) as given:
+    with head.section(name, {"type": kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
         given.training = True
         if not known(given, kind):
@@ -206,7 +230,7 @@ def exponents(head: Section, kind: str, **usual: float) -> dict[str, float]:
         given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
-        return tried(head, "loss_cls", {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
+        return tried(head, name, {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
 
 
 def _taken(given: Section, name: str, usual: float) -> float:
@@ -259,6 +283,7 @@ __all__ = [
     "known",
     "match",
     "no_sampler",
+    "prime_samples",
     "sampler",
     "tried",
     "weights_of_anchors",

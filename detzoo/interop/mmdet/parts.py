@@ -129,14 +129,14 @@ def anchor_defaults(**settings: object) -> dict[str, object]:
     return {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **settings}
 
 
-def coder(owner: Section, stds: Sequence[float]) -> tuple[float, float, float, float]:
+def coder(owner: Section, stds: Sequence[float], name: str = "bbox_coder") -> tuple[float, float, float, float]:
     """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
 
     How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
     the same everywhere.
     """
     default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
-    with owner.section("bbox_coder", default) as given:
+    with owner.section(name, default) as given:
         given.kinds("DeltaXYWHBBoxCoder")
         given.fixed("target_means", (0, 0, 0, 0))
         given.fixed("clip_border", True)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.free_anchor import FreeAnchor
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts, sabl
+from detzoo.interop.mmdet import backbones, guided, learning, necks, parts, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
-from detzoo.methods.retinanet import STDS, RetinaNet
+from detzoo.methods.ga_retinanet import GARetinaNet
+from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 
 
-def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | SABLRetinaNet.Config, int]:
-    """Settings and number of classes of a ``RetinaNet``, also with ``RetinaSepBNHead`` or ``SABLRetinaHead``."""
-    if model.section("bbox_head").kind == "SABLRetinaHead":
+def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | GARetinaNet.Config | SABLRetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet``, whatever its head."""
+    kind = model.section("bbox_head").kind
+    if kind == "SABLRetinaHead":
         return sabl.sabl_retinanet(model, input)
+    if kind == "GARetinaHead":
+        return guided.ga_retinanet(model, input)
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
@@ -24,13 +29,13 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | SABLReti
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
-            own_norms = head.kinds("RetinaHead", "RetinaSepBNHead") == "RetinaSepBNHead"
+            kind = head.kinds("RetinaHead", "RetinaSepBNHead", "FreeAnchorRetinaHead", "PISARetinaHead")
+            own_norms = kind == "RetinaSepBNHead"
             if own_norms:
                 parts.derived(head, "num_ins", len(features.channels))
             parts.derived(head, "in_channels", features.channels[0])
             head.fixed("conv_cfg")
             head.ignore("init_cfg")  # where training began
-            parts.fixed_coder(head, STDS)
             default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
             if own_norms:  # it has the defaults of any head with anchors
                 default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
@@ -40,9 +45,14 @@ def retinanet(model: Section, input: Input) -> tuple[RetinaNet.Config | SABLReti
                 "norm": parts.norm(head),
                 "norm_per_level": own_norms,
                 "anchors": parts.anchors(head.section("anchor_generator", default), features),
+                "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0)),
                 **_losses(head),
                 **parts.dense_tests(test),
             }
+            if kind == "PISARetinaHead":
+                settings["prime"] = learning.prime_samples(train)
+            if kind == "FreeAnchorRetinaHead":
+                settings["free_anchor"] = learning.tried(head, "bags", FreeAnchor(), lambda: _bags(head))
             if train.has("assigner"):
                 settings["match"] = learning.match(train, RetinaNet.Head().match)
             learning.no_sampler(train)
@@ -69,6 +79,15 @@ def _losses(head: Section) -> dict[str, Any]:
     else:
         settings["box_loss"] = learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9})
     return settings
+
+
+def _bags(head: Section) -> FreeAnchor:
+    return FreeAnchor(
+        size=head.whole("pre_anchor_topk", 50),
+        overlap=head.number("bbox_thr", 0.6),
+        alpha=head.number("alpha", 0.5),
+        gamma=head.number("gamma", 2.0),
+    )
 
 
 def _kind(head: Section, name: str) -> Any:

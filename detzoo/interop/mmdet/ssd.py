@@ -30,7 +30,7 @@ _FIRST = {(300, 0.15): 7, (300, 0.2): 10, (512, 0.1): 4, (512, 0.15): 7}
 
 
 def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
-    """Settings and number of classes of an SSD, whose type is ``SingleStageDetector``."""
+    """Settings and number of classes of an SSD, whose type is ``SingleStageDetector``, also with ``PISASSDHead``."""
     with model as given:
         backbone, size, scale = _vgg(given)
         neck = _neck(given.section("neck")) if given.has("neck") else _old_neck(given, size, scale)
@@ -39,7 +39,7 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
-            head.kinds("SSDHead")
+            kind = head.kinds("SSDHead", "PISASSDHead")
             parts.derived(head, "in_channels", (*_CHANNELS, *neck.out_channels))
             head.fixed("stacked_convs", 0)
             head.fixed("use_depthwise", False)
@@ -50,6 +50,8 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
             head.ignore("feat_channels", "act_cfg", "init_cfg")
             parts.fixed_coder(head, STDS)
             settings: dict[str, Any] = {**_boxes(head.section("anchor_generator")), **parts.dense_tests(test)}
+            if kind == "PISASSDHead":
+                settings["prime"] = learning.prime_samples(train)
             if train.has("assigner"):
                 settings["match"] = learning.match(train, SSD.Head().match)
             if train.values:

@@ -11,13 +11,12 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
-from detzoo.blocks.rpn import RPN
 from detzoo.config import ConfigError
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts, sabl
+from detzoo.interop.mmdet import backbones, learning, necks, parts, rpns, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled, extractor
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.mmdet.section import Section
 from detzoo.methods.dynamic_rcnn import DynamicRCNN, Pace
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -53,7 +52,7 @@ def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]
     with model as given, given.section("train_cfg", {}, training=True) as train, given.section("test_cfg") as test:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
-        proposals = rpn(given.section("rpn_head"), features, train, test)
+        proposals = rpns.any_rpn(given.section("rpn_head"), features, train, test)
         for stage in (train, test):
             stage.ignore("rcnn")  # of a second stage, which there is none of
         return RPNDetector.Config(input=input, backbone=backbone, neck=neck, rpn=proposals), 1
@@ -71,11 +70,14 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
 
 
 def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | DynamicRCNN.Config, int]:
-    """Settings and number of classes of a ``FasterRCNN``, also with ``DoubleHeadRoIHead`` or ``DynamicRoIHead``."""
+    """Settings and number of classes of a ``FasterRCNN``, also with a RoI head of `ROI_HEADS`."""
     with model as given:
         kind = given.section("roi_head").kind
-        settings, classes = two_stages(given, masks=False, more=ROI_HEADS.get(kind))
-        if kind == "DynamicRoIHead":
+        own = kind != "DynamicRoIHead"  # its file has a slot for any region proposal network
+        settings, classes = two_stages(
+            given, masks=False, more=ROI_HEADS.get(kind), rpn=rpns.any_rpn if own else rpns.rpn
+        )
+        if not own:
             if settings.pop("roi_stage"):
                 given.section("roi_head").differs("shared_head", "has no counterpart in Dynamic R-CNN")
             return DynamicRCNN.Config(input=input, **settings), classes
@@ -111,26 +113,42 @@ def _dynamic(
     return {"pace": learning.tried(train, "dynamic_rcnn", Pace(), lambda: Pace.model_validate(read()))}
 
 
+def _prime(
+    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
+) -> dict[str, Any]:
+    """Of ``PISARoIHead``: what positives weigh."""
+    return {"box_head": settings["box_head"].replace(prime=learning.prime_samples(train))}
+
+
+PISA = RoIHead("PISARoIHead", _prime)
 # RoI heads of a ``FasterRCNN`` but the standard one
-ROI_HEADS = {one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic))}
+ROI_HEADS = {
+    one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic), PISA)
+}
 
 
 def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
-    """Settings and number of classes of a ``MaskRCNN``."""
+    """Settings and number of classes of a ``MaskRCNN``, also with ``PISARoIHead``."""
     with model as given:
-        settings, classes = two_stages(given, masks=True)
+        more = PISA if given.section("roi_head").kind == PISA.kind else None
+        settings, classes = two_stages(given, masks=True, more=more)
         return MaskRCNN.Config(input=input, **settings), classes
 
 
-def two_stages(model: Section, masks: bool, more: RoIHead | None = None) -> tuple[dict[str, Any], int]:
+def two_stages(
+    model: Section, masks: bool, more: RoIHead | None = None, rpn: rpns.Reader = rpns.rpn
+) -> tuple[dict[str, Any], int]:
     """Settings of a model of two stages, and the number of classes; ``more`` as of `second_stage`."""
-    settings, features = first_stage(model)
+    settings, features = first_stage(model, rpn)
     heads, classes = second_stage(model, settings["backbone"], features, masks, more)
     return {**settings, **heads}, classes
 
 
-def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
-    """Settings ``backbone``, ``neck`` and ``rpn`` of a model of several stages, and what the neck returns."""
+def first_stage(model: Section, rpn: rpns.Reader = rpns.rpn) -> tuple[dict[str, Any], Features]:
+    """Settings ``backbone``, ``neck`` and ``rpn`` of a model of several stages, and what the neck returns.
+
+    ``rpn`` reads those of the region proposal network.
+    """
     backbone, features = backbones.backbone(model.section("backbone"))
     neck, features = necks.neck(model, features)
     with model.section("train_cfg", {}, training=True) as train, model.section("test_cfg") as test:
@@ -138,68 +156,6 @@ def first_stage(model: Section) -> tuple[dict[str, Any], Features]:
         train.ignore("rcnn")  # the second stage's
         test.ignore("rcnn")
     return {"backbone": backbone, "neck": neck, "rpn": proposals}, features
-
-
-def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
-    """``RPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
-    with head as given:
-        given.kinds("RPNHead")
-        parts.derived(given, "in_channels", features.channels[0])
-        given.fixed("num_convs", 1)
-        given.fixed("num_classes", 1)
-        given.ignore("init_cfg")  # where training began
-        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
-        learning.cross_entropy(given, sigmoid=True)
-        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
-        settings: dict[str, Any] = {
-            "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
-            "anchors": parts.anchors(given.section("anchor_generator", default), features),
-            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
-        }
-        with test.section("rpn") as found:
-            settings |= _proposals(found)
-        if train.has("rpn"):
-            with train.section("rpn") as learn:
-                settings["match"] = learning.match(learn, RPN.Config().match)
-                settings |= learning.sampler(learn, objects_too=False)
-                settings["border"] = learning.border(learn)
-                learning.weights_of_anchors(learn)
-        with train.section("rpn_proposal", test.values["rpn"]) as found:
-            in_training = _proposals(found)
-            settings["train_candidates"] = in_training["candidates"]
-            settings["train_proposals"] = in_training["proposals"]
-            for name in ("nms", "min_size"):
-                if in_training[name] != settings[name]:
-                    found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
-        return RPN.Config.model_validate(settings)
-
-
-def _proposals(found: Section) -> dict[str, Any]:
-    """How many proposals come out, and how: of ``rpn`` in ``test_cfg``, or of ``rpn_proposal`` in ``train_cfg``."""
-    found.fixed("nms_across_levels", False)
-    count = found.whole("max_num" if found.has("max_num") else "max_per_img")
-    if found.has("max_per_img"):
-        parts.derived(found, "max_per_img", count)
-    if found.has("nms_post") and found.whole("nms_post") < count:
-        found.differs("nms_post", f"is less than the {count} proposals of an image; here it would not bind")
-    candidates = found.whole("nms_pre")
-    least = found.number("min_bbox_size", 0.0)
-    return {
-        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
-        "proposals": count,
-        "nms": _overlap(found),
-        "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in
-    }
-
-
-def _overlap(found: Section) -> float:
-    """The IoU of ``nms``, or of the older ``nms_thr``; both may be there if they are equal."""
-    if not found.has("nms_thr"):
-        return parts.nms(found)
-    overlap = found.number("nms_thr")
-    if found.has("nms") and parts.nms(found) != overlap:
-        found.differs("nms_thr", f"contradicts nms, whose IoU is {parts.nms(found):g}")
-    return overlap
 
 
 def second_stage(
@@ -398,7 +354,6 @@ __all__ = [
     "first_stage",
     "mask_head",
     "mask_rcnn",
-    "rpn",
     "rpn_detector",
     "two_stages",
 ]

@@ -1,0 +1,90 @@
+"""Guided anchors from MMDetection's settings: what its heads share, and RetinaNet with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.guided_anchors import Guide
+from detzoo.detector import Input
+from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.ga_retinanet import STDS, GARetinaNet
+
+
+def ga_retinanet(model: Section, input: Input) -> tuple[GARetinaNet.Config, int]:
+    """Settings and number of classes of a ``RetinaNet`` with ``GARetinaHead``."""
+    with (
+        model as given,
+        given.section("bbox_head") as head,
+        given.section("train_cfg", {}, training=True) as train,
+        given.section("test_cfg") as test,
+    ):
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, features = necks.neck(given, features)
+        head.kinds("GARetinaHead")
+        parts.derived(head, "in_channels", features.channels[0])
+        head.fixed("conv_cfg")
+        head.ignore("init_cfg")  # where training began
+        parts.fixed_coder(head, STDS)
+        settings: dict[str, Any] = {
+            "convs": head.whole("stacked_convs", 4, MOST_LAYERS),
+            "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
+            "norm": parts.norm(head),
+            "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1.0}),
+            **branches(head, features, train),
+            **learning.focal(head),
+            **parts.dense_tests(test),
+        }
+        if train.has("assigner"):
+            settings["match"] = learning.match(train, GARetinaNet.Head().match)
+        learning.no_sampler(train)
+        classes = head.whole("num_classes", 80)
+    made = GARetinaNet.Head.model_validate(settings)
+    return GARetinaNet.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+def branches(head: Section, features: Features, learn: Section) -> dict[str, Any]:
+    """Settings ``guide`` and ``deform_groups`` of a head, with the section that says what it learns from.
+
+    The original learns locations the other way round: its focal loss takes the class of a centre for background.
+    """
+    approximations = _anchors(head, features, "approx_anchor_generator", octave_base_scale=8, scales_per_octave=3)
+    squares = _anchors(head, features, "square_anchor_generator", ratios=[1.0], scales=[8])
+    side = approximations.scales[0]
+    if squares != Anchors.Config(scales=(side,), ratios=(1.0,)):
+        head.differs("square_anchor_generator", f"has no counterpart; scales=[{side:g}] and ratios=[1.0] have")
+    *_, std, height = parts.coder(head, (1.0, 1.0, 1.0, 1.0), "anchor_coder")
+    if std != height:
+        head.differs("anchor_coder", "has no counterpart; the same standard deviation of width and height has")
+    old = "deformable_groups" if head.has("deformable_groups") else "deform_groups"
+    settings: dict[str, Any] = {
+        "side": side,
+        "std": std,
+        "scales": len(approximations.scales),
+        "ratios": approximations.ratios,
+        "threshold": head.number("loc_filter_thr", 0.01),
+        "inverted": True,
+        "shape_loss": learning.box_loss(head, {"type": "BoundedIoULoss"}, decodes=True, name="loss_shape"),
+        **learning.focal(head, "loss_loc"),
+    }
+    if learn.has("ga_assigner"):
+        settings["match"] = learning.match(learn, Guide.Config().match, "ApproxMaxIoUAssigner", "ga_assigner")
+        some = learning.sampler(learn, objects_too=False, name="ga_sampler")
+        if some.pop("negative_ratio", None) is not None:
+            learn.noted("ga_sampler", "has no counterpart; neg_pos_ub=-1 has")
+        settings |= some
+        settings |= {"centre": learn.number("center_ratio"), "around": learn.number("ignore_ratio")}
+    learn.fixed("allowed_border", -1)
+    learning.weights_of_anchors(learn)
+    guide = learning.tried(learn, "ga_assigner", Guide.Config(), lambda: Guide.Config.model_validate(settings))
+    return {"guide": guide, "deform_groups": head.whole(old, 4, MOST_CHANNELS)}
+
+
+def _anchors(head: Section, features: Features, name: str, **settings: object) -> Anchors.Config:
+    default = parts.anchor_defaults(strides=[4, 8, 16, 32, 64], **settings)
+    return parts.anchors(head.section(name, default), features)
+
+
+__all__ = ["branches", "ga_retinanet"]

@@ -1,0 +1,34 @@
+"""MobileNetV2 from MMDetection's settings."""
+
+from __future__ import annotations
+
+from detzoo.backbones.mobilenet_v2 import MobileNetV2
+from detzoo.interop.mmdet import parts
+from detzoo.interop.mmdet.section import Section
+
+
+def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:
+    """``MobileNetV2``."""
+    with backbone as given:
+        given.kinds("MobileNetV2")
+        given.fixed("conv_cfg")
+        given.ignore("pretrained", "init_cfg")  # where training began
+        if parts.norm(given, default="bn") != "bn" or parts.norm_frozen(given):
+            given.differs("norm_cfg", "has no counterpart; batch normalization that learns has")
+        slope = None
+        if given.has("act_cfg"):
+            with given.section("act_cfg") as act:
+                kind = act.kinds("ReLU6", "LeakyReLU", "ReLU")
+                act.ignore("inplace")
+                if kind != "ReLU6":
+                    slope = act.number("negative_slope", 0.01) if kind == "LeakyReLU" else 0.0
+        return MobileNetV2.Config.model_validate(
+            {
+                "width": given.number("widen_factor", 1.0),
+                "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (1, 2, 4, 7))),
+                "slope": slope,
+                "norm_eval": given.flag("norm_eval", False),
+                "frozen_stages": given.whole("frozen_stages", -1),
+                "checkpointing": given.flag("with_cp", False),
+            }
+        )

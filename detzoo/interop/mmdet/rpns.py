@@ -1,0 +1,112 @@
+"""Region proposal networks from MMDetection's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from detzoo.blocks.any_rpn import AnyRPN
+from detzoo.blocks.guided_rpn import GuidedRPN
+from detzoo.blocks.rpn import RPN
+from detzoo.interop.mmdet import guided, learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.section import LARGEST, Section
+
+# reads a head, given the maps that it looks at, ``train_cfg`` and ``test_cfg``
+Reader: TypeAlias = Callable[[Section, Features, Section, Section], AnyRPN]
+
+
+def any_rpn(head: Section, features: Features, train: Section, test: Section) -> AnyRPN:
+    """Of whichever kind the head is."""
+    return READERS.get(head.kinds("RPNHead", *READERS), rpn)(head, features, train, test)
+
+
+def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN.Config:
+    """``RPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
+    with head as given:
+        given.kinds("RPNHead")
+        parts.derived(given, "in_channels", features.channels[0])
+        given.fixed("num_convs", 1)
+        given.fixed("num_classes", 1)
+        given.ignore("init_cfg")  # where training began
+        parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0))
+        learning.cross_entropy(given, sigmoid=True)
+        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+        settings: dict[str, Any] = {
+            "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
+            "anchors": parts.anchors(given.section("anchor_generator", default), features),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
+        }
+        if train.has("rpn"):
+            with train.section("rpn") as learn:
+                settings["match"] = learning.match(learn, RPN.Config().match)
+                settings |= learning.sampler(learn, objects_too=False)
+                settings["border"] = learning.border(learn)
+                learning.weights_of_anchors(learn)
+        return RPN.Config.model_validate(settings | _proposals(train, test))
+
+
+def guided_rpn(head: Section, features: Features, train: Section, test: Section) -> GuidedRPN.Config:
+    """``GARPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
+    with head as given, train.section("rpn", {}) as learn:
+        given.kinds("GARPNHead")
+        parts.derived(given, "in_channels", features.channels[0])
+        given.fixed("num_classes", 1)
+        given.ignore("init_cfg")  # where training began
+        learning.cross_entropy(given, sigmoid=True)
+        settings: dict[str, Any] = {
+            "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
+            "stds": parts.coder(given, (1.0, 1.0, 1.0, 1.0)),
+            "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1.0}),
+            **guided.branches(given, features, learn),
+        }
+        if learn.has("assigner"):
+            settings["match"] = learning.match(learn, RPN.Config().match)
+            settings |= learning.sampler(learn, objects_too=False)
+        return GuidedRPN.Config.model_validate(settings | _proposals(train, test))
+
+
+READERS: dict[str, Reader] = {"GARPNHead": guided_rpn}
+
+
+def _proposals(train: Section, test: Section) -> dict[str, Any]:
+    """How many proposals come out, and how: ``rpn`` of ``test_cfg`` and ``rpn_proposal`` of ``train_cfg``."""
+    with test.section("rpn") as found:
+        settings = _few(found)
+    with train.section("rpn_proposal", test.values["rpn"]) as found:
+        in_training = _few(found)
+        for name in ("nms", "min_size"):
+            if in_training[name] != settings[name]:
+                found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
+    both = {f"train_{name}": in_training[name] for name in ("candidates", "proposals")}
+    return settings | both
+
+
+def _few(found: Section) -> dict[str, Any]:
+    found.fixed("nms_across_levels", False)
+    count = found.whole("max_num" if found.has("max_num") else "max_per_img")
+    if found.has("max_per_img"):
+        parts.derived(found, "max_per_img", count)
+    if found.has("nms_post") and found.whole("nms_post") < count:
+        found.differs("nms_post", f"is less than the {count} proposals of an image; here it would not bind")
+    candidates = found.whole("nms_pre")
+    least = found.number("min_bbox_size", 0.0)
+    return {
+        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "proposals": count,
+        "nms": _overlap(found),
+        "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in
+    }
+
+
+def _overlap(found: Section) -> float:
+    """The IoU of ``nms``, or of the older ``nms_thr``; both may be there if they are equal."""
+    if not found.has("nms_thr"):
+        return parts.nms(found)
+    overlap = found.number("nms_thr")
+    if found.has("nms") and parts.nms(found) != overlap:
+        found.differs("nms_thr", f"contradicts nms, whose IoU is {parts.nms(found):g}")
+    return overlap
+
+
+__all__ = ["Reader", "any_rpn", "rpn"]

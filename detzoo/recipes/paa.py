@@ -1,0 +1,117 @@
+"""PAA (arXiv:2007.08103): ResNet, short schedules and long ones, with votes and without."""
+
+from __future__ import annotations
+
+from detzoo.methods.paa import PAA
+from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_3X, multi_scale_range
+from detzoo.recipes.initial import INIT_R50, INIT_R101
+from detzoo.recipes.recipe import Published, row
+
+PAA_1X = SCHEDULE_1X.replace(lr=0.01)
+PAA_1_5X = PAA_1X.replace(epochs=18, milestones=(12, 16))
+PAA_2X = SCHEDULE_2X.replace(lr=0.01)
+PAA_3X = SCHEDULE_3X.replace(lr=0.01)
+NO_VOTING = PAA.Head(voting=False)  # the weights are those of the row above
+
+RECIPES = (
+    row(
+        name="paa_r50_fpn_1x_coco",
+        model=PAA.Config(),
+        data=COCO,
+        schedule=PAA_1X,
+        init=INIT_R50,
+        published=Published(box_ap=40.4, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
+        config="paa/paa_r50_fpn_1x_coco.py",
+    ),
+    row(
+        name="paa_r50_fpn_1x_coco__no_score_voting",
+        model=PAA.Config(head=NO_VOTING),
+        data=COCO,
+        schedule=PAA_1X,
+        init=INIT_R50,
+        published=Published(box_ap=40.2, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
+        config="paa/paa_r50_fpn_1x_coco.py",
+    ),
+    row(
+        name="paa_r50_fpn_1.5x_coco",
+        model=PAA.Config(),
+        data=COCO,
+        schedule=PAA_1_5X,
+        init=INIT_R50,
+        published=Published(box_ap=41.4, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1.5x_coco/paa_r50_fpn_1.5x_coco_20200823-805d6078.pth",
+        config="paa/paa_r50_fpn_1.5x_coco.py",
+    ),
+    row(
+        name="paa_r50_fpn_1.5x_coco__no_score_voting",
+        model=PAA.Config(head=NO_VOTING),
+        data=COCO,
+        schedule=PAA_1_5X,
+        init=INIT_R50,
+        published=Published(box_ap=41.2, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1.5x_coco/paa_r50_fpn_1.5x_coco_20200823-805d6078.pth",
+        config="paa/paa_r50_fpn_1.5x_coco.py",
+    ),
+    row(
+        name="paa_r50_fpn_2x_coco",
+        model=PAA.Config(),
+        data=COCO,
+        schedule=PAA_2X,
+        init=INIT_R50,
+        published=Published(box_ap=41.6, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_2x_coco/paa_r50_fpn_2x_coco_20200821-c98bfc4e.pth",
+        config="paa/paa_r50_fpn_2x_coco.py",
+    ),
+    row(
+        name="paa_r50_fpn_mstrain_3x_coco",
+        model=PAA.Config(),
+        data=multi_scale_range(COCO),
+        schedule=PAA_3X,
+        init=INIT_R50,
+        published=Published(box_ap=43.3, memory_gb=3.7),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_mstrain_3x_coco/paa_r50_fpn_mstrain_3x_coco_20210121_145722-06a6880b.pth",
+        config="paa/paa_r50_fpn_ms-3x_coco.py",
+    ),
+    row(
+        name="paa_r101_fpn_1x_coco",
+        model=PAA.Config(backbone=R101),
+        data=COCO,
+        schedule=PAA_1X,
+        init=INIT_R101,
+        published=Published(box_ap=42.6, memory_gb=6.2),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
+        config="paa/paa_r101_fpn_1x_coco.py",
+    ),
+    row(
+        name="paa_r101_fpn_1x_coco__no_score_voting",
+        model=PAA.Config(backbone=R101, head=NO_VOTING),
+        data=COCO,
+        schedule=PAA_1X,
+        init=INIT_R101,
+        published=Published(box_ap=42.4, memory_gb=6.2),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
+        config="paa/paa_r101_fpn_1x_coco.py",
+    ),
+    row(
+        name="paa_r101_fpn_2x_coco",
+        model=PAA.Config(backbone=R101),
+        data=COCO,
+        schedule=PAA_2X,
+        init=INIT_R101,
+        published=Published(box_ap=43.5, memory_gb=6.2),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_2x_coco/paa_r101_fpn_2x_coco_20200821-6829f96b.pth",
+        config="paa/paa_r101_fpn_2x_coco.py",
+    ),
+    row(
+        name="paa_r101_fpn_mstrain_3x_coco",
+        model=PAA.Config(backbone=R101),
+        data=multi_scale_range(COCO),
+        schedule=PAA_3X,
+        init=INIT_R101,
+        published=Published(box_ap=45.1, memory_gb=6.2),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_mstrain_3x_coco/paa_r101_fpn_mstrain_3x_coco_20210122_084202-83250d22.pth",
+        config="paa/paa_r101_fpn_ms-3x_coco.py",
+    ),
+)

@@ -1,0 +1,85 @@
+"""MobileNetV2: table 2 of the paper, every setting, and MMDetection's settings of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from detzoo.backbones.mobilenet_v2 import MobileNetV2
+from detzoo.config import validate
+from detzoo.interop.mmdet.backbones import backbone
+from detzoo.interop.mmdet.section import Section
+
+
+def build(**settings: Any) -> MobileNetV2:
+    torch.manual_seed(0)
+    return validate(MobileNetV2.Config, settings).build()
+
+
+def read(**settings: Any) -> MobileNetV2.Config:
+    made, _ = backbone(Section({"type": "MobileNetV2", **settings}, "model.backbone", []))
+    assert isinstance(made, MobileNetV2.Config)
+    return made
+
+
+def test_maps_and_sizes_are_those_of_the_paper() -> None:
+    with torch.device("meta"):
+        whole = build(out_stages=(1, 2, 3, 4, 5, 6, 7, 8))
+        maps = whole(torch.empty(2, 3, 100, 130))
+    assert whole.channels == (16, 24, 32, 64, 96, 160, 320, 1280)
+    assert whole.strides == (2, 4, 8, 16, 16, 32, 32, 32)
+    for one, channels, stride in zip(maps, whole.channels, whole.strides, strict=True):
+        assert one.shape == (2, channels, -(-100 // stride), -(-130 // stride))
+    # 3.4 million with a classifier of 1000 classes (table 4)
+    assert sum(one.numel() for one in whole.parameters()) + 1281 * 1000 == 3504872
+    with torch.device("meta"):
+        assert build(width=0.35).channels == (8, 16, 32, 112)
+        assert build(width=1.4, out_stages=(7, 8)).channels == (448, 1792)
+
+
+@pytest.mark.parametrize(("slope", "least", "most"), [(None, 0.0, 6.0), (0.0, 0.0, 1e9), (0.1, -1e9, 1e9)])
+def test_activations(slope: float | None, least: float, most: float) -> None:
+    network = build(slope=slope).eval()
+    x = 20 * torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        plain, found = torch.conv2d(x, network.conv1.conv.weight, stride=2, padding=1), network.conv1(x)
+    plain = plain / (1 + 1e-5) ** 0.5
+    wanted = torch.where(plain < 0, plain * (slope or 0), plain).clamp(least, most)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_frozen_or_not_returned_does_not_learn() -> None:
+    network = build(out_stages=(3, 5), frozen_stages=1, norm_eval=True).train()
+    torch.stack([one.square().mean() for one in network(torch.randn(1, 3, 64, 64))]).sum().backward()
+    parts = {name.split(".")[0] for name, one in network.named_parameters() if one.requires_grad}
+    assert parts == {"layer2", "layer3", "layer4", "layer5"}
+    assert all((one.grad is not None) == one.requires_grad for one in network.parameters())
+    assert not any(one.training for one in network.modules() if isinstance(one, _BatchNorm))
+    assert sum(one.training for one in build().modules() if isinstance(one, _BatchNorm)) == 51
+
+
+def test_checkpointing_changes_no_number() -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        network = build(checkpointing=checkpointing, norm_eval=True, out_stages=(3,))
+        network(torch.ones(1, 3, 32, 32))[0].square().mean().backward()
+        gradients.append([one.grad for one in network.parameters() if one.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_settings_of_mmdetection() -> None:
+    assert read() == MobileNetV2.Config(out_stages=(2, 3, 5, 8))
+    act = {"type": "LeakyReLU", "negative_slope": 0.1}
+    assert read(out_indices=(2, 4, 6), act_cfg=act) == MobileNetV2.Config(out_stages=(3, 5, 7), slope=0.1)
+    made = read(widen_factor=0.5, act_cfg={"type": "ReLU"}, frozen_stages=2, norm_eval=True, with_cp=True)
+    assert made == MobileNetV2.Config(
+        width=0.5, out_stages=(2, 3, 5, 8), slope=0.0, frozen_stages=2, norm_eval=True, checkpointing=True
+    )
+    for wrong in ({"norm_cfg": {"type": "BN", "eps": 0.001}}, {"norm_cfg": {"type": "GN", "num_groups": 32}}, {"x": 1},
+                  {"act_cfg": {"type": "Swish"}}, {"out_indices": (2, 8)}):  # fmt: skip
+        with pytest.raises(ValueError, match=r"model\.backbone|out_stages"):
+            read(**wrong)

@@ -28,6 +28,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD, Distillation
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -67,6 +68,7 @@ FEW_PROPOSALS = RPN.Config(
     proposals=100,
 )
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
+DISTANCES = DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30)
 SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
@@ -316,11 +318,18 @@ RECIPES = (
     ),
     Recipe(
         name="gfl_r18_fpn_shapes",
-        model=GFL.Config(
+        model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
+        name="ld_r18_fpn_shapes",
+        model=LD.Config(
             input=SMALL,
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
-            head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+            head=DISTANCES,
+            distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

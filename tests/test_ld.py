@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +15,11 @@ from detzoo.interop.mmdet.importer import read_config
 from detzoo.methods.gfl import GFL
 from detzoo.methods.ld import LD
 from detzoo.methods.retinanet import RetinaNet
+from detzoo.overwrite import OverwritesSource
+from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.settings import Data, Schedule, Split
+from detzoo.train.checkpoint import read_state
+from detzoo.train.loop import Trained
 from tests.mmdet_files import write_all
 from tests.tiny import CLASSES, images, targets, tiny
 
@@ -27,7 +33,6 @@ def test_the_loss_is_the_divergence_of_the_sides_of_chosen_cells():
     assert student.teacher is not None
     teacher, batch, objects = student.teacher[0], images(), targets(3, 2)
     with torch.no_grad():
-        torch.nn.init.normal_(teacher.head.reg.weight, std=0.3)  # sure of something
         losses = student(batch, objects)
         shown = student.head.by_side(teacher.head(teacher.neck(teacher.backbone(batch.pixels))))
         told = student.head(student.neck(student.backbone(batch.pixels)))
@@ -40,11 +45,11 @@ def test_the_loss_is_the_divergence_of_the_sides_of_chosen_cells():
             q = (mine[image, cell, side].double() / 10).softmax(-1)
             total += float(weights[image, cell]) * float((p * (p / q).log()).mean()) * 100 / 4
     assert total > 0
-    assert float(losses["loss_ld"]) == pytest.approx(0.25 * total, rel=1e-3)
+    assert float(losses["loss_ld"]) == pytest.approx(student.distillation.weight * total, rel=1e-3)
     assert {name: float(losses[name]) for name in alone} == {name: float(value) for name, value in alone.items()}
 
 
-def test_the_teacher_is_no_part_and_stays_as_it_is(tmp_path: Path):
+def test_the_teacher_is_no_part_and_stays_as_it_is():
     student = ld().train()
     assert student.teacher is not None
     teacher = student.teacher[0]
@@ -85,16 +90,38 @@ def test_teachers_that_do_not_fit_are_refused():
         student.learn_from(tiny(GFL, input={"order": "bgr"}))
 
 
-def test_a_teacher_that_is_not_there_stops_training(tmp_path: Path):
-    recipe = detzoo.find("ld_r18_fpn_shapes")
-    with pytest.raises(FileNotFoundError, match=r"no weights file at nowhere\.safetensors"):
-        detzoo.train(
-            recipe,
-            out=tmp_path / "run",
-            device="cpu",
-            overrides=["model.distillation.teacher=nowhere.safetensors"],
-            progress=False,
-        )
+def train(out: Path, teacher: Path | str, **settings: Any) -> Trained:
+    recipe = Recipe(
+        name="student",
+        model=cast(LD.Config, tiny(LD, input={"short": 96, "long": 128}).config),
+        data=Data(kind="shapes", train=(Split(count=2),), workers=0),
+        schedule=Schedule(epochs=1, batch=2, evaluate_every=0),
+    )
+    overrides = [f"model.distillation.teacher={teacher}"]
+    return detzoo.train(recipe, out=out, device="cpu", overrides=overrides, progress=False, **settings)
+
+
+def test_no_file_of_a_run_holds_the_teacher_and_going_on_needs_it(tmp_path: Path):
+    teacher = Path(shutil.copy(cast(LD.Config, ld().config).distillation.teacher, tmp_path / "best.safetensors"))
+    with pytest.raises(OverwritesSource, match=r"best\.safetensors is read here and would be overwritten"):
+        train(tmp_path, teacher)
+    done = train(tmp_path / "run", teacher)
+    own = LD(cast(LD.Config, done.detector.config), done.detector.classes).state_dict().keys()
+    assert read_state(done.out / "last.state")["weights"].keys() == own
+    assert cast(LD, done.detector).teacher is not None
+    teacher.unlink()
+    loaded = detzoo.load(done.last)
+    assert loaded.state_dict().keys() == own
+    assert cast(LD, loaded).teacher is None
+    with pytest.raises(FileNotFoundError, match=f"no weights file at {teacher}"):
+        train(done.out, teacher, resume=True, epochs=2)
+
+
+def test_a_teacher_without_weights_is_refused(tmp_path: Path):
+    with pytest.raises(
+        ValueError, match=r"no weights were published for the teacher gfl_r18_fpn_shapes; train it first"
+    ):
+        train(tmp_path / "run", "gfl_r18_fpn_shapes")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ The teacher looks at the pictures in training only. It is no part of the student
 optimizer, nor switched to training. A recipe names it, and `detzoo.train` loads it; without `train` it is given by
 `learn_from`.
 
-Departures from the paper: distillation at the cells that learn an object, not at those around them, and its sum not
-divided by their weights, as the published models were trained.
+Departures from the paper, as the published models were trained: distillation at the cells that learn an object, not at
+those around them; and its sum is not divided by their weights, so that it grows with the images of a device.
 """
 
 from __future__ import annotations

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from detzoo.detector import Detector
 from detzoo.methods.ld import LD
 from detzoo.recipes.recipe import Recipe
-from detzoo.recipes.zoo import build, load, locate
+from detzoo.recipes.zoo import load, locate
 from detzoo.train.distributed import Ranks
+
+
+def teacher_of(recipe: Recipe | None) -> str | None:
+    """Name or path of the teacher that a recipe names."""
+    return recipe.model.distillation.teacher if recipe and isinstance(recipe.model, LD.Config) else None
 
 
 def give_teacher(detector: Detector, ranks: Ranks, say: Callable[[str], object]) -> None:
@@ -19,23 +24,21 @@ def give_teacher(detector: Detector, ranks: Ranks, say: Callable[[str], object])
         UnknownRecipe: neither a file nor a recipe has this name.
         CheckpointError: the file is damaged, does not fit, or cannot be read safely.
         DownloadError: the published file cannot be fetched.
-        ValueError: it is no teacher for this detector.
+        ValueError: no weights were published for the recipe, or it is no teacher for this detector.
     """
     if isinstance(detector, LD):
-        name = detector.distillation.teacher
-        detector.learn_from(ranks.share(_teacher(name, say) if ranks.first else None))
+        detector.learn_from(ranks.share(_teacher(detector.distillation.teacher, say) if ranks.first else None))
 
 
 def _teacher(name: str, say: Callable[[str], object]) -> Detector:
     found = locate(name)
     if isinstance(found, Recipe) and found.weights is None:
-        say(
-            f"WARNING: no weights were published for the teacher {name}, so that it knows nothing: train it, and name "
-            "its file by model.distillation.teacher=PATH"
+        raise ValueError(
+            f"no weights were published for the teacher {name}; train it first, and name its file by "
+            "model.distillation.teacher=PATH"
         )
-        return build(found)
     say(f"learning from {name}")
     return load(name)
 
 
-__all__ = ["give_teacher"]
+__all__ = ["give_teacher", "teacher_of"]

@@ -16,6 +16,7 @@ from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
+    albu_example,
     atss,
     carafe,
     cascade_rcnn,
@@ -43,6 +44,7 @@ from detzoo.recipes import (
     guided_anchoring,
     hrnet,
     htc,
+    instaboost,
     ld,
     legacy,
     libra_rcnn,
@@ -135,6 +137,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    instaboost.RECIPES,
+    albu_example.RECIPES,
     lvis.RECIPES,
     legacy.RECIPES,
     shapes.RECIPES,

@@ -35,6 +35,7 @@ from detzoo.recipes import (
     foveabox,
     fpg,
     free_anchor,
+    fsaf,
     gcnet,
     gfl,
     ghm,
@@ -74,6 +75,7 @@ from detzoo.recipes import (
     version_1,
     vfnet,
     weight_standardization,
+    yolact,
     yolov3,
 )
 from detzoo.recipes.blueprint import blueprint
@@ -94,6 +96,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     dcn.RECIPES,
     fcos.RECIPES,
     foveabox.RECIPES,
+    fsaf.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
     ld.RECIPES,
@@ -104,6 +107,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     no_pyramid.RECIPES,
     cornernet.RECIPES,
     ssd.RECIPES,
+    yolact.RECIPES,
     yolov3.RECIPES,
     detr.RECIPES,
     group_norm.RECIPES,

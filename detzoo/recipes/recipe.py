@@ -25,6 +25,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -61,6 +62,7 @@ Model = Annotated[
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
+    | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PAA.Config
@@ -96,6 +98,7 @@ METHODS: tuple[type[Detector], ...] = (
     GFL,
     GridRCNN,
     HTC,
+    LD,
     MaskRCNN,
     MaskScoringRCNN,
     PAA,

@@ -16,6 +16,7 @@ from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
+    albu_example,
     atss,
     auto_assign,
     carafe,
@@ -45,6 +46,8 @@ from detzoo.recipes import (
     guided_anchoring,
     hrnet,
     htc,
+    instaboost,
+    ld,
     legacy,
     libra_rcnn,
     lvis,
@@ -99,6 +102,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     atss.RECIPES,
     auto_assign.RECIPES,
     gfl.RECIPES,
+    ld.RECIPES,
     vfnet.RECIPES,
     reppoints.RECIPES,
     rpn.RECIPES,
@@ -141,6 +145,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    instaboost.RECIPES,
+    albu_example.RECIPES,
     lvis.RECIPES,
     legacy.RECIPES,
     shapes.RECIPES,

@@ -13,6 +13,7 @@ from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -45,6 +46,7 @@ Model = Annotated[
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
+    | DeformableDETR.Config
     | DETR.Config
     | DynamicRCNN.Config
     | FastRCNN.Config
@@ -76,6 +78,7 @@ METHODS: tuple[type[Detector], ...] = (
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,
+    DeformableDETR,
     DETR,
     DynamicRCNN,
     FastRCNN,

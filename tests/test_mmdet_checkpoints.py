@@ -28,6 +28,7 @@ FILES = (
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
     *("fovea.py", "paa.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    *("deformable_detr.py", "deformable_detr_2.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -113,6 +114,24 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^queries\.", "query_embedding."),
         (r"\.(self_attn|cross_attn)\.", r".\1.attn."),
     ),
+    "DeformableDETR": (
+        (r"^(cls|reg)\.", r"bbox_head.\1_branches."),
+        (r"^queries\.", "query_embedding."),
+        (r"^(decoder\.layers\.\d+\.self_attn)\.", r"\1.attn."),
+    ),
+    "deformable_detr_2.py": (
+        (r"^(cls|reg)\.", r"bbox_head.\1_branches."),
+        (r"^decoder\.(layers\.\d+)\.self_attn\.", r"bbox_head.transformer.decoder.\1.attentions.0.attn."),
+        (r"^decoder\.(layers\.\d+)\.cross_attn\.", r"bbox_head.transformer.decoder.\1.attentions.1."),
+        (r"^encoder\.(layers\.\d+)\.self_attn\.", r"bbox_head.transformer.encoder.\1.attentions.0."),
+        (r"^(\w+\.layers\.\d+)\.ffn\.", r"bbox_head.transformer.\1.ffns.0."),
+        (r"^memory_trans_fc\.", "bbox_head.transformer.enc_output."),
+        (r"^memory_trans_norm\.", "bbox_head.transformer.enc_output_norm."),
+        (r"^pos_trans_fc\.", "bbox_head.transformer.pos_trans."),
+        (r"^pos_trans_norm\.", "bbox_head.transformer.pos_trans_norm."),
+        (r"^level_embed$", "bbox_head.transformer.level_embeds"),
+        (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
+    ),
     "detr_2.py": (
         *DETR_HEAD,
         (r"^(\w+\.layers\.\d+)\.self_attn\.", r"bbox_head.transformer.\1.attentions.0.attn."),
@@ -156,6 +175,7 @@ SMALLER: dict[tuple[str, Any], Any] = {
     ("in_channels", 1024): 32,
     ("in_channels", 2048): 512,
     ("in_channels", (2048,)): (512,),
+    ("in_channels", (512, 1024, 2048)): (128, 256, 512),
     ("num_feats", 128): 16,
     **{(name, 6): 2 for name in ("num_layers", "num_encoder_layers", "num_decoder_layers")},
     ("in_channels", (512, 256, 128)): (32, 32, 32),

@@ -13,10 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from detzoo.blocks.assign import pick
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.config import Config
-from detzoo.ops.boxes import from_centres, full_precision, giou, to_centres
+from detzoo.ops.boxes import from_centres, full_precision, giou, pick, to_centres
 from detzoo.ops.focal import focal_losses
 from detzoo.ops.hungarian import hungarian
 from detzoo.types import Images, Targets

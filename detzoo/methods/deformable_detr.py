@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.deform_transformer import DeformDecoder, DeformEncoder, DeformTransformerConfig, Memory
 from detzoo.blocks.set_prediction import (
@@ -37,7 +36,7 @@ from detzoo.blocks.towers import PRIOR
 from detzoo.blocks.transformer import seen_cells, sine_positions, waves
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, full_precision
+from detzoo.ops.boxes import clip, from_centres, full_precision, pick
 from detzoo.types import Detections, Images, Targets
 
 

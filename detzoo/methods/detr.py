@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.blocks.set_prediction import (
@@ -34,7 +33,7 @@ from detzoo.blocks.set_prediction import (
 from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, seen_cells, sine_positions
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, full_precision
+from detzoo.ops.boxes import clip, from_centres, full_precision, pick
 from detzoo.types import Detections, Images, Targets
 
 

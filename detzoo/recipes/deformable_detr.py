@@ -9,7 +9,7 @@ from detzoo.recipes.initial import INIT_R50
 from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import ParamGroup, Schedule
 
-DATA = COCO.replace(sizes=DETR_SIZES, augment=DEFORMABLE_DETR_AUGMENT)
+DATA = COCO.replace(sizes=DETR_SIZES, augment=DEFORMABLE_DETR_AUGMENT, keep_empty=True)
 # what decides where is looked learns slowly, too
 SLOW_PLACES = tuple(ParamGroup(pattern=part, lr_scale=0.1) for part in ("sampling_offsets", "reference_points"))
 SCHEDULE = Schedule(

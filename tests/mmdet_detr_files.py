@@ -1,4 +1,4 @@
-"""Configs of MMDetection's DETR, written for the tests; that of version 3 stands on a file of `tests.mmdet_files`."""
+"""Configs of MMDetection's DETR and Deformable DETR; those of version 3 stand on a file of `tests.mmdet_files`."""
 
 from __future__ import annotations
 
@@ -129,5 +129,82 @@ train_cfg = dict(
         type='HungarianAssigner', cls_weight=1., bbox_weight=5., iou_weight=2.,
         iou_calculator=dict(type='BboxOverlaps2D'), iou_mode='giou'))
 test_cfg = dict(max_per_img=100)
+{_DATA_2}
+"""
+
+_FOCAL_LOSSES = """
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=2.0),
+        loss_bbox=dict(type='L1Loss', loss_weight=5.0),
+        loss_iou=dict(type='GIoULoss', loss_weight=2.0)"""
+
+_PYRAMID = """
+    backbone=dict(
+        type='ResNet', depth=50, num_stages=4, out_indices=(1, 2, 3), frozen_stages=1,
+        norm_cfg=dict(type='BN', requires_grad=False), norm_eval=True, style='pytorch',
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
+    neck=dict(
+        type='ChannelMapper', in_channels=[512, 1024, 2048], kernel_size=1, out_channels=256, act_cfg=None,
+        norm_cfg=dict(type='GN', num_groups=32), num_outs=4),"""
+
+DEFORMABLE_DETR_3 = f"""
+_base_ = 'faster.py'
+deformable = dict(embed_dims=256, batch_first=True)
+feed_forward = dict(embed_dims=256, feedforward_channels=1024, ffn_drop=0.1)
+model = dict(
+    _delete_=True, type='DeformableDETR', num_queries=300, num_feature_levels=4, with_box_refine=False,
+    as_two_stage=False,
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True,
+        pad_size_divisor=1),{_PYRAMID}
+    encoder=dict(num_layers=6, layer_cfg=dict(self_attn_cfg=deformable, ffn_cfg=feed_forward)),
+    decoder=dict(
+        num_layers=6, return_intermediate=True, post_norm_cfg=None,
+        layer_cfg=dict(
+            self_attn_cfg=dict(embed_dims=256, num_heads=8, dropout=0.1, batch_first=True),
+            cross_attn_cfg=deformable, ffn_cfg=feed_forward)),
+    positional_encoding=dict(num_feats=128, normalize=True, offset=-0.5),
+    bbox_head=dict(
+        type='DeformableDETRHead', num_classes=80, sync_cls_avg_factor=True,{_FOCAL_LOSSES}),
+    train_cfg=dict(
+        assigner=dict(
+            type='HungarianAssigner',
+            match_costs=[
+                dict(type='FocalLossCost', weight=2.0),
+                dict(type='BBoxL1Cost', weight=5.0, box_format='xywh'),
+                dict(type='IoUCost', iou_mode='giou', weight=2.0)])),
+    test_cfg=dict(max_per_img=100))
+"""
+
+DEFORMABLE_DETR_2 = f"""
+deformable = dict(type='MultiScaleDeformableAttention', embed_dims=256)
+model = dict(
+    type='DeformableDETR',{_PYRAMID}
+    bbox_head=dict(
+        type='DeformableDETRHead', num_query=300, num_classes=80, in_channels=2048, sync_cls_avg_factor=True,
+        with_box_refine=True, as_two_stage=True,
+        transformer=dict(
+            type='DeformableDetrTransformer',
+            encoder=dict(
+                type='DetrTransformerEncoder', num_layers=6,
+                transformerlayers=dict(
+                    type='BaseTransformerLayer', attn_cfgs=deformable, feedforward_channels=1024, ffn_dropout=0.1,
+                    operation_order=('self_attn', 'norm', 'ffn', 'norm'))),
+            decoder=dict(
+                type='DeformableDetrTransformerDecoder', num_layers=6, return_intermediate=True,
+                transformerlayers=dict(
+                    type='DetrTransformerDecoderLayer',
+                    attn_cfgs=[
+                        dict(type='MultiheadAttention', embed_dims=256, num_heads=8, dropout=0.1), deformable],
+                    feedforward_channels=1024, ffn_dropout=0.1,
+                    operation_order=('self_attn', 'norm', 'cross_attn', 'norm', 'ffn', 'norm')))),
+        positional_encoding=dict(type='SinePositionalEncoding', num_feats=128, normalize=True, offset=-0.5),
+        {_FOCAL_LOSSES}),
+    train_cfg=dict(
+        assigner=dict(
+            type='HungarianAssigner',
+            cls_cost=dict(type='FocalLossCost', weight=2.0),
+            reg_cost=dict(type='BBoxL1Cost', weight=5.0, box_format='xywh'),
+            iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0))),
+    test_cfg=dict(max_per_img=100))
 {_DATA_2}
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.mmdet_anchor_files import AUTO_ASSIGN_3, FREE_ANCHOR_3, GHM_3, PAA_3, YOLOF_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
-from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
+from tests.mmdet_detr_files import DEFORMABLE_DETR_2, DEFORMABLE_DETR_3, DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
     ATSS_3,
     CORNERNET_2,
@@ -442,6 +442,8 @@ OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
     ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
+    ("deformable_detr.py", DEFORMABLE_DETR_3, "deformable_detr_r50_16x2_50e_coco"),
+    ("deformable_detr_2.py", DEFORMABLE_DETR_2, "deformable_detr_twostage_refine_r50_16x2_50e_coco"),
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     ("auto_assign.py", AUTO_ASSIGN_3, "autoassign_r50_fpn_8x2_1x_coco"),

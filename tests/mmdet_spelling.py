@@ -30,8 +30,8 @@ def respelled(values: Values, beside: bool = False) -> Values:
         },
         *([{"type": "Pad", "size_divisor": size}] if size > 1 else []),
     ]
-    if model["type"] == "DETR":
-        _detr(model)
+    if model["type"] in ("DETR", "DeformableDETR"):
+        _detr(model, deformable=model["type"] == "DeformableDETR")
     made: Values = {"model": model, "data": _data(values, finish), **_schedule(values)}
     first = made["data"].get("train", {})
     while inner := next((first[name] for name in _INNER if name in first), None):
@@ -45,32 +45,44 @@ def respelled(values: Values, beside: bool = False) -> Values:
     return made
 
 
-def _detr(model: Values) -> None:
+def _detr(model: Values, deformable: bool) -> None:
     """The transformer and the convolution before it in the head, and each cost by its name."""
     head = model["bbox_head"]
-    del head["embed_dims"]
-    head["in_channels"] = model.pop("neck")["in_channels"][0]
+    if deformable:
+        head |= {name: model.pop(name) for name in ("with_box_refine", "as_two_stage") if name in model}
+    else:
+        del head["embed_dims"]
+        head["in_channels"] = model.pop("neck")["in_channels"][0]
     head["num_query"] = model.pop("num_queries")
     head["positional_encoding"] = {"type": "SinePositionalEncoding", **model.pop("positional_encoding")}
-    head["transformer"] = {"type": "Transformer"}
+    head["transformer"] = {"type": "DeformableDetrTransformer" if deformable else "Transformer"}
+    if "num_feature_levels" in model:
+        head["transformer"]["num_feature_levels"] = model.pop("num_feature_levels")
     for part in ("encoder", "decoder"):
         given = model.pop(part)
         layer = given.pop("layer_cfg")
         names = [name for name in ("self_attn", "cross_attn") if f"{name}_cfg" in layer]
         attentions = [{"type": "MultiheadAttention", **layer[f"{name}_cfg"]} for name in names]
+        if deformable:
+            attentions[-1]["type"] = "MultiScaleDeformableAttention"
         for attention in attentions:
-            del attention["batch_first"]
+            attention.pop("batch_first", None)
         inner = {
             "type": "BaseTransformerLayer",
             "attn_cfgs": attentions,
             "ffn_cfgs": {"type": "FFN", **layer["ffn_cfg"]},
             "operation_order": [*(step for name in names for step in (name, "norm")), "ffn", "norm"],
         }
-        kind = f"DetrTransformer{part.title()}"
+        kind = f"{'Deformable' if deformable and part == 'decoder' else ''}DetrTransformer{part.title()}"
         head["transformer"][part] = {"type": kind, "transformerlayers": inner, **given}
     if model.get("train_cfg"):
         assigner = model["train_cfg"]["assigner"]
-        names = {"ClassificationCost": "cls_cost", "BBoxL1Cost": "reg_cost", "IoUCost": "iou_cost"}
+        names = {
+            "ClassificationCost": "cls_cost",
+            "FocalLossCost": "cls_cost",
+            "BBoxL1Cost": "reg_cost",
+            "IoUCost": "iou_cost",
+        }
         assigner |= {names[cost["type"]]: cost for cost in assigner.pop("match_costs")}
 
 

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 import detzoo
 from detzoo.blocks.set_prediction import image_scale, likelihood_costs, match
-from detzoo.blocks.transformer import TransformerConfig
+from detzoo.blocks.transformer import TransformerConfig, seen_cells
 from detzoo.interop.renaming import rename
-from detzoo.methods.detr import DETR, _cells
+from detzoo.methods.detr import DETR
 from detzoo.ops.boxes import from_centres, giou, to_centres
 from detzoo.types import Images, Targets
 from tests.tiny import CLASSES, compiles, images, targets
@@ -126,7 +126,7 @@ def test_ignored_regions_teach_nothing():
 def test_a_cell_belongs_to_the_image_that_its_first_pixel_belongs_to(pixels: int, cells: int):
     for size in {1, 31, 32, 33, pixels // 2, pixels - 1, pixels}:
         starts = [index * pixels // cells for index in range(cells)]
-        assert _cells(torch.tensor([[size]]), pixels, cells)[0].tolist() == [start < size for start in starts]
+        assert seen_cells(torch.tensor([[size]]), pixels, cells)[0].tolist() == [start < size for start in starts]
 
 
 def test_padding_changes_nothing():

@@ -56,4 +56,10 @@ def test_half_precision_costs_are_taken():
 
 def test_it_is_a_well_behaved_operator():
     cost = torch.rand(3, 6, 4).masked_fill(torch.tensor([[False, False, True, True]]), torch.inf)
-    torch.library.opcheck(torch.ops.detzoo.hungarian.default, (cost,))
+    torch.library.opcheck(torch.ops.detzoo.hungarian.default, (cost, [4, 2]))
+
+
+def test_parts_are_matched_by_themselves():
+    cost, valid = torch.rand(2, 9, 4), torch.tensor([[True, True, True, False], [True, False, True, True]])
+    apart = [hungarian(part, valid) for part in cost.split([5, 1, 3], 1)]
+    assert torch.equal(hungarian(cost, valid, [5, 1, 3]), torch.cat(apart, 1))

@@ -22,6 +22,7 @@ from detzoo.data.resize import resize
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.evaluate.tta import NMS, suppression_of
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.rpn import RPNDetector
@@ -221,7 +222,7 @@ def test_nothing_found_is_nothing_merged() -> None:
 def test_each_method_merges_by_its_own_suppression(method: type[Detector]) -> None:
     detector: Any = tiny(method)
     settings, rule = detector.config, suppression_of(detector)
-    if method is DETR:
+    if method in (DETR, DeformableDETR):
         assert (rule.nms, rule.soft, rule.detections) == (NMS, None, settings.detections)
     elif method is RPNDetector:
         assert (rule.nms, rule.soft, rule.detections) == (settings.rpn.nms, None, settings.rpn.proposals)

@@ -14,6 +14,7 @@ from torch import Tensor
 import detzoo
 from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
@@ -57,6 +58,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     },
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
+    "deformable_detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
@@ -93,8 +95,9 @@ ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "afte
 REGNET = {"depth": 5, "initial_width": 16, "slope": 24.0, "ratio": 2.0, "group_width": 8}  # 16, 32, 64, 64, 128 wide
 GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
-FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
+FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
+    "DeformableDETR-two-stage": (DeformableDETR, {"refine": True, "two_stage": True}),
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
     "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
@@ -212,11 +215,13 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     kind: Any = method.__dict__["Config"]
     settings = kind().model_dump()
     for part, values in (*own.items(), *changes.items()):
-        if "kind" in values:  # another kind of part has other settings
+        if isinstance(values, dict) and "kind" in values:  # another kind of part has other settings
             settings[part] = kind.model_validate({part: {"kind": values["kind"]}}).model_dump()[part]
     for source in (SMALL, SMALL_METHOD.get(settings["method"], {}), own, changes):
         for part, values in source.items():
-            if part in settings:
+            if not isinstance(values, dict):
+                settings[part] = values
+            elif part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
     if method is LD:
         settings["distillation"]["teacher"] = _teacher()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detzoo.config import Config
-from detzoo.ops.boxes import best_overlaps, covered
+from detzoo.ops.boxes import best_overlaps, covered, pick
 from detzoo.types import Targets
 
 _ANY = 1e-6  # IoU below which no box's is asked for; what it is is then of no matter
@@ -138,12 +138,6 @@ def sample(
         place = torch.arange(index.shape[1], device=index.device)
         chosen &= place < positives + (positives.clamp(min=1) * ratio).floor()
     return index, chosen, is_positive
-
-
-def pick(values: Tensor, index: Tensor) -> Tensor:
-    """Rows ``[N, S, ...]`` of ``values [N, A, ...]`` at ``index [N, S]``."""
-    shape = index.shape + values.shape[2:]
-    return values.gather(1, index.reshape(index.shape + (1,) * (values.dim() - 2)).expand(shape))
 
 
 class RoISamples(NamedTuple):

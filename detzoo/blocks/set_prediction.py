@@ -13,10 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from detzoo.blocks.assign import pick
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.config import Config
-from detzoo.ops.boxes import from_centres, full_precision, giou, to_centres
+from detzoo.ops.boxes import from_centres, full_precision, giou, pick, to_centres
 from detzoo.ops.focal import focal_losses
 from detzoo.ops.hungarian import hungarian
 from detzoo.types import Images, Targets
@@ -69,10 +68,10 @@ def _of_queries(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def match(
+def matching_costs(
     classes: Tensor, boxes: Tensor, targets: Targets, scale: Tensor, weights: SetWeights, corners: bool = False
 ) -> Tensor:
-    """In every layer the matching of least cost (equation 1).
+    """What it costs to give a query an object, ``[N, L, Q, G]`` (equation 1).
 
     Args:
         classes: ``[N, L, Q, G]``, what it costs to give a query the class of an object.
@@ -81,23 +80,39 @@ def match(
         scale: `image_scale`.
         weights: of the costs.
         corners: see above.
-
-    Returns:
-        int64 ``[N, L, Q]``, slot of each query's object, -1 for none.
     """
     objects, scale = targets.boxes.to(boxes).unsqueeze(1), scale.to(boxes).unsqueeze(1)
     wanted, pixels = _both(objects, boxes, scale, corners)
     apart = (boxes.unsqueeze(3) - wanted.unsqueeze(2)).abs().sum(-1)
     alike = giou(pixels.unsqueeze(3), objects.unsqueeze(2))
-    costs = weights.box * apart + weights.cls * classes - weights.iou * alike
-    valid = targets.valid.unsqueeze(1).expand(-1, boxes.shape[1], -1)
-    return hungarian(costs.flatten(0, 1), valid.flatten(0, 1)).view(boxes.shape[:3])
+    return weights.box * apart + weights.cls * classes - weights.iou * alike
+
+
+def match(
+    classes: Tensor, boxes: Tensor, targets: Targets, scale: Tensor, weights: SetWeights, corners: bool = False
+) -> Tensor:
+    """In every layer the matching of least cost; arguments as of `matching_costs`.
+
+    Returns:
+        int64 ``[N, L, Q]``, slot of each query's object, -1 for none.
+    """
+    (slots,) = match_together(targets, matching_costs(classes, boxes, targets, scale, weights, corners))
+    return slots
+
+
+def match_together(targets: Targets, *costs: Tensor) -> list[Tensor]:
+    """`match` of several kinds of queries, by their `matching_costs`: the host waits for the device once for all."""
+    sizes = [kind.shape[2] for kind in costs for _ in range(kind.shape[1])]
+    slots = hungarian(torch.cat([kind.flatten(1, 2) for kind in costs], 1), targets.valid, sizes)
+    parts = slots.split([kind.shape[1] * kind.shape[2] for kind in costs], 1)
+    return [part.unflatten(1, kind.shape[1:3]) for part, kind in zip(parts, costs, strict=True)]
 
 
 def box_losses(
     boxes: Tensor, slots: Tensor, targets: Targets, scale: Tensor, weights: SetWeights, corners: bool = False
 ) -> dict[str, Tensor]:
-    """``loss_bbox`` and ``loss_iou`` ``[L]`` of matched queries, summed over images; arguments as of `match`."""
+    """``loss_bbox`` and ``loss_iou`` ``[L]`` of matched queries, summed over images; arguments as of
+    `matching_costs`."""
     wanted, scale = _picked(targets.boxes, slots), scale.unsqueeze(1)
     parts, pixels = _both(wanted, boxes, scale, corners)
     matched = slots >= 0

@@ -130,7 +130,7 @@ class Encoder(nn.Module):
     def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(config, width) for _ in range(config.layers))
-        _initialize(self)
+        start_transformer(self)
 
     def forward(self, x: Tensor, positions: Tensor, seen: Tensor | None) -> Tensor:
         """``x [N, S, C]`` with ``positions [N, S, C]`` and bool ``seen [N, S]`` to ``[N, S, C]``."""
@@ -146,7 +146,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config, width) for _ in range(config.layers))
         self.post_norm = nn.LayerNorm(width)
-        _initialize(self)
+        start_transformer(self)
 
     def forward(
         self, queries: Tensor, memory: Tensor, positions: Tensor, seen: Tensor | None, last_only: bool = False
@@ -172,34 +172,57 @@ class Decoder(nn.Module):
         return self.post_norm(torch.stack(states[-1:] if last_only else states, 1))
 
 
-def _initialize(part: nn.Module) -> None:
+def start_transformer(part: nn.Module) -> None:
     """Every matrix as Xavier's uniform: it keeps the variance through a deep transformer."""
     for parameter in part.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
 
 
-def sine_positions(rows: Tensor, columns: Tensor, width: int) -> Tensor:
+def seen_cells(sizes: Tensor, pixels: int, cells: int) -> Tensor:
+    """Bool ``[N, cells]``: rows (or columns) of a feature map that belong to images of ``sizes [N, 1]`` pixels.
+
+    A cell belongs to an image if the pixel at its start does, of ``pixels`` on the canvas.
+    """
+    inside = torch.arange(pixels, device=sizes.device) < sizes
+    return F.interpolate(inside.float().unsqueeze(1), size=cells).squeeze(1) > 0
+
+
+def sine_positions(rows: Tensor, columns: Tensor, width: int, start: float = 1.0) -> Tensor:
     """Sines and cosines of a cell's place in its own image (arXiv:2005.12872, appendix A.4).
 
     Args:
         rows: bool ``[N, H]``, rows of cells that belong to the image; the first ones.
         columns: bool ``[N, W]``, columns, alike.
         width: channels; a multiple of 4.
+        start: place of the first cell, in cells; its middle is at 0.5.
 
     Returns:
         float32 ``[N, H, W, width]``: the first half of the channels tells the row, the second the column.
     """
-    down, across = _waves(rows, width // 2), _waves(columns, width // 2)
+    down, across = _waves(rows, width // 2, start), _waves(columns, width // 2, start)
     size = (-1, rows.shape[1], columns.shape[1], -1)
     return torch.cat([down.unsqueeze(2).expand(size), across.unsqueeze(1).expand(size)], -1)
 
 
-def _waves(seen: Tensor, width: int, longest: float = 10000.0) -> Tensor:
-    """``[N, S]`` to ``[N, S, width]``: sine and cosine in turn, of periods of one to ``longest`` image lengths."""
+def _waves(seen: Tensor, width: int, start: float) -> Tensor:
+    """``[N, S]`` to ``[N, S, width]``: the `waves` of cells' places."""
     place = seen.cumsum(1, dtype=torch.float32)
-    angle = place / (place[:, -1:] + 1e-6) * (2 * math.pi)
-    channel = torch.arange(width, device=seen.device)
+    return waves((place + (start - 1)) / (place[:, -1:] + 1e-6), width)
+
+
+def waves(place: Tensor, width: int, longest: float = 10000.0) -> Tensor:
+    """Sine and cosine in turn, of periods of one to ``longest`` image lengths.
+
+    Args:
+        place: ``[...]``, in lengths of the image.
+        width: channels.
+        longest: see above.
+
+    Returns:
+        ``[..., width]``.
+    """
+    channel = torch.arange(width, device=place.device)
     rate = longest ** (2 * (channel // 2) / width)
-    angle = angle.unsqueeze(-1) / rate
+    angle = (place * (2 * math.pi)).unsqueeze(-1) / rate
     return torch.where(channel % 2 == 0, angle.sin(), angle.cos())

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.losses import mean_over_ranks
 from detzoo.blocks.set_prediction import (
@@ -31,10 +30,10 @@ from detzoo.blocks.set_prediction import (
     match,
     matched_labels,
 )
-from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, sine_positions
+from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, seen_cells, sine_positions
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, full_precision
+from detzoo.ops.boxes import clip, from_centres, full_precision, pick
 from detzoo.types import Detections, Images, Targets
 
 
@@ -106,8 +105,8 @@ class DETR(Detector):
         With ``last_only`` after the last one, ``[N, 1, Q, C]``.
         """
         feature = features[-1]
-        rows = _cells(images.sizes[:, :1], images.pixels.shape[2], feature.shape[2])
-        columns = _cells(images.sizes[:, 1:], images.pixels.shape[3], feature.shape[3])
+        rows = seen_cells(images.sizes[:, :1], images.pixels.shape[2], feature.shape[2])
+        columns = seen_cells(images.sizes[:, 1:], images.pixels.shape[3], feature.shape[3])
         seen = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1)
         positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2).to(feature.dtype)
         # copied once: every layer's products are faster on cells that lie one after the other
@@ -141,12 +140,3 @@ class DETR(Detector):
         (r"^bbox_head\.transformer\.decoder\.(?:post_)?norm\.", "decoder.post_norm."),
         (r"^bbox_head\.transformer\.", ""),
     )
-
-
-def _cells(sizes: Tensor, pixels: int, cells: int) -> Tensor:
-    """Bool ``[N, cells]``: rows (or columns) of a feature map that belong to images of ``sizes [N, 1]`` pixels.
-
-    A cell belongs to an image if the pixel at its start does.
-    """
-    inside = torch.arange(pixels, device=sizes.device) < sizes
-    return F.interpolate(inside.float().unsqueeze(1), size=cells).squeeze(1) > 0

@@ -27,6 +27,12 @@ def full_precision(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """Rows ``[N, S, ...]`` of ``values [N, A, ...]`` at ``index [N, S]``."""
+    shape = index.shape + values.shape[2:]
+    return values.gather(1, index.reshape(index.shape + (1,) * (values.dim() - 2)).expand(shape))
+
+
 def area(boxes: Tensor) -> Tensor:
     """Area ``[...]`` in square pixels of boxes ``[..., 4]``."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

@@ -14,6 +14,7 @@ from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -51,6 +52,7 @@ Model = Annotated[
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
     | CornerNet.Config
+    | DeformableDETR.Config
     | DETR.Config
     | DynamicRCNN.Config
     | FastRCNN.Config
@@ -87,6 +89,7 @@ METHODS: tuple[type[Detector], ...] = (
     CascadeMaskRCNN,
     CascadeRCNN,
     CornerNet,
+    DeformableDETR,
     DETR,
     DynamicRCNN,
     FastRCNN,

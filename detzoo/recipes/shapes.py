@@ -6,6 +6,7 @@ from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.deform_transformer import DeformTransformerConfig
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.transformer import TransformerConfig
@@ -14,6 +15,7 @@ from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
+from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
@@ -45,6 +47,7 @@ from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
+from detzoo.recipes.deformable_detr import SLOW_PLACES
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import ParamGroup
 from detzoo.recipes.shapes_columns import (
@@ -443,6 +446,22 @@ RECIPES = (
             clip_norm=1.0,
             evaluate_every=10,
         ),
+    ),
+    Recipe(
+        name="deformable_detr_r18_shapes",
+        model=DeformableDETR.Config(
+            input=SMALL,
+            backbone=FRESH_R18.replace(out_stages=(2, 3)),
+            neck=ChannelMapper.Config(out_channels=128, norm="gn", extra=1),
+            encoder=DeformTransformerConfig(layers=1, heads=4, hidden=256, dropout=0.0),
+            decoder=DeformTransformerConfig(layers=3, heads=4, hidden=256, dropout=0.0),
+            queries=40,
+            refine=True,
+            two_stage=True,
+            detections=30,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES.replace(epochs=20, groups=SLOW_PLACES, clip_norm=1.0, evaluate_every=5),
     ),
     Recipe(
         name="ssd_vgg11_shapes",

@@ -251,6 +251,8 @@ CASES = {
     "yolof_r50-c5_8xb8-1x_coco": Case("yolof_r50_c5_8x8_1x_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
+    "deformable-detr_r50_16xb2-50e_coco": Case("deformable_detr_r50_16x2_50e_coco"),
+    "deformable-detr-refine-twostage_r50_16xb2-50e_coco": Case("deformable_detr_twostage_refine_r50_16x2_50e_coco"),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),

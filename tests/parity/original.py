@@ -100,7 +100,9 @@ def record(setting: Setting) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays |= {f"pred.{index}.{key}": value for key, value in _detections(result).items()}
     squares: dict[str, float] = {}
     for name, gradient in gradients.items():
-        part = name.partition(".")[0]
+        part, dot, _ = name.partition(".")
+        if not dot:  # a parameter of the model itself, which is no part
+            continue
         squares[part] = squares.get(part, 0.0) + float(gradient.square().sum())
     meta = {
         **vars(setting),

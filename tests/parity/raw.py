@@ -30,6 +30,9 @@ OUTPUTS: dict[str, Outputs] = {
     "DETR": lambda model, images, features: [
         part.transpose(0, 1) for part in model.heads(model.states(features, images))
     ],
+    "DeformableDETR": lambda model, images, features: [
+        part.transpose(0, 1) for part in model.heads(features, images)[0]
+    ],
     "GFL": lambda model, images, features: model.head(features),
     "GridRCNN": raw_roi.classes_and_grids,
     "HTC": raw_roi.hybrid,

@@ -44,7 +44,7 @@ def gradient_differences(gradients: Mapping[str, Tensor], golden: Golden) -> dic
             apart = np.abs(thin(ours) - golden.arrays[name]).max()
             # a sum is not better than the last digit of its terms, which have the size of the part's norm: a bias
             # before batch normalization, where they cancel, has no gradient but what that leaves
-            rounding = EPS * golden.grad_norms[name.removeprefix("grad.").partition(".")[0]]
+            rounding = EPS * golden.grad_norms.get(name.removeprefix("grad.").partition(".")[0], 0.0)
             differences[name] = float(apart) / max(golden.stats[name]["absmax"], rounding / BOUND, 1e-12)
     return differences | relative(_norms(gradients), golden.grad_norms)
 
@@ -53,6 +53,8 @@ def _norms(gradients: Mapping[str, Tensor]) -> dict[str, float]:
     """Norms of the gradients of the top-level parts, grouped as published."""
     squares: dict[str, float] = {}
     for name, gradient in gradients.items():
-        part = name.partition(".")[0]
+        part, dot, _ = name.partition(".")
+        if not dot:  # a parameter of the model itself, which is no part
+            continue
         squares[part] = squares.get(part, 0.0) + float(gradient.double().square().sum())
     return {part: square**0.5 for part, square in squares.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from detzoo.blocks.deform_transformer import DeformTransformerConfig
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
@@ -17,11 +18,11 @@ from detzoo.methods.detr import DETR
 from detzoo.necks.channel_mapper import ChannelMapper
 
 # of a layer of the encoder and of the decoder: its attentions, by their name in version 3 without "_cfg"
-_ENCODER, _DECODER = ("self_attn",), ("self_attn", "cross_attn")
+ENCODER, DECODER = ("self_attn",), ("self_attn", "cross_attn")
 _WIDTH = 256  # where it is left out
 # settings of version 2 and 3, and ours
-_COSTS = {"ClassificationCost": "cls", "BBoxL1Cost": "box", "IoUCost": "iou"}
-_OLD_COSTS = {"cls_cost": "ClassificationCost", "reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}
+_COSTS = {"BBoxL1Cost": "box", "IoUCost": "iou"}
+_OLD_COSTS = {"reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}
 _OLDEST_COSTS = {"cls_weight": "cls", "bbox_weight": "box", "iou_weight": "iou"}
 
 
@@ -45,7 +46,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 parts.derived(head, "in_channels", features.channels[0])
                 width, settings = _oldest(head) if oldest else _two(head)
                 default = {"type": "SinePositionalEncoding", "num_feats": _WIDTH // 2, "normalize": True}
-                _positions(head.section("positional_encoding", default), width)
+                positions(head.section("positional_encoding", default), width)
                 neck = ChannelMapper.Config(out_channels=width)
                 queries = test.whole("max_per_img") if oldest else head.whole("num_query", 100)
             else:
@@ -55,7 +56,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 queries = given.whole("num_queries", 100)
             settings |= _losses(head)
             if train.has("assigner"):
-                settings["costs"] = _costs(train)
+                settings["costs"] = costs(train, "ClassificationCost")
             learning.no_sampler(train)
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
@@ -64,7 +65,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
 
 def _three(model: Section, width: int) -> dict[str, Any]:
     """The transformer in the model."""
-    _positions(model.section("positional_encoding"), width)
+    positions(model.section("positional_encoding"), width)
     return {
         "encoder": _encoder(model.section("encoder"), width),
         "decoder": _decoder(model.section("decoder"), width, all_by_default=True),
@@ -80,7 +81,7 @@ def _oldest(head: Section) -> tuple[int, dict[str, Any]]:
         given.fixed("num_fcs", 2)
         given.fixed("pre_norm", False)
         _relu(given)
-        _every_layer_learns(given, "return_intermediate_dec", False)
+        every_layer_learns(given, "return_intermediate_dec", False)
         shared = {
             "heads": given.whole("num_heads", 8),
             "hidden": given.whole("feedforward_channels", 2048, MOST_CHANNELS),
@@ -108,8 +109,8 @@ def _two(head: Section) -> tuple[int, dict[str, Any]]:
     return width, settings
 
 
-def _positions(given: Section, width: int) -> None:
-    """``SinePositionalEncoding`` in parts of the image's size."""
+def positions(given: Section, width: int, offset: float = 0.0) -> None:
+    """``SinePositionalEncoding`` in parts of the image's size, of places moved by ``offset`` cells."""
     with given:
         if given.has("type"):
             given.kinds("SinePositionalEncoding")
@@ -119,7 +120,8 @@ def _positions(given: Section, width: int) -> None:
         given.fixed("temperature", 10000)
         given.fixed("scale", 2 * math.pi)
         given.fixed("eps", 1e-6)
-        given.fixed("offset", 0)
+        if given.number("offset", 0.0) != offset:
+            given.differs("offset", f"has no counterpart (left out it is 0); {offset:g} has")
         given.ignore("init_cfg")  # it has no weights
 
 
@@ -128,7 +130,7 @@ def _encoder(given: Section, width: int) -> TransformerConfig:
         if given.has("type"):
             given.kinds("DetrTransformerEncoder")
         given.ignore("post_norm_cfg")  # of layers that normalize first, which are refused
-        return _layers(given, width, "BaseTransformerLayer", _ENCODER)
+        return layers(given, width, "BaseTransformerLayer", ENCODER)
 
 
 def _decoder(given: Section, width: int, all_by_default: bool) -> TransformerConfig:
@@ -137,17 +139,23 @@ def _decoder(given: Section, width: int, all_by_default: bool) -> TransformerCon
             given.kinds("DetrTransformerDecoder")
         if given.take("post_norm_cfg", None if "post_norm_cfg" in given.values else {"type": "LN"}) != {"type": "LN"}:
             given.differs("post_norm_cfg", "has no counterpart; dict(type='LN') has")
-        _every_layer_learns(given, "return_intermediate", all_by_default)
-        return _layers(given, width, "DetrTransformerDecoderLayer", _DECODER)
+        every_layer_learns(given, "return_intermediate", all_by_default)
+        return layers(given, width, "DetrTransformerDecoderLayer", DECODER)
 
 
-def _every_layer_learns(given: Section, name: str, default: bool) -> None:
+def every_layer_learns(given: Section, name: str, default: bool) -> None:
+    """The flag ``name``, which says that every layer of the decoder does."""
     if not given.flag(name, default):
         given.noted(name, "has no counterpart: every layer of the decoder learns from the objects")
 
 
-def _layers(given: Section, width: int, kind: str, attentions: tuple[str, ...]) -> TransformerConfig:
-    """``num_layers`` of one kind, each an attention or two and a feed-forward layer."""
+def layers(
+    given: Section, width: int, kind: str, attentions: tuple[str, ...], levels: int | None = None
+) -> TransformerConfig:
+    """``num_layers`` of one kind, each an attention or two and a feed-forward layer.
+
+    With ``levels`` the last attention is deformable, on so many.
+    """
     given.ignore("init_cfg", "num_cp")  # where training began; memory for time
     old = given.has("transformerlayers")
     with given.section("transformerlayers" if old else "layer_cfg") as layer:
@@ -159,21 +167,27 @@ def _layers(given: Section, width: int, kind: str, attentions: tuple[str, ...]) 
             layer.fixed("operation_order", [*order, "ffn", "norm"])
             layer.ignore("batch_first")  # how tensors are laid out
             found = layer.sections("attn_cfgs")
-            if len(found) not in (1, len(attentions)):
+            if len(found) not in ((1, len(attentions)) if levels is None else (len(attentions),)):
                 layer.differs("attn_cfgs", f"does not fit {' and '.join(attentions)}")
             hidden, drop = _old_feed_forward(layer, width)
         else:
             default = {"embed_dims": _WIDTH, "num_heads": 8}
             found = [layer.section(f"{attention}_cfg", default) for attention in attentions]
             hidden, drop = _feed_forward(layer.section("ffn_cfg", {}), width)
-        heads, drops = zip(*(_attention(one, width) for one in found), strict=True)
+        read = [_attention(one, width) for one in (found if levels is None else found[:-1])]
+        points: dict[str, int] = {}
+        if levels is not None:
+            last, points["points"] = _deform_attention(found[-1], width, levels)
+            read.append(last)
+        heads, drops = zip(*read, strict=True)
         for one, count in zip(found, heads, strict=True):
             if count != heads[0]:
                 one.differs("num_heads", "differs from the layer's other attention")
         if {drop, *(each for pair in drops for each in pair)} != {drop}:
             layer.notes.append(f"{layer.path}: all of a layer drops as much as its feed-forward layer, {drop:g}")
-    return TransformerConfig(
-        layers=given.whole("num_layers", most=MOST_LAYERS), heads=heads[0], hidden=hidden, dropout=drop
+    made = TransformerConfig if levels is None else DeformTransformerConfig
+    return made(
+        layers=given.whole("num_layers", most=MOST_LAYERS), heads=heads[0], hidden=hidden, dropout=drop, **points
     )
 
 
@@ -191,6 +205,21 @@ def _attention(given: Section, width: int) -> tuple[int, tuple[float, float]]:
             if learning.known(layer, "Dropout"):
                 result = result or layer.number("drop_prob", both)
         return given.whole("num_heads"), (given.number("attn_drop", both), result)
+
+
+def _deform_attention(given: Section, width: int, levels: int) -> tuple[tuple[int, tuple[float, float]], int]:
+    """A ``MultiScaleDeformableAttention`` as `_attention` gives it, and its places on a level."""
+    with given:
+        if given.has("type"):
+            given.kinds("MultiScaleDeformableAttention")
+        parts.derived(given, "embed_dims", width)
+        if given.whole("num_levels", 4) != levels:
+            given.differs("num_levels", f"does not fit the neck, which gives {levels} (left out it is 4)")
+        given.fixed("value_proj_ratio", 1.0)
+        given.ignore("batch_first", "init_cfg")  # how tensors are laid out; where training began
+        given.ignore("im2col_step", "norm_cfg")  # how it is computed; is not used there
+        drop = given.number("dropout", 0.1)
+        return (given.whole("num_heads", 8), (drop, drop)), given.whole("num_points", 4, MOST_LAYERS)
 
 
 def _old_feed_forward(layer: Section, width: int) -> tuple[int, float]:
@@ -241,6 +270,12 @@ def _losses(head: Section) -> dict[str, Any]:
                 given.noted("class_weight", "has no counterpart; 1.0 has")
             weights = {"cls": given.number("loss_weight", 1.0)}
             background = given.number("bg_cls_weight", 1.0)
+    return {"losses": weights | box_weights(head), "background": background}
+
+
+def box_weights(head: Section) -> dict[str, float]:
+    """Weights of ``loss_bbox`` and ``loss_iou``."""
+    weights = {}
     kinds = {"box": ("loss_bbox", "L1Loss", 5.0), "iou": ("loss_iou", "GIoULoss", 2.0)}
     for ours, (name, kind, weight) in kinds.items():
         with head.section(name, {"type": kind, "loss_weight": weight}, training=True) as given:
@@ -248,11 +283,15 @@ def _losses(head: Section) -> dict[str, Any]:
                 given.fixed("reduction", "mean")
                 given.ignore("eps")  # keeps divisions finite
                 weights[ours] = given.number("loss_weight", 1.0)
-    return {"losses": weights, "background": background}
+    return weights
 
 
-def _costs(train: Section) -> dict[str, float]:
-    """``assigner`` as weights of the costs: those in a list, or in version 2 three that are 1 where left out."""
+def costs(train: Section, kind: str) -> dict[str, float]:
+    """``assigner`` as weights of the costs: those in a list, or in version 2 three that are 1 where left out.
+
+    ``kind`` is that of the class's cost.
+    """
+    known, old = {kind: "cls", **_COSTS}, {"cls_cost": kind, **_OLD_COSTS}
     with train.section("assigner") as given:
         if not learning.known(given, "HungarianAssigner"):
             return {}
@@ -261,19 +300,24 @@ def _costs(train: Section) -> dict[str, float]:
             given.fixed("iou_mode", "giou")
             return {ours: given.number(name, 1.0) for name, ours in _OLDEST_COSTS.items()}
         if given.has("match_costs"):
-            costs = given.sections("match_costs")
-            weights = dict.fromkeys(_COSTS.values(), 0.0)
+            found = given.sections("match_costs")
+            weights = dict.fromkeys(known.values(), 0.0)
         else:
-            costs = [given.section(name, {"type": kind, "weight": 1.0}) for name, kind in _OLD_COSTS.items()]
+            found = [given.section(name, {"type": kind, "weight": 1.0}) for name, kind in old.items()]
             weights = {}
-        for cost in costs:
+        for cost in found:
             with cost:
-                if learning.known(cost, *_COSTS):
+                if learning.known(cost, *known):
                     if cost.kind == "BBoxL1Cost" and cost.word("box_format", "xyxy") != "xywh":
                         cost.differs("box_format", "has no counterpart (left out it is 'xyxy'); 'xywh' has")
                     cost.fixed("iou_mode", "giou")
-                    weights[_COSTS[cost.kind]] = cost.number("weight", 1.0)
+                    if cost.kind == "FocalLossCost":
+                        cost.fixed("alpha", 0.25)
+                        cost.fixed("gamma", 2)
+                        cost.fixed("eps", 1e-12)
+                        cost.fixed("binary_input", False)
+                    weights[known[cost.kind]] = cost.number("weight", 1.0)
         return weights
 
 
-__all__ = ["detr"]
+__all__ = ["DECODER", "ENCODER", "box_weights", "costs", "detr", "every_layer_learns", "layers", "positions"]

@@ -9,7 +9,7 @@ import torch
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts, pyramids
 from detzoo.interop.mmdet.hrnet import hrfpn
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.section import Section
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.channel_mapper import ChannelMapper
@@ -79,7 +79,9 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
     with neck as given:
         given.kinds("ChannelMapper")
         parts.derived(given, "in_channels", features.channels)
-        parts.derived(given, "num_outs", len(features.channels))
+        extra = given.whole("num_outs", len(features.channels), MOST_LAYERS) - len(features.channels)
+        if extra < 0:
+            given.differs("num_outs", f"is less than the backbone's {len(features.channels)} maps")
         given.fixed("conv_cfg")
         if given.take("act_cfg", {"type": "ReLU"} if "act_cfg" not in given.values else None) is not None:
             given.differs("act_cfg", "has no counterpart (left out it is ReLU); None has")
@@ -87,9 +89,10 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
         given.fixed("bias", "auto", kind is None)
         given.ignore("init_cfg")  # where training began
         width = given.whole("out_channels", most=MOST_CHANNELS)
-        settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind}
+        settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind, "extra": extra}
         config = ChannelMapper.Config.model_validate(settings)
-        return config, Features((width,) * len(features.channels), features.strides)
+        further = tuple(features.strides[-1] * 2 ** (index + 1) for index in range(extra))
+        return config, Features((width,) * (len(features.channels) + extra), (*features.strides, *further))
 
 
 # MMDetection's type of neck -> what reads its settings

@@ -1,0 +1,96 @@
+"""Deformable DETR from MMDetection's settings: of version 3, and of version 2, where the head has the transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet import backbones, learning, necks
+from detzoo.interop.mmdet.detr import DECODER, ENCODER, box_weights, costs, every_layer_learns, layers, positions
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.deformable_detr import DeformableDETR
+
+_MIDDLE = -0.5  # `offset` that puts a cell's place into its middle
+
+
+def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config, int]:
+    """Settings and number of classes of a ``DeformableDETR``."""
+    with model as given:
+        backbone, features = backbones.backbone(given.section("backbone"))
+        neck, mapped = necks.channel_mapper(given.section("neck"), features)
+        width, levels = mapped.channels[0], len(mapped.channels)
+        with (
+            given.section("bbox_head") as head,
+            given.section("train_cfg", {}, training=True) as train,
+            given.section("test_cfg", {}) as test,
+        ):
+            head.kinds("DeformableDETRHead")
+            head.fixed("num_reg_fcs", 2)
+            head.ignore("init_cfg")  # where training began
+            head.ignore("sync_cls_avg_factor")  # over devices, where counts are averaged here
+            head.ignore("in_channels")  # is not used there
+            head.fixed("embed_dims", width)
+            old = head.has("transformer")
+            owner = head if old else given
+            positions(owner.section("positional_encoding"), width, _MIDDLE)
+            settings: dict[str, Any] = {
+                "refine": owner.flag("with_box_refine", False),
+                "two_stage": owner.flag("as_two_stage", False),
+            }
+            queries = owner.whole("num_query" if old else "num_queries", 100)
+            if old:
+                with head.section("transformer") as transformer:
+                    transformer.kinds("DeformableDetrTransformer")
+                    transformer.ignore("init_cfg")  # where training began
+                    proposals = transformer.whole("two_stage_num_proposals", 300)
+                    queries = proposals if settings["two_stage"] else queries
+                    settings |= _transformer(transformer, width, levels)
+            else:
+                settings |= _transformer(given, width, levels)
+            settings["losses"] = _losses(head)
+            if train.has("assigner"):
+                settings["costs"] = costs(train, "FocalLossCost")
+            learning.no_sampler(train)
+            settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
+            classes = head.whole("num_classes")
+        settings |= {"input": input, "backbone": backbone, "neck": neck}
+        return DeformableDETR.Config.model_validate(settings), classes
+
+
+def _transformer(given: Section, width: int, levels: int) -> dict[str, Any]:
+    """``encoder`` and ``decoder``, on so many levels."""
+    if given.whole("num_feature_levels", 4) != levels:
+        given.differs("num_feature_levels", f"does not fit the neck, which gives {levels} (left out it is 4)")
+    with given.section("encoder") as encoder, given.section("decoder") as decoder:
+        if encoder.has("type"):
+            encoder.kinds("DetrTransformerEncoder")
+        if decoder.has("type"):
+            decoder.kinds("DeformableDetrTransformerDecoder")
+        for part in (encoder, decoder):
+            part.fixed("post_norm_cfg")
+        every_layer_learns(decoder, "return_intermediate", not given.has("type"))
+        return {
+            "encoder": layers(encoder, width, "BaseTransformerLayer", ENCODER, levels),
+            "decoder": layers(decoder, width, "DetrTransformerDecoderLayer", DECODER, levels),
+        }
+
+
+def _losses(head: Section) -> dict[str, float]:
+    """``loss_cls``, ``loss_bbox`` and ``loss_iou`` as their weights."""
+    default = {"type": "FocalLoss", "use_sigmoid": True, "loss_weight": 2.0}
+    with head.section("loss_cls", default) as given:
+        if given.kind != "FocalLoss" and given.take("use_sigmoid") is not True:
+            given.differs("type", "has no counterpart; FocalLoss has")  # its scores may be a softmax
+        given.fixed("use_sigmoid", True)
+        given.training = True
+        weights = box_weights(head)
+        if learning.known(given, "FocalLoss"):
+            given.fixed("reduction", "mean")
+            given.fixed("alpha", 0.25)
+            given.fixed("gamma", 2.0)
+            given.fixed("activated", False)
+            weights["cls"] = given.number("loss_weight", 1.0)
+    return weights
+
+
+__all__ = ["deformable_detr"]

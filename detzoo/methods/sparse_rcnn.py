@@ -126,7 +126,7 @@ class SparseRCNN(Detector):
 
         method: Literal["sparse_rcnn"] = "sparse_rcnn"
         backbone: AnyBackbone = ResNet.Config()
-        neck: AnyNeck = FPN.Config(levels=4)  # its channels are those of the proposals' features
+        neck: AnyNeck = FPN.Config(levels=4, extra="on_input")  # its channels are those of the proposals' features
         queries: int = Field(default=100, ge=1)  # learned proposals
         stages: int = Field(default=6, ge=1)
         head: DynamicHead.Config = DynamicHead.Config()  # of every stage

@@ -37,7 +37,7 @@ from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import decode, from_centres, full_precision
+from detzoo.ops.boxes import clip, decode, from_centres, full_precision
 from detzoo.ops.roi_align import Atlas, build_atlas, pyramid_levels, roi_align
 from detzoo.types import Detections, Images, Targets
 
@@ -70,6 +70,7 @@ class DynamicHead(nn.Module):
     class Config(BaseConfig):
         """Settings of `DynamicHead`."""
 
+        stages: int = Field(default=6, ge=1)  # heads in a row, all alike
         size: int = Field(default=7, ge=1)  # bins per side of a pooled RoI
         sampling: int = Field(default=2, ge=0)  # samples per bin and side; 0: adaptive
         heads: int = Field(default=8, ge=1)  # of the proposals' attention to each other
@@ -128,8 +129,7 @@ class SparseRCNN(Detector):
         backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config(levels=4, extra="on_input")  # its channels are those of the proposals' features
         queries: int = Field(default=100, ge=1)  # learned proposals
-        stages: int = Field(default=6, ge=1)
-        head: DynamicHead.Config = DynamicHead.Config()  # of every stage
+        head: DynamicHead.Config = DynamicHead.Config()
         roi_levels: int = Field(default=4, ge=1)  # finest pyramid levels that RoIs are pooled from
         costs: SetWeights = FOCAL_WEIGHTS  # of a match, from the boxes' corners
         losses: SetWeights = FOCAL_WEIGHTS
@@ -145,7 +145,8 @@ class SparseRCNN(Detector):
         nn.init.constant_(self.boxes.weight[:, :2], 0.5)
         nn.init.constant_(self.boxes.weight[:, 2:], 1.0)
         self.features = nn.Embedding(config.queries, width)
-        self.stages = nn.ModuleList(DynamicHead(config.head, width, len(self.classes)) for _ in range(config.stages))
+        heads = (DynamicHead(config.head, width, len(self.classes)) for _ in range(config.head.stages))
+        self.stages = nn.ModuleList(heads)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses of each stage: ``s0.loss_cls, s0.loss_bbox, s0.loss_iou``, ..."""
@@ -163,7 +164,7 @@ class SparseRCNN(Detector):
         best, index = scores.topk(min(self.settings.detections, scores.shape[1]), dim=1)
         classes = len(self.classes)
         return Detections(
-            boxes=pick(boxes[:, -1], index // classes),
+            boxes=clip(pick(boxes[:, -1], index // classes), images.sizes),
             scores=best,
             labels=index % classes,
             valid=torch.ones_like(index, dtype=torch.bool),
@@ -184,7 +185,7 @@ class SparseRCNN(Detector):
     def proposals(self, images: Images) -> tuple[Tensor, Tensor]:
         """The learned boxes ``[N, Q, 4]``, xyxy pixels, and features ``[N, Q, width]``."""
         boxes = from_centres(full_precision(self.boxes.weight)) * image_scale(images)
-        return boxes, self.features.weight.expand(boxes.shape[0], -1, -1)
+        return boxes, self.features.weight.expand(boxes.shape[0], -1, -1).contiguous()
 
     def look(self, stage: nn.Module, atlas: Atlas, boxes: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One stage: class logits ``[N, Q, C]``, moved boxes ``[N, Q, 4]`` and features ``[N, Q, width]``."""

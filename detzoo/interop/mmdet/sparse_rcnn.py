@@ -52,7 +52,8 @@ def sparse_rcnn(model: Section, input: Input) -> tuple[SparseRCNN.Config, int]:
         with test.section("rcnn") as of:
             detections = of.whole("max_per_img")
         settings, classes = found[0]
-        settings |= {"queries": queries, "stages": count, "roi_levels": pooled.levels, "detections": detections}
+        settings["head"]["stages"] = count
+        settings |= {"queries": queries, "roi_levels": pooled.levels, "detections": detections}
         made = {"input": input, "backbone": backbone, "neck": neck, **settings}
         return SparseRCNN.Config.model_validate(made), classes
 

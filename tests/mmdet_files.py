@@ -13,6 +13,7 @@ from tests.mmdet_one_stage_files import (
     CORNERNET_3,
     FCOS_3,
     FOVEABOX_3,
+    FSAF_3,
     GFL_3,
     PISA_RETINANET_3,
     PISA_SSD_3,
@@ -21,6 +22,8 @@ from tests.mmdet_one_stage_files import (
     SSD_2,
     SSD_3,
     VFNET_3,
+    YOLACT_2,
+    YOLACT_3,
     YOLOV3_3,
 )
 from tests.mmdet_roi_head_files import (
@@ -404,6 +407,7 @@ MODELS = (
     ("free_anchor.py", FREE_ANCHOR_3, "retinanet_free_anchor_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
     ("paa.py", PAA_3, "paa_r50_fpn_1x_coco"),
+    ("fsaf.py", FSAF_3, "fsaf_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
@@ -443,6 +447,8 @@ OTHERS = (
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
+    ("yolact.py", YOLACT_3, "yolact_r50_1x8_coco"),
+    ("yolact_2.py", YOLACT_2, "yolact_r50_1x8_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

@@ -26,7 +26,7 @@ FILES = (
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
-    *("fovea.py", "paa.py"),
+    *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
     "sparse.py",
 )
@@ -83,6 +83,7 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
         (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
     ),
+    "FSAF": ((r"^(cls|reg)\.", r"bbox_head.retina_\1."), (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs.")),
     "VFNet": (
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^(scales\w*)\.(\d+)$", r"bbox_head.\1.\2.scale"),
@@ -135,6 +136,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^stages\.", "roi_head.bbox_head."),
     ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
+    "YOLACT": (
+        (r"^head_convs\.", "bbox_head.head_convs."),
+        (r"^coefficients\.", "bbox_head.conv_coeff."),
+        (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
+        (r"^mask_head\.segm_conv\.", "mask_head.segm_branch.segm_conv."),
+    ),
     "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
     "CornerNet": (
         (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),

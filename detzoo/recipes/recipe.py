@@ -19,6 +19,7 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.fsaf import FSAF
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
@@ -36,6 +37,7 @@ from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
+from detzoo.methods.yolact import YOLACT
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -52,6 +54,7 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | FoveaBox.Config
+    | FSAF.Config
     | GARetinaNet.Config
     | GFL.Config
     | GridRCNN.Config
@@ -69,6 +72,7 @@ Model = Annotated[
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
+    | YOLACT.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -84,6 +88,7 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     FoveaBox,
+    FSAF,
     GARetinaNet,
     GFL,
     GridRCNN,
@@ -101,6 +106,7 @@ METHODS: tuple[type[Detector], ...] = (
     SSD,
     TridentNet,
     VFNet,
+    YOLACT,
     YOLOv3,
 )
 

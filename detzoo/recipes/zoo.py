@@ -34,6 +34,7 @@ from detzoo.recipes import (
     foveabox,
     fpg,
     free_anchor,
+    fsaf,
     gcnet,
     gfl,
     ghm,
@@ -72,6 +73,7 @@ from detzoo.recipes import (
     version_1,
     vfnet,
     weight_standardization,
+    yolact,
     yolov3,
 )
 from detzoo.recipes.blueprint import blueprint
@@ -92,6 +94,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     dcn.RECIPES,
     fcos.RECIPES,
     foveabox.RECIPES,
+    fsaf.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
     vfnet.RECIPES,
@@ -101,6 +104,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     no_pyramid.RECIPES,
     cornernet.RECIPES,
     ssd.RECIPES,
+    yolact.RECIPES,
     yolov3.RECIPES,
     detr.RECIPES,
     sparse_rcnn.RECIPES,

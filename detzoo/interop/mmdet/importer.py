@@ -22,6 +22,7 @@ from detzoo.interop.mmdet import (
     detr,
     fcos,
     foveabox,
+    fsaf,
     gfl,
     grid_rcnn,
     htc,
@@ -36,6 +37,7 @@ from detzoo.interop.mmdet import (
     tridentnet,
     two_stage,
     vfnet,
+    yolact,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -69,6 +71,7 @@ METHODS: dict[str, Reader] = {
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,
     "FOVEA": foveabox.foveabox,
+    "FSAF": fsaf.fsaf,
     "GFL": gfl.gfl,
     "GridRCNN": grid_rcnn.grid_rcnn,
     "HybridTaskCascade": htc.hybrid_task_cascade,
@@ -84,6 +87,7 @@ METHODS: dict[str, Reader] = {
     "SparseRCNN": sparse_rcnn.sparse_rcnn,
     "TridentFasterRCNN": tridentnet.tridentnet,
     "VFNet": vfnet.vfnet,
+    "YOLACT": yolact.yolact,
     "YOLOV3": yolov3.yolov3,
 }
 

@@ -428,7 +428,7 @@ RECIPES = (
         model=SparseRCNN.Config(
             input=SMALL,
             backbone=FRESH_R18,
-            neck=FPN.Config(out_channels=64, levels=3, end=3),
+            neck=PYRAMID,
             roi_levels=3,
             queries=20,
             head=DynamicHead.Config(stages=3, heads=4, hidden=256, dynamic=16, reg_fcs=1),

@@ -98,6 +98,15 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
 """
 
+LD_3 = """
+_base_ = 'gfl.py'
+model = dict(
+    type='KnowledgeDistillationSingleStageDetector',
+    teacher_config='configs/gfl/gfl_r101_fpn_ms-2x_coco.py',
+    teacher_ckpt='https://x.org/gfl_r101_fpn_mstrain_2x_coco_20200629_200126-dd12f847.pth',
+    bbox_head=dict(type='LDHead', loss_ld=dict(type='KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10)))
+"""
+
 VFNET_3 = """
 _base_ = 'atss.py'
 model = dict(

@@ -25,7 +25,7 @@ FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
     *("guided_faster.py", "guided_retina.py"),
-    *("reppoints.py", "vfnet.py", "sabl_retina.py"),
+    *("reppoints.py", "vfnet.py", "ld.py", "sabl_retina.py"),
     *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
     "sparse.py",
@@ -44,6 +44,11 @@ TWO_STAGE = (
     (r"^semantic_head\.", "roi_head.semantic_head."),
     (r"^context_head\.", "roi_head.glbctx_head."),
     (r"^relay\.", "roi_head.feat_relay_head.fc."),
+)
+DISTRIBUTIONS = (
+    (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
+    (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    (r"^head\.", "bbox_head."),
 )
 DETR_HEAD = (
     (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
@@ -74,11 +79,8 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
-    "GFL": (
-        (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
-        (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
-        (r"^head\.", "bbox_head."),
-    ),
+    "GFL": DISTRIBUTIONS,
+    "LD": DISTRIBUTIONS,
     "FoveaBox": (
         (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
         (r"^(cls|reg)\.", r"bbox_head.conv_\1."),

@@ -24,6 +24,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -59,6 +60,7 @@ Model = Annotated[
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
+    | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PAA.Config
@@ -93,6 +95,7 @@ METHODS: tuple[type[Detector], ...] = (
     GFL,
     GridRCNN,
     HTC,
+    LD,
     MaskRCNN,
     MaskScoringRCNN,
     PAA,

@@ -6,7 +6,6 @@ from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
-from detzoo.blocks.distribution_head import DistributionHead
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.transformer import TransformerConfig
@@ -25,6 +24,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD, Distillation
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -48,6 +48,7 @@ from detzoo.recipes.settings import ParamGroup
 from detzoo.recipes.shapes_columns import (
     BOXES,
     DENSE_PYRAMID,
+    DISTANCES,
     FEW_MINUTES,
     FEW_PROPOSALS,
     FRESH_R18,
@@ -292,11 +293,18 @@ RECIPES = (
     ),
     Recipe(
         name="gfl_r18_fpn_shapes",
-        model=GFL.Config(
+        model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
+        name="ld_r18_fpn_shapes",
+        model=LD.Config(
             input=SMALL,
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
-            head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+            head=DISTANCES,
+            distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,

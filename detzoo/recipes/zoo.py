@@ -16,6 +16,7 @@ from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
+    albu_example,
     atss,
     carafe,
     cascade_rcnn,
@@ -44,6 +45,8 @@ from detzoo.recipes import (
     guided_anchoring,
     hrnet,
     htc,
+    instaboost,
+    ld,
     legacy,
     libra_rcnn,
     lvis,
@@ -97,6 +100,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     fsaf.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
+    ld.RECIPES,
     vfnet.RECIPES,
     reppoints.RECIPES,
     rpn.RECIPES,
@@ -139,6 +143,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    instaboost.RECIPES,
+    albu_example.RECIPES,
     lvis.RECIPES,
     legacy.RECIPES,
     shapes.RECIPES,

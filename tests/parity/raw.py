@@ -33,6 +33,7 @@ OUTPUTS: dict[str, Outputs] = {
     "GFL": lambda model, images, features: model.head(features),
     "GridRCNN": raw_roi.classes_and_grids,
     "HTC": raw_roi.hybrid,
+    "LD": lambda model, images, features: model.head(features),
     "MaskScoringRCNN": raw_roi.scored_masks,
     "PointRend": raw_roi.coarse_masks,
     "RepPoints": lambda model, images, features: _boxes_of_points(model, *model.heads(features)),

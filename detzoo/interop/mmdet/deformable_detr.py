@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks
-from detzoo.interop.mmdet.detr import DECODER, ENCODER, box_weights, costs, every_layer_learns, layers, positions
+from detzoo.interop.mmdet import backbones, learning, necks, set_learning
+from detzoo.interop.mmdet.detr import DECODER, ENCODER, every_layer_learns, layers, positions
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.deformable_detr import DeformableDETR
 
@@ -49,7 +49,7 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
                 settings |= _transformer(given, width, levels)
             settings["losses"] = _losses(head)
             if train.has("assigner"):
-                settings["costs"] = costs(train, "FocalLossCost")
+                settings["costs"] = set_learning.costs(train, "FocalLossCost")
             learning.no_sampler(train)
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
@@ -83,7 +83,7 @@ def _losses(head: Section) -> dict[str, float]:
             given.differs("type", "has no counterpart; FocalLoss has")  # its scores may be a softmax
         given.fixed("use_sigmoid", True)
         given.training = True
-        weights = box_weights(head)
+        weights = set_learning.box_weights(head)
         if learning.known(given, "FocalLoss"):
             given.fixed("reduction", "mean")
             given.fixed("alpha", 0.25)

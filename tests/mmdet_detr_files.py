@@ -207,6 +207,7 @@ model = dict(
             iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0))),
     test_cfg=dict(max_per_img=100))
 {_DATA_2}
+"""
 
 SPARSE_RCNN_3 = """
 _base_ = 'faster.py'

@@ -33,7 +33,7 @@ from tests.mmdet_roi_head_files import (
     POINT_REND_3,
     SABL_FASTER_3,
 )
-from tests.mmdet_rpn_files import GUIDED_FASTER_3, GUIDED_RETINANET_3
+from tests.mmdet_rpn_files import CASCADE_RPN_3, GUIDED_FASTER_3, GUIDED_RETINANET_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -425,6 +425,7 @@ MODELS = (
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
     ("guided_faster.py", GUIDED_FASTER_3, "ga_faster_x101_32x4d_fpn_1x_coco"),
     ("guided_retina.py", GUIDED_RETINANET_3, "ga_retinanet_x101_32x4d_fpn_1x_coco"),
+    ("cascade_rpn.py", CASCADE_RPN_3, "crpn_faster_rcnn_r50_caffe_fpn_1x_coco"),
     ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
     ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),

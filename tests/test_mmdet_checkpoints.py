@@ -24,7 +24,7 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("guided_faster.py", "guided_retina.py"),
+    *("guided_faster.py", "guided_retina.py", "cascade_rpn.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
     *("fovea.py", "paa.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
@@ -61,6 +61,13 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "guided_faster.py": (
         (r"^rpn\.conv\.", "rpn_head.rpn_conv."),
         (r"^rpn\.(?:guide\.)?", "rpn_head."),
+        *TWO_STAGE,
+    ),
+    "cascade_rpn.py": (
+        (r"^rpn\.first_conv\.", "rpn_head.stages.0.rpn_conv.conv."),
+        (r"^rpn\.conv\.", "rpn_head.stages.1.rpn_conv.conv."),
+        (r"^rpn\.first_", "rpn_head.stages.0.rpn_"),
+        (r"^rpn\.", "rpn_head.stages.1.rpn_"),
         *TWO_STAGE,
     ),
     "FCOS": (

@@ -116,6 +116,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided", "guide": ALL_CELLS}}),
+    "FasterRCNN-cascade-rpn": (FasterRCNN, {"rpn": {"kind": "cascade"}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),

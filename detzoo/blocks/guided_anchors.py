@@ -23,7 +23,7 @@ from detzoo.types import Targets
 
 MOST_LOG_RATIO = math.log(1e6)  # of an anchor's edge to its square's
 _OUTSIDE = 0.1  # weight of cells far from any object
-_CELLS = 200  # of which one counts in the normalization of the location's loss
+CELLS = 200  # of which one counts in the normalization of a loss of regions
 _PRIOR = -math.log(99)  # logit of the share of cells with an object at the start
 
 
@@ -117,7 +117,7 @@ class Guide(nn.Module):
         weights = torch.where(seen.around >= 0, (seen.centre == seen.around).float(), _OUTSIDE * ~seen.beside)
         labels = (central if config.inverted else ~central).long()  # 0 is the class, 1 background
         total = focal_loss(all_cells(locations, 1), labels, weights, config.alpha, config.gamma)
-        return total / mean_over_ranks(total.new_full((), labels.numel() / _CELLS))
+        return total / mean_over_ranks(total.new_full((), labels.numel() / CELLS))
 
 
 class FeatureAdaption(nn.Module):

@@ -52,7 +52,7 @@ def _of_parts(model: Detector) -> Outputs:
     if hasattr(model, "box_head"):
         return raw_roi.boxes
     if hasattr(model, "rpn"):
-        return lambda model, images, features: model.rpn(features)
+        return lambda model, images, features: model.rpn(features, images.sizes)
     return lambda model, images, features: model.heads(features)
 
 

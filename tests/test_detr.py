@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import detzoo
+from detzoo.blocks.set_prediction import image_scale, likelihood_costs, match
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.interop.renaming import rename
 from detzoo.methods.detr import DETR, _cells
@@ -107,7 +108,8 @@ def test_objects_that_coincide_teach_two_queries():
     box = torch.tensor([[8.0, 8.0, 60.0, 60.0]])
     wanted = Targets.pack([{"boxes": box.repeat(2, 1), "labels": torch.tensor([1, 1])}])
     logits, boxes = model.heads(model.states(model.neck(model.backbone(batch.pixels)), batch))
-    slots = model.match(model.costs(logits, boxes, batch, wanted), wanted)
+    costs = likelihood_costs(logits, wanted.labels)
+    slots = match(costs, boxes, wanted, image_scale(batch), model.settings.costs)
     assert [sorted(row.tolist())[-3:] for row in slots[0]] == [[-1, 0, 1]] * 3
 
 

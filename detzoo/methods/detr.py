@@ -22,24 +22,24 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.losses import mean_over_ranks
+from detzoo.blocks.set_prediction import (
+    SetWeights,
+    box_losses,
+    by_layer,
+    image_scale,
+    likelihood_costs,
+    match,
+    matched_labels,
+)
 from detzoo.blocks.transformer import Decoder, Encoder, FeedForward, TransformerConfig, sine_positions
-from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.ops.boxes import clip, from_centres, full_precision, giou, to_centres
-from detzoo.ops.hungarian import hungarian
+from detzoo.ops.boxes import clip, from_centres, full_precision
 from detzoo.types import Detections, Images, Targets
 
 
 class DETR(Detector):
     """Detection as set prediction: no anchors, no suppression."""
-
-    class Weights(BaseConfig):
-        """Weights of the three terms of a matching cost, or of the losses (equations 1 and 2)."""
-
-        cls: float = Field(default=1.0, ge=0)  # probability of the class; as a loss, its cross-entropy
-        box: float = Field(default=5.0, ge=0)  # L1 of centre and size, as parts of the image's size
-        iou: float = Field(default=2.0, ge=0)  # generalized IoU
 
     class Config(DetectorConfig):
         """Settings of `DETR`."""
@@ -51,8 +51,8 @@ class DETR(Detector):
         encoder: TransformerConfig = TransformerConfig()
         decoder: TransformerConfig = TransformerConfig()
         queries: int = Field(default=100, ge=1)  # most objects that are found in an image
-        costs: DETR.Weights = Field(default_factory=lambda: DETR.Weights())
-        losses: DETR.Weights = Field(default_factory=lambda: DETR.Weights())
+        costs: SetWeights = SetWeights()
+        losses: SetWeights = SetWeights()  # the class's is a cross-entropy
         background: float = Field(default=0.1, gt=0)  # weight of a query without object in the cross-entropy
         detections: int = Field(default=100, ge=1)  # best queries that are returned per image
 
@@ -72,26 +72,20 @@ class DETR(Detector):
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls, loss_bbox, loss_iou`` of the last decoder layer and ``d0.loss_cls``, ... of the others."""
         logits, boxes = self.heads(self.states(self.neck(self.backbone(images.pixels)), images))
-        slots = self.match(self.costs(logits, boxes, images, targets), targets)
-        matched = slots >= 0
-        flat = slots.clamp(min=0).flatten(1)
-        labels = torch.where(matched, pick(targets.labels, flat).view_as(slots), len(self.classes))
-        wanted = pick(targets.boxes, flat).view_as(boxes)
-        shares = torch.where(matched, 1.0, self.settings.background)
-        scale = self._scale(images)[:, None]
+        scale = image_scale(images)
+        slots = match(likelihood_costs(logits, targets.labels), boxes, targets, scale, self.settings.costs)
+        labels = matched_labels(slots, targets, len(self.classes))
+        shares = torch.where(slots >= 0, 1.0, self.settings.background)
         entropy = F.cross_entropy(logits.flatten(0, 2), labels.flatten(), reduction="none").view_as(shares)
-        apart = (boxes - to_centres(wanted) / scale).abs().sum(-1)
-        unlike = 1 - giou(from_centres(boxes) * scale, wanted)
         # every layer has as many matches: one count does for all
-        count, share = mean_over_ranks(torch.stack([matched[:, -1].sum(), shares[:, -1].sum()]), floor=1.0)
+        counts = torch.stack([(slots[:, -1] >= 0).sum(), shares[:, -1].sum()])
+        count, share = mean_over_ranks(counts, floor=1.0)
         weights = self.settings.losses
         terms = {
             "loss_cls": weights.cls * (entropy * shares).sum((0, 2)) / share,
-            "loss_bbox": weights.box * (apart * matched).sum((0, 2)) / count,
-            "loss_iou": weights.iou * (unlike * matched).sum((0, 2)) / count,
+            **{name: term / count for name, term in box_losses(boxes, slots, targets, scale, weights).items()},
         }
-        layers = [f"d{index}." for index in range(len(self.decoder.layers) - 1)] + [""]
-        return {layer + name: term[index] for index, layer in enumerate(layers) for name, term in terms.items()}
+        return by_layer(terms, [f"d{index}." for index in range(len(self.decoder.layers) - 1)] + [""])
 
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input: the best queries, each with its likeliest class."""
@@ -100,7 +94,7 @@ class DETR(Detector):
         scores, labels = logits.softmax(-1)[..., :-1].max(-1)
         best, query = scores.topk(min(self.settings.detections, scores.shape[1]), dim=1)
         return Detections(
-            boxes=clip(from_centres(pick(boxes, query)) * self._scale(images), images.sizes),
+            boxes=clip(from_centres(pick(boxes, query)) * image_scale(images), images.sizes),
             scores=best,
             labels=labels.gather(1, query),
             valid=torch.ones_like(query, dtype=torch.bool),
@@ -129,27 +123,6 @@ class DETR(Detector):
         """
         boxes = self.reg(F.relu(self.reg_ffn(states)))
         return full_precision(self.cls(states)), full_precision(boxes).sigmoid()
-
-    def _scale(self, images: Images) -> Tensor:
-        """Pixels of each part of a box: width, height, width, height, ``[N, 1, 4]``."""
-        return images.sizes.float().flip(1).repeat(1, 2).unsqueeze(1)
-
-    @torch.no_grad()
-    def costs(self, logits: Tensor, boxes: Tensor, images: Images, targets: Targets) -> Tensor:
-        """What it costs to give a query of a layer an object, ``[N, L, Q, G]`` (equation 1); of `heads`' results."""
-        layers, queries = logits.shape[1:3]
-        scale, objects = self._scale(images).to(boxes), targets.boxes.to(boxes)
-        classes = targets.labels[:, None, None].expand(-1, layers, queries, -1)
-        likely = logits.softmax(-1).gather(-1, classes)
-        apart = (boxes.unsqueeze(3) - (to_centres(objects) / scale)[:, None, None]).abs().sum(-1)
-        alike = giou((from_centres(boxes) * scale[:, None]).unsqueeze(3), objects[:, None, None])
-        weights = self.settings.costs
-        return weights.box * apart - weights.cls * likely - weights.iou * alike
-
-    def match(self, costs: Tensor, targets: Targets) -> Tensor:
-        """Object slot ``[N, L, Q]`` of each query, -1 for none: in every layer the matching of least cost."""
-        valid = targets.valid.unsqueeze(1).expand(-1, costs.shape[1], -1)
-        return hungarian(costs.flatten(0, 1), valid.flatten(0, 1)).view(costs.shape[:3])
 
     # three layouts: MMDetection 3; MMDetection 2 from 2.9 on, where all is in the head; before, with shorter names
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}

@@ -132,7 +132,8 @@ def test_the_second_stage_starts_from_boxes_that_it_does_not_move() -> None:
     assert rpn.first_reg.weight.grad is None
     assert rpn.first_conv.weight.grad is not None
     found = []
-    for rpn.config in (rpn.config, rpn.config.replace(class_weight=1.0)):
+    for weight in (0.5, 1.0):
+        rpn.config = rpn.config.replace(class_weight=weight)
         torch.manual_seed(3)
         found.append(rpn.losses(raw, crowd(5, 0))["s1.loss_rpn_cls"].detach())
     torch.testing.assert_close(found[1], 2 * found[0])

@@ -9,6 +9,7 @@ from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3
 from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
 from tests.mmdet_one_stage_files import (
     ATSS_3,
+    CENTRIPETALNET_3,
     CORNERNET_2,
     CORNERNET_3,
     FCOS_3,
@@ -444,6 +445,7 @@ OTHERS = (
     ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
+    ("centripetal.py", CENTRIPETALNET_3, "centripetalnet_hourglass104_mstest_16x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),
 )
 

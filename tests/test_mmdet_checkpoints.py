@@ -27,7 +27,18 @@ FILES = (
     *("guided_faster.py", "guided_retina.py", "cascade_rpn.py"),
     *("reppoints.py", "vfnet.py", "sabl_retina.py"),
     *("fovea.py", "paa.py"),
-    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    *(
+        "fcos.py",
+        "atss.py",
+        "gfl.py",
+        "ssd.py",
+        "yolo.py",
+        "corner.py",
+        "centripetal.py",
+        "detr.py",
+        "detr_2.py",
+        "detr_oldest_2.py",
+    ),
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -136,6 +147,14 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
     "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
+    "CentripetalNet": (
+        (r"^top_left\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.tl_dcn_offset.\1.conv."),
+        (r"^top_left\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.tl_feat_adaption.\1."),
+        (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.br_dcn_offset.\1.conv."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.br_feat_adaption.\1."),
+        (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),
+    ),
     "CornerNet": (
         (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
         (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),

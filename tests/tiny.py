@@ -40,13 +40,15 @@ SMALL: dict[str, Any] = {
 
 # a fresh network's locations are all at the usual threshold, where rounding decides
 ALL_CELLS = {"threshold": 0.001}
+CORNERS = {
+    "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
+    "head": {"pooled": 32, "corners": 20, "pairs": 50},
+}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
-    "cornernet": {
-        "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
-        "head": {"pooled": 32, "corners": 20, "pairs": 50},
-    },
+    "centripetalnet": CORNERS,
+    "cornernet": CORNERS,
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss

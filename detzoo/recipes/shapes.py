@@ -17,6 +17,7 @@ from detzoo.detector import Input
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -68,6 +69,8 @@ FEW_PROPOSALS = RPN.Config(
 )
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
 SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
+
+HOURGLASS = Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64)
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(
@@ -405,10 +408,20 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="centripetalnet_hourglass_shapes",
+        model=CentripetalNet.Config(
+            input=SMALL,
+            backbone=HOURGLASS,
+            head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
             input=SMALL,
-            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            backbone=HOURGLASS,
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,

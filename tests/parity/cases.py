@@ -322,6 +322,9 @@ CASES = {
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
         "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
     ),
+    "centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco": Case(
+        "centripetalnet_hourglass104_mstest_16x6_210e_coco", classes=2
+    ),
     # no rows of the published tables
     "retinanet_swin-t-p4-w7_fpn_1x_coco": Case(
         "retinanet_r50_fpn_1x_coco",

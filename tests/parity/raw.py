@@ -22,7 +22,8 @@ from tests.parity.golden import thin
 Outputs = Callable[[Any, Images, Sequence[Tensor]], Any]
 
 OUTPUTS: dict[str, Outputs] = {
-    # kinds of corners take turns: heat of both, embedding of both, offset of both, each of every stacked network
+    # kinds of corners take turns: heat of both, offset of both, and so on, each of every stacked network
+    "CentripetalNet": lambda model, images, features: _in_turn(*model.heads(features)),
     "CornerNet": lambda model, images, features: _in_turn(*model.heads(features)),
     # decoder layers come before images
     "DETR": lambda model, images, features: [

@@ -40,6 +40,7 @@ parity: $(READY) ## compare every method with the recorded numbers of the origin
 
 zoo: $(READY) ## say of every published row what the zoo has of it (ARGS="--new DIR --old DIR": configs of MMDetection 3, 2)
 	$(BIN)/python -m tests.zoo $(ARGS)
+	$(BIN)/python -m tests.zoo_page
 
 bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches

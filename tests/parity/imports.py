@@ -31,6 +31,7 @@ from tests.mmdet_spelling import respelled
 from tests.parity import standin
 from tests.parity.cases import CASES, Case, matching
 from tests.parity.golden import load
+from tests.parity.original import OWN
 from tests.tiny import detect
 
 REPORT = Path(__file__).parents[2] / "results" / "import.csv"
@@ -70,7 +71,7 @@ def compare(name: str, case: Case, new: Path, old: Path) -> Row:
     """
     listed = OLD_NAMES.get(name, case.recipe)
     wanted = case.published()
-    values = [read_file(_one(new, name)), *([read_file(_one(old, listed))] if listed else [])]
+    values = [read_file(_one(new, name), new), *([read_file(_one(old, listed), old)] if listed else [])]
     spelled = [respelled(values[0], beside=beside) for beside in (False, True)]
     models = [read_config(one).recipe.model for one in (values[0], *spelled, *values[1:])]
     told = [_told(model, wanted.model) for model in models]
@@ -94,7 +95,7 @@ def compare(name: str, case: Case, new: Path, old: Path) -> Row:
 
 
 def _one(folder: Path, stem: str) -> Path:
-    found = sorted(folder.glob(f"*/{stem}.py"))
+    found = sorted(folder.glob(f"*/{stem}.py")) or [path for path in (OWN / f"{stem}.py",) if path.is_file()]
     if not found:
         raise FileNotFoundError(f"no config {stem}.py in a folder of {folder}")
     return found[0]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
@@ -40,15 +41,13 @@ SMALL: dict[str, Any] = {
 
 # a fresh network's locations are all at the usual threshold, where rounding decides
 ALL_CELLS = {"threshold": 0.001}
-CORNERS = {
-    "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
-    "head": {"pooled": 32, "corners": 20, "pairs": 50},
-}
+HOURGLASS = {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
-    "centripetalnet": CORNERS,
-    "cornernet": CORNERS,
+    # a fresh network's corners expect the centre one cell away: many have to be looked at
+    "centripetalnet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 150, "pairs": 50}},
+    "cornernet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 20, "pairs": 50}},
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
@@ -209,7 +208,12 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
         for part, values in source.items():
             if part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
-    return method(kind.model_validate(settings), CLASSES)
+    made = method(kind.model_validate(settings), CLASSES)
+    if isinstance(made, CentripetalNet):
+        with torch.no_grad():
+            for corner in (*made.top_left, *made.bottom_right):
+                corner.get_parameter("heat.1.conv.weight").mul_(5)  # or each kind of corner has a class of its own
+    return made
 
 
 def images(count: int = 2) -> Images:

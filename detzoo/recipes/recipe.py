@@ -13,6 +13,7 @@ from detzoo.methods.atss import ATSS
 from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
@@ -52,6 +53,7 @@ Model = Annotated[
     | AutoAssign.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
+    | CentripetalNet.Config
     | CornerNet.Config
     | DeformableDETR.Config
     | DETR.Config
@@ -90,6 +92,7 @@ METHODS: tuple[type[Detector], ...] = (
     AutoAssign,
     CascadeMaskRCNN,
     CascadeRCNN,
+    CentripetalNet,
     CornerNet,
     DeformableDETR,
     DETR,

@@ -16,6 +16,7 @@ from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes import (
+    albu_example,
     atss,
     carafe,
     cascade_rcnn,
@@ -35,6 +36,7 @@ from detzoo.recipes import (
     foveabox,
     fpg,
     free_anchor,
+    fsaf,
     gcnet,
     gfl,
     ghm,
@@ -44,6 +46,8 @@ from detzoo.recipes import (
     guided_anchoring,
     hrnet,
     htc,
+    instaboost,
+    ld,
     legacy,
     libra_rcnn,
     lvis,
@@ -72,6 +76,7 @@ from detzoo.recipes import (
     version_1,
     vfnet,
     weight_standardization,
+    yolact,
     yolov3,
 )
 from detzoo.recipes.blueprint import blueprint
@@ -93,8 +98,10 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     dcn.RECIPES,
     fcos.RECIPES,
     foveabox.RECIPES,
+    fsaf.RECIPES,
     atss.RECIPES,
     gfl.RECIPES,
+    ld.RECIPES,
     vfnet.RECIPES,
     reppoints.RECIPES,
     rpn.RECIPES,
@@ -102,6 +109,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     no_pyramid.RECIPES,
     cornernet.RECIPES,
     ssd.RECIPES,
+    yolact.RECIPES,
     yolov3.RECIPES,
     detr.RECIPES,
     group_norm.RECIPES,
@@ -135,6 +143,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     cityscapes.RECIPES,
     pascal_voc.RECIPES,
     deepfashion.RECIPES,
+    instaboost.RECIPES,
+    albu_example.RECIPES,
     lvis.RECIPES,
     legacy.RECIPES,
     shapes.RECIPES,

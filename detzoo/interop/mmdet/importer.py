@@ -22,9 +22,11 @@ from detzoo.interop.mmdet import (
     detr,
     fcos,
     foveabox,
+    fsaf,
     gfl,
     grid_rcnn,
     htc,
+    ld,
     mask_scoring,
     paa,
     point_rend,
@@ -35,6 +37,7 @@ from detzoo.interop.mmdet import (
     tridentnet,
     two_stage,
     vfnet,
+    yolact,
     yolov3,
 )
 from detzoo.interop.mmdet.classes import class_names
@@ -68,9 +71,11 @@ METHODS: dict[str, Reader] = {
     "FasterRCNN": two_stage.faster_rcnn,
     "FCOS": fcos.fcos,
     "FOVEA": foveabox.foveabox,
+    "FSAF": fsaf.fsaf,
     "GFL": gfl.gfl,
     "GridRCNN": grid_rcnn.grid_rcnn,
     "HybridTaskCascade": htc.hybrid_task_cascade,
+    "KnowledgeDistillationSingleStageDetector": ld.ld,
     "MaskRCNN": two_stage.mask_rcnn,
     "MaskScoringRCNN": mask_scoring.mask_scoring_rcnn,
     "PAA": paa.paa,
@@ -82,6 +87,7 @@ METHODS: dict[str, Reader] = {
     "SingleStageDetector": ssd.ssd,
     "TridentFasterRCNN": tridentnet.tridentnet,
     "VFNet": vfnet.vfnet,
+    "YOLACT": yolact.yolact,
     "YOLOV3": yolov3.yolov3,
 }
 

@@ -255,6 +255,17 @@ def adaptive(train: Section) -> dict[str, int]:
         return {"nearest": given.whole("topk")}
 
 
+def unreduced(head: Section, *names: str) -> None:
+    """Losses that a head adds up itself: none has another ``reduction``, which is then taken out."""
+    for name in names:
+        if head.has(name):
+            loss = head.section(name, training=True)
+            loss.fixed("reduction", "none")
+            values = {**loss.values}
+            values.pop("reduction", None)
+            head.values = {**head.values, name: values}
+
+
 def no_sampler(train: Section) -> None:
     """``sampler`` where everything is learned from."""
     if train.has("sampler"):
@@ -287,5 +298,6 @@ __all__ = [
     "prime_samples",
     "sampler",
     "tried",
+    "unreduced",
     "weights_of_anchors",
 ]

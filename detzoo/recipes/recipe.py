@@ -34,6 +34,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
+from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
@@ -69,6 +70,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SABLRetinaNet.Config
     | SCNet.Config
+    | SparseRCNN.Config
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
@@ -103,6 +105,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SABLRetinaNet,
     SCNet,
+    SparseRCNN,
     SSD,
     TridentNet,
     VFNet,

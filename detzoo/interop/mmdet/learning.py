@@ -240,13 +240,13 @@ def _taken(given: Section, name: str, usual: float) -> float:
 
 def matched(train: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") -> dict[str, MatchConfig]:
     """``assigner`` in the ``train_cfg`` of a head with anchors, as setting ``match``; none where it is absent."""
-    _all_anchors(train)
+    all_anchors(train)
     return {"match": match(train, default, kind)} if train.has("assigner") else {}
 
 
 def adaptive(train: Section) -> dict[str, int]:
     """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``; none where it is absent or another, which is noted."""
-    _all_anchors(train)
+    all_anchors(train)
     if not train.has("assigner"):
         return {}
     with train.section("assigner", training=True) as given:
@@ -259,9 +259,20 @@ def adaptive(train: Section) -> dict[str, int]:
         return {"nearest": given.whole("topk")}
 
 
+def unreduced(head: Section, *names: str) -> None:
+    """Losses that a head adds up itself: none has another ``reduction``, which is then taken out."""
+    for name in names:
+        if head.has(name):
+            loss = head.section(name, training=True)
+            loss.fixed("reduction", "none")
+            values = {**loss.values}
+            values.pop("reduction", None)
+            head.values = {**head.values, name: values}
+
+
 def uniform(train: Section) -> dict[str, UniformMatch]:
     """``UniformAssigner`` in ``train_cfg``, as setting ``match``; none where it is absent."""
-    _all_anchors(train)
+    all_anchors(train)
     if not train.has("assigner"):
         return {}
     return {"match": tried(train, "assigner", UniformMatch(), lambda: _uniform(train))}
@@ -280,7 +291,7 @@ def _uniform(train: Section) -> UniformMatch:
         )
 
 
-def _all_anchors(train: Section) -> None:
+def all_anchors(train: Section) -> None:
     """Settings of training where all anchors are learned from, wherever they lie."""
     no_sampler(train)
     train.fixed("allowed_border", -1)
@@ -308,6 +319,7 @@ def weights_of_anchors(train: Section) -> None:
 
 __all__ = [
     "adaptive",
+    "all_anchors",
     "border",
     "box_loss",
     "cross_entropy",
@@ -321,5 +333,6 @@ __all__ = [
     "sampler",
     "tried",
     "uniform",
+    "unreduced",
     "weights_of_anchors",
 ]

@@ -1,0 +1,57 @@
+"""FSAF from MMDetection's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.dense import dense, towers
+from detzoo.interop.mmdet.parts import Features
+from detzoo.interop.mmdet.section import Section
+from detzoo.methods.fsaf import FSAF
+
+
+def fsaf(model: Section, input: Input) -> tuple[FSAF.Config, int]:
+    """Settings and number of classes of an ``FSAF``."""
+    return dense(FSAF.Config, model, input, _head, "FSAFHead")
+
+
+def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    head.ignore("score_threshold")  # of a recall that is printed
+    learning.unreduced(head, "loss_cls", "loss_bbox")
+    with head.section("bbox_coder") as coder:
+        coder.kinds("TBLRBBoxCoder")
+        coder.fixed("clip_border", True)
+        coder.ignore("use_box_type")  # how boxes are wrapped in Python
+        unit = coder.number("normalizer", 4.0)
+    strides = [8, 16, 32, 64, 128]
+    settings = {
+        **towers(head),
+        "cell": parts.one_anchor(head, features, octave_base_scale=4, scales_per_octave=3, strides=strides),
+        "unit": unit,
+        "box_loss": learning.box_loss(head, {"type": "IoULoss"}),
+        **learning.focal(head),
+    }
+    learning.all_anchors(train)
+    if train.has("assigner"):
+        settings |= learning.tried(train, "assigner", {}, lambda: _assigner(train))
+    return settings
+
+
+def _assigner(train: Section) -> dict[str, float]:
+    with train.section("assigner", training=True) as given:
+        if not learning.known(given, "CenterRegionAssigner"):
+            return {}
+        given.fixed("foreground_dominate", False)
+        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
+            learning.known(overlaps, "BboxOverlaps2D")
+        return {
+            "middle": given.number("pos_scale"),
+            "near": given.number("neg_scale"),
+            "least": given.number("min_pos_iof", 0.01),
+            "left_out": given.number("ignore_gt_scale", 0.5),
+        }
+
+
+__all__ = ["fsaf"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.mmdet_anchor_files import AUTO_ASSIGN_3, FREE_ANCHOR_3, GHM_3, PAA_3, YOLOF_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
-from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
+from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST, SPARSE_RCNN_2, SPARSE_RCNN_3
 from tests.mmdet_one_stage_files import (
     ATSS_3,
     CORNERNET_2,
@@ -414,6 +414,7 @@ MODELS = (
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
     ("ld.py", LD_3, "ld_r50_gflv1_r101_fpn_coco_1x"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
+    ("sparse.py", SPARSE_RCNN_3, "sparse_rcnn_r50_fpn_1x_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
@@ -442,6 +443,7 @@ OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
     ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
+    ("sparse_2.py", SPARSE_RCNN_2, "sparse_rcnn_r50_fpn_1x_coco"),
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     ("auto_assign.py", AUTO_ASSIGN_3, "autoassign_r50_fpn_8x2_1x_coco"),

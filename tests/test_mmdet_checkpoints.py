@@ -28,6 +28,7 @@ FILES = (
     *("reppoints.py", "vfnet.py", "ld.py", "sabl_retina.py"),
     *("fovea.py", "fsaf.py", "paa.py", "yolact.py", "auto_assign.py", "yolof.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    "sparse.py",
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -143,6 +144,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^decoder\.post_norm\.", "bbox_head.transformer.decoder.norm."),
         (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
     ),
+    "SparseRCNN": (
+        (r"^boxes\.", "rpn_head.init_proposal_bboxes."),
+        (r"^features\.", "rpn_head.init_proposal_features."),
+        (r"^stages\.(\d+)\.attention\.", r"roi_head.bbox_head.\1.attention.attn."),
+        (r"^stages\.", "roi_head.bbox_head."),
+    ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
     "YOLACT": (
         (r"^head_convs\.", "bbox_head.head_convs."),
@@ -171,6 +178,7 @@ SMALLER: dict[tuple[str, Any], Any] = {
             "point_feat_channels",
             "conv_out_channels",
             "embed_dims",
+            "proposal_feature_channel",
         )
     },
     ("out_conv_channels", 256): 32,

@@ -68,6 +68,10 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "reppoints": {"head": {"point_channels": 32}},
     "sabl_retinanet": {"head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
+    "sparse_rcnn": {
+        "neck": {"out_channels": 64},
+        "head": {"stages": 2, "size": 3, "heads": 2, "hidden": 64, "dynamic": 16, "reg_fcs": 1},
+    },
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},

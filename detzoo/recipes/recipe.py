@@ -35,6 +35,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
+from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
@@ -72,6 +73,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SABLRetinaNet.Config
     | SCNet.Config
+    | SparseRCNN.Config
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
@@ -108,6 +110,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SABLRetinaNet,
     SCNet,
+    SparseRCNN,
     SSD,
     TridentNet,
     VFNet,

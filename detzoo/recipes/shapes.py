@@ -35,6 +35,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
+from detzoo.methods.sparse_rcnn import DynamicHead, SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.vfnet import VFNet
@@ -443,6 +444,20 @@ RECIPES = (
             clip_norm=1.0,
             evaluate_every=10,
         ),
+    ),
+    Recipe(
+        name="sparse_rcnn_r18_fpn_shapes",
+        model=SparseRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            roi_levels=3,
+            queries=20,
+            head=DynamicHead.Config(stages=3, heads=4, hidden=256, dynamic=16, reg_fcs=1),
+            detections=20,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES.replace(epochs=10, lr=5e-4, clip_norm=1.0),
     ),
     Recipe(
         name="ssd_vgg11_shapes",

@@ -74,6 +74,7 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
 OF_METHOD: dict[str, dict[str, Any]] = {
     "cornernet": {"head.distance": 100.0},
     "grid_rcnn": {"grid_head.jitter": 0.0},
+    "sparse_rcnn": {"detections": 30},
     "ssd": {"head.threshold": 0.001},
 }
 
@@ -251,6 +252,13 @@ CASES = {
     "yolof_r50-c5_8xb8-1x_coco": Case("yolof_r50_c5_8x8_1x_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
+    "sparse-rcnn_r50_fpn_1x_coco": Case("sparse_rcnn_r50_fpn_1x_coco"),
+    "sparse-rcnn_r50_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r50_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
+    "sparse-rcnn_r101_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r101_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),

@@ -38,6 +38,7 @@ OUTPUTS: dict[str, Outputs] = {
     "PointRend": raw_roi.coarse_masks,
     "RepPoints": lambda model, images, features: _boxes_of_points(model, *model.heads(features)),
     "SCNet": raw_roi.hybrid,
+    "SparseRCNN": raw_roi.stages,
     "YOLACT": lambda model, images, features: _masks_of_positives(model, images, features),
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }

@@ -228,7 +228,8 @@ def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) 
         given.training = True
         if not known(given, kind):
             return {}
-        given.fixed("loss_weight", 1.0)
+        if "loss_weight" not in usual:
+            given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
         return tried(head, name, {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})

@@ -242,13 +242,13 @@ def _taken(given: Section, name: str, usual: float) -> float:
 
 def matched(train: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") -> dict[str, MatchConfig]:
     """``assigner`` in the ``train_cfg`` of a head with anchors, as setting ``match``; none where it is absent."""
-    _all_anchors(train)
+    all_anchors(train)
     return {"match": match(train, default, kind)} if train.has("assigner") else {}
 
 
 def adaptive(train: Section) -> dict[str, int]:
     """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``; none where it is absent or another, which is noted."""
-    _all_anchors(train)
+    all_anchors(train)
     if not train.has("assigner"):
         return {}
     with train.section("assigner", training=True) as given:
@@ -274,7 +274,7 @@ def unreduced(head: Section, *names: str) -> None:
 
 def uniform(train: Section) -> dict[str, UniformMatch]:
     """``UniformAssigner`` in ``train_cfg``, as setting ``match``; none where it is absent."""
-    _all_anchors(train)
+    all_anchors(train)
     if not train.has("assigner"):
         return {}
     return {"match": tried(train, "assigner", UniformMatch(), lambda: _uniform(train))}
@@ -293,7 +293,7 @@ def _uniform(train: Section) -> UniformMatch:
         )
 
 
-def _all_anchors(train: Section) -> None:
+def all_anchors(train: Section) -> None:
     """Settings of training where all anchors are learned from, wherever they lie."""
     no_sampler(train)
     train.fixed("allowed_border", -1)
@@ -321,6 +321,7 @@ def weights_of_anchors(train: Section) -> None:
 
 __all__ = [
     "adaptive",
+    "all_anchors",
     "border",
     "box_loss",
     "cross_entropy",

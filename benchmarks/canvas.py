@@ -30,7 +30,7 @@ from detzoo.methods.detr import DETR
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.predict.run import WINDOW
-from detzoo.recipes.shapes import DENSE_PYRAMID, LAST_TWO
+from detzoo.recipes.shapes_columns import DENSE_PYRAMID, LAST_TWO
 
 # height, width: part of the pictures, nearly; of the others the long edge is 640 (four of five) or 500 pixels
 COMMON = {

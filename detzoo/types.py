@@ -170,9 +170,9 @@ def _pad(rows: Sequence[Tensor], count: int) -> Tensor:
 class Detections(_Tensors):
     """What a method found. Batched as a method returns them, or one image's after indexing; the leading N is then gone.
 
-    Instance masks come in one of two forms: ``crops``, mask probabilities on a grid spanning each box, or ``dense``
-    canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that only needs run lengths or
-    a drawing reads ``crops`` and pays for the box areas alone.
+    Instance masks come in one of two forms: ``crops``, mask probabilities on a grid spanning each box (or what
+    ``crop_boxes`` says), or ``dense`` canvas-sized masks. `masks` gives canvas-sized masks from either; a caller that
+    only needs run lengths or a drawing reads ``crops`` and pays for the areas of the masks alone.
 
     Attributes:
         boxes: float32 ``[N, K, 4]`` xyxy pixels: of the network input from ``detect``, of the original image
@@ -180,7 +180,8 @@ class Detections(_Tensors):
         scores: float32 ``[N, K]`` in [0, 1], sorted descending; 0 in unused slots.
         labels: int64 ``[N, K]`` 0-based class; 0 in unused slots.
         valid: bool ``[N, K]``, slots that hold a detection.
-        crops: float32 ``[N, K, m, m]`` mask probabilities inside each box, or None.
+        crops: float32 ``[N, K, h, w]`` mask probabilities inside each box, or None.
+        crop_boxes: float32 ``[N, K, 4]`` xyxy pixels, what crops span where that is not their boxes, or None.
         dense: bool ``[N, K, H, W]`` masks on the canvas, or None.
         canvas: ``(H, W)`` that `masks` are pasted on; None where there are no crops.
         mask_threshold: a pixel is inside where its pasted probability is at least this.
@@ -194,6 +195,7 @@ class Detections(_Tensors):
     labels: Tensor
     valid: Tensor
     crops: Tensor | None = None
+    crop_boxes: Tensor | None = None
     dense: Tensor | None = None
     canvas: tuple[int, int] | None = None
     mask_threshold: float = 0.5
@@ -251,13 +253,18 @@ class Detections(_Tensors):
         return [self.classes[label] if self.classes else str(label) for label in labels]
 
     @property
+    def mask_boxes(self) -> Tensor:
+        """What ``crops`` span: float32 ``[N, K, 4]`` xyxy pixels."""
+        return self.boxes if self.crop_boxes is None else self.crop_boxes
+
+    @property
     def masks(self) -> Tensor | None:
         """Bool ``[N, K, H, W]`` (one image: ``[K, H, W]``) on the canvas, or None for a detector without masks."""
         if self.dense is not None or self.crops is None:
             return self.dense
         if self.canvas is None:
             raise ValueError("mask crops need a canvas to be pasted on")
-        crops, boxes = self.crops.flatten(0, -3), self.boxes.reshape(-1, 4)
+        crops, boxes = self.crops.flatten(0, -3), self.mask_boxes.reshape(-1, 4)
         pasted = paste(crops, boxes, self.canvas, self.mask_threshold)
         return pasted.reshape(*self.boxes.shape[:-1], *self.canvas)
 

@@ -6,14 +6,24 @@ from pathlib import Path
 
 from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
-from tests.mmdet_detr_files import DEFORMABLE_DETR_2, DEFORMABLE_DETR_3, DETR_2, DETR_3, DETR_OLDEST
+from tests.mmdet_detr_files import (
+    DEFORMABLE_DETR_2,
+    DEFORMABLE_DETR_3,
+    DETR_2,
+    DETR_3,
+    DETR_OLDEST,
+    SPARSE_RCNN_2,
+    SPARSE_RCNN_3,
+)
 from tests.mmdet_one_stage_files import (
     ATSS_3,
     CORNERNET_2,
     CORNERNET_3,
     FCOS_3,
     FOVEABOX_3,
+    FSAF_3,
     GFL_3,
+    LD_3,
     PISA_RETINANET_3,
     PISA_SSD_3,
     REPPOINTS_3,
@@ -21,6 +31,8 @@ from tests.mmdet_one_stage_files import (
     SSD_2,
     SSD_3,
     VFNET_3,
+    YOLACT_2,
+    YOLACT_3,
     YOLOV3_3,
 )
 from tests.mmdet_roi_head_files import (
@@ -404,10 +416,13 @@ MODELS = (
     ("free_anchor.py", FREE_ANCHOR_3, "retinanet_free_anchor_r50_fpn_1x_coco"),
     ("ghm.py", GHM_3, "retinanet_ghm_r50_fpn_1x_coco"),
     ("paa.py", PAA_3, "paa_r50_fpn_1x_coco"),
+    ("fsaf.py", FSAF_3, "fsaf_r50_fpn_1x_coco"),
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
+    ("ld.py", LD_3, "ld_r50_gflv1_r101_fpn_coco_1x"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
+    ("sparse.py", SPARSE_RCNN_3, "sparse_rcnn_r50_fpn_1x_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
@@ -438,11 +453,14 @@ OTHERS = (
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
     ("deformable_detr.py", DEFORMABLE_DETR_3, "deformable_detr_r50_16x2_50e_coco"),
     ("deformable_detr_2.py", DEFORMABLE_DETR_2, "deformable_detr_twostage_refine_r50_16x2_50e_coco"),
+    ("sparse_2.py", SPARSE_RCNN_2, "sparse_rcnn_r50_fpn_1x_coco"),
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
     ("ssd_2.py", SSD_2, "ssd300_coco"),
     ("pisa_ssd.py", PISA_SSD_3, "pisa_ssd300_coco"),
+    ("yolact.py", YOLACT_3, "yolact_r50_1x8_coco"),
+    ("yolact_2.py", YOLACT_2, "yolact_r50_1x8_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),

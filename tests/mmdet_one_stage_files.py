@@ -43,6 +43,27 @@ model = dict(
     test_cfg=dict(nms=dict(iou_threshold=0.6)))
 """
 
+FSAF_3 = """
+_base_ = 'retina.py'
+model = dict(
+    type='FSAF',
+    bbox_head=dict(
+        _delete_=True, type='FSAFHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        reg_decoded_bbox=True,
+        anchor_generator=dict(
+            type='AnchorGenerator', octave_base_scale=1, scales_per_octave=1, ratios=[1.0],
+            strides=[8, 16, 32, 64, 128]),
+        bbox_coder=dict(type='TBLRBBoxCoder', normalizer=4.0),
+        loss_cls=dict(
+            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0, reduction='none'),
+        loss_bbox=dict(type='IoULoss', eps=1e-6, loss_weight=1.0, reduction='none')),
+    train_cfg=dict(
+        _delete_=True,
+        assigner=dict(type='CenterRegionAssigner', pos_scale=0.2, neg_scale=0.2, min_pos_iof=0.01),
+        allowed_border=-1, pos_weight=-1, debug=False))
+optim_wrapper = dict(clip_grad=dict(max_norm=10, norm_type=2))
+"""
+
 SABL_RETINANET_3 = """
 _base_ = 'retina.py'
 model = dict(
@@ -75,6 +96,15 @@ model = dict(
         loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0),
         loss_dfl=dict(type='DistributionFocalLoss', loss_weight=0.25),
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
+"""
+
+LD_3 = """
+_base_ = 'gfl.py'
+model = dict(
+    type='KnowledgeDistillationSingleStageDetector',
+    teacher_config='configs/gfl/gfl_r101_fpn_ms-2x_coco.py',
+    teacher_ckpt='https://x.org/gfl_r101_fpn_mstrain_2x_coco_20200629_200126-dd12f847.pth',
+    bbox_head=dict(type='LDHead', loss_ld=dict(type='KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10)))
 """
 
 VFNET_3 = """
@@ -285,4 +315,66 @@ test_pipeline = [
             dict(type='ImageToTensor', keys=['img']),
             dict(type='Collect', keys=['img'])])]
 data = dict(test=dict(type='CocoDataset', pipeline=test_pipeline))
+"""
+
+_YOLACT_MODEL = """
+    type='YOLACT',
+    backbone=dict(
+        type='ResNet', depth=50, num_stages=4, out_indices=(0, 1, 2, 3), frozen_stages=-1, norm_eval=False,
+        norm_cfg=dict(type='BN', requires_grad=True), zero_init_residual=False, style='pytorch'),
+    neck=dict(
+        type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, start_level=1, num_outs=5,
+        add_extra_convs='on_input', upsample_cfg=dict(mode='bilinear')),
+    bbox_head=dict(
+        type='YOLACTHead', num_classes=80, in_channels=256, feat_channels=256, num_head_convs=1, num_protos=32,
+        anchor_generator=dict(
+            type='AnchorGenerator', octave_base_scale=3, scales_per_octave=1, base_sizes=[8, 16, 32, 64, 128],
+            ratios=[0.5, 1.0, 2.0], strides=[550.0 / x for x in [69, 35, 18, 9, 5]],
+            centers=[(550 * 0.5 / x, 550 * 0.5 / x) for x in [69, 35, 18, 9, 5]]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2]),
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, reduction='none', loss_weight=1.0),
+        loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.5), use_ohem=True),
+    train_cfg=dict(
+        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0., ignore_iof_thr=-1,
+                      gt_max_assign_all=False),
+        allowed_border=-1, pos_weight=-1, neg_pos_ratio=3, debug=False),
+"""
+_YOLACT_SEMANTIC = "loss_segm=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)"
+
+YOLACT_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    _delete_=True,{_YOLACT_MODEL}
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.68, 116.78, 103.94], std=[58.40, 57.12, 57.38], bgr_to_rgb=True,
+        pad_mask=True),
+    mask_head=dict(
+        type='YOLACTProtonet', in_channels=256, num_protos=32, num_classes=80, max_masks_to_train=100,
+        loss_mask_weight=6.125, with_seg_branch=True, {_YOLACT_SEMANTIC}),
+    test_cfg=dict(nms_pre=1000, min_bbox_size=0, score_thr=0.05, mask_thr=0.5, iou_thr=0.5, top_k=200, max_per_img=100,
+                  mask_thr_binary=0.5))
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(550, 550), keep_ratio=False),
+    dict(type='PackDetInputs')]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+
+# the semantic layer in a head of its own
+YOLACT_2 = f"""
+model = dict({_YOLACT_MODEL}
+    mask_head=dict(
+        type='YOLACTProtonet', in_channels=256, num_protos=32, num_classes=80, max_masks_to_train=100,
+        loss_mask_weight=6.125),
+    segm_head=dict(type='YOLACTSegmHead', num_classes=80, in_channels=256, {_YOLACT_SEMANTIC}),
+    test_cfg=dict(nms_pre=1000, min_bbox_size=0, score_thr=0.05, iou_thr=0.5, top_k=200, max_per_img=100))
+data = dict(
+    samples_per_gpu=8,
+    test=dict(type='CocoDataset', pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='MultiScaleFlipAug', img_scale=(550, 550), flip=False, transforms=[
+            dict(type='Resize', keep_ratio=False),
+            dict(type='Normalize', mean=[123.68, 116.78, 103.94], std=[58.40, 57.12, 57.38], to_rgb=True),
+            dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])])]))
 """

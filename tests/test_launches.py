@@ -16,7 +16,10 @@ from tests.tiny import CANVAS, every_form, tiny
 
 # A training step's waits that there is no way around, and how many it has, whatever the batch: only the host can match
 # queries to objects.
-WAITS = {(form, "train"): {"detzoo::hungarian": 1} for form in ("DETR", "DeformableDETR", "DeformableDETR-two-stage")}
+WAITS = {
+    (form, "train"): {"detzoo::hungarian": 1}
+    for form in ("DETR", "DeformableDETR", "DeformableDETR-two-stage", "SparseRCNN")
+}
 
 
 @functools.cache

@@ -112,7 +112,8 @@ def test_a_new_class_keeps_the_start_of_a_head_and_the_rest_is_taken(method: typ
                 if rows.inputs is not None and kinds[2].dim() > 2:  # those of the classes that are not taken
                     kinds[2] = kinds[2].clone()
                     kinds[2][:, :, rows.inputs : rows.inputs + 2] = 0
-                got, start, given = (kind[:, rows.before : rows.before + 3 * rows.each] for kind in kinds)
+                of_classes = (kind[:, rows.before : rows.before + 3 * rows.each] for kind in kinds)
+                got, start, given = (kind.roll(-rows.each * rows.shift, 1) for kind in of_classes)
                 assert torch.equal(got[:, : 2 * rows.each], start[:, : 2 * rows.each]), name
                 assert torch.equal(got[:, 2 * rows.each :], given[:, 2 * rows.each :]), name
                 assert torch.equal(kinds[0][:, : rows.before], kinds[2][:, : rows.before])

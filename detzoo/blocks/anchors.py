@@ -69,7 +69,7 @@ class ShapedAnchors(nn.Module):
     around: Tensor
 
     def __init__(
-        self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[int], legacy: bool = False
+        self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[float], legacy: bool = False
     ) -> None:
         """Build for levels whose cells hold boxes of ``shapes`` (width, height) and lie ``steps`` apart, all pixels.
 

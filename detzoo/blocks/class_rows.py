@@ -20,12 +20,14 @@ class ClassRows(NamedTuple):
         each: rows per class.
         after: rows that belong to no class, as that of the background.
         inputs: inputs in front of the classes' last ones, of which each has one; None: no input belongs to a class.
+        shift: the row of a class is that of its number plus this, modulo their number.
     """
 
     before: int = 0
     each: int = 1
     after: int = 0
     inputs: int | None = None
+    shift: int = 0
 
     def per_anchor(self, classes: int) -> int:
         """Rows of one anchor with this many classes."""
@@ -78,6 +80,7 @@ def moved(
     if rows.after:
         target[:, -rows.after :] = source[:, -rows.after :]
     for mine, theirs in pairs:
+        mine, theirs = (mine + rows.shift) % classes[0], (theirs + rows.shift) % classes[1]
         for row in range(rows.each):
             target[:, rows.before + rows.each * mine + row] = source[:, rows.before + rows.each * theirs + row]
     return result

@@ -69,7 +69,7 @@ def image_result(
     kept = in_original_pixels(dataclasses.replace(found, **picked), size, original)
     masks = None
     if kept.crops is not None and kept.canvas is not None:
-        masks = encode_crops(kept.crops, kept.boxes, kept.canvas, kept.mask_threshold)
+        masks = encode_crops(kept.crops, kept.mask_boxes, kept.canvas, kept.mask_threshold)
     elif kept.dense is not None:
         masks = encode_dense(kept.dense)
     return ImageResult(

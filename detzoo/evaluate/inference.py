@@ -143,7 +143,8 @@ def in_original_pixels(result: Detections, size: Sequence[int], original: Sequen
         original: height and width of the image file.
 
     Returns:
-        Boxes scaled and clipped to the image; mask crops as they were, to be pasted on the whole image;
+        Boxes scaled and clipped to the image; mask crops as they were, to be pasted on the whole image (what they span
+        is scaled alone, where it is not their boxes);
         dense masks resized.
     """
     (height, width), (to_height, to_width) = size, original
@@ -156,7 +157,8 @@ def in_original_pixels(result: Detections, size: Sequence[int], original: Sequen
         parts = [_resized(part[:, :height, :width], target) for part in dense.split(8)]
         dense = torch.cat(parts) if parts else dense.new_zeros((0, *target))
     canvas = None if result.crops is None else (int(to_height), int(to_width))
-    return dataclasses.replace(result, boxes=boxes, dense=dense, canvas=canvas)
+    spans = None if result.crop_boxes is None else result.crop_boxes * factors
+    return dataclasses.replace(result, boxes=boxes, crop_boxes=spans, dense=dense, canvas=canvas)
 
 
 def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:

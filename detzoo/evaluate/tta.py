@@ -148,11 +148,13 @@ class _View:
         size = self.sizes[image].tolist()
         placed = in_original_pixels(dataclasses.replace(found, dense=None), size, original)
         boxes = _mirrored_boxes(placed.boxes, placed.boxes.new_tensor(original), self.axes)
-        crops = placed.crops
+        crops, spans = placed.crops, placed.crop_boxes
         if crops is not None:
             crops = crops.flip([axis - 2 for axis in self.axes])
-        slots = self.found.boxes.shape[1]
-        return _Seen(dataclasses.replace(placed, boxes=boxes, crops=crops), found, slots, size, original, self.axes)
+        if spans is not None:
+            spans = _mirrored_boxes(spans, spans.new_tensor(original), self.axes)
+        placed = dataclasses.replace(placed, boxes=boxes, crops=crops, crop_boxes=spans)
+        return _Seen(placed, found, self.found.boxes.shape[1], size, original, self.axes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,7 +208,9 @@ def _merged(views: Sequence[_Seen], rule: Suppression, classes: int) -> Detectio
     if first.placed.crops is not None or first.found.dense is not None:
         chosen = _chosen(boxes, labels, rows, rule.nms, [len(view.placed) for view in views])
         if first.placed.crops is not None:
-            merged["crops"] = _mean_crops(views, chosen, boxes, rows)
+            spans = torch.cat([view.placed.mask_boxes for view in views])
+            merged["crops"] = _mean_crops(views, chosen, spans, rows)
+            merged["crop_boxes"] = None if first.placed.crop_boxes is None else spans[rows]
         if first.found.dense is not None:
             merged["dense"] = _majority(views, chosen)
     return dataclasses.replace(first.placed, valid=torch.ones(len(rows), dtype=torch.bool), **merged)
@@ -241,23 +245,25 @@ def _chosen(boxes: Tensor, labels: Tensor, rows: Tensor, threshold: float, count
 
 
 def _mean_crops(views: Sequence[_Seen], chosen: Sequence[Tensor], boxes: Tensor, rows: Tensor) -> Tensor:
-    """Mean mask probabilities ``[M, m, m]`` in merged boxes ``boxes[rows]``."""
-    kept = boxes[rows]
+    """Mean mask probabilities ``[M, h, w]`` in merged boxes ``boxes[rows]``, on the finest grid of any view."""
+    kept, grids = boxes[rows], [view.placed.crops.shape[1:] for view in views if view.placed.crops is not None]
+    high, wide = max(grid[0] for grid in grids), max(grid[1] for grid in grids)
     extent = (kept[:, 2:] - kept[:, :2]).clamp(min=1e-6).repeat(1, 2)
     total, count, start = torch.zeros(()), torch.zeros(len(rows)), 0
     for view, place in zip(views, chosen, strict=True):
         crops = view.placed.crops
         assert crops is not None
         has = place >= 0
-        high, wide = crops.shape[1:]
         drawn = crops.new_zeros(len(rows), high, wide)
         # where the other box lies on the grid of the merged one
         grid = kept.new_tensor([wide, high] * 2)
         on_grid = (boxes[start + place.clamp(min=0)] - kept[:, :2].repeat(1, 2)) / extent * grid
-        itself = has & (rows == start + place)
+        finest = crops.shape[1:] == (high, wide)
+        itself = has & (rows == start + place) & finest
         other = has & ~itself
         drawn[other] = sample(crops[place[other]], on_grid[other], (0, high), (0, wide))
-        drawn[itself] = crops[place[itself]]
+        if finest:
+            drawn[itself] = crops[place[itself]]
         total, count, start = total + drawn, count + has, start + len(crops)
     return total / count[:, None, None]
 

@@ -28,6 +28,7 @@ class PyramidConfig(BaseConfig):
     # what levels above the backbone's are made of: the last level subsampled, or 3x3 stride-2 convolutions starting
     # from the backbone's last map, its lateral, or the last output
     extra: Literal["pool", "on_input", "on_lateral", "on_output"] = "pool"
+    upsample: Literal["nearest", "bilinear"] = "nearest"  # how a coarser map gets the size of the finer one
     relu_before_extra: bool = False  # ReLU before the second and later extra convolutions
     norm: Norm | None = None
     norm_on_lateral: bool = True
@@ -78,7 +79,7 @@ class Pyramid(nn.Module):
         """The top-down pathway: ``M_k [N, out_channels, H_k, W_k]`` of the backbone's maps that are used."""
         merged = [conv(feature) for conv, feature in zip(self.lateral_convs, used, strict=True)]
         for index in range(len(merged) - 1, 0, -1):
-            merged[index - 1] = _add_coarser(merged[index - 1], merged[index])
+            merged[index - 1] = _add_coarser(merged[index - 1], merged[index], self.config.upsample)
         return merged
 
     def smoothed(self, merged: Sequence[Tensor]) -> list[Tensor]:
@@ -108,7 +109,8 @@ class Pyramid(nn.Module):
 class FPN(Pyramid):
     """Top-down pathway with lateral connections (arXiv:1612.03144, section 3 and figure 3).
 
-    ``P_k = conv3x3(M_k)`` with ``M_k = conv1x1(C_k) + nearest(M_{k+1})``, resized to exactly the size of ``C_k``.
+    ``P_k = conv3x3(M_k)`` with ``M_k = conv1x1(C_k) + nearest(M_{k+1})``, resized to exactly the size of ``C_k``;
+    ``upsample`` may be bilinear.
     Parameters are named as in published MMDetection weights.
 
     Attributes:
@@ -137,9 +139,11 @@ class FPN(Pyramid):
         return self.top_down(features)
 
 
-def _add_coarser(finer: Tensor, coarser: Tensor) -> Tensor:
-    """``finer [N, C, H, W]``, in place plus the nearest cell of ``coarser [N, C, h, w]``."""
+def _add_coarser(finer: Tensor, coarser: Tensor, mode: str) -> Tensor:
+    """``finer [N, C, H, W]``, in place plus ``coarser [N, C, h, w]``: its nearest cell, or four of them mixed."""
     height, width = coarser.shape[-2:]
+    if mode == "bilinear":
+        return finer.add_(F.interpolate(coarser, size=finer.shape[-2:], mode=mode))
     if finer.shape[-2:] == (2 * height, 2 * width) and not torch.is_grad_enabled():
         # no resized copy is needed; its gradient, a sum of four cells, would be slower than that of resizing
         finer.unflatten(3, (width, 2)).unflatten(2, (height, 2)).add_(coarser[:, :, :, None, :, None])

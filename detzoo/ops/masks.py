@@ -6,7 +6,7 @@ to the box. The way back, from ground truth to grids, is `detzoo.ops.roi_align.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -89,7 +89,7 @@ def windows(
     Yields:
         First row and first column of a window on the canvas, and bool ``[rows, columns]``; all outside is empty.
     """
-    spans = reach(boxes, crops.shape[1:], canvas, threshold)
+    spans = reach(crops, boxes, canvas, threshold)
     for (top, _, left, _), values in zip(spans.tolist(), window_values(crops, boxes, spans), strict=True):
         yield top, left, (values >= threshold).T
 
@@ -114,28 +114,34 @@ def window_values(crops: Tensor, boxes: Tensor, spans: Tensor) -> Iterator[Tenso
         yield columns @ (rows @ crop).T
 
 
-def reach(boxes: Tensor, grid: Sequence[int], canvas: tuple[int, int], threshold: float) -> Tensor:
-    """The pixels that mask crops can reach: those of each box and half a grid cell around it.
+def reach(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshold: float) -> Tensor:
+    """The pixels that mask crops can reach: between the lines of the grid beside those that are inside somewhere.
 
     Args:
+        crops: probabilities ``[M, h, w]``.
         boxes: ``[M, 4]`` xyxy pixels, finite.
-        grid: rows and columns of a crop.
         canvas: ``(H, W)`` in pixels.
         threshold: of 0 or less is reached by every value, so also far from the box.
 
     Returns:
         int64 ``[M, 4]``: first row, the one after the last, first column, the one after the last.
     """
-    spans = []
-    for low, high, size, limit in ((1, 3, grid[0], canvas[0]), (0, 2, grid[1], canvas[1])):
-        first, last = boxes[:, low].double(), boxes[:, high].double()
-        half = (last - first).clamp(min=0) / size / 2
-        begin = (first - half).floor().clamp(0, limit)
-        end = (last + half).ceil().clamp(max=limit)
-        spans += [begin, torch.maximum(begin, end)]
     if threshold <= 0:
         everything = torch.tensor([0, canvas[0], 0, canvas[1]], dtype=torch.int64, device=boxes.device)
         return everything.expand(len(boxes), 4)
+    inside = crops >= threshold
+    spans = []
+    for low, high, limit, axis in ((1, 3, canvas[0], 2), (0, 2, canvas[1], 1)):
+        lines = inside.any(axis)
+        size = lines.shape[1]
+        number = torch.arange(size, device=boxes.device)
+        first = torch.where(lines, number, size).amin(1)
+        last = torch.where(lines, number, -1).amax(1)  # before the first: of a crop that is inside nowhere
+        start = boxes[:, low].double()
+        cell = (boxes[:, high].double() - start).clamp(min=0) / size
+        begin = (start + (first - 0.5) * cell).floor().clamp(0, limit)
+        end = (start + (last + 1.5) * cell).ceil().clamp(max=limit)
+        spans += [begin, torch.maximum(begin, end)]
     return torch.stack(spans, 1).long()
 
 

@@ -29,7 +29,7 @@ def encode_crops(crops: Tensor, boxes: Tensor, canvas: tuple[int, int], threshol
     Returns:
         One dict per mask: the encoding of what `detzoo.ops.masks.paste` gives.
     """
-    spans = reach(boxes, crops.shape[1:], canvas, threshold)
+    spans = reach(crops, boxes, canvas, threshold)
     rows, columns = (spans[:, 1] - spans[:, 0]).numpy(), (spans[:, 3] - spans[:, 2]).numpy()
     # all windows in one buffer, columns first, an empty pixel before each column: every run begins and ends where
     # neighbours differ

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
-from detzoo.ops.mask_windows import MaskWindows
+from detzoo.ops.mask_windows import MaskWindows, pixels_at, unpacked
 
 _ROIS = 128  # pooled together on a processor: what they need stays in its cache
 _SUMS, _TAPS = 1 << 21, 1 << 18  # of masks, likewise: sums over rows; pixels of bins whose samples are looked at
@@ -378,7 +378,7 @@ def _crop_masks_cpu(
     for mask, begin, end in zip(used.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True):
         x1, y1, x2, y2 = windows[mask].tolist()
         if x2 > x1:
-            pixels = _unpacked(bits, int(starts[mask]), y2 - y1, x2 - x1)
+            pixels = unpacked(bits, int(starts[mask]), y2 - y1, x2 - x1)
             step = max(1, _SUMS // (size * (x2 - x1)))
             for some in (slice(first, min(first + step, end)) for first in range(begin, end, step)):
                 rows, columns = _taps(down, some, y1, y2, height), _taps(across, some, x1, x2, width)
@@ -432,17 +432,8 @@ def sample_masks(masks: MaskWindows, points: Tensor, index: Tensor) -> Tensor:
     value = torch.zeros_like(right)
     for row, high in ((y, 1 - below), (y + 1, below)):
         for column, wide in ((x, 1 - right), (x + 1, right)):
-            value = value + high * wide * _pixels(masks.bits, *places, row, column)
+            value = value + high * wide * pixels_at(masks.bits, *places, row, column)
     return value.view(points.shape[:3])
-
-
-def _unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
-    """A window's pixels: float32 ``[h, w]``."""
-    import numpy as np
-
-    area = height * width
-    pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
-    return torch.from_numpy(pixels.reshape(height, width)).float()
 
 
 def _taps(line: _Line, some: slice, low: int, high: int, limit: int) -> tuple[Tensor, Tensor]:
@@ -481,16 +472,7 @@ def _exact_means(
     value = torch.zeros(())
     for cell_y, weight_y in ((y, 1 - below), (y + 1, below)):
         for cell_x, weight_x in ((x, 1 - right), (x + 1, right)):
-            value = value + weight_y * weight_x * _pixels(bits, starts, windows, cell_y, cell_x)
+            value = value + weight_y * weight_x * pixels_at(bits, starts, windows, cell_y, cell_x)
     # one after the other, which torch's sums are not
     sums = np.add.accumulate((value * (high & wide)).flatten(1).numpy(), axis=1)[:, -1]
     return torch.from_numpy(sums) / (down.number[roi] * across.number[roi]).clamp(min=1).float()
-
-
-def _pixels(bits: Tensor, starts: Tensor, windows: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Whether pixels ``y [K, H, 1]``, ``x [K, 1, W]`` of K masks are set: bool ``[K, H, W]``."""
-    x1, y1, x2, y2 = windows[:, None, None].unbind(-1)
-    inside = (y >= y1) & (y < y2) & (x >= x1) & (x < x2)
-    place = ((y - y1) * (x2 - x1) + x - x1) * inside
-    byte = bits[starts[:, None, None] + (place >> 3)]
-    return ((byte >> (7 - (place & 7))) & 1).bool() & inside

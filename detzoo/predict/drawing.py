@@ -129,7 +129,7 @@ def _masks(
 ) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
     """First row, first column and bitmap of some masks, one at a time so that memory stays flat."""
     if detections.crops is not None:
-        crops, boxes = detections.crops[rows].cpu(), detections.boxes[rows].cpu()
+        crops, boxes = detections.crops[rows].cpu(), detections.mask_boxes[rows].cpu()
         for top, left, inside in windows(crops, boxes, size, detections.mask_threshold):
             yield top, left, inside.numpy()
     elif detections.dense is not None:

@@ -24,7 +24,7 @@ def mask_outlines(found: Detections) -> list[list[NDArray[np.float32]]] | None:
     if found.crops is not None:
         if found.canvas is None:
             raise ValueError("mask crops need a canvas to be pasted on")
-        parts = windows(found.crops.cpu(), found.boxes.cpu(), found.canvas, found.mask_threshold)
+        parts = windows(found.crops.cpu(), found.mask_boxes.cpu(), found.canvas, found.mask_threshold)
         return [outlines(inside.numpy(), top, left) for top, left, inside in parts]
     if found.dense is not None:
         return [outlines(mask.cpu().numpy()) for mask in found.dense]

@@ -18,7 +18,7 @@ def run_lengths(detections: Detections) -> list[dict[str, Any]] | None:
     if detections.crops is not None:
         if detections.canvas is None:
             raise ValueError("mask crops need a canvas to be pasted on")
-        crops, boxes = detections.crops.cpu(), detections.boxes.cpu()
+        crops, boxes = detections.crops.cpu(), detections.mask_boxes.cpu()
         encoded = encode_crops(crops, boxes, detections.canvas, detections.mask_threshold)
     elif detections.dense is not None:
         encoded = encode_dense(detections.dense)

@@ -20,10 +20,12 @@ from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.fsaf import FSAF
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -33,9 +35,11 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
+from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
+from detzoo.methods.yolact import YOLACT
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
@@ -53,10 +57,12 @@ Model = Annotated[
     | FasterRCNN.Config
     | FCOS.Config
     | FoveaBox.Config
+    | FSAF.Config
     | GARetinaNet.Config
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
+    | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PAA.Config
@@ -66,9 +72,11 @@ Model = Annotated[
     | RPNDetector.Config
     | SABLRetinaNet.Config
     | SCNet.Config
+    | SparseRCNN.Config
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
+    | YOLACT.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
 ]
@@ -85,10 +93,12 @@ METHODS: tuple[type[Detector], ...] = (
     FasterRCNN,
     FCOS,
     FoveaBox,
+    FSAF,
     GARetinaNet,
     GFL,
     GridRCNN,
     HTC,
+    LD,
     MaskRCNN,
     MaskScoringRCNN,
     PAA,
@@ -98,9 +108,11 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SABLRetinaNet,
     SCNet,
+    SparseRCNN,
     SSD,
     TridentNet,
     VFNet,
+    YOLACT,
     YOLOv3,
 )
 

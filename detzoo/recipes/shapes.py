@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.hourglass import Hourglass
-from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
-from detzoo.blocks.deform_transformer import DeformTransformerConfig
-from detzoo.blocks.distribution_head import DistributionHead
 from detzoo.blocks.losses import BoxLoss
-from detzoo.blocks.roi_heads import BoxHead, MaskHead
-from detzoo.blocks.rpn import RPN
-from detzoo.blocks.semantic import SemanticHead
+from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.transformer import TransformerConfig
-from detzoo.detector import Input
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.cornernet import CornerNet
-from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.fsaf import FSAF
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD, Distillation
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -42,47 +37,26 @@ from detzoo.methods.scnet import ContextHead, SCNet
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.vfnet import VFNet
+from detzoo.methods.yolact import YOLACT, Prototypes
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.channel_mapper import ChannelMapper
-from detzoo.necks.fpn import FPN
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
-from detzoo.recipes.deformable_detr import SLOW_PLACES
+from detzoo.recipes import shapes_queries
 from detzoo.recipes.recipe import Recipe
-from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
-
-SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
-# the last stage, three quarters of the parameters, sees more than these pictures hold
-FRESH_R18 = ResNet.Config(
-    depth=18, strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(1, 2, 3), norm_eval=False, frozen_stages=-1
-)
-PYRAMID = FPN.Config(out_channels=64, levels=3)  # of strides 4 to 16
-# one-stage methods do without the finest level and add one of stride 32
-LAST_TWO = FRESH_R18.replace(out_stages=(2, 3))
-DENSE_PYRAMID = FPN.Config(out_channels=64, levels=3, extra="on_output")
-FEW_PROPOSALS = RPN.Config(
-    channels=64,
-    anchors=Anchors.Config(scales=(6.0,)),  # 24, 48 and 96 pixels
-    samples=64,
-    train_candidates=200,
-    train_proposals=100,
-    candidates=200,
-    proposals=100,
-)
-BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
-SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
-
-SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
-FEW_MINUTES = Schedule(
-    epochs=5,
-    batch=4,  # more updates for the same time
-    optimizer="adamw",
-    lr=1e-3,
-    base_batch=4,
-    weight_decay=0.05,
-    decay="cosine",
-    warmup_steps=50,
-    evaluate_every=3,
+from detzoo.recipes.settings import ParamGroup
+from detzoo.recipes.shapes_columns import (
+    BOXES,
+    DENSE_PYRAMID,
+    DISTANCES,
+    FEW_MINUTES,
+    FEW_PROPOSALS,
+    FRESH_R18,
+    LAST_TWO,
+    PYRAMID,
+    SHAPES,
+    SHAPES_MAP,
+    SMALL,
 )
 
 RECIPES = (
@@ -319,11 +293,18 @@ RECIPES = (
     ),
     Recipe(
         name="gfl_r18_fpn_shapes",
-        model=GFL.Config(
+        model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
+        name="ld_r18_fpn_shapes",
+        model=LD.Config(
             input=SMALL,
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
-            head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+            head=DISTANCES,
+            distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,
@@ -342,6 +323,17 @@ RECIPES = (
                 ranges=((1.0, 40.0), (25.0, 60.0), (45.0, 500.0)),
                 detections=30,
             ),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="fsaf_r18_fpn_shapes",
+        model=FSAF.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=FSAF.Head(convs=2, channels=64, detections=30),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,
@@ -439,22 +431,7 @@ RECIPES = (
             evaluate_every=10,
         ),
     ),
-    Recipe(
-        name="deformable_detr_r18_shapes",
-        model=DeformableDETR.Config(
-            input=SMALL,
-            backbone=FRESH_R18.replace(out_stages=(2, 3)),
-            neck=ChannelMapper.Config(out_channels=128, norm="gn", extra=1),
-            encoder=DeformTransformerConfig(layers=1, heads=4, hidden=256, dropout=0.0),
-            decoder=DeformTransformerConfig(layers=3, heads=4, hidden=256, dropout=0.0),
-            queries=40,
-            refine=True,
-            two_stage=True,
-            detections=30,
-        ),
-        data=SHAPES,
-        schedule=FEW_MINUTES.replace(epochs=20, groups=SLOW_PLACES, clip_norm=1.0, evaluate_every=5),
-    ),
+    *shapes_queries.RECIPES,
     Recipe(
         name="ssd_vgg11_shapes",
         model=SSD.Config(
@@ -464,6 +441,18 @@ RECIPES = (
             head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
         ),
         data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
+        name="yolact_r18_fpn_shapes",
+        model=YOLACT.Config(
+            input=SMALL,
+            backbone=LAST_TWO,
+            neck=DENSE_PYRAMID,
+            head=YOLACT.Head(channels=64, sizes=(24, 40, 64), steps=(8, 16, 32), detections=30),
+            mask_head=Prototypes.Config(prototypes=16, convs=2, channels=64),
+        ),
+        data=SHAPES.replace(masks=True),
         schedule=FEW_MINUTES,
     ),
     Recipe(

@@ -74,6 +74,7 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
 OF_METHOD: dict[str, dict[str, Any]] = {
     "cornernet": {"head.distance": 100.0},
     "grid_rcnn": {"grid_head.jitter": 0.0},
+    "sparse_rcnn": {"detections": 30},
     "ssd": {"head.threshold": 0.001},
 }
 
@@ -85,6 +86,9 @@ CASES = {
     "gfl_r101-dconv-c3-c5_fpn_ms-2x_coco": Case("gfl_r101_fpn_dconv_c3-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_mstrain_2x_coco"),
+    "ld_r18-gflv1-r101_fpn_1x_coco": Case("ld_r18_gflv1_r101_fpn_coco_1x"),
+    "ld_r34-gflv1-r101_fpn_1x_coco": Case("ld_r34_gflv1_r101_fpn_coco_1x"),
+    "ld_r101-gflv1-r101-dcn_fpn_2x_coco": Case("ld_r101_gflv1_r101dcn_fpn_coco_1x"),
     "vfnet_r50_fpn_1x_coco": Case("vfnet_r50_fpn_1x_coco"),
     "vfnet_r50-mdconv-c3-c5_fpn_ms-2x_coco": Case("vfnet_r50_fpn_mdconv_c3-c5_mstrain_2x_coco"),
     "vfnet_r101-mdconv-c3-c5_fpn_ms-2x_coco": Case("vfnet_r101_fpn_mdconv_c3-c5_mstrain_2x_coco"),
@@ -240,11 +244,21 @@ CASES = {
     "fovea_r50_fpn_4xb4-1x_coco": Case("fovea_r50_fpn_4x4_1x_coco"),
     "fovea_r50_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     "fovea_r101_fpn_gn-head-align_4xb4-2x_coco": Case("fovea_align_r101_fpn_gn-head_4x4_2x_coco"),
+    "fsaf_r50_fpn_1x_coco": Case("fsaf_r50_fpn_1x_coco"),
+    "fsaf_r101_fpn_1x_coco": Case("fsaf_r101_fpn_1x_coco"),
     "ssd300_coco": Case("ssd300_coco"),
+    "yolact_r50_1xb8-55e_coco": Case("yolact_r50_1x8_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
     "deformable-detr_r50_16xb2-50e_coco": Case("deformable_detr_r50_16x2_50e_coco"),
     "deformable-detr-refine-twostage_r50_16xb2-50e_coco": Case("deformable_detr_twostage_refine_r50_16x2_50e_coco"),
+    "sparse-rcnn_r50_fpn_1x_coco": Case("sparse_rcnn_r50_fpn_1x_coco"),
+    "sparse-rcnn_r50_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r50_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
+    "sparse-rcnn_r101_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r101_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from detzoo.blocks.anchors import all_cells
+from detzoo.blocks.assign import match
 from detzoo.detector import Detector
 from detzoo.types import Images
-from tests.parity import raw_roi
+from tests.parity import raw_roi, standin
 from tests.parity.golden import thin
 
 # of a detector, images and the features that its heads see: tensors in nested tuples, lists and dicts
@@ -34,10 +36,13 @@ OUTPUTS: dict[str, Outputs] = {
     "GFL": lambda model, images, features: model.head(features),
     "GridRCNN": raw_roi.classes_and_grids,
     "HTC": raw_roi.hybrid,
+    "LD": lambda model, images, features: model.head(features),
     "MaskScoringRCNN": raw_roi.scored_masks,
     "PointRend": raw_roi.coarse_masks,
     "RepPoints": lambda model, images, features: _boxes_of_points(model, *model.heads(features)),
     "SCNet": raw_roi.hybrid,
+    "SparseRCNN": raw_roi.stages,
+    "YOLACT": lambda model, images, features: _masks_of_positives(model, images, features),
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
 
@@ -72,6 +77,17 @@ def named(name: str, nested: Any) -> Iterator[tuple[str, Tensor]]:
 def _boxes_of_points(model: Any, logits: Sequence[Tensor], first: object, refined: Sequence[Tensor]) -> Any:
     """Logits, and the boxes of the moved points."""
     return logits, [model.boxes(points) for points in refined]
+
+
+def _masks_of_positives(model: Any, images: Images, features: Sequence[Tensor]) -> Any:
+    """What the head predicts, and the whole masks of the anchors that the recorded objects make positive."""
+    heads = model.heads(features)
+    canvas = images.pixels.shape[-2], images.pixels.shape[-1]
+    objects = standin.targets(canvas, [(h, w) for h, w in images.sizes.tolist()], len(model.classes), masks=False)
+    positive = match(model.anchors([level.shape[-2:] for level in heads[0]]), None, objects, model.head.match).positive
+    weights = all_cells(heads[2], model.mask_head.config.prototypes)
+    masks = model.mask_head(features[0], weights).sigmoid()
+    return heads, [[one[some].permute(1, 2, 0) for one, some in zip(masks, positive, strict=True)]]
 
 
 def _in_turn(*kinds: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:

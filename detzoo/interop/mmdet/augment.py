@@ -9,12 +9,14 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet.inputs import PASSIVE
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.augment import (
+    Albu,
     CenterCropPad,
     Choice,
     Crop,
     Distort,
     Expand,
     Flip,
+    InstaBoost,
     IoUCrop,
     Resize,
     Shift,
@@ -29,7 +31,7 @@ _CROPS = {"absolute": "pixels", "absolute_range": "pixels_range", "relative": "p
 
 
 def read_augment(owner: Section, input: Input) -> dict[str, Any]:
-    """``pipeline`` of the training data as settings of `Data`: ``augment``, ``sizes``, ``flip``, ``masks``.
+    """``pipeline`` of the training data as settings of `Data`: ``augment``, sizes, ``flip``, ``masks`` and ``min_box``.
 
     The sizes of the last resize are those of the data, and a resize to them or to the model's input has none of its
     own.
@@ -38,13 +40,31 @@ def read_augment(owner: Section, input: Input) -> dict[str, Any]:
         ConfigError: a setting is malformed.
     """
     settings: dict[str, Any] = {"flip": 0.0, "masks": False}
-    steps = [one for step in _flat(owner.sections("pipeline")) for one in _step(step, settings)]
+    steps: list[Step] = []
+    for step in _flat(owner.sections("pipeline")):
+        if step.kind == "FilterAnnotations" and not steps:  # in pixels of the file
+            settings["min_box"] = _least(step)
+        else:
+            steps += _step(step, settings)
     resizes = [one for one in _all(steps) if isinstance(one, Resize) and one.keep_ratio == input.keep_ratio]
     main = resizes[-1] if resizes and resizes[-1].jitter is None else None
     if main is not None and (main.sizes, main.mode) != (((input.short, input.long),), "choice"):
         settings |= {"sizes": main.sizes, "size_mode": main.mode}
     settings["augment"] = tuple(_shortened(step, main, input.keep_ratio) for step in steps)
     return settings
+
+
+def _least(step: Section) -> float:
+    """Pixels that boxes have at least in width and height."""
+    with step:
+        wide, high = step.numbers("min_gt_bbox_wh", (1, 1), count=2)
+        if wide != high:
+            step.differs("min_gt_bbox_wh", "has no counterpart; the same for both has")
+        step.fixed("min_gt_mask_area", 0, 1)
+        step.fixed("by_box", True)
+        step.fixed("by_mask", False)
+        step.ignore("keep_empty")  # of pictures that are then left without objects
+        return min(wide, high)
 
 
 def _flat(steps: list[Section]) -> Iterator[Section]:
@@ -177,7 +197,30 @@ def _shift(step: Section) -> Shift:
     return Shift(most=step.whole("max_shift_px", 32), probability=chance, min_box=least)
 
 
+def _albu(step: Section) -> Albu:
+    _unbuilt(step)
+    return Albu(transforms=tuple(_names(step)))
+
+
+def _names(step: Section) -> Iterator[str]:
+    """Of the transforms that a step is made of."""
+    for inner in step.sections("transforms"):
+        yield from _names(inner) if inner.has("transforms") else (inner.kind,)
+
+
+def _instaboost(step: Section) -> InstaBoost:
+    _unbuilt(step)
+    return InstaBoost()
+
+
+def _unbuilt(step: Section) -> None:
+    step.noted("type", "is not built here: training is refused until data.augment is set without it")
+    step.ignore(*step.values)
+
+
 _STEPS: dict[str, Callable[[Section], Simple]] = {
+    "Albu": _albu,
+    "InstaBoost": _instaboost,
     "PhotoMetricDistortion": _distort,
     "Expand": _expand,
     "MinIoURandomCrop": _iou_crop,

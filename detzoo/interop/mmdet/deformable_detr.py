@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks
-from detzoo.interop.mmdet.detr import DECODER, ENCODER, box_weights, costs, every_layer_learns, layers, positions
+from detzoo.interop.mmdet import backbones, learning, necks, set_learning
+from detzoo.interop.mmdet.detr import DECODER, ENCODER, every_layer_learns, layers, positions
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.deformable_detr import DeformableDETR
 
@@ -47,9 +47,9 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
                     settings |= _transformer(transformer, width, levels)
             else:
                 settings |= _transformer(given, width, levels)
-            settings["losses"] = _losses(head)
+            settings["losses"] = set_learning.box_weights(head) | set_learning.focal_weight(head)
             if train.has("assigner"):
-                settings["costs"] = costs(train, "FocalLossCost")
+                settings["costs"] = set_learning.costs(train, "FocalLossCost")
             learning.no_sampler(train)
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
@@ -73,24 +73,6 @@ def _transformer(given: Section, width: int, levels: int) -> dict[str, Any]:
             "encoder": layers(encoder, width, "BaseTransformerLayer", ENCODER, levels),
             "decoder": layers(decoder, width, "DetrTransformerDecoderLayer", DECODER, levels),
         }
-
-
-def _losses(head: Section) -> dict[str, float]:
-    """``loss_cls``, ``loss_bbox`` and ``loss_iou`` as their weights."""
-    default = {"type": "FocalLoss", "use_sigmoid": True, "loss_weight": 2.0}
-    with head.section("loss_cls", default) as given:
-        if given.kind != "FocalLoss" and given.take("use_sigmoid") is not True:
-            given.differs("type", "has no counterpart; FocalLoss has")  # its scores may be a softmax
-        given.fixed("use_sigmoid", True)
-        given.training = True
-        weights = box_weights(head)
-        if learning.known(given, "FocalLoss"):
-            given.fixed("reduction", "mean")
-            given.fixed("alpha", 0.25)
-            given.fixed("gamma", 2.0)
-            given.fixed("activated", False)
-            weights["cls"] = given.number("loss_weight", 1.0)
-    return weights
 
 
 __all__ = ["deformable_detr"]

@@ -227,7 +227,8 @@ def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) 
         given.training = True
         if not known(given, kind):
             return {}
-        given.fixed("loss_weight", 1.0)
+        if "loss_weight" not in usual:
+            given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
         return tried(head, name, {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})
@@ -252,6 +253,17 @@ def adaptive(train: Section) -> dict[str, int]:
         with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
             known(overlaps, "BboxOverlaps2D")
         return {"nearest": given.whole("topk")}
+
+
+def unreduced(head: Section, *names: str) -> None:
+    """Losses that a head adds up itself: none has another ``reduction``, which is then taken out."""
+    for name in names:
+        if head.has(name):
+            loss = head.section(name, training=True)
+            loss.fixed("reduction", "none")
+            values = {**loss.values}
+            values.pop("reduction", None)
+            head.values = {**head.values, name: values}
 
 
 def no_sampler(train: Section) -> None:
@@ -286,5 +298,6 @@ __all__ = [
     "prime_samples",
     "sampler",
     "tried",
+    "unreduced",
     "weights_of_anchors",
 ]

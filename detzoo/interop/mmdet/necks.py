@@ -50,7 +50,10 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
         kind = PAFPN.Config if given.kinds("FPN", "PAFPN") == "PAFPN" else FPN.Config
         parts.derived(given, "in_channels", features.channels)
         given.fixed("act_cfg")
-        given.fixed("upsample_cfg", {"mode": "nearest"})
+        with given.section("upsample_cfg", {}) as resized:
+            upsample = resized.word("mode", "nearest")
+            resized.fixed("mode", "nearest", "bilinear")
+            resized.fixed("align_corners", False)
         given.ignore("init_cfg")  # where training began
         extra = given.take("add_extra_convs", False)
         if extra is True:  # an old switch chose between two
@@ -62,6 +65,7 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
                 "levels": given.whole("num_outs", most=16),
                 **parts.used(given, features),
                 "extra": extra or "pool",
+                "upsample": upsample,
                 "relu_before_extra": given.flag("relu_before_extra_convs", False),
                 "norm": parts.norm(given),
                 "norm_on_lateral": not given.flag("no_norm_on_lateral", False),

@@ -19,7 +19,7 @@ _OF_HEADS = (
 )
 # of a model, where version 2 has roi_head
 _OF_MODELS = ("bbox_roi_extractor", "mask_roi_extractor", "shared_head", "mask_head", "mask_iou_head")
-_NEW = ("CornerNet", "DETR", "YOLOV3")  # methods that version 1 had not
+_NEW = ("CornerNet", "DETR", "YOLACT", "YOLOV3")  # methods that version 1 had not
 _HEADS = ("rpn_head", "bbox_head", "mask_head")
 _IN_ROI_HEAD = (*_OF_MODELS, "bbox_head")
 # models of two stages, and what their second is called since
@@ -176,7 +176,7 @@ def _sign(config: Section, model: Section) -> str:
         for setting in _OF_HEADS:
             if setting in head:
                 return f"model.{name}.{setting}"
-    for name in _OF_MODELS:
+    for name in () if model.kind in _NEW else _OF_MODELS:
         if model.values.get(name) is not None:
             return f"model.{name}"
     if "rpn_head" in model.values and "roi_head" not in model.values and model.values.get("bbox_head") is not None:

@@ -54,9 +54,10 @@ def deform_attention(values: Tensor, shapes: Sequence[tuple[int, int]], places: 
 def _deform_attention(values: Tensor, sides: Sequence[int], places: Tensor, weights: Tensor) -> Tensor:
     total: Tensor | float = 0.0
     for level in _levels(values, sides, places, weights):
-        cells, share, _ = _taps(level)
-        taken = (share * level.weights[..., None, None]).view(cells.shape)
-        total = total + F.embedding_bag(cells, level.rows, mode="sum", per_sample_weights=taken)
+        taps = _taps(level)
+        down, across = taps.shares
+        taken = _product(down * level.weights[..., None], across).view(taps.cells.shape)
+        total = total + F.embedding_bag(taps.cells, level.rows, mode="sum", per_sample_weights=taken)
     return torch.as_tensor(total).view(*places.shape[:2], -1).to(values.dtype)
 
 
@@ -105,16 +106,25 @@ def _levels(values: Tensor, sides: Sequence[int], places: Tensor, weights: Tenso
         yield _Level(part.flatten(0, 2).to(kind), height, width, at.to(kind), weights[:, :, :, index].to(kind))
 
 
-def _taps(level: _Level) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """The four cells that each place lies between.
+class _Taps(NamedTuple):
+    """The four cells that each place lies between, in rows and columns.
 
-    Returns:
-        Their rows, int32 ``[N Q M, 4 P]``; their shares of the place ``[N, Q, M, P, 2, 2]``, 0 for one beyond the
-        level; and by how much the shares grow as the place moves right and down, by a whole level.
+    Attributes:
+        cells: their rows, int32 ``[N Q M, 4 P]``.
+        shares: of the place, down and across ``[N, Q, M, P, 2]`` each; 0 for a cell beyond the level.
+        slopes: by how much these grow as the place moves by a whole level.
     """
+
+    cells: Tensor
+    shares: tuple[Tensor, Tensor]
+    slopes: tuple[Tensor, Tensor]
+
+
+def _taps(level: _Level) -> _Taps:
+    """What is read."""
     count, _, heads, _, _ = level.places.shape
     ends, shares, slopes = [], [], []
-    for axis, limit in ((0, level.width), (1, level.height)):
+    for axis, limit in ((1, level.height), (0, level.width)):
         at = level.places[..., axis] * limit - 0.5
         low = at.floor()
         part = at - low
@@ -123,12 +133,17 @@ def _taps(level: _Level) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         ends.append(both.clamp(0, limit - 1).int())
         shares.append(torch.stack([1 - part, part], -1) * inside)
         slopes.append(torch.stack([-inside[..., 0], inside[..., 1]], -1) * limit)
-    (columns, rows), (across, down), (right, below) = ends, shares, slopes
-    image = torch.arange(count, device=rows.device, dtype=torch.int32).view(-1, 1, 1, 1, 1, 1)
-    head = torch.arange(heads, device=rows.device, dtype=torch.int32).view(-1, 1, 1, 1)
-    cells = ((image * level.height + rows[..., :, None]) * level.width + columns[..., None, :]) * heads + head
-    share, wide, high = (y[..., :, None] * x[..., None, :] for y, x in ((down, across), (down, right), (below, across)))
-    return cells.flatten(3).flatten(0, 2), share, (wide, high)
+    rows, columns = ends
+    image = torch.arange(count, device=rows.device, dtype=torch.int32).view(-1, 1, 1, 1, 1)
+    head = torch.arange(heads, device=rows.device, dtype=torch.int32).view(-1, 1, 1)
+    rows = ((image * level.height + rows) * level.width) * heads + head
+    cells = rows[..., :, None] + (columns * heads)[..., None, :]
+    return _Taps(cells.flatten(3).flatten(0, 2), (shares[0], shares[1]), (slopes[0], slopes[1]))
+
+
+def _product(down: Tensor, across: Tensor) -> Tensor:
+    """``[N, Q, M, P, 2, 2]`` of ``[N, Q, M, P, 2]`` each."""
+    return down[..., :, None] * across[..., None, :]
 
 
 def _planes(level: _Level) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,7 +160,7 @@ def _deform_attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     of_levels = []
     for level in _levels(values, sides, places, weights):
-        cells, share, slopes = _taps(level)
+        cells, (down, across), (below, right) = _taps(level)
         sums, each = len(cells), cells.shape[1]
         outer = grad.reshape(sums, -1).to(level.rows.dtype)
         flat = cells.flatten()
@@ -153,15 +168,17 @@ def _deform_attention_backward(
         owner = torch.arange(sums, dtype=torch.int32).repeat_interleave(each)
         # the product of each cell that is read with the gradient of what it is read for
         dots = torch.ops.aten._embedding_bag_per_sample_weights_backward(outer, level.rows, flat, starts, owner, 0)
-        dots = dots.view(share.shape)
-        of_weights = (dots * share).sum((-2, -1))
-        of_places = [(dots * slope).sum((-2, -1)) * level.weights for slope in slopes]
+        dots = dots.view(*down.shape, 2)
+        by_row = (dots * across[..., None, :]).sum(-1)
+        of_weights = (by_row * down).sum(-1)
+        of_rows = (dots * right[..., None, :]).sum(-1)
+        of_places = [(part.sum(-1) * level.weights) for part in (of_rows * down, by_row * below)]
         # the other way round: every cell is a weighted sum of results
-        taken = (share * level.weights[..., None, None]).flatten()
+        taken = _product(down * level.weights[..., None], across).flatten()
         order = flat.argsort()
         first = torch.searchsorted(flat[order], torch.arange(len(level.rows), dtype=torch.int32), out_int32=True)
-        of_rows = F.embedding_bag(owner[order], outer, first, mode="sum", per_sample_weights=taken[order])
-        of_values = of_rows.view(values.shape[0], -1, *values.shape[2:])
+        of_cells = F.embedding_bag(owner[order], outer, first, mode="sum", per_sample_weights=taken[order])
+        of_values = of_cells.view(values.shape[0], -1, *values.shape[2:])
         of_levels.append((of_values, torch.stack(of_places, -1), of_weights))
     return _joined(of_levels, values, places, weights)
 

@@ -47,7 +47,7 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
                     settings |= _transformer(transformer, width, levels)
             else:
                 settings |= _transformer(given, width, levels)
-            settings["losses"] = _losses(head)
+            settings["losses"] = set_learning.box_weights(head) | set_learning.focal_weight(head)
             if train.has("assigner"):
                 settings["costs"] = set_learning.costs(train, "FocalLossCost")
             learning.no_sampler(train)
@@ -73,24 +73,6 @@ def _transformer(given: Section, width: int, levels: int) -> dict[str, Any]:
             "encoder": layers(encoder, width, "BaseTransformerLayer", ENCODER, levels),
             "decoder": layers(decoder, width, "DetrTransformerDecoderLayer", DECODER, levels),
         }
-
-
-def _losses(head: Section) -> dict[str, float]:
-    """``loss_cls``, ``loss_bbox`` and ``loss_iou`` as their weights."""
-    default = {"type": "FocalLoss", "use_sigmoid": True, "loss_weight": 2.0}
-    with head.section("loss_cls", default) as given:
-        if given.kind != "FocalLoss" and given.take("use_sigmoid") is not True:
-            given.differs("type", "has no counterpart; FocalLoss has")  # its scores may be a softmax
-        given.fixed("use_sigmoid", True)
-        given.training = True
-        weights = set_learning.box_weights(head)
-        if learning.known(given, "FocalLoss"):
-            given.fixed("reduction", "mean")
-            given.fixed("alpha", 0.25)
-            given.fixed("gamma", 2.0)
-            given.fixed("activated", False)
-            weights["cls"] = given.number("loss_weight", 1.0)
-    return weights
 
 
 __all__ = ["deformable_detr"]

@@ -1,4 +1,4 @@
-"""Configs of MMDetection's DETR, written for the tests; that of version 3 stands on a file of `tests.mmdet_files`."""
+"""Configs of MMDetection's DETR and Sparse R-CNN, written for the tests; some stand on files of `tests.mmdet_files`."""
 
 from __future__ import annotations
 
@@ -130,4 +130,65 @@ train_cfg = dict(
         iou_calculator=dict(type='BboxOverlaps2D'), iou_mode='giou'))
 test_cfg = dict(max_per_img=100)
 {_DATA_2}
+"""
+
+SPARSE_RCNN_3 = """
+_base_ = 'faster.py'
+model = dict(
+    type='SparseRCNN',
+    neck=dict(start_level=0, add_extra_convs='on_input', num_outs=4),
+    rpn_head=dict(_delete_=True, type='EmbeddingRPNHead', num_proposals=100, proposal_feature_channel=256),
+    roi_head=dict(
+        _delete_=True, type='SparseRoIHead', num_stages=6, stage_loss_weights=[1] * 6, proposal_feature_channel=256,
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+            out_channels=256, featmap_strides=[4, 8, 16, 32]),
+        bbox_head=[
+            dict(
+                type='DIIHead', num_classes=80, num_ffn_fcs=2, num_heads=8, num_cls_fcs=1, num_reg_fcs=3,
+                feedforward_channels=2048, in_channels=256, dropout=0.0, ffn_act_cfg=dict(type='ReLU', inplace=True),
+                dynamic_conv_cfg=dict(
+                    type='DynamicConv', in_channels=256, feat_channels=64, out_channels=256, input_feat_shape=7,
+                    act_cfg=dict(type='ReLU', inplace=True), norm_cfg=dict(type='LN')),
+                loss_bbox=dict(type='L1Loss', loss_weight=5.0),
+                loss_iou=dict(type='GIoULoss', loss_weight=2.0),
+                loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=2.0),
+                bbox_coder=dict(
+                    type='DeltaXYWHBBoxCoder', clip_border=False, target_means=[0., 0., 0., 0.],
+                    target_stds=[0.5, 0.5, 1., 1.]))
+            for _ in range(6)]),
+    train_cfg=dict(
+        _delete_=True, rpn=None,
+        rcnn=[
+            dict(
+                assigner=dict(
+                    type='HungarianAssigner',
+                    match_costs=[
+                        dict(type='FocalLossCost', weight=2.0),
+                        dict(type='BBoxL1Cost', weight=5.0, box_format='xyxy'),
+                        dict(type='IoUCost', iou_mode='giou', weight=2.0)]),
+                sampler=dict(type='PseudoSampler'),
+                pos_weight=1)
+            for _ in range(6)]),
+    test_cfg=dict(_delete_=True, rpn=None, rcnn=dict(max_per_img=100)))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=0.000025, weight_decay=0.0001),
+    clip_grad=dict(max_norm=1, norm_type=2))
+"""
+
+# the costs as version 2 has them
+SPARSE_RCNN_2 = """
+_base_ = 'sparse.py'
+model = dict(
+    train_cfg=dict(
+        rcnn=[
+            dict(
+                assigner=dict(
+                    type='HungarianAssigner',
+                    cls_cost=dict(type='FocalLossCost', weight=2.0),
+                    reg_cost=dict(type='BBoxL1Cost', weight=5.0),
+                    iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0)),
+                sampler=dict(type='PseudoSampler'),
+                pos_weight=1)
+            for _ in range(6)]))
 """

@@ -6,15 +6,17 @@ from pathlib import Path
 
 from tests.mmdet_anchor_files import FREE_ANCHOR_3, GHM_3, PAA_3
 from tests.mmdet_cascade_files import CASCADE_MASK_RCNN_3, CASCADE_RCNN_3, HTC_3, SCNET_3
-from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST
+from tests.mmdet_detr_files import DETR_2, DETR_3, DETR_OLDEST, SPARSE_RCNN_2, SPARSE_RCNN_3
 from tests.mmdet_one_stage_files import (
     ATSS_3,
+    CENTRIPETALNET_3,
     CORNERNET_2,
     CORNERNET_3,
     FCOS_3,
     FOVEABOX_3,
     FSAF_3,
     GFL_3,
+    LD_3,
     PISA_RETINANET_3,
     PISA_SSD_3,
     REPPOINTS_3,
@@ -36,7 +38,7 @@ from tests.mmdet_roi_head_files import (
     POINT_REND_3,
     SABL_FASTER_3,
 )
-from tests.mmdet_rpn_files import GUIDED_FASTER_3, GUIDED_RETINANET_3
+from tests.mmdet_rpn_files import CASCADE_RPN_3, GUIDED_FASTER_3, GUIDED_RETINANET_3
 
 # version 3: everything in one file
 FASTER_RCNN_3 = """
@@ -411,7 +413,9 @@ MODELS = (
     ("gfl.py", GFL_3, "gfl_r50_fpn_1x_coco"),
     ("vfnet.py", VFNET_3, "vfnet_r50_fpn_1x_coco"),
     ("reppoints.py", REPPOINTS_3, "reppoints_moment_r50_fpn_1x_coco"),
+    ("ld.py", LD_3, "ld_r50_gflv1_r101_fpn_coco_1x"),
     ("detr.py", DETR_3, "detr_r50_8x2_150e_coco"),
+    ("sparse.py", SPARSE_RCNN_3, "sparse_rcnn_r50_fpn_1x_coco"),
     ("faster_c4.py", FASTER_RCNN_C4_3, "faster_rcnn_r50_caffe_c4_1x_coco"),
     ("ohem.py", OHEM_3, "faster_rcnn_r50_fpn_ohem_1x_coco"),
     ("soft.py", SOFT_NMS_3, "faster_rcnn_r50_fpn_soft_nms_1x_coco"),
@@ -429,6 +433,7 @@ MODELS = (
     ("libra.py", LIBRA_3, "libra_faster_rcnn_r50_fpn_1x_coco"),
     ("guided_faster.py", GUIDED_FASTER_3, "ga_faster_x101_32x4d_fpn_1x_coco"),
     ("guided_retina.py", GUIDED_RETINANET_3, "ga_retinanet_x101_32x4d_fpn_1x_coco"),
+    ("cascade_rpn.py", CASCADE_RPN_3, "crpn_faster_rcnn_r50_caffe_fpn_1x_coco"),
     ("pisa.py", PISA_3, "pisa_mask_rcnn_r50_fpn_1x_coco"),
     ("pisa_retina.py", PISA_RETINANET_3, "pisa_retinanet_r50_fpn_1x_coco"),
     ("faster_2.py", FASTER_RCNN_2, "faster_rcnn_r50_fpn_1x_coco"),
@@ -440,6 +445,7 @@ OTHERS = (
     ("fast.py", FAST_RCNN_3, "fast_rcnn_r50_fpn_1x_coco"),
     ("detr_2.py", DETR_2, "detr_r50_8x2_150e_coco"),
     ("detr_oldest_2.py", DETR_OLDEST, "detr_r50_8x2_150e_coco"),
+    ("sparse_2.py", SPARSE_RCNN_2, "sparse_rcnn_r50_fpn_1x_coco"),
     ("point_rend.py", POINT_REND_3, "point_rend_r50_caffe_fpn_mstrain_1x_coco"),
     ("fovea.py", FOVEABOX_3, "fovea_align_r50_fpn_gn-head_4x4_2x_coco"),
     ("ssd.py", SSD_3, "ssd300_coco"),
@@ -449,6 +455,7 @@ OTHERS = (
     ("yolact_2.py", YOLACT_2, "yolact_r50_1x8_coco"),
     ("yolo.py", YOLOV3_3, "yolov3_d53_mstrain-608_273e_coco"),
     ("corner.py", CORNERNET_3, "cornernet_hourglass104_mstest_8x6_210e_coco"),
+    ("centripetal.py", CENTRIPETALNET_3, "centripetalnet_hourglass104_mstest_16x6_210e_coco"),
     ("corner_2.py", CORNERNET_2, "cornernet_hourglass104_mstest_8x6_210e_coco"),
 )
 

@@ -98,6 +98,15 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=2.0)))
 """
 
+LD_3 = """
+_base_ = 'gfl.py'
+model = dict(
+    type='KnowledgeDistillationSingleStageDetector',
+    teacher_config='configs/gfl/gfl_r101_fpn_ms-2x_coco.py',
+    teacher_ckpt='https://x.org/gfl_r101_fpn_mstrain_2x_coco_20200629_200126-dd12f847.pth',
+    bbox_head=dict(type='LDHead', loss_ld=dict(type='KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10)))
+"""
+
 VFNET_3 = """
 _base_ = 'atss.py'
 model = dict(
@@ -289,6 +298,16 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=0.0005),
     clip_grad=dict(max_norm=35, norm_type=2))
+"""
+
+CENTRIPETALNET_3 = """
+_base_ = 'corner.py'
+model = dict(bbox_head=dict(
+    _delete_=True, type='CentripetalHead', num_classes=80, in_channels=256, num_feat_levels=2, corner_emb_channels=0,
+    loss_heatmap=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1),
+    loss_offset=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1),
+    loss_guiding_shift=dict(type='SmoothL1Loss', beta=1.0, loss_weight=0.05),
+    loss_centripetal_shift=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1)))
 """
 
 CORNERNET_2 = f"""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -490,3 +492,28 @@ def test_sizes_that_no_step_uses_are_refused() -> None:
     for steps in (CORNERNET_AUGMENT, (Flip(),), (Choice(options=((Resize(sizes=sizes),), (Flip(),))),)):
         with pytest.raises(ConfigError, match="sizes are not used"):
             validate(Data, {"sizes": sizes, "augment": steps})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mask_rcnn_r50_fpn_instaboost_4x_coco", "instaboost"),
+        ("mask_rcnn_r50_fpn_albu_1x_coco", r"albu \(ShiftScaleRotate, .*, Blur, MedianBlur\)"),
+    ],
+)
+def test_what_is_not_built_is_refused_before_anything_is_read_or_written(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    why = f"^data.augment has {said}, which is not built here, so that training would not be as published; to train "
+    mend = 'data.augment=[{"kind":"resize"},{"kind":"flip"}]'
+    with pytest.raises(ConfigError, match=f"{why}without it, set {re.escape(mend)}$"):
+        detzoo.train(name, progress=False)
+    assert not list(tmp_path.iterdir())
+    data = detzoo.find(name).data
+    with pytest.raises(ConfigError, match=why):
+        open_dataset(data, "train", Input(), augment=True)
+    with pytest.raises(FileNotFoundError, match="annotations"):  # images that are only looked at are not varied
+        open_dataset(data, "val", Input(), augment=False)
+    with pytest.raises(FileNotFoundError, match="annotations"):
+        detzoo.train(name, out=tmp_path / "run", device="cpu", overrides=[mend], progress=False)

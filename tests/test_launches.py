@@ -16,7 +16,7 @@ from tests.tiny import CANVAS, every_form, tiny
 
 # A training step's waits that there is no way around, and how many it has, whatever the batch: only the host can match
 # queries to objects.
-WAITS = {("DETR", "train"): {"detzoo::hungarian": 1}}
+WAITS = {(method, "train"): {"detzoo::hungarian": 1} for method in ("DETR", "SparseRCNN")}
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from tests.tiny import CANVAS, METHOD_IDS, detect, every_form, images, targets, 
 every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
 
 # updates after which a loss is first looked at: boxes that count by their scores count little before there are any
-BEGINS = {"GFL": 2}
+BEGINS = {"GFL": 2, "LD": 2}
 # and updates in which a loss falls, if not ten: scores learn how well boxes fit, which boxes have to do first; and
 # sums of prototypes begin far off
 UPDATES = {"VFNet": 16, "YOLACT": 16}

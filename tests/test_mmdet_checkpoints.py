@@ -24,10 +24,12 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("guided_faster.py", "guided_retina.py"),
-    *("reppoints.py", "vfnet.py", "sabl_retina.py"),
+    *("guided_faster.py", "guided_retina.py", "cascade_rpn.py"),
+    *("reppoints.py", "vfnet.py", "ld.py", "sabl_retina.py"),
     *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
-    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    *("corner.py", "centripetal.py"),
+    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    "sparse.py",
 )
 CLASSES = ("cat", "dog", "owl")
 
@@ -43,6 +45,11 @@ TWO_STAGE = (
     (r"^semantic_head\.", "roi_head.semantic_head."),
     (r"^context_head\.", "roi_head.glbctx_head."),
     (r"^relay\.", "roi_head.feat_relay_head.fc."),
+)
+DISTRIBUTIONS = (
+    (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
+    (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
+    (r"^head\.", "bbox_head."),
 )
 DETR_HEAD = (
     (r"^(cls|reg)\.", r"bbox_head.fc_\1."),
@@ -63,6 +70,13 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^rpn\.(?:guide\.)?", "rpn_head."),
         *TWO_STAGE,
     ),
+    "cascade_rpn.py": (
+        (r"^rpn\.first_conv\.", "rpn_head.stages.0.rpn_conv.conv."),
+        (r"^rpn\.conv\.", "rpn_head.stages.1.rpn_conv.conv."),
+        (r"^rpn\.first_", "rpn_head.stages.0.rpn_"),
+        (r"^rpn\.", "rpn_head.stages.1.rpn_"),
+        *TWO_STAGE,
+    ),
     "FCOS": (
         (r"^(cls|reg|centerness)\.", r"bbox_head.conv_\1."),
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
@@ -73,11 +87,8 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^(cls|reg)_convs\.", r"bbox_head.\1_convs."),
         (r"^scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
     ),
-    "GFL": (
-        (r"^head\.(cls|reg)\.", r"bbox_head.gfl_\1."),
-        (r"^head\.scales\.(\d+)$", r"bbox_head.scales.\1.scale"),
-        (r"^head\.", "bbox_head."),
-    ),
+    "GFL": DISTRIBUTIONS,
+    "LD": DISTRIBUTIONS,
     "FoveaBox": (
         (r"^(cls_convs|reg_convs|feature_adaption)\.", r"bbox_head.\1."),
         (r"^(cls|reg)\.", r"bbox_head.conv_\1."),
@@ -128,6 +139,12 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^decoder\.post_norm\.", "bbox_head.transformer.decoder.norm."),
         (r"^(encoder|decoder)\.", r"bbox_head.transformer.\1."),
     ),
+    "SparseRCNN": (
+        (r"^boxes\.", "rpn_head.init_proposal_bboxes."),
+        (r"^features\.", "rpn_head.init_proposal_features."),
+        (r"^stages\.(\d+)\.attention\.", r"roi_head.bbox_head.\1.attention.attn."),
+        (r"^stages\.", "roi_head.bbox_head."),
+    ),
     "SSD": ((r"^(cls|reg)\.(\d+)\.", r"bbox_head.\1_convs.\2.0."),),
     "YOLACT": (
         (r"^head_convs\.", "bbox_head.head_convs."),
@@ -136,6 +153,14 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^mask_head\.segm_conv\.", "mask_head.segm_branch.segm_conv."),
     ),
     "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
+    "CentripetalNet": (
+        (r"^top_left\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.tl_dcn_offset.\1.conv."),
+        (r"^top_left\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.tl_feat_adaption.\1."),
+        (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.br_dcn_offset.\1.conv."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.br_feat_adaption.\1."),
+        (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),
+    ),
     "CornerNet": (
         (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
         (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),
@@ -156,6 +181,7 @@ SMALLER: dict[tuple[str, Any], Any] = {
             "point_feat_channels",
             "conv_out_channels",
             "embed_dims",
+            "proposal_feature_channel",
         )
     },
     ("out_conv_channels", 256): 32,

@@ -16,6 +16,7 @@ from detzoo.config import ConfigError, override
 from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import METHODS, Differs, read_config
 from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.augment import Albu, InstaBoost
 from detzoo.recipes.classes import COCO_CLASSES, LVIS_V1_CLASSES, VOC_CLASSES
 from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, DETR_SIZES, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
@@ -291,6 +292,34 @@ def test_what_varies_training_pictures_is_taken_over(configs: Path, name: str, o
     imported = read_config(respelled(values) if old else values)
     assert imported.recipe.data.augment == augment
     assert imported.notes == ()
+
+
+BLUR = [{"type": "Blur", "blur_limit": 3, "p": 1.0}, {"type": "MedianBlur", "blur_limit": 3, "p": 1.0}]
+UNBUILT = {
+    "albu": (
+        {
+            "type": "Albu",
+            "transforms": [{"type": "ChannelShuffle", "p": 0.1}, {"type": "OneOf", "transforms": BLUR, "p": 0.1}],
+            "bbox_params": {"type": "BboxParams", "format": "pascal_voc", "min_visibility": 0.0},
+            "keymap": {"img": "image", "gt_bboxes": "bboxes"},
+        },
+        Albu(transforms=("ChannelShuffle", "Blur", "MedianBlur")),
+    ),
+    "instaboost": ({"type": "InstaBoost", "action_prob": (1, 0, 0), "dx": 15, "aug_ratio": 0.5}, InstaBoost()),
+}
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["3", "2"])
+@pytest.mark.parametrize("name", UNBUILT)
+def test_augmentation_that_is_not_built_keeps_its_name_and_is_noted(configs: Path, name: str, old: bool) -> None:
+    step, ours = UNBUILT[name]
+    values = changed(configs, train_dataloader__dataset__pipeline=[{"type": "LoadImageFromFile"}, OBJECTS, step])
+    imported = read_config(respelled(values) if old else values)
+    assert imported.recipe.data.augment == (ours,)
+    (note,) = imported.notes
+    assert note.endswith(
+        f".pipeline.2.type='{step['type']}' is not built here: training is refused until data.augment is set without it"
+    )
 
 
 REFUSED = [

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+import detzoo
 from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.foveabox import FoveaBox
+from detzoo.methods.gfl import GFL
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.recipe import METHODS
+from detzoo.recipes.recipe import METHODS, Recipe
+from detzoo.recipes.settings import Data
 from detzoo.types import Detections, Images, Targets
 
 CLASSES = ("disc", "box", "star")
@@ -40,24 +48,30 @@ SMALL: dict[str, Any] = {
 
 # a fresh network's locations are all at the usual threshold, where rounding decides
 ALL_CELLS = {"threshold": 0.001}
+HOURGLASS = {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
-    "cornernet": {
-        "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
-        "head": {"pooled": 32, "corners": 20, "pairs": 50},
-    },
+    # a fresh network's corners expect the centre one cell away: many have to be looked at
+    "centripetalnet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 150, "pairs": 50}},
+    "cornernet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 20, "pairs": 50}},
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "fcos": {"head": {"channels": 64}},  # as atss
     "paa": {"head": {"channels": 64}},  # as atss
     "gfl": {"head": {"channels": 64}},  # as atss
     "foveabox": {"head": {"channels": 64}},  # as atss
+    # as atss; the teacher knows no more of the objects than its student, and would have it say something else
+    "ld": {"head": {"channels": 64}, "distillation": {"weight": 0.01}},
     "ga_retinanet": {"head": {"guide": {"side": 4.0, "std": 1.0} | ALL_CELLS}},
     "grid_rcnn": {"grid_head": {"channels": 64}},  # as detr
     "reppoints": {"head": {"point_channels": 32}},
     "sabl_retinanet": {"head": {"channels": 64}},  # as detr
     "scnet": {"mask_head": {"convs": 2}},
+    "sparse_rcnn": {
+        "neck": {"out_channels": 64},
+        "head": {"stages": 2, "size": 3, "heads": 2, "hidden": 64, "dynamic": 16, "reg_fcs": 1},
+    },
     "ssd": {
         "backbone": {"depth": 11, "channels": (16, 16, 32, 32, 32), "last_channels": 32},
         "neck": {"out_channels": (32, 16, 16, 16)},
@@ -116,6 +130,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
         },
     ),
     "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided", "guide": ALL_CELLS}}),
+    "FasterRCNN-cascade-rpn": (FasterRCNN, {"rpn": {"kind": "cascade"}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
@@ -206,7 +221,29 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
         for part, values in source.items():
             if part in settings:
                 settings[part] |= {name: value for name, value in values.items() if name in settings[part]}
-    return method(kind.model_validate(settings), CLASSES)
+    if method is LD:
+        settings["distillation"]["teacher"] = _teacher()
+    torch.manual_seed(0)
+    detector = method(kind.model_validate(settings), CLASSES)
+    if isinstance(detector, LD):
+        detector.learn_from(detzoo.load(_teacher()))
+    if isinstance(detector, CentripetalNet):
+        with torch.no_grad():
+            for corner in (*detector.top_left, *detector.bottom_right):
+                corner.get_parameter("heat.1.conv.weight").mul_(5)  # or each kind of corner has a class of its own
+    return detector
+
+
+_FILES = tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def _teacher() -> str:
+    """The file of a detector that small ones learn from, which is sure of something."""
+    teacher = tiny(GFL)
+    torch.nn.init.normal_(teacher.get_parameter("head.reg.weight"), std=0.1)
+    teacher.recipe = Recipe(name="teacher", model=cast(GFL.Config, teacher.config), data=Data(classes=CLASSES))
+    return str(teacher.save(Path(_FILES.name) / "teacher.safetensors"))
 
 
 def images(count: int = 2) -> Images:

@@ -24,6 +24,7 @@ from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import Picture, pixels_of, to_tensor
 from detzoo.detector import Input
+from detzoo.recipes.augment import refuse_unbuilt
 from detzoo.recipes.settings import Data
 
 
@@ -217,10 +218,13 @@ def open_dataset(
         class_maps: deliver class maps too; see `detzoo.data.class_maps`.
 
     Raises:
-        ConfigError: the split has no parts, no proposals or no class maps, or a class is unknown.
+        ConfigError: the split has no parts, no proposals or no class maps, a class is unknown, or images are to be
+            varied by what is not built.
         FileNotFoundError: a file or folder is missing.
         DataError: a file is broken, or nothing is left to learn from.
     """
+    if augment:
+        refuse_unbuilt(data.augment)
     dataset = Dataset(read_split(data, split, strict), data, input, augment)
     if proposals:
         dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from detzoo.config import Config
+from detzoo.config import Config, ConfigError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]  # from the least to the greatest, both included
@@ -143,7 +143,21 @@ class Shift(Config):
     min_box: float = Field(default=1.0, ge=0)  # pixels: objects no wider or no higher than this are left out
 
 
-Simple = Resize | Flip | Distort | Expand | IoUCrop | Crop | CenterCropPad | Shift
+class Albu(Config):
+    """Steps of the Albumentations library (arXiv:1809.06839), by name. They are not built: training is refused."""
+
+    kind: Literal["albu"] = "albu"
+    transforms: tuple[str, ...] = ()
+
+
+class InstaBoost(Config):
+    """Objects cut out and pasted back nearby (InstaBoost, arXiv:1908.07801). It is not built: training is refused."""
+
+    kind: Literal["instaboost"] = "instaboost"
+
+
+Unbuilt = Albu | InstaBoost
+Simple = Resize | Flip | Distort | Expand | IoUCrop | Crop | CenterCropPad | Shift | Unbuilt
 SimpleStep = Annotated[Simple, Field(discriminator="kind")]
 
 
@@ -165,3 +179,18 @@ def plain_steps(steps: Iterable[Step]) -> Iterator[Simple]:
                 yield from option
         else:
             yield step
+
+
+def refuse_unbuilt(steps: Iterable[Step]) -> None:
+    """Refuse to train with steps that only have a name here.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for step in plain_steps(steps):
+        if isinstance(step, Unbuilt):
+            names = f" ({', '.join(step.transforms)})" if isinstance(step, Albu) and step.transforms else ""
+            raise ConfigError(
+                f"data.augment has {step.kind}{names}, which is not built here, so that training would not be as "
+                'published; to train without it, set data.augment=[{"kind":"resize"},{"kind":"flip"}]'
+            )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from detzoo.methods.gfl import GFL
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, SCHEDULE_2X, X101_32X4D, dcn, multi_scale_range
-from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, R18, R34, R101, SCHEDULE_1X, SCHEDULE_2X, X101_32X4D, dcn, multi_scale_range
+from detzoo.recipes.initial import INIT_R18, INIT_R34, INIT_R50, INIT_R101, INIT_X101_32X4D
+from detzoo.recipes.recipe import Published, Recipe, row
 
 GFL_1X = SCHEDULE_1X.replace(lr=0.01)
 GFL_2X = SCHEDULE_2X.replace(lr=0.01)
@@ -71,5 +71,22 @@ RECIPES = (
         published=Published(box_ap=48.1, fps=10.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gfl/gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco/gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco_20200630_102002-14a2bf25.pth",
         config="gfl/gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco.py",
+    ),
+    # students of localization distillation without a teacher, of which no config was published
+    Recipe(
+        name="gfl_r18_fpn_1x_coco",
+        model=GFL.Config(backbone=R18),
+        data=COCO,
+        schedule=GFL_1X,
+        init=INIT_R18,
+        published=Published(box_ap=35.8),
+    ),
+    Recipe(
+        name="gfl_r34_fpn_1x_coco",
+        model=GFL.Config(backbone=R34),
+        data=COCO,
+        schedule=GFL_1X,
+        init=INIT_R34,
+        published=Published(box_ap=38.9),
     ),
 )

@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -24,6 +25,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -33,6 +35,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import SCNet
+from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.methods.vfnet import VFNet
@@ -46,6 +49,7 @@ Model = Annotated[
     ATSS.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
+    | CentripetalNet.Config
     | CornerNet.Config
     | DETR.Config
     | DynamicRCNN.Config
@@ -58,6 +62,7 @@ Model = Annotated[
     | GFL.Config
     | GridRCNN.Config
     | HTC.Config
+    | LD.Config
     | MaskRCNN.Config
     | MaskScoringRCNN.Config
     | PAA.Config
@@ -67,6 +72,7 @@ Model = Annotated[
     | RPNDetector.Config
     | SABLRetinaNet.Config
     | SCNet.Config
+    | SparseRCNN.Config
     | SSD.Config
     | TridentNet.Config
     | VFNet.Config
@@ -79,6 +85,7 @@ METHODS: tuple[type[Detector], ...] = (
     ATSS,
     CascadeMaskRCNN,
     CascadeRCNN,
+    CentripetalNet,
     CornerNet,
     DETR,
     DynamicRCNN,
@@ -91,6 +98,7 @@ METHODS: tuple[type[Detector], ...] = (
     GFL,
     GridRCNN,
     HTC,
+    LD,
     MaskRCNN,
     MaskScoringRCNN,
     PAA,
@@ -100,6 +108,7 @@ METHODS: tuple[type[Detector], ...] = (
     RPNDetector,
     SABLRetinaNet,
     SCNet,
+    SparseRCNN,
     SSD,
     TridentNet,
     VFNet,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from detzoo.backbones.darknet import Darknet
-from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
-from detzoo.blocks.distribution_head import DistributionHead
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -25,6 +24,7 @@ from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.gfl import GFL
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 from detzoo.methods.htc import HTC
+from detzoo.methods.ld import LD, Distillation
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 from detzoo.methods.paa import PAA
@@ -34,6 +34,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
 from detzoo.methods.scnet import ContextHead, SCNet
+from detzoo.methods.sparse_rcnn import DynamicHead, SparseRCNN
 from detzoo.methods.ssd import SSD
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.methods.vfnet import VFNet
@@ -47,9 +48,11 @@ from detzoo.recipes.settings import ParamGroup
 from detzoo.recipes.shapes_columns import (
     BOXES,
     DENSE_PYRAMID,
+    DISTANCES,
     FEW_MINUTES,
     FEW_PROPOSALS,
     FRESH_R18,
+    HOURGLASS,
     LAST_TWO,
     PYRAMID,
     SHAPES,
@@ -291,11 +294,18 @@ RECIPES = (
     ),
     Recipe(
         name="gfl_r18_fpn_shapes",
-        model=GFL.Config(
+        model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
+        name="ld_r18_fpn_shapes",
+        model=LD.Config(
             input=SMALL,
             backbone=LAST_TWO,
             neck=DENSE_PYRAMID,
-            head=DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30),
+            head=DISTANCES,
+            distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
         ),
         data=SHAPES,
         schedule=FEW_MINUTES,
@@ -391,10 +401,20 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="centripetalnet_hourglass_shapes",
+        model=CentripetalNet.Config(
+            input=SMALL,
+            backbone=HOURGLASS,
+            head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
             input=SMALL,
-            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            backbone=HOURGLASS,
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,
@@ -421,6 +441,20 @@ RECIPES = (
             clip_norm=1.0,
             evaluate_every=10,
         ),
+    ),
+    Recipe(
+        name="sparse_rcnn_r18_fpn_shapes",
+        model=SparseRCNN.Config(
+            input=SMALL,
+            backbone=FRESH_R18,
+            neck=PYRAMID,
+            roi_levels=3,
+            queries=20,
+            head=DynamicHead.Config(stages=3, heads=4, hidden=256, dynamic=16, reg_fcs=1),
+            detections=20,
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES.replace(epochs=10, lr=5e-4, clip_norm=1.0),
     ),
     Recipe(
         name="ssd_vgg11_shapes",

@@ -44,6 +44,7 @@ from detzoo.train.optimizer import learning_rate, make_optimizer
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
+from detzoo.train.teacher import give_teacher, teacher_of
 from detzoo.train.validation import validation_losses
 from detzoo.typed import argument
 
@@ -160,7 +161,7 @@ def train(
             keep_freed_memory()
         files = Files(_folder(claims, out, settled, resume, ranks, display))
         if not resume:
-            begun_from = ReadFiles(one for one in (recipe, weights) if isinstance(one, str | Path))
+            begun_from = ReadFiles(one for one in (recipe, weights, teacher_of(settled)) if isinstance(one, str | Path))
             for target in (files.best, files.last):
                 begun_from.refuse(target, f"choose another {argument('out')}")
         contents = read_state(files.state) if resume else None
@@ -196,6 +197,7 @@ def train(
             )
         torch.manual_seed(recipe.schedule.seed)
         detector = build(recipe, classes=dataset.classes).to(ranks.device)
+        give_teacher(detector, ranks, display.say)
         if contents is None:
             _begin(detector, start, recipe.init, ranks, display)
         state, lr = _state(detector, recipe, ranks, display)

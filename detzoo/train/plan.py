@@ -15,6 +15,7 @@ from detzoo.config import Config, ConfigError, assigned, flatten, from_json, ove
 from detzoo.config import load as load_config
 from detzoo.data.source import as_data
 from detzoo.detector import Detector
+from detzoo.recipes.augment import refuse_unbuilt
 from detzoo.recipes.files import CheckpointError
 from detzoo.recipes.proportion import in_proportion
 from detzoo.recipes.recipe import Recipe, method_of
@@ -95,6 +96,7 @@ def planned(
     moved = in_proportion(settled.schedule, typed)
     changed = override(settled, {**moved, **typed})
     _check_masks(changed)
+    refuse_unbuilt(changed.data.augment)
     before = flatten(settled)
     notes = [
         f"schedule.epochs={changed.schedule.epochs} instead of {settled.schedule.epochs}: {path} moves in proportion, "

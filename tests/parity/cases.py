@@ -74,6 +74,7 @@ def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
 OF_METHOD: dict[str, dict[str, Any]] = {
     "cornernet": {"head.distance": 100.0},
     "grid_rcnn": {"grid_head.jitter": 0.0},
+    "sparse_rcnn": {"detections": 30},
     "ssd": {"head.threshold": 0.001},
 }
 
@@ -85,6 +86,9 @@ CASES = {
     "gfl_r101-dconv-c3-c5_fpn_ms-2x_coco": Case("gfl_r101_fpn_dconv_c3-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_dconv_c4-c5_mstrain_2x_coco"),
     "gfl_x101-32x4d_fpn_ms-2x_coco": Case("gfl_x101_32x4d_fpn_mstrain_2x_coco"),
+    "ld_r18-gflv1-r101_fpn_1x_coco": Case("ld_r18_gflv1_r101_fpn_coco_1x"),
+    "ld_r34-gflv1-r101_fpn_1x_coco": Case("ld_r34_gflv1_r101_fpn_coco_1x"),
+    "ld_r101-gflv1-r101-dcn_fpn_2x_coco": Case("ld_r101_gflv1_r101dcn_fpn_coco_1x"),
     "vfnet_r50_fpn_1x_coco": Case("vfnet_r50_fpn_1x_coco"),
     "vfnet_r50-mdconv-c3-c5_fpn_ms-2x_coco": Case("vfnet_r50_fpn_mdconv_c3-c5_mstrain_2x_coco"),
     "vfnet_r101-mdconv-c3-c5_fpn_ms-2x_coco": Case("vfnet_r101_fpn_mdconv_c3-c5_mstrain_2x_coco"),
@@ -129,6 +133,8 @@ CASES = {
     "ga-rpn_r101-caffe_fpn_1x_coco": Case("ga_rpn_r101_caffe_fpn_1x_coco"),
     "ga-rpn_x101-32x4d_fpn_1x_coco": Case("ga_rpn_x101_32x4d_fpn_1x_coco"),
     "ga-rpn_x101-64x4d_fpn_1x_coco": Case("ga_rpn_x101_64x4d_fpn_1x_coco"),
+    "cascade-rpn_r50-caffe_fpn_1x_coco": Case("crpn_r50_caffe_fpn_1x_coco"),
+    "cascade-rpn_fast-rcnn_r50-caffe_fpn_1x_coco": Case("crpn_fast_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50_fpn_pisa_1x_coco": Case("pisa_faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_x101-32x4d_fpn_pisa_1x_coco": Case("pisa_faster_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_r50_fpn_pisa_1x_coco": Case("pisa_mask_rcnn_r50_fpn_1x_coco"),
@@ -246,6 +252,13 @@ CASES = {
     "yolact_r50_1xb8-55e_coco": Case("yolact_r50_1x8_coco"),
     "yolov3_d53_8xb8-320-273e_coco": Case("yolov3_d53_320_273e_coco"),
     "detr_r50_8xb2-150e_coco": Case("detr_r50_8x2_150e_coco"),
+    "sparse-rcnn_r50_fpn_1x_coco": Case("sparse_rcnn_r50_fpn_1x_coco"),
+    "sparse-rcnn_r50_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r50_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
+    "sparse-rcnn_r101_fpn_300-proposals_crop-ms-480-800-3x_coco": Case(
+        "sparse_rcnn_r101_fpn_300_proposals_crop_mstrain_480-800_3x_coco"
+    ),
     "faster-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("faster_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50-scratch_fpn_gn-all_6x_coco": Case("mask_rcnn_r50_fpn_gn-all_scratch_6x_coco"),
     "mask-rcnn_r50_fpn_gn-all_2x_coco": Case("mask_rcnn_r50_fpn_gn-all_2x_coco"),
@@ -322,6 +335,9 @@ CASES = {
     "retinanet_r50_fpn_1x_voc0712": Case("retinanet_r50_fpn_1x_voc0712"),
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
         "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
+    ),
+    "centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco": Case(
+        "centripetalnet_hourglass104_mstest_16x6_210e_coco", classes=2
     ),
     # no rows of the published tables
     "retinanet_swin-t-p4-w7_fpn_1x_coco": Case(

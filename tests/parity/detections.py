@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from detzoo.detector import Detector
+from detzoo.ops.boxes import clip
 from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.golden import KEPT, Golden
@@ -28,7 +29,8 @@ def pair(golden: Golden, found: Detections) -> tuple[Pairs, dict[str, float]]:
     """Every recorded detection with the nearest of ours of its class, and how far apart they are.
 
     Paired greedily, the best recorded score first. Far apart is the larger of the scores' difference and the boxes', as
-    a share of the canvas' longer edge; infinitely, what has no counterpart.
+    a share of the canvas' longer edge; infinitely, what has no counterpart. Recorded boxes end at the image's borders
+    as ours do: those of Sparse R-CNN alone reach out of it.
     """
     pairs: Pairs = {}
     differences: dict[str, float] = {}
@@ -36,6 +38,7 @@ def pair(golden: Golden, found: Detections) -> tuple[Pairs, dict[str, float]]:
         boxes, scores, labels = (
             torch.from_numpy(golden.arrays[f"pred.{image}.{part}"]) for part in ("boxes", "scores", "labels")
         )
+        boxes = clip(boxes.unsqueeze(0), torch.tensor([golden.sizes[image]]))[0]
         ours = found[image]
         apart = (boxes[:, None] - ours.boxes).abs().amax(-1) / max(golden.canvas)
         apart = apart.maximum((scores[:, None] - ours.scores).abs())

@@ -35,8 +35,10 @@ from tests.parity.original import OWN
 from tests.tiny import detect
 
 REPORT = Path(__file__).parents[2] / "results" / "import.csv"
-# of cases that are no row of the zoo, which has the names of MMDetection 2; None: which did not have it
+# of cases that are no row of the zoo, which has the names of MMDetection 2, or are one that it names otherwise; None:
+# which did not have it
 OLD_NAMES = {
+    "ld_r101-gflv1-r101-dcn_fpn_2x_coco": "ld_r101_gflv1_r101dcn_fpn_coco_2x",
     "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": "mask_rcnn_convnext-t_p4_w7_fpn_fp16_ms-crop_3x_coco",
     "retinanet_mobilenet-v2_fpn_1x_coco": None,
     "retinanet_r50-caffe_fpn_1x_coco_v1": "retinanet_r50_caffe_fpn_1x_coco_v1",

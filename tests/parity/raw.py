@@ -24,7 +24,8 @@ from tests.parity.golden import thin
 Outputs = Callable[[Any, Images, Sequence[Tensor]], Any]
 
 OUTPUTS: dict[str, Outputs] = {
-    # kinds of corners take turns: heat of both, embedding of both, offset of both, each of every stacked network
+    # kinds of corners take turns: heat of both, offset of both, and so on, each of every stacked network
+    "CentripetalNet": lambda model, images, features: _in_turn(*model.heads(features)),
     "CornerNet": lambda model, images, features: _in_turn(*model.heads(features)),
     # decoder layers come before images
     "DETR": lambda model, images, features: [
@@ -33,10 +34,12 @@ OUTPUTS: dict[str, Outputs] = {
     "GFL": lambda model, images, features: model.head(features),
     "GridRCNN": raw_roi.classes_and_grids,
     "HTC": raw_roi.hybrid,
+    "LD": lambda model, images, features: model.head(features),
     "MaskScoringRCNN": raw_roi.scored_masks,
     "PointRend": raw_roi.coarse_masks,
     "RepPoints": lambda model, images, features: _boxes_of_points(model, *model.heads(features)),
     "SCNet": raw_roi.hybrid,
+    "SparseRCNN": raw_roi.stages,
     "YOLACT": lambda model, images, features: _masks_of_positives(model, images, features),
     "YOLOv3": lambda model, images, features: [model.maps(features)],
 }
@@ -55,7 +58,7 @@ def _of_parts(model: Detector) -> Outputs:
     if hasattr(model, "box_head"):
         return raw_roi.boxes
     if hasattr(model, "rpn"):
-        return lambda model, images, features: model.rpn(features)
+        return lambda model, images, features: model.rpn(features, images.sizes)
     return lambda model, images, features: model.heads(features)
 
 

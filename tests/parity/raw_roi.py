@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detzoo.blocks.assign import pick
 from detzoo.blocks.cascade import refined
 from detzoo.blocks.roi_heads import MaskHead
 from detzoo.ops.roi_align import Atlas, build_atlas
@@ -82,6 +83,38 @@ def hybrid(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[
     masks = masks.sigmoid() if several else masks
     parts = [logits, offsets.flatten(2), masks.unflatten(0, valid.shape)]
     return [[_by_image(part, valid) for part in parts]]
+
+
+def stages(model: Any, images: Images, features: Sequence[Tensor]) -> list[list[list[dict[str, Any]]]]:
+    """What every stage makes of the learned proposals, and what it is to learn from the stand-in objects.
+
+    That the stages follow each other is left to the detections: the recorded outputs are of each alone.
+    """
+    atlas = build_atlas(list(features[: model.settings.roi_levels]), model.neck.strides[: model.settings.roi_levels])
+    canvas = (images.pixels.shape[2], images.pixels.shape[3])
+    targets = standin.targets(canvas, images.sizes.tolist(), len(model.classes), False)
+    outputs = []
+    for stage in model.stages:
+        last: list[Tensor] = []
+        handle = stage.attention_norm.register_forward_hook(lambda _, __, output, last=last: last.append(output))
+        logits, boxes, known = model.look(stage, atlas, *model.proposals(images))
+        handle.remove()
+        slots = model.match(logits.unsqueeze(1), boxes.unsqueeze(1), images, targets).flatten(1)
+        matched = (slots >= 0).unsqueeze(-1)
+        wanted = pick(targets.boxes, slots.clamp(min=0)) * matched
+        learned = [slots, torch.ones_like(slots), wanted, matched.expand_as(wanted)]  # the first is not recorded
+        outputs.append(
+            {
+                "cls_score": logits,
+                "decoded_bboxes": boxes.flatten(0, 1),
+                "object_feats": known,
+                "attn_feats": last[0],
+                "detached_cls_scores": list(logits),
+                "detached_proposals": list(boxes),
+                "bbox_targets": [part.flatten(0, 1).double() for part in learned],
+            }
+        )
+    return [[[output] for output in outputs]]
 
 
 def _pooled(model: Any, images: Images, features: Sequence[Tensor]) -> tuple[Atlas, Tensor, Tensor]:

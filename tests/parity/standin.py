@@ -56,17 +56,18 @@ def parameter(name: str, shape: Sequence[int], gain: float = 1.0) -> Array:
 _SHARED = re.compile(r"^(bbox_head\.(?:cls|reg)_convs)\.\d+(\.\d+\.conv\.\w+)$")
 
 
-def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str, Tensor]:
+def weights(shapes: Mapping[str, Sequence[int]], gain: float = 1.0, before: str = "") -> dict[str, Tensor]:
     """A published state dict; batch normalization's step counters are zero, and what a network computes is left out.
 
-    Of names that share a tensor the original keeps what it loads last.
+    The values follow from the names with ``before`` in front of them. Of names that share a tensor the original keeps
+    what it loads last.
     """
     shared = {found.groups(): name for name in shapes if (found := _SHARED.match(name))}
     last = {name: shared[found.groups()] for name in shapes if (found := _SHARED.match(name))}
     return {
         name: torch.zeros((), dtype=torch.int64)
         if name.endswith("num_batches_tracked")
-        else torch.from_numpy(np.asarray(parameter(last.get(name, name), shape, gain)))
+        else torch.from_numpy(np.asarray(parameter(before + last.get(name, name), shape, gain)))
         for name, shape in shapes.items()
         if not name.endswith(("relative_position_index", ".project"))
     }

@@ -9,12 +9,14 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet.inputs import PASSIVE
 from detzoo.interop.mmdet.section import Section
 from detzoo.recipes.augment import (
+    Albu,
     CenterCropPad,
     Choice,
     Crop,
     Distort,
     Expand,
     Flip,
+    InstaBoost,
     IoUCrop,
     Resize,
     Shift,
@@ -195,7 +197,30 @@ def _shift(step: Section) -> Shift:
     return Shift(most=step.whole("max_shift_px", 32), probability=chance, min_box=least)
 
 
+def _albu(step: Section) -> Albu:
+    _unbuilt(step)
+    return Albu(transforms=tuple(_names(step)))
+
+
+def _names(step: Section) -> Iterator[str]:
+    """Of the transforms that a step is made of."""
+    for inner in step.sections("transforms"):
+        yield from _names(inner) if inner.has("transforms") else (inner.kind,)
+
+
+def _instaboost(step: Section) -> InstaBoost:
+    _unbuilt(step)
+    return InstaBoost()
+
+
+def _unbuilt(step: Section) -> None:
+    step.noted("type", "is not built here: training is refused until data.augment is set without it")
+    step.ignore(*step.values)
+
+
 _STEPS: dict[str, Callable[[Section], Simple]] = {
+    "Albu": _albu,
+    "InstaBoost": _instaboost,
     "PhotoMetricDistortion": _distort,
     "Expand": _expand,
     "MinIoURandomCrop": _iou_crop,

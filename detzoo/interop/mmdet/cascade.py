@@ -51,10 +51,10 @@ def stages(
             roi.differs("stage_loss_weights", f"is not one number for each of up to {MOST_STAGES} stages")
         parts.derived(roi, "num_stages", len(weights))
         count = len(weights)
-        learning = _each(model.section("train_cfg", {}, training=True), "rcnn", count, {})
-        pooled = roi_extractors.extractor(_alike(roi, "bbox_roi_extractor", count), features)
+        learning = each_stage(model.section("train_cfg", {}, training=True), "rcnn", count, {})
+        pooled = roi_extractors.extractor(alike(roi, "bbox_roi_extractor", count), features)
         made_stages, heads, seen = [], [], []
-        for weight, head, train in zip(weights, _each(roi, "bbox_head", count), learning, strict=True):
+        for weight, head, train in zip(weights, each_stage(roi, "bbox_head", count), learning, strict=True):
             made, classes = two_stage.box_head(head, pooled, train, test, stage=False)
             one = Stage(match=made.match, stds=made.stds, weight=weight)
             if made.side_aware is not None:
@@ -90,7 +90,7 @@ def _masks(
 ) -> MaskHead.Config:
     """The mask head of every stage."""
     if roi.has("mask_roi_extractor"):
-        of_masks = roi_extractors.extractor(_alike(roi, "mask_roi_extractor", len(learning)), features)
+        of_masks = roi_extractors.extractor(alike(roi, "mask_roi_extractor", len(learning)), features)
         if of_masks.levels != pooled.levels:
             roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
         pooled = of_masks
@@ -98,14 +98,14 @@ def _masks(
         roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
     heads = [
         two_stage.mask_head(head, pooled, classes, train, test, kind, first=not number)
-        for number, (head, train) in enumerate(zip(_each(roi, "mask_head", len(learning)), learning, strict=True))
+        for number, (head, train) in enumerate(zip(each_stage(roi, "mask_head", len(learning)), learning, strict=True))
     ]
     if any(head != heads[0] for head in heads):
         roi.differs("mask_head", "has no counterpart: those of all stages have to be alike")
     return heads[0]
 
 
-def _each(owner: Section, name: str, count: int, default: dict[str, Any] | None = None) -> list[Section]:
+def each_stage(owner: Section, name: str, count: int, default: dict[str, Any] | None = None) -> list[Section]:
     """The section of each stage; one that is no list is that of all."""
     if isinstance(owner.take(name), list | tuple):
         found = owner.sections(name)
@@ -116,12 +116,12 @@ def _each(owner: Section, name: str, count: int, default: dict[str, Any] | None 
     return [owner.section(name, default) for _ in range(count)]
 
 
-def _alike(owner: Section, name: str, count: int) -> Section:
+def alike(owner: Section, name: str, count: int) -> Section:
     """The section that all stages share."""
-    found = _each(owner, name, count)
+    found = each_stage(owner, name, count)
     if any(one.values != found[0].values for one in found):
         owner.differs(name, "has no counterpart: those of all stages have to be alike")
     return found[0]
 
 
-__all__ = ["cascade_rcnn", "stages"]
+__all__ = ["MOST_STAGES", "alike", "cascade_rcnn", "each_stage", "stages"]

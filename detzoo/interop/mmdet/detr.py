@@ -10,7 +10,7 @@ from typing import Any
 
 from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts
+from detzoo.interop.mmdet import backbones, learning, necks, parts, set_learning
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.mmdet.section import Section
 from detzoo.methods.detr import DETR
@@ -19,10 +19,6 @@ from detzoo.necks.channel_mapper import ChannelMapper
 # of a layer of the encoder and of the decoder: its attentions, by their name in version 3 without "_cfg"
 _ENCODER, _DECODER = ("self_attn",), ("self_attn", "cross_attn")
 _WIDTH = 256  # where it is left out
-# settings of version 2 and 3, and ours
-_COSTS = {"ClassificationCost": "cls", "BBoxL1Cost": "box", "IoUCost": "iou"}
-_OLD_COSTS = {"cls_cost": "ClassificationCost", "reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}
-_OLDEST_COSTS = {"cls_weight": "cls", "bbox_weight": "box", "iou_weight": "iou"}
 
 
 def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
@@ -55,7 +51,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 queries = given.whole("num_queries", 100)
             settings |= _losses(head)
             if train.has("assigner"):
-                settings["costs"] = _costs(train)
+                settings["costs"] = set_learning.costs(train)
             learning.no_sampler(train)
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
@@ -241,39 +237,7 @@ def _losses(head: Section) -> dict[str, Any]:
                 given.noted("class_weight", "has no counterpart; 1.0 has")
             weights = {"cls": given.number("loss_weight", 1.0)}
             background = given.number("bg_cls_weight", 1.0)
-    kinds = {"box": ("loss_bbox", "L1Loss", 5.0), "iou": ("loss_iou", "GIoULoss", 2.0)}
-    for ours, (name, kind, weight) in kinds.items():
-        with head.section(name, {"type": kind, "loss_weight": weight}, training=True) as given:
-            if learning.known(given, kind):
-                given.fixed("reduction", "mean")
-                given.ignore("eps")  # keeps divisions finite
-                weights[ours] = given.number("loss_weight", 1.0)
-    return {"losses": weights, "background": background}
-
-
-def _costs(train: Section) -> dict[str, float]:
-    """``assigner`` as weights of the costs: those in a list, or in version 2 three that are 1 where left out."""
-    with train.section("assigner") as given:
-        if not learning.known(given, "HungarianAssigner"):
-            return {}
-        if given.values.keys() & _OLDEST_COSTS.keys():
-            given.fixed("iou_calculator", {"type": "BboxOverlaps2D"})
-            given.fixed("iou_mode", "giou")
-            return {ours: given.number(name, 1.0) for name, ours in _OLDEST_COSTS.items()}
-        if given.has("match_costs"):
-            costs = given.sections("match_costs")
-            weights = dict.fromkeys(_COSTS.values(), 0.0)
-        else:
-            costs = [given.section(name, {"type": kind, "weight": 1.0}) for name, kind in _OLD_COSTS.items()]
-            weights = {}
-        for cost in costs:
-            with cost:
-                if learning.known(cost, *_COSTS):
-                    if cost.kind == "BBoxL1Cost" and cost.word("box_format", "xyxy") != "xywh":
-                        cost.differs("box_format", "has no counterpart (left out it is 'xyxy'); 'xywh' has")
-                    cost.fixed("iou_mode", "giou")
-                    weights[_COSTS[cost.kind]] = cost.number("weight", 1.0)
-        return weights
+    return {"losses": weights | set_learning.box_weights(head), "background": background}
 
 
 __all__ = ["detr"]

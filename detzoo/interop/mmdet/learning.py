@@ -66,8 +66,9 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name
         if kind == "BalancedL1Loss":
             settings |= {"alpha": given.number("alpha", 0.5), "gamma": given.number("gamma", 1.5)}
         if kind == "IoULoss":
-            given.fixed("mode", "log")
-            given.fixed("linear", False)
+            given.fixed("mode", "log", "linear")
+            if given.flag("linear", False) or given.take("mode") == "linear":
+                settings["kind"] = "linear_iou"
         given.fixed("reduction", "mean")
         given.ignore("eps")  # keeps divisions finite
         loss = BoxLoss.model_validate(settings)
@@ -227,7 +228,8 @@ def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) 
         given.training = True
         if not known(given, kind):
             return {}
-        given.fixed("loss_weight", 1.0)
+        if "loss_weight" not in usual:
+            given.fixed("loss_weight", 1.0)
         given.fixed("reduction", "mean")
         given.fixed("activated", False)
         return tried(head, name, {}, lambda: {one: _taken(given, one, value) for one, value in usual.items()})

@@ -132,18 +132,19 @@ def anchor_defaults(**settings: object) -> dict[str, object]:
 
 
 def coder(
-    owner: Section, stds: Sequence[float], name: str = "bbox_coder", legacy: bool = False
+    owner: Section, stds: Sequence[float], name: str = "bbox_coder", legacy: bool = False, clipped: bool = True
 ) -> tuple[float, float, float, float]:
     """Standard deviations of box offsets in ``bbox_coder``; ``stds`` where it leaves them out.
 
     How far a decoded centre may move is not limited by default, and that widths and heights grow 62 times at most is
-    the same everywhere.
+    the same everywhere. ``clipped``: boxes end at the image's borders.
     """
     default = {"type": "DeltaXYWHBBoxCoder", "target_stds": list(stds)}
     with owner.section(name, default) as given:
         given.kinds(f"{'Legacy' if legacy else ''}DeltaXYWHBBoxCoder")
         given.fixed("target_means", (0, 0, 0, 0))
-        given.fixed("clip_border", True)
+        if given.flag("clip_border", True) != clipped:
+            given.differs("clip_border", f"has no counterpart; {clipped} has")
         given.fixed("add_ctr_clamp", False)
         given.ignore("ctr_clamp")  # without add_ctr_clamp
         given.ignore("use_box_type")  # how boxes are wrapped in Python

@@ -13,14 +13,14 @@ from detzoo.methods.fcos import FCOS
 
 
 def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
-    """Settings and number of classes of an ``FCOS``."""
+    """Settings and number of classes of an ``FCOS`` or a ``NASFCOS``."""
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
         # nothing in train_cfg is used by the head
         given.ignore("train_cfg")
         with given.section("bbox_head") as head, given.section("test_cfg") as test:
-            head.kinds("FCOSHead")
+            searched = head.kinds("FCOSHead", "NASFCOSHead") == "NASFCOSHead"
             parts.derived(head, "in_channels", features.channels[0])
             parts.derived(head, "strides", features.strides)
             head.fixed("conv_cfg")
@@ -38,6 +38,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
                 "norm": norm,
                 "bias": norm is not None and head.take("conv_bias", "auto") is True,
                 "deform": Deform(version=2) if head.flag("dcn_on_last_conv", False) else None,
+                "searched": searched,
                 "in_strides": head.flag("norm_on_bbox", False),
                 "centerness_on_reg": head.flag("centerness_on_reg", False),
                 "ranges": ranges(head, len(features.strides)),

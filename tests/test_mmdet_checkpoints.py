@@ -39,7 +39,7 @@ FILES = (
         "detr_2.py",
         "detr_oldest_2.py",
     ),
-    "sparse.py",
+    *("sparse.py", "nas_fcos.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 

@@ -1,4 +1,4 @@
-"""Settings of NAS-FPN, FPG, the pyramids of NAS-FCOS and CARAFE, the balanced and the recursive one from MMDetection's."""
+"""Settings of NAS-FPN, FPG, NAS-FCOS's and CARAFE's pyramids, the balanced and the recursive one from MMDetection's."""
 
 from __future__ import annotations
 

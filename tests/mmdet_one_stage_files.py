@@ -383,6 +383,7 @@ NAS_FCOS_3 = """
 _base_ = 'fcos.py'
 model = dict(
     type='NASFCOS',
+    data_preprocessor=dict(mean=[103.53, 116.28, 123.675]),
     backbone=dict(norm_cfg=dict(type='BN', requires_grad=False, eps=0)),
     neck=dict(
         _delete_=True, type='NASFCOS_FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, start_level=1,

@@ -27,18 +27,7 @@ FILES = (
     *("guided_faster.py", "guided_retina.py"),
     *("reppoints.py", "vfnet.py", "ld.py", "sabl_retina.py"),
     *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
-    *(
-        "fcos.py",
-        "nas_fcos.py",
-        "atss.py",
-        "gfl.py",
-        "ssd.py",
-        "yolo.py",
-        "corner.py",
-        "detr.py",
-        "detr_2.py",
-        "detr_oldest_2.py",
-    ),
+    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
     *("sparse.py", "nas_fcos.py"),
 )
 CLASSES = ("cat", "dog", "owl")

@@ -20,7 +20,7 @@ def small(**settings: object) -> NASFCOSNeck:
     neck = config.build((4, 8, 16, 32), (4, 8, 16, 32)).eval()
     for module in neck.modules():
         if isinstance(module, BatchNorm2d):
-            module.running_mean.uniform_(-0.5, 0.5)
+            torch.nn.init.uniform_(module.get_buffer("running_mean"), -0.5, 0.5)
         if isinstance(module, DeformConv):
             torch.nn.init.normal_(module.get_submodule("conv_offset").get_parameter("weight"), std=0.1)
     return neck
@@ -44,10 +44,7 @@ def cell(neck: NASFCOSNeck, name: str, one: Tensor, other: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [64, 72])
 def test_the_cells_follow_the_figure(size: int):
     neck = small()
-    maps = [
-        torch.randn(2, width, -(-size // s), -(-96 // s))
-        for width, s in zip((4, 8, 16, 32), (4, 8, 16, 32), strict=True)
-    ]
+    maps = [torch.randn(2, width, -(-size // width), -(-96 // width)) for width in (4, 8, 16, 32)]  # strides, too
     with torch.no_grad():
         found = neck(maps)
         f = [conv(level) for conv, level in zip(neck.adapt_convs, maps[1:], strict=True)]
@@ -78,10 +75,10 @@ def test_settings():
 
 
 def test_the_towers_are_the_searched_ones():
-    layers = [layer.conv for layer in searched_tower(64, 32, "gn")]
+    layers = [layer.get_submodule("conv") for layer in searched_tower(64, 32, "gn")]
     assert [isinstance(layer, DeformConv) for layer in layers] == [True, False, True, False]
-    assert [layer.weight.shape[1:] for layer in layers] == [(64, 3, 3), (32, 3, 3), (32, 3, 3), (32, 1, 1)]
-    assert [layer.bias is not None for layer in layers] == [True, False, True, False]
+    assert [layer.get_parameter("weight").shape[1:] for layer in layers] == [(64, 3, 3), *[(32, 3, 3)] * 2, (32, 1, 1)]
+    assert ["bias" in dict(layer.named_parameters()) for layer in layers] == [True, False, True, False]
 
 
 def test_the_backbone_adds_nothing_to_the_variance():
@@ -90,8 +87,7 @@ def test_the_backbone_adds_nothing_to_the_variance():
         backbone = model.backbone
         assert isinstance(backbone, ResNet.Config)
         assert backbone.norm_eps == 0
-    norms = [
-        module for module in ResNet(ResNet.Config(depth=18, norm_eps=0)).modules() if isinstance(module, BatchNorm2d)
-    ]
+    network = ResNet(ResNet.Config(depth=18, norm_eps=0))
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm2d)]
     assert len(norms) == 20
     assert {norm.eps for norm in norms} == {0}

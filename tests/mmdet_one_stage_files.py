@@ -388,3 +388,16 @@ data = dict(
             dict(type='Normalize', mean=[123.68, 116.78, 103.94], std=[58.40, 57.12, 57.38], to_rgb=True),
             dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])])]))
 """
+
+NAS_FCOS_3 = """
+_base_ = 'fcos.py'
+model = dict(
+    type='NASFCOS',
+    data_preprocessor=dict(mean=[103.53, 116.28, 123.675]),
+    backbone=dict(norm_cfg=dict(type='BN', requires_grad=False, eps=0)),
+    neck=dict(
+        _delete_=True, type='NASFCOS_FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, start_level=1,
+        add_extra_convs=True, num_outs=5, norm_cfg=dict(type='BN'), conv_cfg=dict(type='DCNv2', deform_groups=2)),
+    bbox_head=dict(type='NASFCOSHead', norm_cfg=dict(type='GN', num_groups=32)),
+    test_cfg=dict(nms=dict(type='nms', iou_threshold=0.6)))
+"""

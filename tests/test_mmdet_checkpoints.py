@@ -28,7 +28,7 @@ FILES = (
     *("reppoints.py", "vfnet.py", "sabl_retina.py", "fovea.py", "fsaf.py"),
     *("paa.py", "yolact.py", "auto_assign.py", "yolof.py", "ld.py"),
     *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
-    *("deformable_detr.py", "deformable_detr_2.py", "sparse.py", "centripetal.py"),
+    *("deformable_detr.py", "deformable_detr_2.py", "sparse.py", "centripetal.py", "nas_fcos.py"),
 )
 CLASSES = ("cat", "dog", "owl")
 

@@ -104,6 +104,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "DeformableDETR-two-stage": (DeformableDETR, {"refine": True, "two_stage": True}),
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FCOS-searched": (FCOS, {"neck": {"kind": "nas_fcos", "out_channels": 64}, "head": {"searched": True}}),
     "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),

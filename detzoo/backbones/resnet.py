@@ -21,6 +21,7 @@ from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.layers import (
+    BatchNorm2d,
     Conv2d,
     Deform,
     DeformConv,
@@ -52,6 +53,7 @@ class StagesConfig(BaseConfig):
     plugins: tuple[Plugin, ...] = ()  # blocks between the convolutions; of several in one place in this order
     standardize: bool = False  # weights of all other convolutions; see `StandardizedConv2d`
     norm: Norm = "bn"
+    norm_eps: float = Field(default=1e-5, ge=0)  # what normalization adds to the variance
     norm_eval: bool = True  # batch normalization keeps its statistics in training
     norm_frozen: bool = False  # scales and offsets of normalization take no gradient
     frozen_stages: int = Field(default=1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
@@ -120,6 +122,9 @@ class Stages(PartlyFrozen):
             for stage in plugin.stages:
                 for block in self.get_submodule(f"layer{stage}").children():
                     cast(_Block, block).plug(plugin)
+        for module in self.modules():
+            if isinstance(module, BatchNorm2d | nn.GroupNorm):
+                module.eps = config.norm_eps
         initialize(self, config.zero_init)
         self.freeze(config.norm_eval)
 

@@ -36,6 +36,20 @@ def tower(
     )
 
 
+def searched_tower(inputs: int, channels: int, norm: Norm | None) -> nn.Sequential:
+    """The four convolutions with ReLU that NAS-FCOS found (arXiv:1906.04423, section 4.2), of shapes as of `tower`.
+
+    Two 3 x 3 ones are deformable and have a bias beside the norm, too; the last one is 1 x 1.
+    """
+    deform = Deform(version=2, groups=2)
+    return nn.Sequential(
+        ConvNorm(inputs, channels, 3, norm=norm, bias=True, deform=deform),
+        ConvNorm(channels, channels, 3, norm=norm),
+        ConvNorm(channels, channels, 3, norm=norm, bias=True, deform=deform),
+        ConvNorm(channels, channels, 1, norm=norm),
+    )
+
+
 class LevelTower(nn.Module):
     """The convolutions of `tower`, which all levels of a pyramid share, with normalization that is each level's own.
 

@@ -27,7 +27,7 @@ from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, centerness, sides
-from detzoo.blocks.towers import PRIOR, start_small, tower
+from detzoo.blocks.towers import PRIOR, searched_tower, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
@@ -49,6 +49,7 @@ class FCOS(Detector):
         norm: Norm | None = "gn"
         bias: bool = False  # a convolution that is followed by a norm has a bias too
         deform: Deform | None = None  # of the last convolution of each tower; None: an ordinary one
+        searched: bool = False  # towers are those that NAS-FCOS found; `convs`, `bias` and `deform` are not used
         in_strides: bool = False  # distances are ReLU(x) strides ("norm_on_bbox"); otherwise exp(x) pixels
         centerness_on_reg: bool = False  # centerness is told by the regression tower; otherwise by the class tower
         ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)  # pixels to the farthest side, where levels meet
@@ -85,9 +86,8 @@ class FCOS(Detector):
         if not head.box_loss.on_boxes:
             raise ValueError(f"head.box_loss.kind must compare boxes, as 'iou' does, got {head.box_loss.kind!r}")
         width = self.neck.channels[0]
-        self.cls_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
-        self.reg_convs = tower(width, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
-        width = head.channels if head.convs else width
+        self.cls_convs, self.reg_convs = _tower(head, width), _tower(head, width)
+        width = head.channels if head.convs or head.searched else width
         self.cls = Conv2d(width, len(self.classes), 3, padding=1)
         self.reg = Conv2d(width, 4, 3, padding=1)
         self.centerness = Conv2d(width, 1, 3, padding=1)
@@ -157,3 +157,9 @@ class FCOS(Detector):
         (r"^bbox_head\.(?:conv|fcos)_(cls|reg|centerness)\.", r"\1."),  # "fcos" before MMDetection 2
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),
     )
+
+
+def _tower(head: FCOS.Head, inputs: int) -> nn.Sequential:
+    if head.searched:
+        return searched_tower(inputs, head.channels, head.norm)
+    return tower(inputs, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)

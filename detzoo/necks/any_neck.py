@@ -17,6 +17,7 @@ from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
 from detzoo.necks.hrfpn import HRFPN
+from detzoo.necks.nas_fcos import NASFCOSNeck
 from detzoo.necks.nas_fpn import NASFPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
@@ -29,6 +30,7 @@ AnyNeck: TypeAlias = Annotated[
     | FPN.Config
     | FPNCarafe.Config
     | HRFPN.Config
+    | NASFCOSNeck.Config
     | NASFPN.Config
     | NoNeck.Config
     | PAFPN.Config

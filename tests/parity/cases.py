@@ -236,6 +236,8 @@ CASES = {
         "fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco"
     ),
     "fcos_r101-caffe_fpn_gn-head-1x_coco": Case("fcos_r101_caffe_fpn_gn-head_1x_coco"),
+    "nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco": Case("nas_fcos_nashead_r50_caffe_fpn_gn-head_4x4_1x_coco"),
+    "nas-fcos_r50-caffe_fpn_fcoshead-gn-head_4xb4-1x_coco": Case("nas_fcos_fcoshead_r50_caffe_fpn_gn-head_4x4_1x_coco"),
     "fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco": Case("fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco"),
     "reppoints-moment_r50_fpn-gn_head-gn_1x_coco": Case("reppoints_moment_r50_fpn_gn-neck+head_1x_coco"),
     "reppoints-moment_r101_fpn-gn_head-gn_2x_coco": Case("reppoints_moment_r101_fpn_gn-neck+head_2x_coco"),

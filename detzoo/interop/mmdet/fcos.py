@@ -14,8 +14,8 @@ from detzoo.methods.fcos import FCOS
 
 
 def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
-    """Settings and number of classes of an ``FCOS``."""
-    return dense(FCOS.Config, model, input, _head, "FCOSHead")
+    """Settings and number of classes of an ``FCOS`` or a ``NASFCOS``."""
+    return dense(FCOS.Config, model, input, _head, "FCOSHead", "NASFCOSHead")
 
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
         **settings,
         "bias": normed and head.take("conv_bias", "auto") is True,
         "deform": Deform(version=2) if head.flag("dcn_on_last_conv", False) else None,
+        "searched": head.kind == "NASFCOSHead",
         "in_strides": head.flag("norm_on_bbox", False),
         "centerness_on_reg": head.flag("centerness_on_reg", False),
         "ranges": ranges(head, len(features.strides)),

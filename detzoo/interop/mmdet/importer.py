@@ -84,6 +84,7 @@ METHODS: dict[str, Reader] = {
     "KnowledgeDistillationSingleStageDetector": ld.ld,
     "MaskRCNN": two_stage.mask_rcnn,
     "MaskScoringRCNN": mask_scoring.mask_scoring_rcnn,
+    "NASFCOS": fcos.fcos,
     "PAA": paa.paa,
     "PointRend": point_rend.point_rend,
     "RepPointsDetector": reppoints.reppoints,

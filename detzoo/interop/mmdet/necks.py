@@ -102,6 +102,7 @@ READERS: dict[str, Callable[[Section, Features], AnyNeck]] = {
     "FPN": fpn,
     "FPN_CARAFE": pyramids.fpn_carafe,
     "HRFPN": hrfpn,
+    "NASFCOS_FPN": pyramids.nas_fcos,
     "NASFPN": pyramids.nas_fpn,
     "PAFPN": fpn,
     "RFP": pyramids.rfp,

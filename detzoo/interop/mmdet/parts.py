@@ -26,20 +26,28 @@ class Features:
     strides: tuple[int, ...]
 
 
-def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None) -> Norm | None:
-    """The kind of normalization in ``norm_cfg``; None: there is none."""
+def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None, any_eps: bool = False) -> Norm | None:
+    """The kind of normalization in ``norm_cfg``; None: there is none. ``any_eps``: for `norm_eps` to read."""
     if not owner.has(name):
         return default
     with owner.section(name) as config:
         kind: Norm = "gn" if config.kinds("BN", "BN2d", "SyncBN", "MMSyncBN", "GN") == "GN" else "bn"
         if kind == "gn":
             config.fixed("num_groups", GROUPS)
-        config.fixed("eps", 1e-5)
+        if any_eps:
+            config.ignore("eps")
+        else:
+            config.fixed("eps", 1e-5)
         config.ignore(
             "requires_grad"
         )  # of a head's: its parameters are learned all the same, or the weights are loaded
         config.ignore("momentum")  # of running statistics, which only training changes
         return kind
+
+
+def norm_eps(owner: Section) -> float:
+    """What the normalization in ``norm_cfg`` adds to the variance."""
+    return owner.section("norm_cfg").number("eps", 1e-5) if owner.has("norm_cfg") else 1e-5
 
 
 def norm_frozen(owner: Section) -> bool:
@@ -262,6 +270,7 @@ __all__ = [
     "nms",
     "nms_or_soft",
     "norm",
+    "norm_eps",
     "norm_frozen",
     "one_anchor",
     "renamed",

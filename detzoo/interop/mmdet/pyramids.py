@@ -10,6 +10,7 @@ from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
+from detzoo.necks.nas_fcos import USED, NASFCOSNeck
 from detzoo.necks.nas_fpn import LEVELS, NASFPN
 from detzoo.necks.rfp import RFP
 
@@ -44,6 +45,26 @@ def nas_fpn(neck: Section, features: Features) -> NASFPN.Config:
                 "stacks": given.whole("stack_times", most=64),
                 **parts.used(given, features),
                 "norm": parts.norm(given),
+            }
+        )
+
+
+def nas_fcos(neck: Section, features: Features) -> NASFCOSNeck.Config:
+    """``NASFCOS_FPN``."""
+    with neck as given:
+        parts.derived(given, "in_channels", features.channels)
+        # it adds three maps of these numbers to what the cells give
+        given.fixed("start_level", 1)
+        if len(features.channels) != USED + 1:
+            given.differs("in_channels", f"has no counterpart; those of {USED + 1} maps have")
+        given.fixed("end_level", -1, USED)
+        given.ignore("add_extra_convs", "init_cfg")  # is not used; where training began
+        return NASFCOSNeck.Config.model_validate(
+            {
+                "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
+                "levels": given.whole("num_outs", most=16),
+                "norm": parts.norm(given),
+                "deform": parts.deform(given.section("conv_cfg")) if given.has("conv_cfg") else None,
             }
         )
 
@@ -154,4 +175,4 @@ def _transition(neck: Section, name: str, kind: str, **settings: object) -> str 
         return parts.norm(given)
 
 
-__all__ = ["bfp", "fpg", "fpn_carafe", "nas_fpn", "rfp"]
+__all__ = ["bfp", "fpg", "fpn_carafe", "nas_fcos", "nas_fpn", "rfp"]

@@ -209,7 +209,7 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
         given.ignore("init_cfg", "pretrained", "with_cp")  # where training began; memory
         if given.word("style", "pytorch") != backbone.style:
             given.differs("style", f"is not the backbone's, {backbone.style!r}")
-        if parts.norm(given, default="bn") != backbone.norm:
+        if parts.norm(given, default="bn", any_eps=True) != backbone.norm or parts.norm_eps(given) != backbone.norm_eps:
             given.differs("norm_cfg", "is not the backbone's")
         if parts.standardized(given) != backbone.standardize:
             given.differs("conv_cfg", "is not the backbone's")

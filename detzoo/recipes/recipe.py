@@ -13,6 +13,7 @@ from detzoo.methods.atss import ATSS
 from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -51,6 +52,7 @@ Model = Annotated[
     | AutoAssign.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
+    | CentripetalNet.Config
     | CornerNet.Config
     | DETR.Config
     | DynamicRCNN.Config
@@ -88,6 +90,7 @@ METHODS: tuple[type[Detector], ...] = (
     AutoAssign,
     CascadeMaskRCNN,
     CascadeRCNN,
+    CentripetalNet,
     CornerNet,
     DETR,
     DynamicRCNN,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from detzoo.backbones.darknet import Darknet
-from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.losses import BoxLoss
@@ -13,6 +12,7 @@ from detzoo.methods.atss import ATSS
 from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -46,7 +46,7 @@ from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import Model, Recipe
 from detzoo.recipes.settings import ParamGroup
 from detzoo.recipes.shapes_columns import (
     BOXES,
@@ -55,6 +55,7 @@ from detzoo.recipes.shapes_columns import (
     FEW_MINUTES,
     FEW_PROPOSALS,
     FRESH_R18,
+    HOURGLASS,
     LAST_TWO,
     PYRAMID,
     SHAPES,
@@ -62,8 +63,14 @@ from detzoo.recipes.shapes_columns import (
     SMALL,
 )
 
+
+def _few_minutes(name: str, model: Model) -> Recipe:
+    """A recipe that learns boxes on `SHAPES`."""
+    return Recipe(name=name, model=model, data=SHAPES, schedule=FEW_MINUTES)
+
+
 RECIPES = (
-    Recipe(
+    _few_minutes(
         name="faster_rcnn_r18_fpn_shapes",
         model=FasterRCNN.Config(
             input=SMALL,
@@ -73,8 +80,6 @@ RECIPES = (
             box_head=BOXES,
             roi_levels=3,
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
     Recipe(
         name="mask_rcnn_r18_fpn_shapes",
@@ -120,7 +125,7 @@ RECIPES = (
         data=SHAPES.replace(masks=True),
         schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="dynamic_rcnn_r18_fpn_shapes",
         model=DynamicRCNN.Config(
             input=SMALL,
@@ -130,10 +135,8 @@ RECIPES = (
             box_head=BOXES.replace(box_loss=BoxLoss(kind="smooth_l1")),
             roi_levels=3,
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="tridentnet_r50_shapes",
         model=TridentNet.Config(
             input=SMALL,
@@ -149,10 +152,8 @@ RECIPES = (
             box_head=BOXES,
             roi_stage=False,
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="grid_rcnn_r18_fpn_shapes",
         model=GridRCNN.Config(
             input=SMALL,
@@ -163,10 +164,8 @@ RECIPES = (
             grid_head=GridHead.Config(convs=2, channels=16, groups=9),
             roi_levels=3,
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="cascade_rcnn_r18_fpn_shapes",
         model=CascadeRCNN.Config(
             input=SMALL,
@@ -176,8 +175,6 @@ RECIPES = (
             box_head=BOXES.replace(class_agnostic=True),
             roi_levels=3,
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
     Recipe(
         name="cascade_mask_rcnn_r18_fpn_shapes",
@@ -224,7 +221,7 @@ RECIPES = (
         data=SHAPES.replace(masks=True),
         schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="retinanet_r18_fpn_shapes",
         model=RetinaNet.Config(
             input=SMALL,
@@ -232,10 +229,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="ga_retinanet_r18_fpn_shapes",
         model=GARetinaNet.Config(
             input=SMALL,
@@ -243,10 +238,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=GARetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
             input=SMALL,
@@ -264,10 +257,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="atss_r18_fpn_shapes",
         model=ATSS.Config(
             input=SMALL,
@@ -280,10 +271,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="autoassign_r18_fpn_shapes",
         model=AutoAssign.Config(
             input=SMALL,
@@ -291,10 +280,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=AutoAssign.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="sabl_retinanet_r18_fpn_shapes",
         model=SABLRetinaNet.Config(
             input=SMALL,
@@ -302,14 +289,10 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=SABLRetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="gfl_r18_fpn_shapes",
         model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
     Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
         name="ld_r18_fpn_shapes",
@@ -323,7 +306,7 @@ RECIPES = (
         data=SHAPES,
         schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="fovea_r18_fpn_shapes",
         model=FoveaBox.Config(
             input=SMALL,
@@ -338,10 +321,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="fsaf_r18_fpn_shapes",
         model=FSAF.Config(
             input=SMALL,
@@ -349,10 +330,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=FSAF.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="vfnet_r18_fpn_shapes",
         model=VFNet.Config(
             input=SMALL,
@@ -360,10 +339,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="reppoints_r18_fpn_shapes",
         model=RepPoints.Config(
             input=SMALL,
@@ -371,10 +348,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="paa_r18_fpn_shapes",
         model=PAA.Config(
             input=SMALL,
@@ -387,8 +362,6 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
     Recipe(
         name="rpn_r18_fpn_shapes",
@@ -401,7 +374,7 @@ RECIPES = (
         data=SHAPES.replace(metric="proposals"),
         schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="fast_rcnn_r18_fpn_shapes",
         model=FastRCNN.Config(
             input=SMALL,
@@ -410,6 +383,14 @@ RECIPES = (
             box_head=BOXES,
             roi_levels=3,
         ),
+    ),
+    Recipe(
+        name="centripetalnet_hourglass_shapes",
+        model=CentripetalNet.Config(
+            input=SMALL,
+            backbone=HOURGLASS,
+            head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
         data=SHAPES,
         schedule=FEW_MINUTES,
     ),
@@ -417,7 +398,7 @@ RECIPES = (
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
             input=SMALL,
-            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            backbone=HOURGLASS,
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,
@@ -482,7 +463,7 @@ RECIPES = (
         data=SHAPES.replace(masks=True),
         schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="yolof_r18_shapes",
         model=YOLOF.Config(
             input=SMALL,
@@ -495,10 +476,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    _few_minutes(
         name="yolov3_d18_shapes",
         model=YOLOv3.Config(
             input=SMALL,
@@ -509,7 +488,5 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
 )

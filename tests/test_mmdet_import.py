@@ -71,6 +71,7 @@ SETTINGS = [
     ("faster.py", {"model__backbone__depth": 101}, ["model.backbone.depth=101"]),
     ("faster.py", {"model__backbone__style": "caffe"}, ['model.backbone.style="caffe"']),
     ("faster.py", {"model__backbone__norm_cfg__requires_grad": False}, ["model.backbone.norm_frozen=true"]),
+    ("faster.py", {"model__backbone__norm_cfg": {"type": "BN", "eps": 0.001}}, ["model.backbone.norm_eps=0.001"]),
     ("faster.py", {"model__backbone__frozen_stages": GONE}, ["model.backbone.frozen_stages=-1"]),
     ("faster.py", {"model__backbone__with_cp": True}, ["model.backbone.checkpointing=true"]),
     (
@@ -348,7 +349,7 @@ REFUSED = [
     ({"model__backbone__depth": "deep"}, r"model\.backbone\.depth must be a whole number"),
     ({"model__backbone__out_indices": [0, 9]}, "out_stages must lie in 1 to 4"),
     ({"model__backbone__norm_cfg": {"type": "LN2d"}}, r"norm_cfg\.type='LN2d' is not known"),
-    ({"model__backbone__norm_cfg": {"type": "BN", "eps": 0.001}}, r"norm_cfg\.eps=0.001 has no counterpart; 1e-05 has"),
+    ({"model__neck__norm_cfg": {"type": "BN", "eps": 0.001}}, r"norm_cfg\.eps=0.001 has no counterpart; 1e-05 has"),
     (
         {"model__neck__in_channels": [1, 2, 3, 4]},
         r"model\.neck\.in_channels=\[1, 2, 3, 4\] does not fit the parts before",

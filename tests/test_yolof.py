@@ -30,8 +30,10 @@ def slow_match(
     """Per anchor the object whose class it learns; -1 per anchor that is left out; pairs of boxes and objects."""
     owner: list[int | None] = [None] * len(anchors)
     overlaps = pairwise_iou(anchors, objects)
-    far = [(to_centres(each)[:, None] - to_centres(objects)).abs().sum(-1) for each in (boxes, anchors)]
-    lists = [[sorted(range(len(anchors)), key=lambda a: (float(d[a, g]), a)) for g in range(len(objects))] for d in far]
+    # of equally near ones those that `topk` takes
+    most = min(config.nearest, len(anchors))
+    far = [torch.cdist(to_centres(objects), to_centres(each), p=1.0) for each in (boxes, anchors)]
+    lists = [[row.topk(most, largest=False).indices.tolist() for row in each] for each in far]
     pairs = []
     out = [-1 if len(objects) and float(row.max()) > config.negative else None for row in pairwise_iou(boxes, objects)]
     for rank in range(min(config.nearest, len(anchors))):

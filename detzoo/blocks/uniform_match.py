@@ -75,15 +75,11 @@ def uniform_match(config: UniformMatch, anchors: Tensor, boxes: Tensor, targets:
 
 
 def _nearest(boxes: Tensor, objects: Tensor, most: int) -> Tensor:
-    """Numbers ``[N, G, k]`` of those of ``boxes [N, A, 4]`` that lie nearest to ``objects [N, G, 4]``, nearest first;
-    of equally near ones the first.
-    """
+    """Numbers ``[N, G, k]`` of those of ``boxes [N, A, 4]`` that are nearest to ``objects [N, G, 4]``, best first."""
     places, most = to_centres(boxes), min(most, boxes.shape[1])
-    number = torch.arange(boxes.shape[1], device=boxes.device)
     found = []
     for some in to_centres(objects.float()).split(_OBJECTS, 1):
         apart = torch.cdist(some, places, p=1.0)
-        # the order of positive numbers is that of their bits; anchors on a grid are often equally near
-        keys = (apart.view(torch.int32).long() << 32) + number
-        found.append(keys.topk(most, largest=False).values & 0xFFFFFFFF)
+        # anchors on a grid are often equally near: the published training takes those of `topk` on a CPU
+        found.append(apart.topk(most, largest=False).indices)
     return torch.cat(found, 1)

@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -48,6 +49,7 @@ Model = Annotated[
     ATSS.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
+    | CentripetalNet.Config
     | CornerNet.Config
     | DETR.Config
     | DynamicRCNN.Config
@@ -83,6 +85,7 @@ METHODS: tuple[type[Detector], ...] = (
     ATSS,
     CascadeMaskRCNN,
     CascadeRCNN,
+    CentripetalNet,
     CornerNet,
     DETR,
     DynamicRCNN,

@@ -98,7 +98,11 @@ GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
 FORMS: dict[str, tuple[type[Detector], dict[str, dict[str, Any]]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
-    "FCOS-searched": (FCOS, {"neck": {"kind": "nas_fcos", "out_channels": 64}, "head": {"searched": True}}),
+    "FCOS-searched": (
+        FCOS,
+        # as of "RetinaNet-nas-fpn": biases with a norm behind them have no gradient
+        {"neck": {"kind": "nas_fcos", "out_channels": 64, "norm": None}, "head": {"searched": True}},
+    ),
     "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),

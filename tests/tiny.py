@@ -104,7 +104,11 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "DeformableDETR-two-stage": (DeformableDETR, {"refine": True, "two_stage": True}),
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
-    "FCOS-searched": (FCOS, {"neck": {"kind": "nas_fcos", "out_channels": 64}, "head": {"searched": True}}),
+    "FCOS-searched": (
+        FCOS,
+        # as of "RetinaNet-nas-fpn": biases with a norm behind them have no gradient
+        {"neck": {"kind": "nas_fcos", "out_channels": 64, "norm": None}, "head": {"searched": True}},
+    ),
     "FoveaBox-aligned": (FoveaBox, {"head": {"align": True}}),
     "FasterRCNN-dcn": (FasterRCNN, {"backbone": {"deform": {"version": 1}}}),
     "FasterRCNN-dcnv2": (FasterRCNN, {"backbone": {"deform": {"version": 2}}}),

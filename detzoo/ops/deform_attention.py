@@ -23,8 +23,8 @@ def deform_attention(values: Tensor, shapes: Sequence[tuple[int, int]], places: 
     Deformable DETR, equation 3 (arXiv:2010.04159). Beyond a level there are zeros. Places and sums are float32 at
     least, and gradients exact, also of the places. Works on one level at a time, for C channels in all heads together:
 
-    * on a CPU it takes, beside its results, some 180 bytes for each of the P places of a head and query on the level, and
-      290 in the backward pass; there is nothing of channels for each place. For 18,000 queries with 8 heads and 4
+    * on a CPU it takes, beside its results, some 180 bytes for each of the P places of a head and query on the level,
+      and 290 in the backward pass; there is nothing of channels for each place. For 18,000 queries with 8 heads and 4
       places that is 104 and 167 MB;
     * elsewhere (there is no program of our own for CUDA) about 2.5 times the samples of a level, ``4 N Q P C`` bytes,
       in either pass: 180 MB for those queries and 256 channels. All levels at once, as usual, take 900 MB.

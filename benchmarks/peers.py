@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import detzoo
 from benchmarks import peer_one_stage, peer_two_stage
 from benchmarks.scenes import make_pictures
 from benchmarks.sides import Ours, Side
 from detzoo.detector import Detector
+from detzoo.methods.ld import LD
 from detzoo.recipes.recipe import METHODS as CLASSES_OF_METHODS
 
 # method -> the module that has a peer of it; all have the functions that are called here
@@ -77,7 +79,10 @@ def alone(method: str, depth: int = 50) -> Ours:
     settings = kind.__dict__["Config"]()
     if getattr(settings.backbone, "kind", None) == "resnet":
         settings = settings.replace(backbone=settings.backbone.replace(depth=depth))
-    return Ours(kind(settings, [str(label) for label in range(80)]))
+    model = kind(settings, [str(label) for label in range(80)])
+    if isinstance(model, LD):
+        model.learn_from(detzoo.build(model.distillation.teacher))
+    return Ours(model)
 
 
 def their_side(method: str, size: tuple[int, int], depth: int = 50, proposals: int = 1000, rois: int = 512) -> Side:

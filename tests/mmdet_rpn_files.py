@@ -66,3 +66,51 @@ model = dict({_X101}
     train_cfg=dict({_learned(0.5, 0.4)}, assigner=dict(neg_iou_thr=0.5, min_pos_iou=0.0)))
 optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
 """
+
+_STAGE = """
+            type='StageCascadeRPNHead', in_channels=256, feat_channels=256, reg_decoded_bbox=True,
+            loss_bbox=dict(type='IoULoss', linear=True, loss_weight=10.0 * 0.7),"""
+
+CASCADE_RPN_3 = f"""
+_base_ = 'faster.py'
+model = dict(
+    data_preprocessor=dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(
+        norm_cfg=dict(type='BN', requires_grad=False), style='caffe',
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet50_caffe')),
+    rpn_head=dict(
+        _delete_=True, type='CascadeRPNHead', num_stages=2,
+        stages=[
+            dict({_STAGE}
+                anchor_generator=dict(
+                    type='AnchorGenerator', scales=[8], ratios=[1.0], strides=[4, 8, 16, 32, 64]),
+                adapt_cfg=dict(type='dilation', dilation=3), bridged_feature=True, with_cls=False,
+                bbox_coder=dict(
+                    type='DeltaXYWHBBoxCoder', target_means=[.0] * 4, target_stds=(0.1, 0.1, 0.5, 0.5))),
+            dict({_STAGE}
+                adapt_cfg=dict(type='offset'), bridged_feature=False, with_cls=True,
+                bbox_coder=dict(
+                    type='DeltaXYWHBBoxCoder', target_means=[.0] * 4, target_stds=(0.05, 0.05, 0.1, 0.1)),
+                loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=0.7))]),
+    roi_head=dict(bbox_head=dict(
+        bbox_coder=dict(target_stds=[0.04, 0.04, 0.08, 0.08]),
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.5),
+        loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0))),
+    train_cfg=dict(
+        rpn=[
+            dict(
+                assigner=dict(type='RegionAssigner', center_ratio=0.2, ignore_ratio=0.5), allowed_border=-1,
+                pos_weight=-1, debug=False),
+            dict(
+                assigner=dict(
+                    type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.7, min_pos_iou=0.3, ignore_iof_thr=-1),
+                sampler=dict(
+                    type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=False),
+                allowed_border=-1, pos_weight=-1, debug=False)],
+        rpn_proposal=dict(max_per_img=300, nms=dict(iou_threshold=0.8)),
+        rcnn=dict(
+            assigner=dict(pos_iou_thr=0.65, neg_iou_thr=0.65, min_pos_iou=0.65),
+            sampler=dict(type='RandomSampler', num=256))),
+    test_cfg=dict(rpn=dict(max_per_img=300, nms=dict(iou_threshold=0.8)), rcnn=dict(score_thr=1e-3)))
+optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
+"""

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from detzoo.backbones.hourglass import Hourglass
+from detzoo.blocks.corners import CornerTargets, centred, corner_targets
 from detzoo.blocks.heatmaps import bell_radius, draw_bells, find_peaks
 from detzoo.config import ConfigError, validate
 from detzoo.data.resize import canvas_size, resize
 from detzoo.detector import Input
-from detzoo.methods.cornernet import CornerMaps, CornerNet, CornerTargets, _centred
+from detzoo.methods.cornernet import CornerMaps, CornerNet
 from detzoo.ops.corner_pool import Direction, corner_pool
 from detzoo.ops.focal import heat_focal_loss
 from detzoo.types import Images, Targets
@@ -38,7 +39,7 @@ def objects(*items: tuple[list[list[float]], list[int]]) -> Targets:
 def wanted(model: CornerNet, given: Targets, canvas: tuple[int, int] = CANVAS) -> tuple[CornerTargets, CornerTargets]:
     count = len(given.boxes)
     cells = torch.Size((count, len(CLASSES), canvas[0] // 4, canvas[1] // 4))
-    return model._targets(given, torch.Size((count, 3, *canvas)), cells)
+    return corner_targets(given, torch.Size((count, 3, *canvas)), cells, model.head.overlap)
 
 
 # corner pooling
@@ -295,7 +296,7 @@ def test_an_image_is_seen_in_the_middle_of_the_canvas() -> None:
     pixels = torch.zeros(2, 3, 7, 9)
     pixels[0, :, :4, :5] = torch.arange(1.0, 61.0).view(3, 4, 5)
     pixels[1] = 1.0
-    moved, shift = _centred(Images(pixels, torch.tensor([[4, 5], [7, 9]])))
+    moved, shift = centred(Images(pixels, torch.tensor([[4, 5], [7, 9]])))
     assert shift.tolist() == [[2, 1], [0, 0]]
     assert torch.equal(moved[0, :, 1:5, 2:7], pixels[0, :, :4, :5])
     assert moved[0].sum() == pixels[0].sum()

@@ -10,7 +10,7 @@ import torchvision.ops as peer
 
 from detzoo.blocks.losses import BoxLoss, box_loss, class_loss
 
-KINDS = ("l1", "smooth_l1", "balanced_l1", "iou", "giou", "diou", "ciou", "bounded_iou")
+KINDS = ("l1", "smooth_l1", "balanced_l1", "iou", "linear_iou", "giou", "diou", "ciou", "bounded_iou")
 
 
 def pairs(count: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,6 +47,8 @@ def slow(kind: str, a: list[float], b: list[float], beta: float) -> float:
     union = wa * ha + wb * hb - common
     if kind == "iou":
         return -math.log(max(common / union, 1e-6))
+    if kind == "linear_iou":
+        return 1 - max(common / union, 1e-6)
     width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
     if kind == "giou":
         return 1 - common / union + (width * height - union) / (width * height)

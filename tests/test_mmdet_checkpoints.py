@@ -24,10 +24,11 @@ from tests.mmdet_files import write_all
 FILES = (
     *("faster.py", "mask.py", "fast.py", "rpn.py", "retina.py", "cascade.py", "cascade_mask.py"),
     *("htc.py", "scnet.py", "mask_scoring.py", "grid.py", "point_rend.py", "trident.py"),
-    *("guided_faster.py", "guided_retina.py"),
+    *("guided_faster.py", "guided_retina.py", "cascade_rpn.py"),
     *("reppoints.py", "vfnet.py", "ld.py", "sabl_retina.py"),
     *("fovea.py", "fsaf.py", "paa.py", "yolact.py"),
-    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "corner.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
+    *("corner.py", "centripetal.py"),
+    *("fcos.py", "atss.py", "gfl.py", "ssd.py", "yolo.py", "detr.py", "detr_2.py", "detr_oldest_2.py"),
     *("deformable_detr.py", "deformable_detr_2.py"),
     "sparse.py",
 )
@@ -68,6 +69,13 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     "guided_faster.py": (
         (r"^rpn\.conv\.", "rpn_head.rpn_conv."),
         (r"^rpn\.(?:guide\.)?", "rpn_head."),
+        *TWO_STAGE,
+    ),
+    "cascade_rpn.py": (
+        (r"^rpn\.first_conv\.", "rpn_head.stages.0.rpn_conv.conv."),
+        (r"^rpn\.conv\.", "rpn_head.stages.1.rpn_conv.conv."),
+        (r"^rpn\.first_", "rpn_head.stages.0.rpn_"),
+        (r"^rpn\.", "rpn_head.stages.1.rpn_"),
         *TWO_STAGE,
     ),
     "FCOS": (
@@ -164,6 +172,14 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^mask_head\.segm_conv\.", "mask_head.segm_branch.segm_conv."),
     ),
     "YOLOv3": ((r"^bridges\.", "bbox_head.convs_bridge."), (r"^outputs\.", "bbox_head.convs_pred.")),
+    "CentripetalNet": (
+        (r"^top_left\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.tl_dcn_offset.\1.conv."),
+        (r"^top_left\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.tl_feat_adaption.\1."),
+        (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_offset\.", r"bbox_head.br_dcn_offset.\1.conv."),
+        (r"^bottom_right\.(\d+)\.adaption\.conv_adaption\.", r"bbox_head.br_feat_adaption.\1."),
+        (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),
+    ),
     "CornerNet": (
         (r"^top_left\.(\d+)\.(\w+)\.", r"bbox_head.tl_\2.\1."),
         (r"^bottom_right\.(\d+)\.(\w+)\.", r"bbox_head.br_\2.\1."),

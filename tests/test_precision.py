@@ -52,7 +52,7 @@ def test_detections_in_half_are_those_in_float32_but_for_rounding(form: str, dty
     assert found.crops is None or found.crops.dtype == torch.float32
     assert bool(found.boxes.isfinite().all() and found.scores.isfinite().all())
     assert found.valid.any()
-    if form != "CornerNet":  # whose random heat maps have no clear corners
+    if form not in ("CentripetalNet", "CornerNet"):  # whose random heat maps have no clear corners
         best = (one.scores.sort(dim=1, descending=True).values for one in (found, wanted))
         torch.testing.assert_close(*best, atol=0.01, rtol=0.05)
 

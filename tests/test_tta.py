@@ -21,6 +21,7 @@ from detzoo.data.proposals import write_proposals
 from detzoo.data.resize import resize
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.evaluate.tta import NMS, suppression_of
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
@@ -226,7 +227,7 @@ def test_each_method_merges_by_its_own_suppression(method: type[Detector]) -> No
         assert (rule.nms, rule.soft, rule.detections) == (NMS, None, settings.detections)
     elif method is RPNDetector:
         assert (rule.nms, rule.soft, rule.detections) == (settings.rpn.nms, None, settings.rpn.proposals)
-    elif method is CornerNet:
+    elif method in (CentripetalNet, CornerNet):
         assert rule.soft == {"method": "gaussian", "sigma": 0.5, "min_score": 0.001}
         assert rule.detections == settings.head.detections
     else:

@@ -14,6 +14,7 @@ from torch import Tensor
 import detzoo
 from detzoo.detector import Detector
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.fcos import FCOS
@@ -48,13 +49,13 @@ SMALL: dict[str, Any] = {
 
 # a fresh network's locations are all at the usual threshold, where rounding decides
 ALL_CELLS = {"threshold": 0.001}
+HOURGLASS = {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32}
 # and what only one method has
 SMALL_METHOD: dict[str, dict[str, Any]] = {
     "atss": {"head": {"channels": 64}},  # group normalization needs two values per group, also on a single cell
-    "cornernet": {
-        "backbone": {"widths": (64, 64, 64), "blocks": (1, 1, 1), "out_channels": 32},
-        "head": {"pooled": 32, "corners": 20, "pairs": 50},
-    },
+    # a fresh network's corners expect the centre one cell away: many have to be looked at
+    "centripetalnet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 150, "pairs": 50}},
+    "cornernet": {"backbone": HOURGLASS, "head": {"pooled": 32, "corners": 20, "pairs": 50}},
     # one update of AdamW moves an output by as much as there are channels: with fewer, ten updates are not enough
     "detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
     "deformable_detr": {"neck": {"out_channels": 128}, "encoder": {"hidden": 128}, "decoder": {"hidden": 128}},
@@ -132,6 +133,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         },
     ),
     "FasterRCNN-guided": (FasterRCNN, {"rpn": {"kind": "guided", "guide": ALL_CELLS}}),
+    "FasterRCNN-cascade-rpn": (FasterRCNN, {"rpn": {"kind": "cascade"}}),
     "FasterRCNN-double-head": (FasterRCNN, {"box_head": {"double_head": {"blocks": 1, "channels": 32}}}),
     "FasterRCNN-side-aware": (FasterRCNN, {"box_head": {"side_aware": {"convs": 1}}}),
     "FasterRCNN-regnet": (FasterRCNN, {"backbone": {"kind": "regnet"} | REGNET}),
@@ -230,6 +232,10 @@ def tiny(form: str | type[Detector], **changes: Any) -> Detector:
     detector = method(kind.model_validate(settings), CLASSES)
     if isinstance(detector, LD):
         detector.learn_from(detzoo.load(_teacher()))
+    if isinstance(detector, CentripetalNet):
+        with torch.no_grad():
+            for corner in (*detector.top_left, *detector.bottom_right):
+                corner.get_parameter("heat.1.conv.weight").mul_(5)  # or each kind of corner has a class of its own
     return detector
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from detzoo.blocks.cascade_rpn import CascadeRPN
 from detzoo.blocks.guided_rpn import GuidedRPN
 from detzoo.blocks.rpn import RPN
 from detzoo.config import kind_if_absent
 
 AnyRPN: TypeAlias = Annotated[
-    GuidedRPN.Config | RPN.Config,
+    CascadeRPN.Config | GuidedRPN.Config | RPN.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("rpn")),
 ]
@@ -26,4 +27,6 @@ RPN_NAMES = (
     (r"^(?:rpn_head|bbox_head)\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
     (r"^(?:rpn_head|bbox_head)\.(conv_loc|conv_shape)\.", r"rpn.guide.\1."),
     (r"^(?:rpn_head|bbox_head)\.(conv_cls|conv_reg|feature_adaption)\.", r"rpn.\1."),
+    (r"^(?:rpn_head|bbox_head)\.stages\.0\.rpn_(?:conv\.)?(conv|reg)\.", r"rpn.first_\1."),
+    (r"^(?:rpn_head|bbox_head)\.stages\.1\.rpn_(?:conv\.)?(conv|cls|reg)\.", r"rpn.\1."),
 )

@@ -8,22 +8,19 @@ from collections.abc import Sequence
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from detzoo.blocks.anchors import Anchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
-from detzoo.blocks.layers import Conv2d, in_type_of
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import from_centres, full_precision, to_centres
-from detzoo.ops.deform_conv import deform_conv
 from detzoo.ops.focal import focal_loss
 from detzoo.ops.regions import regions
 from detzoo.types import Targets
 
 MOST_LOG_RATIO = math.log(1e6)  # of an anchor's edge to its square's
 _OUTSIDE = 0.1  # weight of cells far from any object
-_CELLS = 200  # of which one counts in the normalization of the location's loss
+CELLS = 200  # of which one counts in the normalization of a loss of regions
 _PRIOR = -math.log(99)  # logit of the share of cells with an object at the start
 
 
@@ -117,26 +114,4 @@ class Guide(nn.Module):
         weights = torch.where(seen.around >= 0, (seen.centre == seen.around).float(), _OUTSIDE * ~seen.beside)
         labels = (central if config.inverted else ~central).long()  # 0 is the class, 1 background
         total = focal_loss(all_cells(locations, 1), labels, weights, config.alpha, config.gamma)
-        return total / mean_over_ranks(total.new_full((), labels.numel() / _CELLS))
-
-
-class FeatureAdaption(nn.Module):
-    """A 3x3 convolution that reads where the shape of its cell's box says; section 3.4.
-
-    Parameters are ``conv_offset.*`` and ``conv_adaption.*``, as published weights name them.
-    """
-
-    def __init__(self, inputs: int, outputs: int, groups: int = 4, told: int = 2) -> None:
-        """Build for ``inputs`` and ``outputs`` channels, ``groups`` of them with shifts of their own, and ``told``
-        numbers of a shape.
-        """
-        super().__init__()
-        self.conv_offset = nn.Conv2d(told, groups * 18, 1, bias=False)
-        self.conv_adaption = Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        nn.init.normal_(self.conv_offset.weight, std=0.1)
-        nn.init.normal_(self.conv_adaption.weight, std=0.01)
-
-    def forward(self, x: Tensor, shapes: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` and predicted shapes ``[N, told, H, W]`` to ``[N, outputs, H, W]``."""
-        shifts = self.conv_offset(shapes)
-        return F.relu_(deform_conv(in_type_of(self.conv_adaption, x), shifts, self.conv_adaption.weight, padding=1))
+        return total / mean_over_ranks(total.new_full((), labels.numel() / CELLS))

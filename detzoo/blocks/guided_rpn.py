@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.guided_anchors import FeatureAdaption, Guide
-from detzoo.blocks.layers import Conv2d
+from detzoo.blocks.guided_anchors import Guide
+from detzoo.blocks.layers import Conv2d, FeatureAdaption
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.rpn import Learned, Proposals, anchor_losses, best_proposals, objectness
 from detzoo.types import Images, Targets

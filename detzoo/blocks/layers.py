@@ -386,3 +386,28 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H', W']``; ``valid``: see `BatchNorm2d`."""
         return conv_norm(x, self.conv, self.norm, self.relu, self.slope, valid)
+
+
+class FeatureAdaption(nn.Module):
+    """A 3x3 convolution that reads where the shape of its cell's box says; Guided Anchoring,
+    section 3.4 (arXiv:1901.03278).
+
+    Parameters are ``conv_offset.*`` and ``conv_adaption.*``, as published weights name them.
+    """
+
+    def __init__(self, inputs: int, outputs: int, groups: int = 4, told: int = 2, relu: bool = True) -> None:
+        """Build for ``inputs`` and ``outputs`` channels, ``groups`` of them with shifts of their own, and ``told``
+        numbers of a shape.
+        """
+        super().__init__()
+        self.relu = relu
+        self.conv_offset = nn.Conv2d(told, groups * 18, 1, bias=False)
+        self.conv_adaption = Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        nn.init.normal_(self.conv_offset.weight, std=0.1)
+        nn.init.normal_(self.conv_adaption.weight, std=0.01)
+
+    def forward(self, x: Tensor, shapes: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` and predicted shapes ``[N, told, H, W]`` to ``[N, outputs, H, W]``."""
+        shifts = self.conv_offset(shapes)
+        x = deform_conv(in_type_of(self.conv_adaption, x), shifts, self.conv_adaption.weight, padding=1)
+        return F.relu_(x) if self.relu else x

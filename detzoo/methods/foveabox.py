@@ -23,8 +23,7 @@ from detzoo.blocks.anchors import all_cells
 from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
-from detzoo.blocks.guided_anchors import FeatureAdaption
-from detzoo.blocks.layers import Conv2d, ConvNorm, Norm
+from detzoo.blocks.layers import Conv2d, ConvNorm, FeatureAdaption, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower

@@ -22,8 +22,8 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
-from detzoo.blocks.guided_anchors import FeatureAdaption, Guide
-from detzoo.blocks.layers import Conv2d, Norm
+from detzoo.blocks.guided_anchors import Guide
+from detzoo.blocks.layers import Conv2d, FeatureAdaption, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig

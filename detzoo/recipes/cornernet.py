@@ -1,4 +1,5 @@
-"""CornerNet on Hourglass-104 (arXiv:1808.01244), trained from nothing at three sizes of the whole batch.
+"""CornerNet on Hourglass-104 (arXiv:1808.01244), trained from nothing at three sizes of the whole batch, and
+CentripetalNet (arXiv:2003.09119) at one.
 
 The published AP is that of each picture and its mirror image together ("mstest" in the names, in fact a flip test); a
 single pass gives less. Pictures keep their size.
@@ -6,6 +7,7 @@ single pass gives less. Pictures keep their size.
 
 from __future__ import annotations
 
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT
 from detzoo.recipes.recipe import Published, row
@@ -50,5 +52,14 @@ RECIPES = (
         published=Published(box_ap=40.4, memory_gb=9.5, fps=3.9, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_32x3_210e_coco/cornernet_hourglass104_mstest_32x3_210e_coco_20200819_203110-1efaea91.pth",
         config="cornernet/cornernet_hourglass104_32xb3-210e-mstest_coco.py",
+    ),
+    row(
+        name="centripetalnet_hourglass104_mstest_16x6_210e_coco",
+        model=CentripetalNet.Config(),
+        data=CORNER_DATA,
+        schedule=SCHEDULE_210E.replace(milestones=(190,), batch=6, base_batch=96),
+        published=Published(box_ap=44.8, memory_gb=16.7, fps=3.7, tta=TTA()),
+        weights="http://download.openmmlab.com/mmdetection/v2.0/centripetalnet/centripetalnet_hourglass104_mstest_16x6_210e_coco/centripetalnet_hourglass104_mstest_16x6_210e_coco_20200915_204804-3ccc61e5.pth",
+        config="centripetalnet/centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco.py",
     ),
 )

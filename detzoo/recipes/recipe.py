@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
@@ -49,6 +50,7 @@ Model = Annotated[
     ATSS.Config
     | CascadeMaskRCNN.Config
     | CascadeRCNN.Config
+    | CentripetalNet.Config
     | CornerNet.Config
     | DeformableDETR.Config
     | DETR.Config
@@ -85,6 +87,7 @@ METHODS: tuple[type[Detector], ...] = (
     ATSS,
     CascadeMaskRCNN,
     CascadeRCNN,
+    CentripetalNet,
     CornerNet,
     DeformableDETR,
     DETR,

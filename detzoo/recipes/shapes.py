@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from detzoo.backbones.darknet import Darknet
-from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.losses import BoxLoss
@@ -12,6 +11,7 @@ from detzoo.blocks.transformer import TransformerConfig
 from detzoo.methods.atss import ATSS
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.detr import DETR
 from detzoo.methods.dynamic_rcnn import DynamicRCNN
@@ -52,6 +52,7 @@ from detzoo.recipes.shapes_columns import (
     FEW_MINUTES,
     FEW_PROPOSALS,
     FRESH_R18,
+    HOURGLASS,
     LAST_TWO,
     PYRAMID,
     SHAPES,
@@ -400,10 +401,20 @@ RECIPES = (
         schedule=FEW_MINUTES,
     ),
     Recipe(
+        name="centripetalnet_hourglass_shapes",
+        model=CentripetalNet.Config(
+            input=SMALL,
+            backbone=HOURGLASS,
+            head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
+        ),
+        data=SHAPES,
+        schedule=FEW_MINUTES,
+    ),
+    Recipe(
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
             input=SMALL,
-            backbone=Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64),
+            backbone=HOURGLASS,
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
         data=SHAPES,

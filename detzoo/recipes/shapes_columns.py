@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.distribution_head import DistributionHead
@@ -33,6 +34,7 @@ FEW_PROPOSALS = RPN.Config(
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
 DISTANCES = DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30)
 SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
+HOURGLASS = Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64)
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(

@@ -133,6 +133,8 @@ CASES = {
     "ga-rpn_r101-caffe_fpn_1x_coco": Case("ga_rpn_r101_caffe_fpn_1x_coco"),
     "ga-rpn_x101-32x4d_fpn_1x_coco": Case("ga_rpn_x101_32x4d_fpn_1x_coco"),
     "ga-rpn_x101-64x4d_fpn_1x_coco": Case("ga_rpn_x101_64x4d_fpn_1x_coco"),
+    "cascade-rpn_r50-caffe_fpn_1x_coco": Case("crpn_r50_caffe_fpn_1x_coco"),
+    "cascade-rpn_fast-rcnn_r50-caffe_fpn_1x_coco": Case("crpn_fast_rcnn_r50_caffe_fpn_1x_coco"),
     "faster-rcnn_r50_fpn_pisa_1x_coco": Case("pisa_faster_rcnn_r50_fpn_1x_coco"),
     "faster-rcnn_x101-32x4d_fpn_pisa_1x_coco": Case("pisa_faster_rcnn_x101_32x4d_fpn_1x_coco"),
     "mask-rcnn_r50_fpn_pisa_1x_coco": Case("pisa_mask_rcnn_r50_fpn_1x_coco"),
@@ -335,6 +337,9 @@ CASES = {
     "retinanet_r50_fpn_1x_voc0712": Case("retinanet_r50_fpn_1x_voc0712"),
     "cornernet_hourglass104_10xb5-crop511-210e-mstest_coco": Case(
         "cornernet_hourglass104_mstest_10x5_210e_coco", classes=2
+    ),
+    "centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco": Case(
+        "centripetalnet_hourglass104_mstest_16x6_210e_coco", classes=2
     ),
     # no rows of the published tables
     "retinanet_swin-t-p4-w7_fpn_1x_coco": Case(

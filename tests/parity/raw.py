@@ -24,7 +24,8 @@ from tests.parity.golden import thin
 Outputs = Callable[[Any, Images, Sequence[Tensor]], Any]
 
 OUTPUTS: dict[str, Outputs] = {
-    # kinds of corners take turns: heat of both, embedding of both, offset of both, each of every stacked network
+    # kinds of corners take turns: heat of both, offset of both, and so on, each of every stacked network
+    "CentripetalNet": lambda model, images, features: _in_turn(*model.heads(features)),
     "CornerNet": lambda model, images, features: _in_turn(*model.heads(features)),
     # decoder layers come before images
     "DETR": lambda model, images, features: [
@@ -60,7 +61,7 @@ def _of_parts(model: Detector) -> Outputs:
     if hasattr(model, "box_head"):
         return raw_roi.boxes
     if hasattr(model, "rpn"):
-        return lambda model, images, features: model.rpn(features)
+        return lambda model, images, features: model.rpn(features, images.sizes)
     return lambda model, images, features: model.heads(features)
 
 

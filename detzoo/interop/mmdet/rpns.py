@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from detzoo.blocks.any_rpn import AnyRPN
+from detzoo.blocks.cascade_rpn import CascadeRPN
 from detzoo.blocks.guided_rpn import GuidedRPN
 from detzoo.blocks.rpn import RPN
 from detzoo.interop.mmdet import guided, learning, parts
@@ -68,7 +69,80 @@ def guided_rpn(head: Section, features: Features, train: Section, test: Section)
         return GuidedRPN.Config.model_validate(settings | _proposals(train, test))
 
 
-READERS: dict[str, Reader] = {"GARPNHead": guided_rpn}
+def cascade_rpn(head: Section, features: Features, train: Section, test: Section) -> CascadeRPN.Config:
+    """``CascadeRPNHead`` of two stages, with ``rpn``, a list, and ``rpn_proposal`` of ``train_cfg``."""
+    with head as given:
+        given.kinds("CascadeRPNHead")
+        given.fixed("num_classes", 1)
+        given.ignore("init_cfg")  # where training began
+        parts.derived(given, "num_stages", 2)
+        stages = given.sections("stages")
+        if len(stages) != 2:
+            given.differs("stages", "has no counterpart; a list of two has")
+        with stages[0] as first, stages[1] as second:
+            channels = first.whole("feat_channels", 256, MOST_CHANNELS)
+            if second.whole("feat_channels", 256, MOST_CHANNELS) != channels:
+                second.differs("feat_channels", f"has no counterpart; the first stage's {channels} has")
+            side = _stage(first, features, features.channels[0], first=True)
+            _stage(second, features, channels, first=False)  # whose anchors are what the first makes
+            first.ignore("loss_cls")  # of scores that it does not have
+            default = {"type": "dilation", "dilation": 3}
+            with first.section("adapt_cfg", default) as around, second.section("adapt_cfg", default) as inside:
+                around.kinds("dilation")
+                inside.kinds("offset")
+                dilation = around.whole("dilation", 3, MOST_CHANNELS)
+            loss = {"type": "SmoothL1Loss", "beta": 1 / 9}
+            settings: dict[str, Any] = {
+                "channels": channels,
+                "side": side,
+                "dilation": dilation,
+                "first_stds": parts.coder(first, (1.0, 1.0, 1.0, 1.0)),
+                "stds": parts.coder(second, (1.0, 1.0, 1.0, 1.0)),
+                "first_loss": learning.box_loss(first, loss),
+                "class_weight": learning.cross_entropy(second, sigmoid=True, weighted=True),
+                "box_loss": learning.box_loss(second, loss),
+            }
+        if train.has("rpn"):
+            settings |= learning.tried(train, "rpn", {}, lambda: _regions_first(train))
+        return CascadeRPN.Config.model_validate(settings | _proposals(train, test))
+
+
+def _stage(stage: Section, features: Features, inputs: int, first: bool) -> float:
+    """Check what cannot be set of a ``StageCascadeRPNHead``; the edge of its anchors, in strides."""
+    stage.kinds("StageCascadeRPNHead")
+    stage.ignore("init_cfg")  # where training began
+    stage.fixed("num_classes", 1)
+    stage.fixed("num_convs", 1)
+    parts.derived(stage, "in_channels", inputs)
+    for name, usual, wanted in (("bridged_feature", False, first), ("with_cls", True, not first)):
+        if stage.flag(name, usual) != wanted:
+            stage.differs(name, f"has no counterpart; {wanted} has")
+    if stage.flag("sampling", not first) == first:
+        stage.noted("sampling", f"has no counterpart; {not first} has")
+    return parts.one_anchor(stage, features, ratios=[1.0], scales=[8], strides=[4, 8, 16, 32, 64])
+
+
+def _regions_first(train: Section) -> dict[str, Any]:
+    """``rpn`` of ``train_cfg``, one for each stage: the first learns by regions, the second by overlaps."""
+    found = train.sections("rpn")
+    if len(found) != 2:
+        train.differs("rpn", "has no counterpart; a list of two has")
+        return {}
+    settings: dict[str, Any] = {}
+    with found[0] as region, found[1] as learn:
+        for one in found:
+            one.fixed("allowed_border", -1)
+            learning.weights_of_anchors(one)
+        with region.section("assigner") as given:
+            if learning.known(given, "RegionAssigner"):
+                settings["centre"] = given.number("center_ratio", 0.2)
+                settings["around"] = given.number("ignore_ratio", 0.5)
+        learning.no_sampler(region)
+        settings["match"] = learning.match(learn, CascadeRPN.Config().match)
+        return settings | learning.sampler(learn, objects_too=False)
+
+
+READERS: dict[str, Reader] = {"CascadeRPNHead": cascade_rpn, "GARPNHead": guided_rpn}
 
 
 def _proposals(train: Section, test: Section) -> dict[str, Any]:

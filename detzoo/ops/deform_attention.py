@@ -23,12 +23,11 @@ def deform_attention(values: Tensor, shapes: Sequence[tuple[int, int]], places: 
     Deformable DETR, equation 3 (arXiv:2010.04159). Beyond a level there are zeros. Places and sums are float32 at
     least, and gradients exact, also of the places. Works on one level at a time, for C channels in all heads together:
 
-    * on a CPU it takes, beside the result, 40 bytes for each of the P places of a head and query on the level, and in
-      the backward pass 150; there is nothing of channels for each place. For 20,000 queries with 8 heads and 4 places
-      that is 26 MB, and 96 MB.
-    * elsewhere (there is no program of our own for CUDA) the samples of a level, ``4 N Q P C`` bytes, twice, and three
-      times in the backward pass: 82 MB each for those queries and 256 channels. Samples of all levels at once are four
-      times that.
+    * on a CPU it takes, beside its results, some 180 bytes for each of the P places of a head and query on the level,
+      and 290 in the backward pass; there is nothing of channels for each place. For 18,000 queries with 8 heads and 4
+      places that is 104 and 167 MB;
+    * elsewhere (there is no program of our own for CUDA) about 2.5 times the samples of a level, ``4 N Q P C`` bytes,
+      in either pass: 180 MB for those queries and 256 channels. All levels at once, as usual, take 900 MB.
 
     The backward pass keeps the arguments and nothing else.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from detzoo.ops.mask_windows import MaskWindows, pixels_at, unpacked
+from detzoo.ops.mask_windows import MaskWindows
+from detzoo.ops.roi_align import pixels_at, unpacked
 
 _CHUNK = 16  # masks that are read at every cell at once: bounds the memory
 

@@ -148,21 +148,3 @@ class MaskWindows:
 def _bytes(windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many bytes each window ``[..., 4]`` takes: int64 ``[...]``."""
     return ((windows[..., 2:] - windows[..., :2]).prod(axis=-1) + 7) // 8
-
-
-def unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
-    """The pixels of a window that starts at byte ``start``, on the CPU: float32 ``[height, width]``."""
-    import numpy as np
-
-    area = height * width
-    pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
-    return torch.from_numpy(pixels.reshape(height, width)).float()
-
-
-def pixels_at(bits: Tensor, starts: Tensor, windows: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Whether pixels ``y [K, H, 1]``, ``x [K, 1, W]`` of K masks are set: bool ``[K, H, W]``."""
-    x1, y1, x2, y2 = windows[:, None, None].unbind(-1)
-    inside = (y >= y1) & (y < y2) & (x >= x1) & (x < x2)
-    place = ((y - y1) * (x2 - x1) + x - x1) * inside
-    byte = bits[starts[:, None, None] + (place >> 3)]
-    return ((byte >> (7 - (place & 7))) & 1).bool() & inside

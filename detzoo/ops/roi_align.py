@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
-from detzoo.ops.mask_windows import MaskWindows, pixels_at, unpacked
+from detzoo.ops.mask_windows import MaskWindows
 
 _ROIS = 128  # pooled together on a processor: what they need stays in its cache
 _SUMS, _TAPS = 1 << 21, 1 << 18  # of masks, likewise: sums over rows; pixels of bins whose samples are looked at
@@ -476,3 +476,21 @@ def _exact_means(
     # one after the other, which torch's sums are not
     sums = np.add.accumulate((value * (high & wide)).flatten(1).numpy(), axis=1)[:, -1]
     return torch.from_numpy(sums) / (down.number[roi] * across.number[roi]).clamp(min=1).float()
+
+
+def unpacked(bits: Tensor, start: int, height: int, width: int) -> Tensor:
+    """The pixels of a window that starts at byte ``start``, on the CPU: float32 ``[height, width]``."""
+    import numpy as np
+
+    area = height * width
+    pixels = np.unpackbits(bits.numpy()[start : start + (area + 7) // 8], count=area)
+    return torch.from_numpy(pixels.reshape(height, width)).float()
+
+
+def pixels_at(bits: Tensor, starts: Tensor, windows: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Whether pixels ``y [K, H, 1]``, ``x [K, 1, W]`` of K masks are set: bool ``[K, H, W]``."""
+    x1, y1, x2, y2 = windows[:, None, None].unbind(-1)
+    inside = (y >= y1) & (y < y2) & (x >= x1) & (x < x2)
+    place = ((y - y1) * (x2 - x1) + x - x1) * inside
+    byte = bits[starts[:, None, None] + (place >> 3)]
+    return ((byte >> (7 - (place & 7))) & 1).bool() & inside

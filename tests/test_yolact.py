@@ -234,7 +234,7 @@ def test_settings_that_do_not_fit_are_refused():
         yolact(head={"sizes": (8.0, 16.0)})
     with pytest.raises(ValueError, match=r"head\.sizes is for 1 levels"):
         yolact(head={"sizes": (8.0,), "steps": (8.0,)})
-    with pytest.raises(ValueError, match="compares offsets"):
+    with pytest.raises(ValueError, match="must compare offsets"):
         yolact(head={"box_loss": {"kind": "giou"}})
     with pytest.raises(ValueError, match="have no masks"):
         yolact()(images(1), Targets.pack([{"boxes": torch.ones(1, 4), "labels": torch.zeros(1)}]))

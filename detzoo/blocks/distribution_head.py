@@ -15,7 +15,7 @@ from detzoo.blocks.atss_assign import AdaptiveSelection
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -54,7 +54,7 @@ class DistributionHead(nn.Module):
         anchor: float = Field(default=8.0, gt=0)  # strides, edge of the square that decides whether a cell learns
         nearest: int = Field(default=9, ge=1)  # anchors of each level that an object chooses from
         beta: float = Field(default=2.0, ge=0)  # focusing exponent of the scores' loss
-        box_loss: BoxLoss = BoxLoss(kind="giou", weight=2.0)
+        box_loss: BoxesLoss = BoxLoss(kind="giou", weight=2.0)
         distance_weight: float = Field(default=0.25, ge=0)  # of the distances' loss
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
@@ -62,14 +62,8 @@ class DistributionHead(nn.Module):
         detections: int = Field(default=100, ge=1)  # per image
 
     def __init__(self, config: DistributionHead.Config, width: int, strides: Sequence[int], classes: int) -> None:
-        """Build for levels of ``width`` channels.
-
-        Raises:
-            ValueError: ``box_loss`` is one of offsets.
-        """
+        """Build for levels of ``width`` channels."""
         super().__init__()
-        if not config.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {config.box_loss.kind!r}")
         self.config, self.strides, self.classes = config, tuple(strides), classes
         self.steps = config.farthest + 1
         self.anchors = Anchors(Anchors.Config(scales=(config.anchor,), ratios=(1.0,)), strides)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from detzoo.blocks.anchors import Anchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
-from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, mean_over_ranks
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import from_centres, full_precision, to_centres
 from detzoo.ops.focal import focal_loss
@@ -51,14 +51,12 @@ class Guide(nn.Module):
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         # MMDetection 2 and 3 learn the complement: their focal loss counts classes from 0, and has background last
         inverted: bool = False  # locations are where no object is
-        shape_loss: BoxLoss = BoxLoss(kind="bounded_iou", beta=0.2)
+        shape_loss: BoxesLoss = BoxLoss(kind="bounded_iou", beta=0.2)
 
         @model_validator(mode="after")
         def _fits(self) -> Guide.Config:
             if self.around < self.centre:
                 raise ValueError("around is no smaller than centre")
-            if not self.shape_loss.on_boxes:
-                raise ValueError(f"shapes are boxes, which {self.shape_loss.kind} does not compare")
             return self
 
     def __init__(self, config: Guide.Config, channels: int, strides: Sequence[int]) -> None:

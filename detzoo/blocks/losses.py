@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.distributed as dist
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,6 +31,22 @@ class BoxLoss(Config):
     def on_boxes(self) -> bool:
         """Whether it compares decoded boxes rather than offsets."""
         return self.kind not in ("l1", "smooth_l1", "balanced_l1")
+
+
+def _comparing_boxes(loss: BoxLoss) -> BoxLoss:
+    if not loss.on_boxes:
+        raise ValueError(f"kind must compare boxes, as 'giou' does, got {loss.kind!r}")
+    return loss
+
+
+def _comparing_offsets(loss: BoxLoss) -> BoxLoss:
+    if loss.on_boxes:
+        raise ValueError(f"kind must compare offsets, as 'l1' does, got {loss.kind!r}")
+    return loss
+
+
+BoxesLoss = Annotated[BoxLoss, AfterValidator(_comparing_boxes)]
+OffsetsLoss = Annotated[BoxLoss, AfterValidator(_comparing_offsets)]
 
 
 def box_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, config: BoxLoss, beta: Tensor | None = None) -> Tensor:

@@ -26,7 +26,7 @@ from detzoo.blocks.atss_assign import AdaptiveSelection
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import centerness, middles, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -53,7 +53,7 @@ class ATSS(Detector):
         nearest: int = Field(default=9, ge=1)  # anchors of each level that an object chooses from
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="giou", weight=2.0)
+        box_loss: BoxesLoss = BoxLoss(kind="giou", weight=2.0)
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least class score of a detection
         nms: float = Field(default=0.6, ge=0, le=1)  # IoU, within a class
@@ -68,15 +68,9 @@ class ATSS(Detector):
         head: ATSS.Head = Field(default_factory=lambda: ATSS.Head())
 
     def __init__(self, config: ATSS.Config, classes: Sequence[str]) -> None:
-        """Build from settings.
-
-        Raises:
-            ValueError: ``head.box_loss`` is one of offsets.
-        """
+        """Build from settings."""
         super().__init__(config, classes)
         head = self.head = config.head
-        if not head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {head.box_loss.kind!r}")
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)

@@ -27,7 +27,7 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
-from detzoo.blocks.losses import BoxLoss, box_losses, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_losses, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, middles, per_cell, sides
 from detzoo.blocks.towers import start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -60,7 +60,7 @@ class AutoAssign(Detector):
         negative_weight: float = Field(default=0.75, ge=0)
         centre_weight: float = Field(default=0.75, ge=0)
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent of negatives
-        box_loss: BoxLoss = BoxLoss(kind="giou", weight=5.0)  # a box finds its object by exp(-loss)
+        box_loss: BoxesLoss = BoxLoss(kind="giou", weight=5.0)  # a box finds its object by exp(-loss)
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least class score of a detection
         nms: float = Field(default=0.6, ge=0, le=1)  # IoU, within a class
@@ -75,15 +75,9 @@ class AutoAssign(Detector):
         head: AutoAssign.Head = Field(default_factory=lambda: AutoAssign.Head())
 
     def __init__(self, config: AutoAssign.Config, classes: Sequence[str]) -> None:
-        """Build from settings.
-
-        Raises:
-            ValueError: ``head.box_loss`` is one of offsets.
-        """
+        """Build from settings."""
         super().__init__(config, classes)
         head = self.head = config.head
-        if not head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {head.box_loss.kind!r}")
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         width = self.neck.channels[0]

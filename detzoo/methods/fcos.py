@@ -25,7 +25,7 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, centerness, sides
 from detzoo.blocks.towers import PRIOR, searched_tower, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -56,7 +56,7 @@ class FCOS(Detector):
         radius: float | None = Field(default=None, gt=0)  # strides from an object's centre that learn it; None: all
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="iou")
+        box_loss: BoxesLoss = BoxLoss(kind="iou")
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least class score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -74,8 +74,7 @@ class FCOS(Detector):
         """Build from settings.
 
         Raises:
-            ValueError: ``head.ranges`` are not one fewer than the pyramid has levels, or ``head.box_loss`` is one of
-                offsets.
+            ValueError: ``head.ranges`` are not one fewer than the pyramid has levels.
         """
         super().__init__(config, classes)
         head = self.head = config.head
@@ -83,8 +82,6 @@ class FCOS(Detector):
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         if len(head.ranges) != len(self.neck.strides) - 1:
             raise ValueError(f"{len(self.neck.strides)} levels meet at one fewer head.ranges, got {head.ranges}")
-        if not head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'iou' does, got {head.box_loss.kind!r}")
         width = self.neck.channels[0]
         self.cls_convs, self.reg_convs = _tower(head, width), _tower(head, width)
         width = head.channels if head.convs or head.searched else width

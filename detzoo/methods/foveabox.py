@@ -24,7 +24,7 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, ConvNorm, FeatureAdaption, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxLoss, OffsetsLoss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell, sides
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -58,7 +58,7 @@ class FoveaBox(Detector):
         fovea: float = Field(default=0.4, gt=0, le=1)  # edges of an object's middle, as a share of its own
         alpha: float = Field(default=0.4, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=1.5, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="smooth_l1", beta=0.11)  # of logarithms of distances
+        box_loss: OffsetsLoss = BoxLoss(kind="smooth_l1", beta=0.11)  # of logarithms of distances
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -76,8 +76,7 @@ class FoveaBox(Detector):
         """Build from settings.
 
         Raises:
-            ValueError: ``head.edges`` or ``head.ranges`` are not as many as the pyramid has levels, or
-                ``head.box_loss`` compares boxes.
+            ValueError: ``head.edges`` or ``head.ranges`` are not as many as the pyramid has levels.
         """
         super().__init__(config, classes)
         head = self.head = config.head
@@ -88,8 +87,6 @@ class FoveaBox(Detector):
             raise ValueError(
                 f"{levels} levels have as many head.edges and head.ranges, got {head.edges}, {head.ranges}"
             )
-        if head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare offsets, as 'l1' does, got {head.box_loss.kind!r}")
         inputs, width = self.neck.channels[0], head.channels
         self.reg_convs = tower(inputs, width, head.convs, head.norm)
         self.reg = Conv2d(width, 4, 3, padding=1)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,7 +25,7 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss, box_losses, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, box_losses, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres, per_cell
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -74,17 +74,11 @@ class FSAF(Detector):
         left_out: float = Field(default=0.5, gt=0, le=1)  # share of the edges of ignored regions: cells learn nothing
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="iou")
+        box_loss: BoxesLoss = BoxLoss(kind="iou")
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
-
-        @model_validator(mode="after")
-        def _fits(self) -> FSAF.Head:
-            if not self.box_loss.on_boxes:
-                raise ValueError(f"box_loss.kind must compare boxes, as 'iou' does, got {self.box_loss.kind!r}")
-            return self
 
     class Config(DetectorConfig):
         """Settings of `FSAF`."""

@@ -26,7 +26,7 @@ from detzoo.blocks.assign import MatchConfig, Matches, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, box_losses, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, binary_loss, box_loss, box_losses, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
@@ -58,7 +58,7 @@ class PAA(Detector):
         best: int = Field(default=9, ge=1)  # anchors of each level, of least loss, that an object chooses from
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="giou", weight=1.3)
+        box_loss: BoxesLoss = BoxLoss(kind="giou", weight=1.3)
         iou_weight: float = Field(default=0.5, ge=0)
         candidates: int = Field(default=1000, ge=1)  # best anchors per level that enter suppression and vote
         pairs: int = Field(default=4096, ge=1)  # best (anchor, class) pairs per image of those, that enter suppression
@@ -76,15 +76,9 @@ class PAA(Detector):
         head: PAA.Head = Field(default_factory=lambda: PAA.Head())
 
     def __init__(self, config: PAA.Config, classes: Sequence[str]) -> None:
-        """Build from settings.
-
-        Raises:
-            ValueError: ``head.box_loss`` is one of offsets.
-        """
+        """Build from settings."""
         super().__init__(config, classes)
         head = self.head = config.head
-        if not head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {head.box_loss.kind!r}")
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)

@@ -26,7 +26,7 @@ from detzoo.blocks.buckets import NEAREST, bucket_losses, per_side, place
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, mean_over_ranks
+from detzoo.blocks.losses import BoxLoss, OffsetsLoss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
@@ -54,7 +54,7 @@ class SABLRetinaNet(Detector):
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         bucket_weight: float = Field(default=1.5, ge=0)  # of the loss of buckets
-        box_loss: BoxLoss = BoxLoss(kind="smooth_l1", beta=1 / 9, weight=1.5)  # of the offsets
+        box_loss: OffsetsLoss = BoxLoss(kind="smooth_l1", beta=1 / 9, weight=1.5)  # of the offsets
         candidates: int = Field(default=1000, ge=1)  # best (square, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a class
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
@@ -69,15 +69,9 @@ class SABLRetinaNet(Detector):
         head: SABLRetinaNet.Head = Field(default_factory=lambda: SABLRetinaNet.Head())
 
     def __init__(self, config: SABLRetinaNet.Config, classes: Sequence[str]) -> None:
-        """Build from settings.
-
-        Raises:
-            ValueError: ``head.box_loss`` is one of boxes.
-        """
+        """Build from settings."""
         super().__init__(config, classes)
         head = self.head = config.head
-        if head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare offsets, as 'l1' does, got {head.box_loss.kind!r}")
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)

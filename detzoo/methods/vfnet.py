@@ -26,7 +26,7 @@ from detzoo.blocks.atss_assign import AdaptiveSelection
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, ConvNorm, Deform, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.points import around, cell_centres
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
@@ -74,8 +74,8 @@ class VFNet(Detector):
         alpha: float = Field(default=0.75, ge=0, le=1)  # weight of negatives in the scores' loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent of negatives
         quality_weighted: bool = True  # positives count by their IoU in the scores' loss
-        box_loss: BoxLoss = BoxLoss(kind="giou", weight=1.5)
-        refined_loss: BoxLoss = BoxLoss(kind="giou", weight=2.0)
+        box_loss: BoxesLoss = BoxLoss(kind="giou", weight=1.5)
+        refined_loss: BoxesLoss = BoxLoss(kind="giou", weight=2.0)
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.6, ge=0, le=1)  # IoU, within a class
@@ -93,7 +93,7 @@ class VFNet(Detector):
         """Build from settings.
 
         Raises:
-            ValueError: ``head.reach`` has not a number for each level, or a loss of boxes is one of offsets.
+            ValueError: ``head.reach`` has not a number for each level.
         """
         super().__init__(config, classes)
         head = self.head = config.head
@@ -102,8 +102,6 @@ class VFNet(Detector):
         strides = self.neck.strides
         if len(head.reach) != len(strides):
             raise ValueError(f"head.reach has a number for each of {len(strides)} levels, got {head.reach}")
-        if not (head.box_loss.on_boxes and head.refined_loss.on_boxes):
-            raise ValueError("kind of head.box_loss and head.refined_loss must compare boxes, as 'giou' does")
         self.anchors = Anchors(Anchors.Config(scales=(head.anchor,), ratios=(1.0,)), strides)
         self.assign = AdaptiveSelection(head.nearest)
         width = self.neck.channels[0]

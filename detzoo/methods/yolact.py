@@ -25,7 +25,7 @@ from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick, sample
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.layers import Conv2d, start_xavier
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxLoss, OffsetsLoss, binary_loss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
@@ -106,7 +106,7 @@ class YOLACT(Detector):
         steps: tuple[float, ...] = tuple(550 / cells for cells in (69, 35, 18, 9, 5))  # pixels between cells
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, low_quality_ties=False)
         hard: float = Field(default=3.0, ge=0)  # background anchors that are learned for every positive of an image
-        box_loss: BoxLoss = BoxLoss(kind="smooth_l1", weight=1.5)
+        box_loss: OffsetsLoss = BoxLoss(kind="smooth_l1", weight=1.5)
         candidates: int = Field(default=1000, ge=1)  # best anchors per level of which all classes are looked at
         best: int = Field(default=200, ge=1)  # boxes of each class that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
@@ -119,8 +119,6 @@ class YOLACT(Detector):
                 raise ValueError(f"sizes and steps have one number for each level, got {self.sizes}, {self.steps}")
             if not self.ratios or min(*self.sizes, *self.ratios, *self.steps) <= 0:
                 raise ValueError("sizes, ratios and steps are above 0, and there is at least one ratio")
-            if self.box_loss.on_boxes:
-                raise ValueError("box_loss compares offsets, as kind='smooth_l1' does")
             return self
 
         def shapes(self) -> list[list[tuple[float, float]]]:

@@ -24,7 +24,7 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
-from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.blocks.uniform_match import UniformMatch, uniform_match
 from detzoo.config import Config as BaseConfig
@@ -52,7 +52,7 @@ class YOLOF(Detector):
         match: UniformMatch = UniformMatch()
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
-        box_loss: BoxLoss = BoxLoss(kind="giou")
+        box_loss: BoxesLoss = BoxLoss(kind="giou")
         candidates: int = Field(default=1000, ge=1)  # best (anchor, class) pairs that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.6, ge=0, le=1)  # IoU, within a class
@@ -67,15 +67,9 @@ class YOLOF(Detector):
         head: YOLOF.Head = Field(default_factory=lambda: YOLOF.Head())
 
     def __init__(self, config: YOLOF.Config, classes: Sequence[str]) -> None:
-        """Build from settings.
-
-        Raises:
-            ValueError: ``head.box_loss`` is one of offsets.
-        """
+        """Build from settings."""
         super().__init__(config, classes)
         head = self.head = config.head
-        if not head.box_loss.on_boxes:
-            raise ValueError(f"head.box_loss.kind must compare boxes, as 'giou' does, got {head.box_loss.kind!r}")
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)

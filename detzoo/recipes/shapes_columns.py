@@ -11,6 +11,7 @@ from detzoo.blocks.rpn import RPN
 from detzoo.blocks.semantic import SemanticHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
+from detzoo.recipes.recipe import Model, Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
 SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
@@ -49,3 +50,8 @@ FEW_MINUTES = Schedule(
     warmup_steps=50,
     evaluate_every=3,
 )
+
+
+def small(name: str, model: Model, data: Data = SHAPES, schedule: Schedule = FEW_MINUTES) -> Recipe:
+    """A recipe that trains from nothing."""
+    return Recipe(name=name, model=model, data=data, schedule=schedule)

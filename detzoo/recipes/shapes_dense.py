@@ -28,20 +28,19 @@ from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
-from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.shapes_columns import (
     DENSE_PYRAMID,
     DISTANCES,
-    FEW_MINUTES,
     FRESH_R18,
     HOURGLASS,
     LAST_TWO,
     SHAPES,
     SMALL,
+    small,
 )
 
 RECIPES = (
-    Recipe(
+    small(
         name="retinanet_r18_fpn_shapes",
         model=RetinaNet.Config(
             input=SMALL,
@@ -49,10 +48,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="ga_retinanet_r18_fpn_shapes",
         model=GARetinaNet.Config(
             input=SMALL,
@@ -60,10 +57,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=GARetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
             input=SMALL,
@@ -81,10 +76,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="atss_r18_fpn_shapes",
         model=ATSS.Config(
             input=SMALL,
@@ -97,10 +90,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="autoassign_r18_fpn_shapes",
         model=AutoAssign.Config(
             input=SMALL,
@@ -108,10 +99,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=AutoAssign.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="sabl_retinanet_r18_fpn_shapes",
         model=SABLRetinaNet.Config(
             input=SMALL,
@@ -119,16 +108,12 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=SABLRetinaNet.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="gfl_r18_fpn_shapes",
         model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
+    small(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
         name="ld_r18_fpn_shapes",
         model=LD.Config(
             input=SMALL,
@@ -137,10 +122,8 @@ RECIPES = (
             head=DISTANCES,
             distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="fovea_r18_fpn_shapes",
         model=FoveaBox.Config(
             input=SMALL,
@@ -155,10 +138,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="fsaf_r18_fpn_shapes",
         model=FSAF.Config(
             input=SMALL,
@@ -166,10 +147,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=FSAF.Head(convs=2, channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="vfnet_r18_fpn_shapes",
         model=VFNet.Config(
             input=SMALL,
@@ -177,10 +156,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="reppoints_r18_fpn_shapes",
         model=RepPoints.Config(
             input=SMALL,
@@ -188,10 +165,8 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="paa_r18_fpn_shapes",
         model=PAA.Config(
             input=SMALL,
@@ -204,30 +179,24 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="centripetalnet_hourglass_shapes",
         model=CentripetalNet.Config(
             input=SMALL,
             backbone=HOURGLASS,
             head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
             input=SMALL,
             backbone=HOURGLASS,
             head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="ssd_vgg11_shapes",
         model=SSD.Config(
             input=SMALL,
@@ -235,10 +204,8 @@ RECIPES = (
             neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
             head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="yolact_r18_fpn_shapes",
         model=YOLACT.Config(
             input=SMALL,
@@ -248,9 +215,8 @@ RECIPES = (
             mask_head=Prototypes.Config(prototypes=16, convs=2, channels=64),
         ),
         data=SHAPES.replace(masks=True),
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="yolof_r18_shapes",
         model=YOLOF.Config(
             input=SMALL,
@@ -263,10 +229,8 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
-    Recipe(
+    small(
         name="yolov3_d18_shapes",
         model=YOLOv3.Config(
             input=SMALL,
@@ -277,7 +241,5 @@ RECIPES = (
                 detections=30,
             ),
         ),
-        data=SHAPES,
-        schedule=FEW_MINUTES,
     ),
 )

@@ -4,8 +4,9 @@ A few hundred learned boxes, each with a learned feature, take the place of a re
 six stages a proposal's feature becomes the weights of two convolutions that look at what is pooled from its box; that
 gives the feature and the box of the next stage. Each object teaches one proposal of every stage: nothing is suppressed.
 
-Departures from the paper: none but that a batch without objects divides its losses by one. As in the published weights'
-training no gradient goes from a stage to the boxes of the one before it.
+Departures from the paper: a batch without objects divides its losses by one; and detections end at the image's borders,
+out of which the published model's reach. As in the published weights' training no gradient goes from a stage to the
+boxes of the one before it.
 """
 
 from __future__ import annotations

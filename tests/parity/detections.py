@@ -25,12 +25,12 @@ def detect(model: Detector, images: Images) -> Detections:
     return model.detect(images, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
 
 
-def pair(golden: Golden, found: Detections) -> tuple[Pairs, dict[str, float]]:
+def pair(golden: Golden, found: Detections, reach_out: bool = False) -> tuple[Pairs, dict[str, float]]:
     """Every recorded detection with the nearest of ours of its class, and how far apart they are.
 
     Paired greedily, the best recorded score first. Far apart is the larger of the scores' difference and the boxes', as
-    a share of the canvas' longer edge; infinitely, what has no counterpart. Recorded boxes end at the image's borders
-    as ours do: those of Sparse R-CNN alone reach out of it.
+    a share of the canvas' longer edge; infinitely, what has no counterpart. Recorded boxes may ``reach_out`` of the
+    image, where ours end.
     """
     pairs: Pairs = {}
     differences: dict[str, float] = {}
@@ -38,7 +38,8 @@ def pair(golden: Golden, found: Detections) -> tuple[Pairs, dict[str, float]]:
         boxes, scores, labels = (
             torch.from_numpy(golden.arrays[f"pred.{image}.{part}"]) for part in ("boxes", "scores", "labels")
         )
-        boxes = clip(boxes.unsqueeze(0), torch.tensor([golden.sizes[image]]))[0]
+        if reach_out:
+            boxes = clip(boxes.unsqueeze(0), torch.tensor([golden.sizes[image]]))[0]
         ours = found[image]
         apart = (boxes[:, None] - ours.boxes).abs().amax(-1) / max(golden.canvas)
         apart = apart.maximum((scores[:, None] - ours.scores).abs())

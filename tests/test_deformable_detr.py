@@ -18,6 +18,7 @@ from detzoo.blocks.set_prediction import focal_costs
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.ops.boxes import from_centres, giou, to_centres
 from detzoo.ops.focal import focal_losses
+from detzoo.train.heads import load_matching
 from detzoo.types import Images, Targets
 from tests.tiny import CLASSES, images, targets
 
@@ -177,3 +178,12 @@ def test_what_says_where_to_look_learns_slowly() -> None:
         *(f"decoder.layers.{index}.cross_attn.sampling_offsets" for index in range(6)),
     }
     assert math.prod(group.lr_scale for group in recipe.schedule.groups) == pytest.approx(1e-3)
+
+
+def test_what_the_encoder_says_of_any_object_goes_along_with_other_classes() -> None:
+    source, other = small(refine=True, two_stage=True), small(refine=True, two_stage=True)
+    classes = tuple(reversed(CLASSES))
+    load_matching(other, source.state_dict(), classes, CLASSES)
+    first, last = source.cls[0].get_parameter("weight"), source.cls[-1].get_parameter("weight")
+    assert torch.equal(other.cls[0].get_parameter("weight"), first.flip(0))
+    assert torch.equal(other.cls[-1].get_parameter("weight"), last)

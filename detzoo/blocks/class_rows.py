@@ -21,6 +21,8 @@ class ClassRows(NamedTuple):
         after: rows that belong to no class, as that of the background.
         inputs: inputs in front of the classes' last ones, of which each has one; None: no input belongs to a class.
         shift: the row of a class is that of its number plus this, modulo their number.
+        named: rows go with the classes' names; otherwise each stays where it is, as the first, if it stands for any
+            class.
     """
 
     before: int = 0
@@ -28,6 +30,7 @@ class ClassRows(NamedTuple):
     after: int = 0
     inputs: int | None = None
     shift: int = 0
+    named: bool = True
 
     def per_anchor(self, classes: int) -> int:
         """Rows of one anchor with this many classes."""
@@ -79,7 +82,7 @@ def moved(
     target[:, : rows.before] = source[:, : rows.before]
     if rows.after:
         target[:, -rows.after :] = source[:, -rows.after :]
-    for mine, theirs in pairs:
+    for mine, theirs in pairs if rows.named else [(number, number) for number in range(min(classes))]:
         mine, theirs = (mine + rows.shift) % classes[0], (theirs + rows.shift) % classes[1]
         for row in range(rows.each):
             target[:, rows.before + rows.each * mine + row] = source[:, rows.before + rows.each * theirs + row]

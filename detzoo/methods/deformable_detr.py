@@ -206,8 +206,11 @@ class DeformableDETR(Detector):
 
     @property
     def class_rows(self) -> Mapping[str, ClassRows]:
-        """The layers with an output per class."""
-        return {f"cls.{index}": ONE_EACH for index in range(len(self.cls))}
+        """The layers with an output per class; the first of the encoder's own stands for any object."""
+        rows = {f"cls.{index}": ONE_EACH for index in range(len(self.cls))}
+        if self.settings.two_stage and self.settings.refine:
+            rows[f"cls.{len(self.cls) - 1}"] = ClassRows(named=False)
+        return rows
 
     # two layouts: MMDetection 3, and version 2, where all is in the head
     published_names = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import pytest
 
 from detzoo.methods.ssd import SSD
 from tests.sweep import METHOD, Rows, form_of
-from tests.tiny import FAMILIES, FORMS, swept_form
+from tests.tiny import FAMILIES, FORMS, METHOD_IDS, every_form, swept_form
 
 
-def test_every_form_is_swept_and_one_of_each_family_always_runs() -> None:
-    _, entries = swept_form.args
+@pytest.mark.parametrize(
+    ("made", "wanted"), [(swept_form, FAMILIES), (every_form, {*METHOD_IDS, *FAMILIES})], ids=["costly", "cheap"]
+)
+def test_every_form_is_swept_and_some_always_run(made: pytest.MarkDecorator, wanted: Collection[str]) -> None:
+    _, entries = made.args
     left_out = [entry.values[0] for entry in entries if not isinstance(entry, str)]
     always = [entry for entry in entries if isinstance(entry, str)]
     assert sorted([*left_out, *always]) == sorted(FORMS)
-    assert set(always) == set(FAMILIES)
+    assert set(always) == set(wanted)
     marks = [mark.name for entry in entries if not isinstance(entry, str) for mark in entry.marks]
     assert marks == ["sweep"] * len(left_out)
 

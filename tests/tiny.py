@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -199,7 +200,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         },
     ),
 }
-every_form = pytest.mark.parametrize("form", FORMS)
+METHOD_IDS = [method.__name__ for method in METHODS]
 
 # One method of each family. What is costly to show (captured graphs, thirty steps of training) is shown of these in
 # continuous integration, and of all by `make sweep`.
@@ -210,9 +211,16 @@ FAMILIES = {
     "CornerNet": "corners",
     "FasterRCNN-dcnv2": "deformable convolution",
 }
-swept_form = pytest.mark.parametrize(
-    "form", [form if form in FAMILIES else pytest.param(form, marks=pytest.mark.sweep) for form in FORMS]
-)
+
+
+def _of(always: Collection[str]) -> pytest.MarkDecorator:
+    """A test of every form, of which continuous integration makes those of ``always``."""
+    forms = [form if form in always else pytest.param(form, marks=pytest.mark.sweep) for form in FORMS]
+    return pytest.mark.parametrize("form", forms)
+
+
+# what is cheap to show of every method, and of methods on other parts by `make sweep`
+every_form, swept_form = _of({*METHOD_IDS, *FAMILIES}), _of(FAMILIES)
 # torch 2.11's compiler traces an autograd function by making one, of which torch itself warns; later ones do not
 compiles = pytest.mark.filterwarnings(
     "ignore:<class 'torch.autograd.function.Function'> should not be instantiated:DeprecationWarning"
@@ -298,6 +306,3 @@ def detect(detector: Detector, batch: Images) -> Detections:
         return detector.detect(batch)
     boxes = proposals(0).expand(batch.pixels.shape[0], -1, -1)
     return detector.detect(batch, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
-
-
-METHOD_IDS = [method.__name__ for method in METHODS]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 OLDEST_PYTHON = (3, 11)
 WORTHWHILE = 1.2  # times as fast as in float32, from which half precision is advised
@@ -135,11 +136,13 @@ def _methods() -> Iterator[Check]:
     """Losses, gradients and detections of every method on the fastest device, on one small image."""
     import torch
 
+    from detzoo.methods.gfl import GFL
+    from detzoo.methods.ld import LD
     from detzoo.recipes import shapes
     from detzoo.recipes.recipe import METHODS
     from detzoo.types import Images, Targets
 
-    small = {type(recipe.model): recipe.model for recipe in shapes.RECIPES}
+    small: dict[type, Any] = {type(recipe.model): recipe.model for recipe in shapes.RECIPES}
 
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     masks = torch.zeros(1, 64, 64, dtype=torch.bool)
@@ -155,6 +158,8 @@ def _methods() -> Iterator[Check]:
         try:
             settings = method.__dict__["Config"]
             detector = method(small.get(settings) or settings(), ("thing",)).to(device)
+            if isinstance(detector, LD):
+                detector.learn_from(GFL(small[GFL.Config], ("thing",)))
             losses = detector(images, targets)
             torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
             with torch.no_grad():

@@ -164,7 +164,7 @@ def test_shapes_learn_from_well_placed_cells_and_from_nothing_without_objects() 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"around": 0.1}, "no smaller than centre"), ({"shape_loss": {"kind": "l1"}}, "l1 does not compare")],
+    [({"around": 0.1}, "no smaller than centre"), ({"shape_loss": {"kind": "l1"}}, "kind must compare boxes")],
 )
 def test_settings_that_contradict_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

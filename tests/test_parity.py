@@ -20,7 +20,6 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.grid_rcnn import GridRCNN
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_scoring_rcnn import MaskScoringRCNN
-from detzoo.methods.point_rend import PointRend
 from detzoo.methods.scnet import SCNet
 from detzoo.methods.tridentnet import TridentNet
 from detzoo.ops.nms import select
@@ -46,7 +45,7 @@ RETINANET = "retinanet_r50_fpn_1x_coco"
 
 
 # whose golden case takes a minute or more, of masks of all RoIs mostly: `make parity` has them, as all other cases
-LONG = {CascadeMaskRCNN, GridRCNN, HTC, MaskScoringRCNN, PointRend, SCNet, TridentNet}
+LONG = {CascadeMaskRCNN, GridRCNN, HTC, MaskScoringRCNN, SCNet, TridentNet}
 
 
 def kinds(case: Case) -> set[str]:

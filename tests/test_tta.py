@@ -27,6 +27,7 @@ from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.rpn import RPNDetector
+from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.roi_align import crop_targets
 from detzoo.ops.soft_nms import soft_nms
@@ -223,7 +224,7 @@ def test_nothing_found_is_nothing_merged() -> None:
 def test_each_method_merges_by_its_own_suppression(method: type[Detector]) -> None:
     detector: Any = tiny(method)
     settings, rule = detector.config, suppression_of(detector)
-    if method in (DETR, DeformableDETR):
+    if method in (DETR, DeformableDETR, SparseRCNN):
         assert (rule.nms, rule.soft, rule.detections) == (NMS, None, settings.detections)
     elif method is RPNDetector:
         assert (rule.nms, rule.soft, rule.detections) == (settings.rpn.nms, None, settings.rpn.proposals)

@@ -17,8 +17,7 @@ round; above 1 is slower than detzoo. ``peak_mb`` is the most that is allocated 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from torch.nn import functional as F
 from benchmarks.machine import cpu_name, versions
 from benchmarks.memory import peak_bytes
 from benchmarks.table import merge
+from benchmarks.turns import in_turns
 from detzoo.ops.carafe import carafe
 
 SIZE, SCALE = 5, 2
@@ -71,17 +71,11 @@ def measure(kind: str, mode: str, rounds: int) -> list[dict[str, Any]]:
 
     for ours, theirs in zip(run("detzoo"), run("unfold"), strict=True):  # also warms up
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-    busy: dict[str, list[float]] = {way: [] for way in WAYS}
-    for turn in range(rounds):
-        for way in list(WAYS)[:: 1 if turn % 2 == 0 else -1]:
-            begun = time.process_time()
-            run(way)
-            busy[way].append(1000 * (time.process_time() - begun))
+    times = in_turns({way: functools.partial(run, way) for way in WAYS}, rounds, digits=None)
     rows = []
-    for way, spent in busy.items():
+    for way, time in times.items():
         row = {"maps": kind, "mode": mode, "way": way, "shape": "x".join(map(str, MAPS[kind])), "rounds": rounds}
-        row |= {"median_ms": round(statistics.median(spent)), "min_ms": round(min(spent))}
-        row["ratio"] = round(statistics.median(a / b for a, b in zip(spent, busy["detzoo"], strict=True)), 2)
+        row |= time
         row["peak_mb"] = round(peak_bytes(lambda way=way: run(way)) / 1e6)
         rows.append(row | {"threads": torch.get_num_threads()} | versions(("torch",)) | {"cpu": cpu_name()})
     return rows

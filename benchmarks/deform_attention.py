@@ -18,8 +18,7 @@ counted.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import MultiSc
 from benchmarks.machine import cpu_name, versions
 from benchmarks.memory import peak_bytes
 from benchmarks.table import merge
+from benchmarks.turns import in_turns
 from detzoo.ops.deform_attention import deform_attention
 
 SHAPES = [(100, 136), (50, 68), (25, 34), (13, 17)]
@@ -91,17 +91,11 @@ def measure(kind: str, mode: str, rounds: int) -> list[dict[str, Any]]:
     torch.testing.assert_close(run("detzoo", wide), run("transformers", wide))
     for way in WAYS:  # warms up
         run(way)
-    busy: dict[str, list[float]] = {way: [] for way in WAYS}
-    for turn in range(rounds):
-        for way in list(WAYS)[:: 1 if turn % 2 == 0 else -1]:
-            begun = time.process_time()
-            run(way)
-            busy[way].append(1000 * (time.process_time() - begun))
+    times = in_turns({way: functools.partial(run, way) for way in WAYS}, rounds)
     rows = []
-    for way, spent in busy.items():
+    for way, time in times.items():
         row = {"queries": kind, "mode": mode, "way": way, "number": given[1].shape[1], "rounds": rounds}
-        row |= {"median_ms": round(statistics.median(spent), 1), "min_ms": round(min(spent), 1)}
-        row["ratio"] = round(statistics.median(a / b for a, b in zip(spent, busy["detzoo"], strict=True)), 2)
+        row |= time
         row["peak_mb"] = round(peak_bytes(lambda way=way: run(way)) / 1e6, 1)
         rows.append(
             row | {"threads": torch.get_num_threads()} | versions(("torch", "transformers")) | {"cpu": cpu_name()}

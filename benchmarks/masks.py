@@ -20,8 +20,7 @@ byte for byte: ``grid_sample`` rounds otherwise, torchvision moves boxes to whol
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from benchmarks.machine import cpu_name, versions
 from benchmarks.table import merge
+from benchmarks.turns import in_turns
 from detzoo.ops.masks import paste
 from detzoo.ops.rle import encode_crops
 
@@ -102,19 +102,13 @@ def measure(kind: str, rounds: int) -> list[dict[str, Any]]:
     results = {way: run(crops, boxes) for way, run in WAYS.items()}  # also warms up
     if results["detzoo"] != _encoded(paste(crops, boxes, CANVAS)):
         raise AssertionError("run lengths are not those of the pasted masks")
-    busy: dict[str, list[float]] = {way: [] for way in WAYS}
-    for turn in range(rounds):
-        for way in list(WAYS)[:: 1 if turn % 2 == 0 else -1]:
-            begun = time.process_time()
-            WAYS[way](crops, boxes)
-            busy[way].append(1000 * (time.process_time() - begun))
+    times = in_turns({way: functools.partial(WAYS[way], crops, boxes) for way in WAYS}, rounds)
     area = float((boxes[:, 2] - boxes[:, 0]).mul(boxes[:, 3] - boxes[:, 1]).mean())
     rows = []
-    for way, spent in busy.items():
+    for way, time in times.items():
         row = {"boxes": kind, "way": way, "masks": COUNT, "height": CANVAS[0], "width": CANVAS[1]}
         row |= {"mean_area": round(area), "rounds": rounds}
-        row |= {"median_ms": round(statistics.median(spent), 1), "min_ms": round(min(spent), 1)}
-        row["ratio"] = round(statistics.median(a / b for a, b in zip(spent, busy["detzoo"], strict=True)), 2)
+        row |= time
         row["equal"] = sum(a == b for a, b in zip(results[way], results["detzoo"], strict=True))
         rows.append(row | {"threads": torch.get_num_threads()} | versions(LIBRARIES) | {"cpu": cpu_name()})
     return rows

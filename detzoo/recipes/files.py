@@ -25,7 +25,7 @@ from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint, changes, few, m
 from detzoo.recipes.classes import checked
 from detzoo.recipes.own import own_method
 from detzoo.recipes.own_backbone import fill
-from detzoo.recipes.recipe import Recipe, method_of, recipe_of
+from detzoo.recipes.recipe import METHODS, Recipe, method_of, recipe_of
 
 FORMAT = "detzoo"
 VERSION = 1
@@ -77,7 +77,8 @@ def known_recipe(detector: Detector) -> Recipe | None:
     """What a detector was built from; of the program's own class its settings are enough. None: nothing is known."""
     if isinstance(detector.recipe, Recipe):
         return detector.recipe
-    return recipe_of(detector.config) if own_method(detector.config) is type(detector) else None
+    own = type(detector) not in METHODS and own_method(detector.config) is type(detector)
+    return recipe_of(detector.config) if own else None
 
 
 def _check(detector: Detector, recipe: Recipe, state: Mapping[str, Tensor], parts: Sequence[str]) -> None:

@@ -125,7 +125,7 @@ Model = Annotated[
     | YOLOv3.Config,
     Field(discriminator="method"),
     WrapValidator(settings_of(METHODS)),  # and what the program itself passes in
-    SerializeAsAny(),
+    SerializeAsAny(),  # pyright: ignore[reportCallIssue]
 ]
 
 

@@ -12,7 +12,7 @@ from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import ConfigError, validate
 from detzoo.interop.mmdet.backbones import backbone
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 SMALL = {"width": 16, "blocks": (2, 2), "heads": (2, 4), "window": 3, "out_stages": (1, 2), "drop_path": 0.0}
 

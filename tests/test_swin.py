@@ -51,7 +51,7 @@ def test_training_starts_from_the_authors_weights(tmp_path: Path, monkeypatch: p
     assert "norm0.weight" in lines[1]  # of the maps: it is not theirs
     x = pixels(48, 48)
     with torch.no_grad():
-        wanted = theirs.forward_intermediates(x, intermediates_only=True)
+        wanted: Any = theirs.forward_intermediates(x, intermediates_only=True)
         for ours, map_ in zip(detector.get_submodule("backbone")(x), wanted, strict=True):
             torch.testing.assert_close(
                 ours, F.layer_norm(map_.permute(0, 2, 3, 1), map_.shape[1:2]).permute(0, 3, 1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import data as torch_data
 
+from detzoo.config import ConfigError
 from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.augment import View, augment, to_input, whole
 from detzoo.data.class_maps import ClassMaps, open_class_maps, thinned
 from detzoo.data.images import read_image
 from detzoo.data.order import repeat_factors
+from detzoo.data.own import OwnData, own_half
 from detzoo.data.problems import DataError, log
 from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import Picture, pixels_of, to_tensor
+from detzoo.data.vary import Vary, vary
 from detzoo.detector import Input
 from detzoo.recipes.augment import refuse_unbuilt
 from detzoo.recipes.settings import Data
@@ -68,10 +71,14 @@ class Dataset(torch_data.Dataset[Sample]):
         augment: whether samples vary.
         proposals: where the boxes come from that samples carry beside the objects, or None.
         class_maps: where the class maps come from that samples carry, or None.
+        own: where the pictures come from that are the program's own, or None.
+        steps: the program's callables that vary a picture before ``data.augment`` does; see `detzoo.data.vary`.
     """
 
     proposals: Proposals | None = None
     class_maps: ClassMaps | None = None
+    own: OwnData | None = None
+    steps: tuple[Vary, ...] = ()
 
     def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
         self.annotations = annotations
@@ -158,7 +165,13 @@ class Dataset(torch_data.Dataset[Sample]):
         rows = np.arange(span.start, span.stop)[self.delivered[span]]
         picture, path = self._read(image)
         given = None if self.proposals is None else self.proposals.of(image)
-        view = whole(picture, self.annotations.boxes[rows], self.ignored[rows], given)
+        annotations, ignored = self.annotations, self.ignored
+        if self.augment and self.steps:
+            picture, annotations = vary(
+                self.steps, picture, annotations, rows.tolist(), ignored[rows], self.data.masks, rng, path
+            )
+            rows, ignored = np.arange(len(annotations.boxes)), annotations.ignore
+        view = whole(picture, annotations.boxes[rows], ignored[rows], given)
         if self.augment:
             view = augment(view, self.data.augment, self.data, self.input, rng)
         else:
@@ -166,7 +179,7 @@ class Dataset(torch_data.Dataset[Sample]):
         size = picture.shape[0], picture.shape[1]
         return Sample(
             picture=view.picture,
-            target=self._target(view, image, rows[view.objects], size),
+            target=self._target(view, image, rows[view.objects], size, annotations, ignored),
             id=self.annotations.image_id(image),
             path=path,
             original_size=size,
@@ -176,19 +189,29 @@ class Dataset(torch_data.Dataset[Sample]):
         name = self.annotations.files[image]
         if self.data.kind == "shapes":
             return shapes.picture(name), name
+        if self.own is not None:
+            return self.own.read(name), name
         height, width = self.annotations.sizes[image].tolist()
         path = Path(self.data.root) / name
         return read_image(path, (height, width), spare=True), str(path)
 
-    def _target(self, view: View, image: int, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
-        """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""
+    def _target(
+        self,
+        view: View,
+        image: int,
+        rows: NDArray[np.int64],
+        size: tuple[int, int],
+        annotations: Annotations,
+        ignored: NDArray[np.bool_],
+    ) -> dict[str, Any]:
+        """Targets of the objects at ``rows`` of the annotations, of an image of that size before it was resized."""
         target: dict[str, Any] = {
             "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
-            "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
-            "ignore": torch.from_numpy(self.ignored[rows]),
+            "labels": torch.from_numpy(annotations.labels[rows].astype(np.int64)),
+            "ignore": torch.from_numpy(ignored[rows]),
         }
         if self.data.masks:
-            target["masks"] = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
+            target["masks"] = masks.drawn(annotations, rows.tolist(), size, view.rows, view.columns)
         if self.proposals is not None:
             target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
         if self.class_maps is not None:
@@ -204,6 +227,7 @@ def open_dataset(
     strict: bool = True,
     proposals: bool = False,
     class_maps: bool = False,
+    steps: Sequence[Vary] = (),
 ) -> Dataset:
     """Read a split's annotations.
 
@@ -216,6 +240,7 @@ def open_dataset(
         strict: as in `detzoo.data.read.read_split`.
         proposals: deliver proposals too; see `detzoo.data.proposals`.
         class_maps: deliver class maps too; see `detzoo.data.class_maps`.
+        steps: the program's callables that vary a picture before ``data.augment`` does; see `detzoo.data.vary`.
 
     Raises:
         ConfigError: the split has no parts, no proposals or no class maps, a class is unknown, or images are to be
@@ -225,7 +250,15 @@ def open_dataset(
     """
     if augment:
         refuse_unbuilt(data.augment)
+    if steps and (proposals or class_maps):
+        raise ConfigError(
+            "augment: this method also learns from a class map or from given boxes of each picture, which callables of "
+            "the program's own would not move along; data.augment has steps that do"
+        )
     dataset = Dataset(read_split(data, split, strict), data, input, augment)
+    dataset.steps = tuple(steps)
+    if data.kind == "own":
+        dataset.own = own_half(data, split)
     if proposals:
         dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)
     if class_maps:

@@ -484,13 +484,19 @@ def test_an_own_optimizer_is_scheduled_and_remembered(
     names = {"augment": ["same"], "metrics": ["len_of"]}
     assert {word: read_log(tmp_path / "cut" / "log.jsonl")[0]["own"][word] for word in names} == names
     capsys.readouterr()
-    resumed = {"resume": tmp_path / "cut", "methods": [Mine], "epochs": 2, "milestones": (1,), "progress": False}
+    resumed: dict[str, Any] = {
+        "resume": tmp_path / "cut",
+        "methods": [Mine],
+        "epochs": 2,
+        "milestones": (1,),
+        "progress": False,
+    }
     data = (Pictures(), Pictures(2))
     again = train(data=data, optimizer=rms, metrics=[len_of], augment=[same], **resumed)
     for name, value in whole.detector.state_dict().items():
         assert torch.equal(value, again.detector.state_dict()[name]), name
     said = capsys.readouterr()
-    assert "the program's own" not in said.out + said.err
+    assert "before this run was stopped" not in said.out + said.err
     train(data=data, **(resumed | {"epochs": 3}))
     said = capsys.readouterr()
     assert "own optimizer: " in said.out + said.err

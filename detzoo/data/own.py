@@ -32,7 +32,7 @@ class OwnData:
 
     def __init__(self, given: Any) -> None:
         self.given = given
-        self.name = type(given).__qualname__
+        self.name = type(given).__name__
         try:
             self.classes = checked(list(given.classes))
         except (TypeError, ValueError) as error:

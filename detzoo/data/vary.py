@@ -42,7 +42,7 @@ def vary(
         rows: of the picture's objects in it.
         ignored: bool ``(M,)``, regions that are not learned.
         with_masks: whether masks are learned.
-        rng: what their random numbers follow from.
+        rng: what their random numbers follow from; its own stay as they would be without them.
         path: of the picture, for messages.
 
     Returns:
@@ -58,7 +58,7 @@ def vary(
     span = list(rows)
     target: dict[str, Any] = {"boxes": annotations.boxes[span], "labels": annotations.labels[span], "ignore": ignored}
     item = as_item(pixels, {**target, "masks": masks}, len(annotations.classes), path, cut=True)
-    with seeded(rng):
+    with seeded(rng.spawn(1)[0]):
         for step in steps:
             item = _taken(step, item, len(annotations.classes), path)
     columns, sizes, _ = columns_of([item.described()])
@@ -84,7 +84,7 @@ def _taken(step: Vary, item: Item, classes: int, path: str) -> Item:
 
 def name_of(own: Any) -> str:
     """The name of a callable, or of its class."""
-    return getattr(own, "__qualname__", None) or type(own).__qualname__
+    return getattr(own, "__name__", None) or type(own).__name__
 
 
 @contextmanager

@@ -497,7 +497,8 @@ def test_an_own_optimizer_is_scheduled_and_remembered(
         assert torch.equal(value, again.detector.state_dict()[name]), name
     said = capsys.readouterr()
     assert "before this run was stopped" not in said.out + said.err
-    train(data=data, **(resumed | {"epochs": 3}))
+    resumed["epochs"] = 3
+    train(data=data, **resumed)
     said = capsys.readouterr()
     assert "own optimizer: " in said.out + said.err
     with pytest.raises(ValueError, match="differ in 1 parameters"):

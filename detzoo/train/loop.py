@@ -43,6 +43,7 @@ from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
+from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer, own_optimizer
 from detzoo.train.own import Own, own_parts_of
@@ -68,6 +69,7 @@ class Trained:
         last: weights of the last epoch.
         log: one JSON object per line.
         curves: losses, AP and learning rate as a PNG picture.
+        results: the epochs as a table, ``results.csv``.
     """
 
     detector: Detector = field(repr=False)
@@ -78,6 +80,7 @@ class Trained:
     last: Path
     log: Path
     curves: Path
+    results: Path
 
 
 def train(
@@ -97,6 +100,7 @@ def train(
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
     callbacks: Sequence[Any] = (),
+    loggers: str | Sequence[str] = (),
     progress: bool = True,
     **settings: Any,
 ) -> Trained:
@@ -136,6 +140,8 @@ def train(
             milestones of the schedule move in proportion.
         callbacks: called on the first rank with every record of the log; or objects with ``on_step``, ``on_validation``
             or ``on_epoch``, called with those of their event. One that returns a text stops the run, with that reason.
+        loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
+            ``csv``, the table of epochs, is always written.
         progress: show a progress bar.
         settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
 
@@ -146,6 +152,7 @@ def train(
         ConfigError: a setting or name that does not exist.
         FileExistsError: ``out`` holds a run already and ``resume`` is not set; or (`FolderInUse`) a run is going on
             there.
+        ModuleNotFoundError: a logger is not installed; nothing has begun.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
@@ -156,6 +163,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
+    shown_by = check_loggers(loggers)
     if val is not None:
         settings = {**settings, "val_fraction": val}
     if precision is not None:
@@ -173,7 +181,7 @@ def train(
         settings, optimizer = {**settings, "optimizer": optimizer}, None
     own = own_parts_of(recipe, methods, backbone, augment or (), metrics, callbacks, optimizer)
     with knowing(own.methods):
-        return _train(recipe, data, out, weights, resume, device, overrides, settings, progress, own)
+        return _train(recipe, data, out, weights, resume, device, overrides, settings, shown_by, progress, own)
 
 
 def _train(
@@ -185,6 +193,7 @@ def _train(
     device: str | torch.device | None,
     overrides: Iterable[str] | Mapping[str, Any],
     settings: Mapping[str, Any],
+    shown_by: Sequence[str],
     progress: bool,
     own: Own,
 ) -> Trained:
@@ -252,11 +261,14 @@ def _train(
             restore(state, contents, files.state, len(loader), keep_memory=same)
             done = (state.position.epoch, state.position.update)
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
-        log = None
+        log, callbacks = None, own.callbacks
         if ranks.first:
             files.tidy()
             write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
             log = Log(files.log, done, state.history)
+            update = state.position.update
+            shown = open_loggers(shown_by, files.out, recipe.model_dump(mode="json"), update, claims, display.say)
+            callbacks = (*callbacks, *shown)
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -267,7 +279,7 @@ def _train(
             display=display,
             log=log,
             validate=None if unseen is None else _validator(recipe, unseen, ranks, own),
-            callbacks=own.callbacks,
+            callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
         counts = {"train": len(dataset), "val": len(unseen or ())}
@@ -417,6 +429,7 @@ def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:
         last=files.last,
         log=files.log,
         curves=files.curves,
+        results=files.results,
     )
 
 

@@ -263,6 +263,11 @@ def test_an_item_that_does_not_fit_is_named(change: dict[str, Any], words: str) 
         opened(Wrong())
 
 
+def test_masks_are_asked_for_where_they_are_learned() -> None:
+    with pytest.raises(ConfigError, match=r"no item of Pictures has masks: give them masks, bool \(M, H, W\)"):
+        opened(Pictures(), masks=True)
+
+
 def test_items_have_to_stay_the_same() -> None:
     class Moving(Pictures):
         calls = 0

@@ -96,7 +96,13 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
             raise ConfigError(f"data.{split}: a shapes split needs a count of at least 1")
         return shapes.read_shapes("train" if data.val_fraction else split, part.count, first)
     if data.kind == "own":
-        return own_half(data, split).annotations(data.workers)
+        found = own_half(data, split).annotations(data.workers)
+        if data.masks and len(found.boxes) and not found.mask_kind.any():
+            raise ConfigError(
+                f"no item of {part.annotations} has masks: give them masks, bool (M, H, W), or take a method without "
+                "masks, such as a faster_rcnn recipe"
+            )
+        return found
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks, data.skip_broken)
     if data.kind == "yolo":

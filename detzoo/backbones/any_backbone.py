@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
@@ -22,7 +23,8 @@ from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    DetectorsResNet.Config
+    Darknet.Config
+    | DetectorsResNet.Config
     | HRNet.Config
     | MobileNetV2.Config
     | RegNet.Config

@@ -20,6 +20,7 @@ from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
+from detzoo.backbones.vgg import VGG
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
@@ -32,7 +33,8 @@ AnyBackbone: TypeAlias = Annotated[
     | ResNeSt.Config
     | ResNet.Config
     | Swin.Config
-    | TimmBackbone.Config,
+    | TimmBackbone.Config
+    | VGG.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

@@ -1,4 +1,4 @@
-"""PaddleDetection's names of YOLOv3's parameters, Darknet's among them -> ours; leaves such as ``_mean`` stay as they are."""
+"""PaddleDetection's names of parameters of YOLOv3 and Darknet -> ours; leaves such as ``_mean`` stay as they are."""
 
 from __future__ import annotations
 

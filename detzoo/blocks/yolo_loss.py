@@ -6,7 +6,7 @@ what a prior predicts decides whether it is background.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -88,7 +88,7 @@ def losses(
     wanted: tuple[Tensor, Tensor],
     targets: Targets,
     canvas: Sequence[int],
-) -> Mapping[str, Tensor]:
+) -> dict[str, Tensor]:
     """Losses ``loss_cls``, ``loss_conf``, ``loss_xy``, ``loss_wh``, and those asked for: ``loss_iou`` of boxes and
     ``loss_iou_aware`` of predicted IoUs. Each is the sum over an image, of all images the mean.
 

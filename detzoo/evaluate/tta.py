@@ -98,7 +98,7 @@ def detect_views(
         ValueError: the detector takes proposals and there are none.
     """
     found: list[_View] = []
-    files = torch.tensor(originals)
+    files = torch.tensor(originals, device="cpu")
     for pixels, sizes in scaled:
         given = None if proposals is None else proposals[0] * _factors(sizes, proposals[1])
         for axes in views.flips:

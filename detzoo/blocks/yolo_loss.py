@@ -108,7 +108,7 @@ def losses(
     weights = counts * (2 - extent[..., 0] / canvas[1] * (extent[..., 1] / canvas[0]))  # small objects count more
     told, delta = found.labels.float(), min(1 / 40, 1 / classes)
     if config.smoothing:
-        told = torch.where(found.labels, 1 - delta, delta)
+        told = told * (1 - 2 * delta) + delta
     slots = torch.where(counts > 0, found.prior, everywhere.shape[1])
     shares = counts.new_zeros(len(slots), everywhere.shape[1] + 1).scatter(1, slots, counts)[:, :-1]
     near = best_overlaps(boxes[0].detach(), None, targets.boxes, targets.valid, least=config.background)[0]

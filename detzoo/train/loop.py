@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 import detzoo
@@ -22,13 +22,14 @@ from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.read import SplitName
 from detzoo.data.table import ClassRow, class_table
-from detzoo.detector import Detector
+from detzoo.detector import Detector, DetectorConfig
 from detzoo.evaluate.lvis import check_federated
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, precision_word
 from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import read
+from detzoo.recipes.own import knowing
 from detzoo.recipes.recipe import Init, Recipe, method_of
 from detzoo.recipes.zoo import build
 from detzoo.train.allocator import keep_freed_memory
@@ -39,8 +40,10 @@ from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
+from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
+from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
@@ -63,6 +66,7 @@ class Trained:
         last: weights of the last epoch.
         log: one JSON object per line.
         curves: losses, AP and learning rate as a PNG picture.
+        results: the epochs as a table, ``results.csv``.
     """
 
     detector: Detector = field(repr=False)
@@ -73,13 +77,16 @@ class Trained:
     last: Path
     log: Path
     curves: Path
+    results: Path
 
 
 def train(
-    recipe: str | Path | Recipe | Detector | None = None,
+    recipe: str | Path | Recipe | Detector | DetectorConfig | None = None,
     data: Any = None,
     out: str | Path | None = None,
     *,
+    backbone: nn.Module | None = None,
+    methods: Sequence[type[Detector]] = (),
     weights: str | Path | Mapping[str, Tensor] | None = None,
     val: float | None = None,
     precision: Precision | torch.dtype | None = None,
@@ -87,6 +94,7 @@ def train(
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
+    loggers: str | Sequence[str] = (),
     progress: bool = True,
     **settings: Any,
 ) -> Trained:
@@ -97,9 +105,12 @@ def train(
 
     Args:
         recipe: a name from the zoo, a `Recipe` or its ``.json`` file; a file that detzoo wrote, or a detector, which is
-            then what training starts from unless ``weights`` says otherwise. None, with ``resume``: that of the run.
+            then what training starts from unless ``weights`` says otherwise; or settings of a method alone, as of the
+            program's own. None, with ``resume``: that of the run.
         data: what `detzoo.data.source.as_data` takes; None: the recipe's. How images are varied (sizes, flip, masks,
             ...) stays as the recipe has it, unless said here.
+        backbone: the program's own in place of the recipe's, as of `detzoo.build`; it is trained, not a copy of it.
+        methods: the program's own subclasses of `Detector` that a run to resume, or a file, may name.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. The outputs of a head go by
             the names of the classes, where the weights have names; what is not taken is named, and starts at random.
@@ -117,6 +128,8 @@ def train(
         overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last. With ``schedule.epochs`` alone the
             milestones of the schedule move in proportion.
         callbacks: called with every record of the log.
+        loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
+            ``csv``, the table of epochs, is always written.
         progress: show a progress bar.
         settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
 
@@ -127,6 +140,7 @@ def train(
         ConfigError: a setting or name that does not exist.
         FileExistsError: ``out`` holds a run already and ``resume`` is not set; or (`FolderInUse`) a run is going on
             there.
+        ModuleNotFoundError: a logger is not installed; nothing has begun.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
@@ -137,6 +151,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
+    shown_by = check_loggers(loggers)
     if val is not None:
         settings = {**settings, "val_fraction": val}
     if precision is not None:
@@ -148,7 +163,29 @@ def train(
         out, resume = folder, True
     if recipe is None and not resume:
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
-    given, start = (None, None) if recipe is None else given_recipe(recipe)
+    own = own_parts_of(recipe, methods, backbone)
+    with knowing(own.methods):
+        return _train(
+            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, own
+        )
+
+
+def _train(
+    recipe: str | Path | Recipe | Detector | DetectorConfig | None,
+    data: Any,
+    out: str | Path | None,
+    weights: str | Path | Mapping[str, Tensor] | None,
+    resume: bool,
+    device: str | torch.device | None,
+    overrides: Iterable[str] | Mapping[str, Any],
+    settings: Mapping[str, Any],
+    callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
+    shown_by: Sequence[str],
+    progress: bool,
+    own: Own,
+) -> Trained:
+    """`train` with its arguments checked."""
+    given, start = (None, None) if recipe is None else given_recipe(recipe, own.backbone)
     settled, notes = (given, []) if resume or given is None else planned(given, data, overrides, settings)
     with (
         join(device) as ranks,
@@ -196,7 +233,7 @@ def train(
                 f"the training data does not fill one batch of {recipe.schedule.batch} images on every device"
             )
         torch.manual_seed(recipe.schedule.seed)
-        detector = build(recipe, classes=dataset.classes).to(ranks.device)
+        detector = build(recipe, classes=dataset.classes, backbone=own.backbone).to(ranks.device)
         give_teacher(detector, ranks, display.say)
         if contents is None:
             _begin(detector, start, recipe.init, ranks, display)
@@ -215,6 +252,9 @@ def train(
             files.tidy()
             write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
             log = Log(files.log, done, state.history)
+            update = state.position.update
+            shown = open_loggers(shown_by, files.out, recipe.model_dump(mode="json"), update, claims, display.say)
+            callbacks = [*callbacks, *shown]
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -371,6 +411,7 @@ def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:
         last=files.last,
         log=files.log,
         curves=files.curves,
+        results=files.results,
     )
 
 

@@ -452,13 +452,13 @@ def test_mixtures_show_both_pictures_and_all_objects() -> None:
         first, second = shares[0], shares[-1]
         assert float(first + second) == pytest.approx(1)
         count = int((shares == first).sum())
-        whole = dataset.sample(0, np.random.default_rng(seed), epoch=1)  # nothing is mixed any more
-        assert "shares" not in whole.target
-        assert torch.equal(mixture.target["boxes"][:count], whole.target["boxes"])
+        pure = dataset.sample(0, np.random.default_rng(seed), epoch=1)  # nothing is mixed any more
+        assert "shares" not in pure.target
+        assert torch.equal(mixture.target["boxes"][:count], pure.target["boxes"])
         met.add(len(shares))
-        packed = Targets.pack([mixture.target, whole.target])
+        packed = Targets.pack([mixture.target, pure.target])
         assert packed.shares is not None
-        assert packed.shares[1, : len(whole.target["boxes"])].eq(1).all()
+        assert packed.shares[1, : len(pure.target["boxes"])].eq(1).all()
     assert len(met) > 1
     one, other = (
         whole(np.full((2, width, 3), grey, np.uint8), np.zeros((1, 4)), np.zeros(1, bool))

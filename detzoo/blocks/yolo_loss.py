@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from detzoo.blocks.anchors import ShapedAnchors
 from detzoo.blocks.losses import BoxesLoss, binary_loss, box_loss
@@ -76,7 +75,8 @@ def answers(
         start, first = start + height * width * count, first + count
     same = (prior.unsqueeze(2) == prior.unsqueeze(1)) & exists.unsqueeze(1)
     later = same.triu(1).any(2)
-    labels = (same.float() @ F.one_hot(targets.labels, classes).float()) > 0
+    own = targets.labels.unsqueeze(-1) == torch.arange(classes, device=boxes.device)
+    labels = (same.float() @ own.float()) > 0
     return Answers(prior, counts * ~later, labels)
 
 

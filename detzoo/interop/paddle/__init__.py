@@ -1,1 +1,1 @@
-"""PaddleDetection models: configs and weights, of its static and dynamic-graph releases."""
+"""PaddleDetection's models -> ours."""

@@ -24,7 +24,7 @@ from detzoo.data.source import as_data
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.evaluate.run import evaluate
 from detzoo.pickles.machine import CheckpointError
-from detzoo.recipes.augment import Resize
+from detzoo.recipes.augment import Mixup, Resize
 from detzoo.recipes.recipe import METHODS, Recipe
 from detzoo.recipes.settings import Data
 from detzoo.train.log import read_log
@@ -347,6 +347,19 @@ def test_own_augmentation_follows_from_seed_epoch_and_place() -> None:
     )
 
 
+def test_own_augmentation_comes_before_mixing() -> None:
+    settings = as_data(Pictures(masks=False)).replace(augment=(Mixup(epochs=None), Resize()))
+
+    def cut(picture: Any, targets: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return picture[4:], targets | {"boxes": targets["boxes"] - [0, 4, 0, 4]}
+
+    dataset = open_dataset(settings, "train", Input(short=36, long=64, multiple=4), True, steps=[cut])
+    target = dataset[0].target
+    assert target["boxes"][:, 1].max() <= 4 * 36 / 36
+    assert (len(target["boxes"]), len(target["shares"])) == (2, 2)
+    assert int(target["labels"][0]) == 0
+
+
 def test_own_augmentation_is_looked_at() -> None:
     def outside(picture: Any, targets: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return picture, targets | {"boxes": targets["boxes"] - [0, 20, 0, 20]}
@@ -358,6 +371,8 @@ def test_own_augmentation_is_looked_at() -> None:
 
     with pytest.raises(DataError, match=r"augment, .*lost of Pictures/0: it has to return a pair"):
         opened(Pictures(), [lost])[0]
+    with pytest.raises(DataError, match=r"^augment, .*lost of Pictures"):
+        pixels_of(opened(Pictures(), [lost]), workers=1, epoch=0)
     with pytest.raises(DataError, match="returns no masks"):
         opened(Pictures(masks=True), [lambda picture, targets: (picture, {**targets, "masks": None})], masks=True)[0]
     with pytest.raises(TypeError, match="augment takes a list of callables"):

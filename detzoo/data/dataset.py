@@ -15,8 +15,8 @@ from torch.utils import data as torch_data
 
 from detzoo.config import ConfigError
 from detzoo.data import masks, shapes
-from detzoo.data.annotations import NO_MASK, Annotations
-from detzoo.data.augment import View, augment, to_input, whole
+from detzoo.data.annotations import NO_MASK, Annotations, concatenate
+from detzoo.data.augment import View, augment, mixed, to_input, whole
 from detzoo.data.class_maps import ClassMaps, open_class_maps, thinned
 from detzoo.data.images import read_image
 from detzoo.data.order import repeat_factors
@@ -27,7 +27,7 @@ from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import Picture, pixels_of, to_tensor
 from detzoo.data.vary import Vary, vary
 from detzoo.detector import Input
-from detzoo.recipes.augment import refuse_unbuilt
+from detzoo.recipes.augment import Mixup, refuse_unbuilt
 from detzoo.recipes.settings import Data
 
 
@@ -39,7 +39,8 @@ class Sample:
         picture: the image; `pixels` are made of it when they are asked for.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
             (M,), ``masks``, M `MaskWindows` on a canvas of ``(h, w)``, if the data is read with masks,
-            ``proposals`` (P, 4) if it is read with them, and ``semantic``, as `thinned` gives it, likewise.
+            ``proposals`` (P, 4) if it is read with them, and ``semantic``, as `thinned` gives it, likewise; ``shares``
+            (M,) of objects of two pictures that were mixed.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
@@ -154,36 +155,56 @@ class Dataset(torch_data.Dataset[Sample]):
 
     _SINGLE = 0x5EED
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+    def sample(self, index: int, rng: np.random.Generator, epoch: int = 0) -> Sample:
         """Image ``index``, varied by what ``rng`` draws.
 
         Raises:
             FileNotFoundError, ImageError: its file is gone or cannot be read.
         """
         image = int(self.indices[index])
-        span = self.annotations.rows(image)
-        rows = np.arange(span.start, span.stop)[self.delivered[span]]
-        picture, path = self._read(image)
-        given = None if self.proposals is None else self.proposals.of(image)
-        annotations, ignored = self.annotations, self.ignored
-        if self.augment and self.steps:
-            picture, annotations = vary(
-                self.steps, picture, annotations, rows.tolist(), ignored[rows], self.data.masks, rng, path
-            )
-            rows, ignored = np.arange(len(annotations.boxes)), annotations.ignore
-        view = whole(picture, annotations.boxes[rows], ignored[rows], given)
+        view, annotations, rows, path = self._whole(image, rng)
+        size, shares = view.size, None
         if self.augment:
+            mixup = next(iter(self.data.augment), None)
+            if isinstance(mixup, Mixup) and (mixup.epochs is None or epoch < mixup.epochs):
+                view, annotations, rows, shares = self._mixed(view, annotations, rows, mixup, rng)
             view = augment(view, self.data.augment, self.data, self.input, rng)
         else:
             view = to_input(view, self.input)
-        size = picture.shape[0], picture.shape[1]
+        target = self._target(view, image, annotations, rows[view.objects], size)
+        if shares is not None:
+            target["shares"] = torch.from_numpy(shares[view.objects].astype(np.float32))
         return Sample(
             picture=view.picture,
-            target=self._target(view, image, rows[view.objects], size, annotations, ignored),
+            target=target,
             id=self.annotations.image_id(image),
             path=path,
             original_size=size,
         )
+
+    def _whole(self, image: int, rng: np.random.Generator) -> tuple[View, Annotations, NDArray[np.int64], str]:
+        """An image as it is, or as the program varies it, its objects by annotations and rows, and its path."""
+        span = self.annotations.rows(image)
+        rows = np.arange(span.start, span.stop)[self.delivered[span]]
+        picture, path = self._read(image)
+        given = None if self.proposals is None else self.proposals.of(image)
+        annotations, ignored = self.annotations, self.ignored[rows]
+        if self.augment and self.steps:
+            masks = self.data.masks
+            picture, annotations = vary(self.steps, picture, annotations, rows.tolist(), ignored, masks, rng, path)
+            rows, ignored = np.arange(len(annotations.boxes)), annotations.ignore
+        return whole(picture, annotations.boxes[rows], ignored, given), annotations, rows, path
+
+    def _mixed(
+        self, view: View, annotations: Annotations, rows: NDArray[np.int64], step: Mixup, rng: np.random.Generator
+    ) -> tuple[View, Annotations, NDArray[np.int64], NDArray[np.float64]]:
+        """A view mixed with another image, the objects of both by annotations and rows, and what each object counts."""
+        share = float(rng.beta(step.beta, step.beta))
+        other, more, others, _ = self._whole(int(self.indices[rng.integers(len(self))]), rng)
+        shares = np.repeat([share, 1 - share], [len(rows), len(others)])
+        if more is not annotations:  # each varied picture has its own
+            others, annotations = others + len(annotations.boxes), concatenate([annotations, more])
+        return mixed(view, other, share), annotations, np.concatenate([rows, others]), shares
 
     def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
         name = self.annotations.files[image]
@@ -196,19 +217,13 @@ class Dataset(torch_data.Dataset[Sample]):
         return read_image(path, (height, width), spare=True), str(path)
 
     def _target(
-        self,
-        view: View,
-        image: int,
-        rows: NDArray[np.int64],
-        size: tuple[int, int],
-        annotations: Annotations,
-        ignored: NDArray[np.bool_],
+        self, view: View, image: int, annotations: Annotations, rows: NDArray[np.int64], size: tuple[int, int]
     ) -> dict[str, Any]:
-        """Targets of the objects at ``rows`` of the annotations, of an image of that size before it was resized."""
+        """Targets of the objects at ``rows`` of ``annotations``, of an image of that size before it was resized."""
         target: dict[str, Any] = {
             "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
             "labels": torch.from_numpy(annotations.labels[rows].astype(np.int64)),
-            "ignore": torch.from_numpy(ignored[rows]),
+            "ignore": torch.from_numpy(~view.learned),
         }
         if self.data.masks:
             target["masks"] = masks.drawn(annotations, rows.tolist(), size, view.rows, view.columns)
@@ -250,6 +265,8 @@ def open_dataset(
     """
     if augment:
         refuse_unbuilt(data.augment)
+        if data.augment and isinstance(data.augment[0], Mixup) and (proposals or class_maps):
+            raise ConfigError("mixup mixes neither proposals nor class maps: leave it out of data.augment")
     if steps and (proposals or class_maps):
         raise ConfigError(
             "augment: this method also learns from a class map or from given boxes of each picture, which callables of "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import detzoo
-from detzoo.backbones.own import OwnBackbone
+from detzoo.backbones.own import OwnBackbone, own_parts
 from detzoo.config import ConfigError, from_json, to_json, validate
 from detzoo.data.dataset import Dataset, open_dataset
 from detzoo.data.loader import make_loader
@@ -25,7 +25,9 @@ from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.evaluate.run import evaluate
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.augment import Mixup, Resize
-from detzoo.recipes.recipe import METHODS, Recipe
+from detzoo.recipes.blueprint import blueprint
+from detzoo.recipes.own_backbone import with_backbone
+from detzoo.recipes.recipe import METHODS, Recipe, recipe_of
 from detzoo.recipes.settings import Data
 from detzoo.train.log import read_log
 from detzoo.train.loop import train
@@ -135,8 +137,8 @@ def test_a_file_of_an_own_backbone_needs_it(tmp_path: Path) -> None:
 def test_what_is_no_backbone_is_refused() -> None:
     with pytest.raises(TypeError, match="Conv2d has no channels: give it channels"):
         detzoo.build("fcos_r18_fpn_shapes", backbone=nn.Conv2d(3, 3, 1))
-    with pytest.raises(ConfigError, match="SSD is built for one kind of backbone"):
-        detzoo.build("ssd300_coco", backbone=Stack())
+    with pytest.raises(ConfigError, match="TridentNet is built for one kind of backbone"):
+        detzoo.build("tridentnet_r50_shapes", backbone=Stack())
     liar = Stack()
     liar.channels = (4, 16)
     with pytest.raises(ValueError, match=r"says that its maps have \[4, 16\] channels, but returns \[4, 8\]"):
@@ -146,8 +148,14 @@ def test_what_is_no_backbone_is_refused() -> None:
 SLOTS = [method for method in METHODS if method.__dict__["Config"].model_fields["backbone"].discriminator == "kind"]
 
 
-def test_most_methods_have_a_slot() -> None:
-    assert len(METHODS) - len(SLOTS) == 5, "CornerNet, CentripetalNet, SSD, TridentNet and YOLOv3 have none"
+@pytest.mark.parametrize("method", SLOTS, ids=lambda method: method.__name__)
+def test_every_slot_takes_an_own_backbone(method: type[Detector]) -> None:
+    recipe = recipe_of(method.__dict__["Config"]())
+    wanted = blueprint(recipe, ("a",)).get_submodule("backbone")
+    module = nn.Identity()
+    module.channels, module.strides = wanted.channels, wanted.strides
+    built = blueprint(with_backbone(recipe, module), ("a",))
+    assert own_parts(built) == ["backbone.network"]
 
 
 def test_an_own_method_is_known_where_it_is_passed(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 Names = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 
-def stage_block(match: re.Match[str], owner: str = "backbone.") -> str:
-    """A residual block's part: groups ``stage`` (2 to 5), ``block`` (a, b, ..., or b1, b2, ...) and ``part``."""
+def stage_block(match: re.Match[str]) -> str:
+    """A residual block's part: groups ``owner``, ``stage`` (2 to 5), ``block`` (b, or b1, or 1) and ``part``."""
     place = match["block"]
     index = int(place if place.isdigit() else place[1:] or ord(place) - ord("a"))
-    return f"{owner}layer{int(match['stage']) - 1}.{index}.{residual_part(match['part'])}"
+    return f"{match['owner']}layer{int(match['stage']) - 1}.{index}.{residual_part(match['part'])}"
 
 
 def residual_part(part: str) -> str:
@@ -34,10 +34,10 @@ def residual_part(part: str) -> str:
 
 
 def _stem(match: re.Match[str]) -> str:
-    place, kind = match["place"], match["kind"]
+    owner, place, kind = match["owner"], match["place"], match["kind"]
     if not place:
-        return "backbone.conv1" if kind == "conv" else "backbone.bn1"
-    return f"backbone.stem.{3 * (int(place) - 1) + (kind == 'norm')}"
+        return f"{owner}{'conv' if kind == 'conv' else 'bn'}1"
+    return f"{owner}stem.{3 * (int(place) - 1) + (kind == 'norm')}"
 
 
 # of a residual block: its convolutions and their norms, the shortcut, and the attention to channels
@@ -46,9 +46,10 @@ PART = (
     r"|se\.(?:squeeze|extract))(?=\.\w+$)"
 )
 
+_OWNER = r"^(?P<owner>backbone\.(?:assistant\.|lead\.)?)"
 _RESIDUAL: Names = (
-    (r"^backbone\.(?:conv1|res1)\.conv1(?:_(?P<place>\d))?\.(?P<kind>conv|norm)", _stem),
-    (rf"^backbone\.res(?P<stage>\d)\.(?:blocks\.|res\d)(?P<block>[a-z]\d*|\d+)\.{PART}", stage_block),
+    (rf"{_OWNER}(?:conv1|res1)\.conv1(?:_(?P<place>\d))?\.(?P<kind>conv|norm)", _stem),
+    (rf"{_OWNER}res(?P<stage>\d)\.(?:blocks\.|res\d)(?P<block>[a-z]\d*|\d+)\.{PART}", stage_block),
 )
 
 

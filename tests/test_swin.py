@@ -16,7 +16,7 @@ from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import ConfigError, validate
 from detzoo.interop.mmdet.backbones import backbone
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.recipes.recipe import Init
 from detzoo.train import heads

@@ -192,6 +192,7 @@ class ResNet(Stages):
         depth: Literal[18, 34, 50, 101, 152, 200] = 50
         stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
         avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
+        avg_down_stages: tuple[int, ...] = (1, 2, 3, 4)  # in which they do, if asked; a RoI stage is stage 4
         groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
         base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
 
@@ -428,7 +429,8 @@ def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3
 
     outputs = planes * (1 if config.depth < 50 else EXPANSION)
     count, stride = BLOCKS[config.depth][stage - 1], config.strides[stage - 1]
-    return residual_blocks(config, block, inputs, outputs, count, stride, avg_down=config.avg_down)
+    avg_down = config.avg_down and stage in config.avg_down_stages
+    return residual_blocks(config, block, inputs, outputs, count, stride, avg_down=avg_down)
 
 
 # makes a residual block: (inputs, stride, shortcut) -> module

@@ -109,7 +109,9 @@ def pyramid(first: int) -> Names:
         convs = "lateral_convs" if match["inner"] else "fpn_convs"
         return f"neck.{convs}.{int(match['level']) - first}.{kind}."
 
-    shape = r"^neck\.fpn_(?P<inner>inner_)?(?:res)?(?P<level>\d)(?:_sum)?(?:_lateral)?\.(?P<kind>conv\.|norm\.)?(?=\w+$)"
+    shape = (
+        r"^neck\.fpn_(?P<inner>inner_)?(?:res)?(?P<level>\d)(?:_sum)?(?:_lateral)?\.(?P<kind>conv\.|norm\.)?(?=\w+$)"
+    )
     return ((shape, level),)
 
 

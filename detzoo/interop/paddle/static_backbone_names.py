@@ -160,9 +160,7 @@ def _separable(match: re.Match[str]) -> str:
     return f"backbone.conv{match['number']}{part}.{layer}.{LEAVES[match['leaf']]}"
 
 
-MOBILENET: Names = (
-    (rf"^conv(?P<number>\d(?:_\d)?)(?:_(?P<part>dw|sep|extra1|extra2))?{_HR_LEAF}", _separable),
-)
+MOBILENET: Names = ((rf"^conv(?P<number>\d(?:_\d)?)(?:_(?P<part>dw|sep|extra1|extra2))?{_HR_LEAF}", _separable),)
 
 
 def _darknet(match: re.Match[str]) -> str:

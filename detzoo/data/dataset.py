@@ -172,6 +172,14 @@ class Dataset(torch_data.Dataset[Sample]):
             original_size=size,
         )
 
+    def original(self, image: int) -> NDArray[np.uint8]:
+        """The picture at a row of ``annotations``, uint8 RGB ``[H, W, 3]``, as its file has it.
+
+        Raises:
+            FileNotFoundError, ImageError: its file is gone or cannot be read.
+        """
+        return self._read(image)[0]
+
     def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
         name = self.annotations.files[image]
         if self.data.kind == "shapes":

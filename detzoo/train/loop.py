@@ -172,7 +172,9 @@ def train(
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
     own = own_parts_of(recipe, methods, backbone)
     with knowing(own.methods):
-        return _train(recipe, data, out, weights, resume, device, overrides, settings, callbacks, progress, own)
+        return _train(
+            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, own
+        )
 
 
 def _train(
@@ -185,6 +187,7 @@ def _train(
     overrides: Iterable[str] | Mapping[str, Any],
     settings: Mapping[str, Any],
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
+    shown_by: Sequence[str],
     progress: bool,
     own: Own,
 ) -> Trained:

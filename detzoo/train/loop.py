@@ -173,7 +173,7 @@ def train(
     own = own_parts_of(recipe, methods, backbone)
     with knowing(own.methods):
         return _train(
-            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, own
+            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, report, own
         )
 
 
@@ -189,6 +189,7 @@ def _train(
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
     shown_by: Sequence[str],
     progress: bool,
+    report: bool,
     own: Own,
 ) -> Trained:
     """`train` with its arguments checked."""

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -133,7 +134,7 @@ def write(data: Path, split: str, count: int) -> None:
         images.append({"id": image, "file_name": name, "height": height, "width": width})
         for row in range(*known.rows(image).indices(len(known.boxes))):
             x1, y1, x2, y2 = known.boxes[row].tolist()
-            entry = {"id": row, "image_id": image, "category_id": int(known.labels[row]), "iscrowd": 0}
+            entry: dict[str, Any] = {"id": row, "image_id": image, "category_id": int(known.labels[row]), "iscrowd": 0}
             mask = rle(known, row, height, width)
             if mask is not None:
                 entry["segmentation"] = {"size": mask["size"], "counts": mask["counts"].decode("ascii")}

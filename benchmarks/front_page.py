@@ -49,8 +49,11 @@ def main() -> None:
 
 
 def table() -> str:
-    """How many times as fast as the other library, in Markdown; a dash where it was not measured."""
-    rows = {name: list(csv.DictReader((ROOT / "results" / name).open(newline=""))) for name in ("cpu.csv", "cuda.csv")}
+    """How many times as fast as the other library, in Markdown; a hyphen where it was not measured."""
+    rows: dict[str, list[dict[str, str]]] = {}
+    for _, name, _ in COLUMNS:
+        with (ROOT / "results" / name).open(newline="") as file:
+            rows[name] = list(csv.DictReader(file))
     lines = [
         "| | beside | " + " | ".join(heading for heading, _, _ in COLUMNS) + " |",
         "|---" * (len(COLUMNS) + 2) + "|",
@@ -60,7 +63,7 @@ def table() -> str:
         for _, name, wanted in COLUMNS:
             found = [row for row in rows[name] if row["method"] == method and wanted.items() <= row.items()]
             measured = [row for row in found if row["time_ratio"]]
-            cells.append(f"{1 / float(measured[0]['time_ratio']):.1f}" if measured else "–")
+            cells.append(f"{1 / float(measured[0]['time_ratio']):.1f}" if measured else "-")
             peers |= {row["peer"] for row in measured}
         lines.append(f"| {title} | {', '.join(sorted(peers))} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

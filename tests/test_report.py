@@ -183,6 +183,26 @@ def test_the_page_has_everything_and_names_stay_text(tmp_path: Path, masks: bool
         evaluate(detector, data, workers=0, progress=False, report=data / "val.json")
 
 
+def test_the_page_of_proposals_has_no_classes(tmp_path: Path) -> None:
+    contents = scene(1, [(90, 120), (120, 80)], {1: "cat", 2: "dog"})
+    data = write_coco(tmp_path / "data", contents)
+    detector = Oracle(("dog", "cat"), answers(contents, ("dog", "cat"), noise=3))
+    evaluate(detector, data, metric="proposals", out=tmp_path / "out", workers=0, progress=False)
+    page = Read(tmp_path / "out" / "report.html")
+    assert page.headings == ["Numbers", *SECTIONS[1:3], SECTIONS[4], "Labels", "How this was made"]
+
+
+def test_confusions_of_many_classes_are_a_map_and_a_list(tmp_path: Path) -> None:
+    names = tuple(f"class {number}" for number in range(30))
+    contents = scene(2, [(90, 120)] * 6, dict(enumerate(names, 1)))
+    data = write_coco(tmp_path / "data", contents)
+    detector = Oracle(names, answers(contents, names, noise=1))
+    evaluate(detector, data, report=tmp_path / "page.html", workers=0, progress=False)
+    page = Read(tmp_path / "page.html")
+    assert "taken for" in page.texts
+    assert page.headings[:5] == SECTIONS
+
+
 def test_a_run_leaves_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = run(tmp_path / "run", "schedule.epochs=1", "schedule.evaluate_every=1")
     assert done.report == tmp_path / "run" / "report.html"

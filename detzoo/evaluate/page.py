@@ -147,13 +147,13 @@ def _pictures(
         image = int(order[number])
         pixels = dataset.original(image)
         size = pixels.shape[0], pixels.shape[1]
-        rows = np.flatnonzero(truth.image == number)[:MOST_BOXES]
-        theirs = range(*masked.rows(image).indices(len(masked.boxes)))[: len(rows)]
-        outlined = [decode(masked, row, *size) for row in theirs] if masked.mask_kind[list(theirs)].any() else None
+        rows = np.arange(*masked.rows(image).indices(len(masked.boxes)))[:MOST_BOXES]
+        labels = masked.labels[rows] if len(truth.classes) == len(masked.classes) else np.zeros_like(rows)
+        outlined = [decode(masked, row, *size) for row in rows.tolist()] if masked.mask_kind[rows].any() else None
         mine = np.arange(starts[number], starts[number + 1])
         mine = mine[shown[mine]][:MOST_BOXES]
         masks = None if found.masks is None else [hotcoco.mask.decode(found.masks[one]) > 0 for one in mine]
-        objects = truth.boxes[rows], truth.labels[rows], truth.classes
+        objects = masked.boxes[rows], labels.astype(np.int64), truth.classes
         words = f"{right[number]} right, {wrong[number]} wrong, {missed[number]} missed"
         return {
             "name": dataset.annotations.files[image],

@@ -271,6 +271,20 @@ def test_an_item_that_does_not_fit_is_named(change: dict[str, Any], words: str) 
         opened(Wrong())
 
 
+def test_many_items_are_looked_at_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detzoo.data.own.MANY", 3)
+    before = torch.get_rng_state()
+    assert opened(Pictures()).annotations.boxes[:, 0].tolist() == [0, 4, 8, 12]
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(DataError, match=r"^item 2 of BadLabel: labels go from 2 to 2"):
+        opened(BadLabel())
+
+
+class BadLabel(Pictures):
+    def __getitem__(self, number: int) -> tuple[Any, dict[str, Any]]:
+        return super().__getitem__(number)[0], {"boxes": [[1, 1, 9, 9]], "labels": [number]}
+
+
 def test_masks_are_asked_for_where_they_are_learned() -> None:
     with pytest.raises(ConfigError, match=r"no item of Pictures has masks: give them masks, bool \(M, H, W\)"):
         opened(Pictures(), masks=True)

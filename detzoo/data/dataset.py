@@ -182,6 +182,14 @@ class Dataset(torch_data.Dataset[Sample]):
             original_size=size,
         )
 
+    def original(self, image: int) -> NDArray[np.uint8]:
+        """The picture at a row of ``annotations``, uint8 RGB ``[H, W, 3]``, as its file has it.
+
+        Raises:
+            FileNotFoundError, ImageError: its file is gone or cannot be read.
+        """
+        return self._read(image)[0]
+
     def _whole(self, image: int, rng: np.random.Generator) -> tuple[View, Annotations, NDArray[np.int64], str]:
         """An image as it is, or as the program varies it, its objects by annotations and rows, and its path."""
         span = self.annotations.rows(image)

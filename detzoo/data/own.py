@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils import data as torch_data
 
@@ -62,10 +63,7 @@ class OwnData:
         if self._found is None:
             if not len(self):
                 raise DataError(f"{self.name} has no items")
-            pieces = torch_data.DataLoader(
-                _Described(self), batch_size=None, num_workers=workers if len(self) >= MANY else 0, collate_fn=list
-            )
-            found = [cast("Any", piece) for piece in pieces]
+            found = list(self._looked_at(workers if len(self) >= MANY else 0))
             columns, sizes, ids = columns_of(found)
             self._found = arrange(
                 columns,
@@ -77,6 +75,20 @@ class OwnData:
                 sizes,
             )
         return self._found
+
+    def _looked_at(self, workers: int) -> Iterator[list[Any]]:
+        if not workers:
+            yield from (self.item(number).described() for number in range(len(self)))
+            return
+        numbers = torch.Generator()  # its own, or else the program's random numbers would depend on this
+        with torch.device("cpu"):
+            pieces = torch_data.DataLoader(
+                _Described(self), batch_size=None, num_workers=workers, collate_fn=_as_it_is, generator=numbers
+            )
+            for piece in pieces:
+                if isinstance(piece, DataError):
+                    raise piece
+                yield cast("Any", piece)
 
     def read(self, name: str) -> NDArray[np.uint8]:
         """The picture of a name from `annotations`: uint8 RGB ``(H, W, 3)``.
@@ -107,8 +119,15 @@ class _Described(torch_data.Dataset[Any]):
     def __len__(self) -> int:
         return len(self.own)
 
-    def __getitem__(self, index: int) -> list[Any]:
-        return self.own.item(index).described()
+    def __getitem__(self, index: int) -> list[Any] | DataError:
+        try:
+            return self.own.item(index).described()
+        except DataError as error:  # one that crosses from a worker would come wrapped in a traceback
+            return error
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def is_own(data: object) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import BatchNorm2d, ConvNorm
 from detzoo.config import Config as BaseConfig
 
 
@@ -52,7 +52,7 @@ class CBNet(PartlyFrozen):
         self.channels, self.strides = self.lead.channels, self.lead.strides
         for connection in self.connections:
             nn.init.kaiming_normal_(connection.get_parameter("conv.weight"), mode="fan_out", nonlinearity="relu")
-            norm = connection.get_submodule(network.norm)
+            norm = cast("BatchNorm2d | nn.GroupNorm", connection.get_submodule(network.norm))
             norm.eps = network.norm_eps
             norm.requires_grad_(not network.norm_frozen)
         self.freeze(network.norm_eval)
@@ -67,7 +67,7 @@ class CBNet(PartlyFrozen):
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
         """
         found = self.assistant(x)
-        return self.lead(x, [connect(one) for connect, one in zip(self.connections, found, strict=True)])
+        return self.lead.composed(x, [connect(one) for connect, one in zip(self.connections, found, strict=True)])
 
     def frozen_parts(self) -> list[nn.Module]:
         """What is frozen of both networks, and the connections to frozen stages."""

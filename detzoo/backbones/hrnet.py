@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +27,7 @@ from detzoo.backbones.resnet import (
 )
 from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
+from detzoo.ops.nearest import nearest_on_corners
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -154,19 +154,10 @@ class _Module(nn.Module):
         total = first
         for source, x in enumerate(others, 1):
             if source > target:
-                x = _on_corners(x, size) if self.corners else F.interpolate(x, size=size, mode="nearest")
+                x = nearest_on_corners(x, size) if self.corners else F.interpolate(x, size=size, mode="nearest")
             # the finest branch gets its own map first, which others need as it is
             total = total + x if total is maps[0] else total.add_(x)
         return F.relu_(total)
-
-
-def _on_corners(x: Tensor, size: Sequence[int]) -> Tensor:
-    """``x [N, C, h, w]`` in another size: cell k of n' gets cell ``floor(k (n - 1) / (n' - 1) + 1/2)`` of n."""
-    for dim, (old, new) in enumerate(zip(x.shape[2:], size, strict=True), 2):
-        steps = max(1, new - 1)
-        k = torch.arange(new, device=x.device)
-        x = x.index_select(dim, (2 * k * (old - 1) + steps) // (2 * steps))
-    return x
 
 
 class _Pair(nn.Sequential):

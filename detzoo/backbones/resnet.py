@@ -140,16 +140,20 @@ class Stages(PartlyFrozen):
         initialize(self, config.zero_init)
         self.freeze(config.norm_eval)
 
-    def forward(self, x: Tensor, added: Sequence[Tensor] = ()) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.
 
         Args:
             x: ``[N, 3, H, W]``.
-            added: a map ``[N, C_k, h_k, w_k]`` per stage that is resized to the nearest cell and added to what the
-                stage is given; none: nothing is.
 
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
+        """
+        return self.composed(x, ())
+
+    def composed(self, x: Tensor, added: Sequence[Tensor]) -> list[Tensor]:
+        """`forward` where ``added``, a map ``[N, C_k, h_k, w_k]`` per stage unless it is empty, is resized to the
+        nearest cell and added to what each stage is given.
         """
         x = self._run_stem(x)
         features = []

@@ -21,9 +21,11 @@ class ExtraMap(nn.Module):
         """
         super().__init__()
         self.pad_same = pad_same
-        how = {"stride": 2, "padding": 0 if pad_same else 1, "groups": inner}
+        padding = 0 if pad_same else 1
         self.pointwise_conv = ConvNorm(inputs, inner, 1, norm="bn", relu=False)
-        self.depthwise_conv = ConvNorm(inner, outputs, 3, **how, norm="bn", relu=False)
+        self.depthwise_conv = ConvNorm(
+            inner, outputs, 3, stride=2, padding=padding, groups=inner, norm="bn", relu=False
+        )
         self.normal_conv = ConvNorm(outputs, outputs, 1, norm="bn", relu=False)
 
     def forward(self, x: Tensor) -> Tensor:

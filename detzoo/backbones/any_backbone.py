@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from detzoo.backbones.cbnet import CBNet
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.ghostnet import GhostNet
 from detzoo.backbones.hrnet import HRNet
@@ -25,10 +26,12 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.senet import SENet
 from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
+from detzoo.backbones.vgg import VGG
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
     CBNet.Config
+    | Darknet.Config
     | DetectorsResNet.Config
     | GhostNet.Config
     | HRNet.Config
@@ -42,7 +45,8 @@ AnyBackbone: TypeAlias = Annotated[
     | ResNet.Config
     | SENet.Config
     | Swin.Config
-    | TimmBackbone.Config,
+    | TimmBackbone.Config
+    | VGG.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

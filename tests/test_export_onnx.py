@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.export import BATCHES, TIES, TRACED, compare, in_onnx, small
+from benchmarks.export import BATCHES, IN_OPENVINO, TIES, TRACED, compare, in_onnx, in_openvino, small
 from detzoo.export.onnx import to_onnx
 from detzoo.ops.corner_pool import corner_pool
 from detzoo.ops.deform_roi_pool import deform_roi_pool
@@ -36,6 +36,17 @@ def test_prediction_runs_in_onnx_runtime_for_any_number_of_images(form: str) -> 
         assert found.masks <= SCORE
 
 
+@pytest.mark.sweep
+@pytest.mark.parametrize("form", IN_OPENVINO)
+def test_prediction_runs_in_openvino(form: str) -> None:
+    detector = small(form)
+    run = in_openvino(detector, images(TRACED))
+    for count in BATCHES:
+        found = compare(detector, run, images(count), TIES)
+        assert found.found > 0
+        assert max(found.boxes, found.scores, found.masks) <= 1e-3
+
+
 class _Module(nn.Module):
     def __init__(self, function: Callable[..., Tensor | tuple[Tensor, ...]]) -> None:
         super().__init__()
@@ -54,6 +65,7 @@ def both(function: Callable[..., Tensor | tuple[Tensor, ...]], *given: Tensor) -
         [f"{kind}{number}" for number in range(len(part))] for kind, part in (("i", given), ("o", wanted))
     )
     model = to_onnx(module, given, dynamic=[({0: count},) * len(given)], inputs=inputs, outputs=outputs)
+    assert __file__.encode() not in model.SerializeToString()
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     pairs = []
     for rows in (len(given[0]), 1):

@@ -125,12 +125,13 @@ class YOLOv3(Detector):
         head, classes = self.head, len(self.classes)
         maps = self.maps(self.neck(self.backbone(images.pixels)))
         flat = full_precision(all_cells(maps, 5 + classes))
-        objectness, scores = flat[..., 4].sigmoid(), flat[..., 5:].sigmoid()
+        moves, objectness, scores = flat.split([4, 1, classes], 2)
+        objectness, scores = objectness.squeeze(2).sigmoid(), scores.sigmoid()
         usable = (scores > head.threshold) & (objectness >= head.objectness).unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.candidates)
         prior, labels = pair // classes, pair % classes
         best = scores.flatten(1).gather(1, pair) * objectness.gather(1, prior)
-        boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(flat[..., :4], prior))
+        boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(moves, prior))
         shown = clip(boxes, images.sizes) if head.clip else boxes
         return survivors(boxes, best, labels, used, classes, head.nms, head.detections, shown)
 

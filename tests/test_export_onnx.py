@@ -20,6 +20,8 @@ from detzoo.ops.soft_nms import soft_nms
 from tests.tiny import images, swept_form
 
 PIXELS = SCORE = 1e-4
+# whose boxes are sensitive: torch's own float32 is 1.8e-4 and 0.7e-4 pixels from its float64
+SENSITIVE = {"SparseRCNN": 5e-4, "YOLACT": 3e-4}
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -31,7 +33,7 @@ def test_prediction_runs_in_onnx_runtime_for_any_number_of_images(form: str) -> 
     for count in BATCHES:
         found = compare(detector, run, images(count), TIES)
         assert found.found > 0
-        assert found.boxes <= PIXELS
+        assert found.boxes <= SENSITIVE.get(form, PIXELS)
         assert found.scores <= SCORE
         assert found.masks <= SCORE
 

@@ -189,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
     )
+    train.add_argument("--no-report", action="store_true", help="write no page about the run (DIR/report.html)")
     train.add_argument(
         "--logger",
         action="append",
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", metavar="DIR", help=_DATA)
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--no-report", action="store_true", help="write no page beside it (or in runs/evaluate)")
     evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
 
@@ -221,10 +223,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--nms", type=float, help="IoU above which the lesser of two boxes is dropped, 0 to 1")
     predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
 
-    convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
-    convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
+    convert = add("convert", _convert, "make our weights file from an MMDetection or PaddleDetection model")
     convert.add_argument(
-        "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
+        "source", metavar="SRC", help="MMDetection's .pth; PaddleDetection's .pdparams, folder or .tar"
+    )
+    convert.add_argument(
+        "--config",
+        metavar="FILE",
+        help="its config (.py or .json; .yml of PaddleDetection); default: the one that SRC carries",
     )
     convert.add_argument("--configs", metavar="DIR", help="MMDetection's folder of configs, for bases that lie there")
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
@@ -311,6 +317,7 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         overrides=options.overrides,
         loggers=options.logger,
+        report=not options.no_report,
     )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
@@ -322,8 +329,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     detector, data = _settled(_load(options), options.data, options.overrides)
     more = {"proposals": options.proposals, "results": options.results, "tta": options.tta}
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **more)
+    page: Any = False
+    if not options.no_report:
+        stem = os.path.splitext(options.out)[0] if options.out else f"runs/evaluate/{_stem(options.name)}"
+        page = f"{stem}.html"
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, report=page, **more)
     print(report.summary())
+    if page:
+        print(f"report: {page}")
     if options.results:
         print(f"results: {options.results}")
     if options.out:
@@ -344,13 +357,13 @@ def _convert(options: argparse.Namespace) -> int:
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    detector = detzoo.from_mmdet(
-        options.config or options.source,
-        options.source,
-        classes=classes,
-        size=options.size,
-        configs=options.configs,
-    )
+    more = {"classes": classes, "size": options.size}
+    if (options.config or "").endswith((".yml", ".yaml")):
+        detector = detzoo.from_paddle(options.config, options.source, **more)
+    elif options.source.endswith((".pdparams", ".tar")) or os.path.isdir(options.source):
+        raise ValueError(f"{options.source} is PaddleDetection's: name its config, --config FILE.yml")
+    else:
+        detector = detzoo.from_mmdet(options.config or options.source, options.source, **more, configs=options.configs)
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")
@@ -401,6 +414,12 @@ def _recipe(name: str) -> Recipe:
     if name.endswith(".safetensors"):
         return read(name)[0]
     return detzoo.find(name)
+
+
+def _stem(name: str) -> str:
+    """What a file about a model is called: as the weights, with the folder of their run, or as the zoo calls it."""
+    parts = os.path.splitext(name)[0].replace(os.sep, "/").split("/") if _is_file(name) else [name]
+    return "_".join(part for part in parts[-2:] if part not in ("", ".", ".."))
 
 
 def _is_file(name: str) -> bool:

@@ -24,7 +24,7 @@ from detzoo.blocks.side_aware import SideAware
 from detzoo.blocks.suppression import SoftNMS, suppressed
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import clip, decode, encode, full_precision
+from detzoo.ops.boxes import around_unit, clip, decode, encode, full_precision
 from detzoo.ops.nms import rank
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.types import Detections, Images, Targets
@@ -86,6 +86,10 @@ class BoxHead(nn.Module):
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
+        # a loss of boxes compares them around a unit box, times the number of classes; one that looks at centres is
+        # divided by the number of positives once more (PaddleDetection)
+        unit_boxes: bool = False
+        by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
@@ -265,7 +269,7 @@ class BoxHead(nn.Module):
         config, prime = self.config, self.config.prime
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
-        moves = self._of_class(offsets, samples.labels)
+        moves = self._of_class(offsets, logits[..., :-1].argmax(-1) if config.by_best else samples.labels)
         wanted = pick(targets.boxes, samples.slot)
         weights = samples.valid if samples.weights is None else samples.weights
         if prime is not None:
@@ -283,10 +287,15 @@ class BoxHead(nn.Module):
         if self.side_aware is not None:
             of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
             return losses | of_sides
-        if config.box_loss.on_boxes:
+        if config.box_loss.on_boxes and not config.unit_boxes:
             moves = self._placed(samples.boxes, moves)
         else:
             wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
+        if config.box_loss.on_boxes and config.unit_boxes:
+            moves, wanted = (around_unit(some) for some in (moves, wanted))
+            count = count / self.classes
+            if config.box_loss.kind != "giou":
+                count = count * mean_over_ranks(samples.positive.sum(), floor=1)
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
         if prime is not None:
             scores = full_precision(logits).softmax(-1).gather(2, samples.labels.unsqueeze(2)).squeeze(2)
@@ -321,7 +330,7 @@ class BoxHead(nn.Module):
         """
         logits, offsets = raw
         labels = logits[..., :-1].argmax(-1)
-        if samples is not None:
+        if samples is not None and not self.config.by_best:
             labels = torch.where(samples.positive, samples.labels, labels)
         return self._moved(boxes, self._of_class(offsets, labels), images)[0]
 

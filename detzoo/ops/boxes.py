@@ -141,6 +141,15 @@ def decode(
     return torch.cat([centre - half, centre + half], -1)
 
 
+def around_unit(offsets: Tensor) -> Tensor:
+    """Boxes ``[..., 4]`` that a box of size 1 around the origin becomes, of offsets a tenth and a fifth as large.
+
+    So PaddleDetection compares offsets as boxes, whatever they were scaled by.
+    """
+    half = offsets.new_full((2,), 0.5)
+    return decode(torch.cat([-half, half]), offsets, (0.1, 0.1, 0.2, 0.2), shrink_bound=False)
+
+
 def _scaled(offsets: Tensor, factors: Sequence[float]) -> Tensor:
     """``offsets [..., 4]`` times one number per column.
 

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig
-from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.cascade import STAGES, Stage
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.necks.no_neck import NoNeck
+from detzoo.recipes.columns import dcn
+from detzoo.recipes.recipe import Model, Published, Recipe, row
+from detzoo.recipes.settings import Data, Schedule
 
-PADDLE_R50 = ResNet.Config(norm_frozen=True)
+PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
+PADDLE_R34 = PADDLE_R50.replace(depth=34)
+PADDLE_R101 = PADDLE_R50.replace(depth=101)
+
+
+def vd(backbone: ResNet.Config) -> ResNet.Config:
+    """ResNet-vd: a deep stem, and shortcuts that halve the size by average pooling."""
+    return backbone.replace(stem="deep", avg_down=True)
+
+
+def paddle_dcn(backbone: ResNet.Config) -> ResNet.Config:
+    """The backbone with modulated deformable convolution in C3 to C5."""
+    return dcn(backbone, version=2)
+
+
+PADDLE_R50_VD = vd(PADDLE_R50)
+PADDLE_R101_VD = vd(PADDLE_R101)
+PADDLE_X101_VD_64X4D = PADDLE_R101_VD.replace(groups=64, base_width=4)
+
 # an object claims its best anchors, which still learn from the object that they overlap most
 PADDLE_RPN = RPN.Config(
     match=MatchConfig(positive=0.7, negative=0.3, low_quality=0.0, claims=False),
@@ -16,3 +44,101 @@ PADDLE_RPN = RPN.Config(
     min_size=1.0,
 )
 PADDLE_BOX_HEAD = BoxHead.Config(shrink_bound=False)
+
+# without a pyramid: the last stage of the network runs on every RoI, in its plain form also in ResNet-vd
+C4 = {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "avg_down_stages": (1, 2, 3)}
+PADDLE_RPN_C4 = PADDLE_RPN.replace(
+    channels=1024,
+    anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), ratios_first=False),
+    train_candidates=12000,
+    train_proposals=2000,
+    candidates=6000,
+)
+PADDLE_BOX_HEAD_C4 = PADDLE_BOX_HEAD.replace(size=14, fcs=0)
+
+CASCADE_HEAD = PADDLE_BOX_HEAD.replace(class_agnostic=True)
+CASCADE_STAGES = tuple(
+    Stage(match=stage.match, stds=(1 / rate, 1 / rate, 2 / rate, 2 / rate), weight=1 / 3)
+    for stage, rate in zip(STAGES, (10, 20, 30), strict=True)
+)
+
+# lr is that of 8 x 1 images
+PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.01)
+PADDLE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.01)
+
+
+def paddle_row(
+    config: str, model: Model, data: Data, schedule: Schedule, box_ap: float | None = None, mask_ap: float | None = None
+) -> Recipe:
+    """A row of a dynamic-graph table, of its config without folder and ending."""
+    name = config.rpartition("/")[2]
+    return row(
+        name=f"pd_{name}",
+        model=model,
+        data=data,
+        schedule=schedule,
+        published=None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap),
+        weights=f"https://paddledet.bj.bcebos.com/models/{name}.pdparams",
+        config=f"configs/{config}.yml",
+    )
+
+
+def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on a pyramid."""
+    return FasterRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+
+
+def paddle_mask(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on a pyramid."""
+    return MaskRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+
+
+def paddle_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on C4."""
+    return FasterRCNN.Config(
+        backbone=backbone.replace(**C4),
+        neck=NoNeck.Config(),
+        rpn=PADDLE_RPN_C4,
+        box_head=PADDLE_BOX_HEAD_C4,
+        roi_levels=1,
+        roi_stage=True,
+    )
+
+
+def paddle_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on C4."""
+    return MaskRCNN.Config(
+        backbone=backbone.replace(**C4),
+        neck=NoNeck.Config(),
+        rpn=PADDLE_RPN_C4,
+        box_head=PADDLE_BOX_HEAD_C4,
+        mask_head=MaskHead.Config(size=7, convs=0),
+        roi_levels=1,
+        roi_stage=True,
+    )
+
+
+def paddle_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
+    """Cascade R-CNN on a pyramid."""
+    return CascadeRCNN.Config(
+        backbone=backbone,
+        rpn=PADDLE_RPN.replace(train_proposals=2000),
+        box_head=CASCADE_HEAD,
+        stages=CASCADE_STAGES,
+        averaged="probabilities",
+        objects_once=True,
+    )
+
+
+def paddle_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN on a pyramid: one mask head, that learns with the first stage and with a weight of 1."""
+    return CascadeMaskRCNN.Config(
+        backbone=backbone,
+        rpn=PADDLE_RPN.replace(train_proposals=2000),
+        box_head=CASCADE_HEAD,
+        mask_head=MaskHead.Config(weight=3.0),
+        one_mask_head=True,
+        stages=CASCADE_STAGES,
+        averaged="probabilities",
+        objects_once=True,
+    )

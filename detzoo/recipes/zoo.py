@@ -59,6 +59,8 @@ from detzoo.recipes import (
     nas_fpn,
     no_pyramid,
     paa,
+    paddle_dcn,
+    paddle_mask_rcnn,
     pafpn,
     pascal_voc,
     pisa,
@@ -161,6 +163,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     legacy.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
+    paddle_mask_rcnn.RECIPES,
+    paddle_dcn.RECIPES,
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}

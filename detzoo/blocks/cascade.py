@@ -52,6 +52,7 @@ class CascadeConfig(DetectorConfig):
     # objects are RoIs of the first stage alone, and every later stage learns from all that the one before it moved;
     # False: they are put in again, as they are, in place of those that were moved
     objects_once: bool = False
+    shared_layers: bool = False  # by all stages, but for those that give scores and offsets
 
 
 def box_heads(
@@ -61,6 +62,7 @@ def box_heads(
     classes: int,
     levels: int,
     objects_once: bool = False,
+    shared_layers: bool = False,
 ) -> Sequence[BoxHead]:
     """One head per stage, as an ``nn.ModuleList``, for ``levels`` of features of ``channels`` and ``classes``.
 
@@ -70,6 +72,8 @@ def box_heads(
     for head in heads[1:]:
         if objects_once:
             head.config = head.config.replace(objects=False, positives=1.0)
+        if shared_layers:
+            head.shared_convs, head.shared_fcs = heads[0].shared_convs, heads[0].shared_fcs
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
 
 

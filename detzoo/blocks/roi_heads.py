@@ -21,7 +21,7 @@ from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
-from detzoo.blocks.suppression import SoftNMS, suppressed
+from detzoo.blocks.suppression import SoftNMS, moved_in_files, suppressed
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import around_unit, clip, decode, encode, full_precision
@@ -81,14 +81,13 @@ class BoxHead(nn.Module):
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
+        in_files: bool = False  # found where a RoI's pixels, first to last, lie in the file (PaddleDetection 0.x)
         legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
-        # a loss of boxes compares them around a unit box, times the number of classes; one that looks at centres is
-        # divided by the number of positives once more (PaddleDetection)
-        unit_boxes: bool = False
+        unit_boxes: bool = False  # a loss of boxes compares them as `unit_box_loss`'s do (PaddleDetection)
         by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
@@ -317,7 +316,11 @@ class BoxHead(nn.Module):
         best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
-        refined, sure = self._moved(pick(boxes, roi), moves, images)
+        boxes = pick(boxes, roi)
+        if config.in_files:
+            refined, sure = moved_in_files(boxes, images, lambda some: self._placed(some, moves)), None
+        else:
+            refined, sure = self._moved(boxes, moves, images)
         best = best if sure is None else best * sure
         limits = config.nms, config.soft_nms, config.detections, self.classes
         return suppressed(refined, best, labels, used, *limits)

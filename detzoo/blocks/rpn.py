@@ -54,6 +54,7 @@ class Learned(BaseConfig):
     proposals: int = Field(default=1000, ge=1)
     nms: float = Field(default=0.7, ge=0, le=1)  # IoU
     shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
+    whole_canvas: bool = False  # proposals reach into the padding, and are a pixel wide and high at least
     min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
 
 
@@ -186,7 +187,11 @@ def best_proposals(
     best, index, level = best_per_level(scores, most)
     moves = pick(all_cells(offsets, 4), index)
     boxes = decode(_picked(anchors, index), moves, stds, legacy, shrink_bound=config.shrink_bound)
-    boxes = clip(boxes, images.sizes - int(legacy))
+    if config.whole_canvas:
+        canvas = (torch.full_like(images.sizes[:, 0], side) for side in images.pixels.shape[-2:])
+        boxes = clip(boxes, torch.stack(list(canvas), 1), 1)
+    else:
+        boxes = clip(boxes, images.sizes - int(legacy))
     valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1) & (best >= 0)
     order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
     return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)

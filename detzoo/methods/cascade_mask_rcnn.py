@@ -64,7 +64,8 @@ class CascadeMaskRCNN(Detector):
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
-        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels, self.objects_once)
+        many = config.roi_levels, self.objects_once, config.shared_layers
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, *many)
         mask_heads = [MaskHead(config.mask_head, width, count, levels=config.roi_levels) for _ in config.stages]
         mask_heads = mask_heads[:1] if config.one_mask_head else mask_heads
         self.mask_heads = cast("Sequence[MaskHead]", nn.ModuleList(mask_heads))

@@ -60,7 +60,8 @@ class CascadeRCNN(Detector):
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
-        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels, self.objects_once)
+        many = config.roi_levels, self.objects_once, config.shared_layers
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, *many)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox``.

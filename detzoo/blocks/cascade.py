@@ -73,7 +73,9 @@ def box_heads(
         if objects_once:
             head.config = head.config.replace(objects=False, positives=1.0)
         if shared_layers:
-            head.shared_convs, head.shared_fcs = heads[0].shared_convs, heads[0].shared_fcs
+            for name in ("shared_convs", "shared_fcs"):
+                delattr(head, name)  # parameters of the first alone, so that they stand in its files once
+                vars(head)[name] = getattr(heads[0], name)
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
 
 

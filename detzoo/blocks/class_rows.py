@@ -89,4 +89,11 @@ def moved(
     return result
 
 
-__all__ = ["BACKGROUND_LAST", "ONE_EACH", "ClassRows", "class_layers", "moved"]
+def background_last(value: Tensor, rows: ClassRows, wanted: int, classes: int) -> Tensor:
+    """Rows ``[n, ...]`` of a layer whose class 0 is the background: now its last, or left out if fewer are wanted."""
+    if rows.after and len(value) == wanted:
+        return value.unflatten(0, (-1, rows.per_anchor(classes))).roll(-rows.after, 1).flatten(0, 1)
+    return value[rows.each :] if not rows.after and len(value) == wanted + rows.each else value
+
+
+__all__ = ["BACKGROUND_LAST", "ONE_EACH", "ClassRows", "background_last", "class_layers", "moved"]

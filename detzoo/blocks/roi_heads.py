@@ -87,7 +87,9 @@ class BoxHead(nn.Module):
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
-        unit_boxes: bool = False  # a loss of boxes compares them as `unit_box_loss`'s do (PaddleDetection)
+        # a loss of boxes compares them around a unit box, times the number of classes; one that looks at centres is
+        # divided by the positives once more (PaddleDetection)
+        unit_boxes: bool = False
         by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training

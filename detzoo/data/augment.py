@@ -134,16 +134,16 @@ def augment(view: View, steps: Sequence[Step], data: Data, input: Input, rng: np
 
 def to_input(view: View, input: Input) -> View:
     """The view at the size that a detector takes, without any chance."""
-    return to_size(view, *fit_input(*view.size, input))
+    return to_size(view, *fit_input(*view.size, input), input.interpolation)
 
 
-def to_size(view: View, height: int, width: int) -> View:
-    """The view stretched to a size; boxes are clipped to it."""
+def to_size(view: View, height: int, width: int, interpolation: str = "bilinear") -> View:
+    """The view stretched to a size; boxes are clipped to it. ``interpolation``: as of `Input`."""
     before = view.size
     factors = np.array([width / before[1], height / before[0]] * 2)
     return replace(
         view,
-        picture=resize_picture(view.pixels, height, width),
+        picture=resize_picture(view.pixels, height, width, interpolation),
         boxes=(view.boxes * factors).clip(0, [width, height] * 2),
         rows=view.rows[nearest(before[0], height)],
         columns=view.columns[nearest(before[1], width)],
@@ -166,7 +166,7 @@ def _resize(view: View, step: Resize, data: Data, input: Input, rng: np.random.G
         factor = rng.uniform(*step.jitter)
         short, long = max(1, int(short * factor)), max(1, int(long * factor))
     keep_ratio = input.keep_ratio if step.keep_ratio is None else step.keep_ratio
-    return to_size(view, *fit_size(*view.size, short, long, keep_ratio))
+    return to_size(view, *fit_size(*view.size, short, long, keep_ratio), input.interpolation)
 
 
 def _flip(view: View, probability: float, rng: np.random.Generator) -> View:

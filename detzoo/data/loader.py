@@ -311,4 +311,5 @@ class _Collate:
     def _scaled(self, sample: Sample, scale: Scale) -> Picture:
         """A picture that is not varied, at another scale: resized from the file, not from what was made of it."""
         picture = sample.picture.image if isinstance(sample.picture, Resized) else sample.picture
-        return resize_picture(picture, *fit_input(*sample.original_size, self.settings, scale))
+        size = fit_input(*sample.original_size, self.settings, scale)
+        return resize_picture(picture, *size, self.settings.interpolation)

@@ -8,6 +8,7 @@ from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.cascade import STAGES, Stage
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.unaligned import Unaligned
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -142,3 +143,17 @@ def paddle_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
         averaged="probabilities",
         objects_once=True,
     )
+
+
+# Static-graph releases: boxes end with their last pixel, which is one pixel more everywhere; proposals reach into the
+# padding, and detections are found in pixels of the file.
+STATIC_ROIS = Unaligned.Config(last_pixel=True)
+STATIC_RPN = RPN.Config(
+    anchors=Anchors.Config(classic=True), border=0.0, shrink_bound=False, whole_canvas=True, train_proposals=2000
+)
+STATIC_BOX_HEAD = BoxHead.Config(extractor=STATIC_ROIS, sampling=2, shrink_bound=False, in_files=True)
+
+
+def static_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on a pyramid, of a static-graph release."""
+    return FasterRCNN.Config(backbone=backbone, rpn=STATIC_RPN, box_head=STATIC_BOX_HEAD)

@@ -81,15 +81,13 @@ class BoxHead(nn.Module):
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
-        in_files: bool = False  # found where a RoI's pixels, first to last, lie in the file (PaddleDetection 0.x)
+        in_files: bool = False  # moves boxes in pixels of the file, and a next stage's out of it (PaddleDetection 0.x)
         legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
-        # a loss of boxes compares them around a unit box, times the number of classes; one that looks at centres is
-        # divided by the positives once more (PaddleDetection)
-        unit_boxes: bool = False
+        unit_boxes: bool = False  # a loss of boxes compares them around a unit box, see `compare` (PaddleDetection)
         by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
@@ -266,7 +264,11 @@ class BoxHead(nn.Module):
     def compare(
         self, raw: RawBoxes, samples: RoISamples, targets: Targets, beta: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`."""
+        """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`.
+
+        With ``unit_boxes`` that of boxes is as many times larger as there are classes, and, where it looks at centres,
+        divided by the number of positives once more.
+        """
         config, prime = self.config, self.config.prime
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
@@ -318,11 +320,7 @@ class BoxHead(nn.Module):
         best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
-        boxes = pick(boxes, roi)
-        if config.in_files:
-            refined, sure = moved_in_files(boxes, images, lambda some: self._placed(some, moves)), None
-        else:
-            refined, sure = self._moved(boxes, moves, images)
+        refined, sure = self._moved(pick(boxes, roi), moves, images, config.in_files)
         best = best if sure is None else best * sure
         limits = config.nms, config.soft_nms, config.detections, self.classes
         return suppressed(refined, best, labels, used, *limits)
@@ -339,11 +337,16 @@ class BoxHead(nn.Module):
             labels = torch.where(samples.positive, samples.labels, labels)
         return self._moved(boxes, self._of_class(offsets, labels), images)[0]
 
-    def _moved(self, boxes: Tensor, moves: Tensor, images: Images) -> tuple[Tensor, Tensor | None]:
+    def _moved(
+        self, boxes: Tensor, moves: Tensor, images: Images, in_files: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
         if self.side_aware is not None:
             return self.side_aware.place(boxes, moves, images.sizes)
-        return clip(self._placed(boxes, moves), images.sizes - int(self.config.legacy)), None
+        if in_files:
+            return moved_in_files(boxes, images, lambda some: self._placed(some, moves)), None
+        moved = self._placed(boxes, moves)
+        return moved if self.config.in_files else clip(moved, images.sizes - int(self.config.legacy)), None
 
     def _placed(self, boxes: Tensor, moves: Tensor) -> Tensor:
         """``boxes [N, R, 4]`` moved by offsets ``[N, R, 4]``."""

@@ -13,10 +13,11 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
-from detzoo.recipes.columns import dcn
+from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, dcn
 from detzoo.recipes.recipe import Model, Published, Recipe, row
-from detzoo.recipes.settings import Data, Schedule
+from detzoo.recipes.settings import Schedule
 
 PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
 PADDLE_R34 = PADDLE_R50.replace(depth=34)
@@ -68,20 +69,34 @@ PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.01)
 PADDLE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.01)
 
 
-def paddle_row(
-    config: str, model: Model, data: Data, schedule: Schedule, box_ap: float | None = None, mask_ap: float | None = None
+def _row(
+    name: str, address: str, config: str, model: Model, schedule: Schedule, box_ap: float | None, mask_ap: float | None
 ) -> Recipe:
-    """A row of a dynamic-graph table, of its config without folder and ending."""
-    name = config.rpartition("/")[2]
     return row(
-        name=f"pd_{name}",
+        name=name,
         model=model,
-        data=data,
+        data=COCO_MASKS if "mask" in model.method else COCO,
         schedule=schedule,
         published=None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap),
-        weights=f"https://paddledet.bj.bcebos.com/models/{name}.pdparams",
-        config=f"configs/{config}.yml",
+        weights=address,
+        config=config,
     )
+
+
+def paddle_row(
+    config: str, model: Model, schedule: Schedule, box_ap: float | None = None, mask_ap: float | None = None
+) -> Recipe:
+    """A row of a dynamic-graph table, of its config without ending."""
+    name = config.rpartition("/")[2]
+    address = f"https://paddledet.bj.bcebos.com/models/{name}.pdparams"
+    return _row(f"pd_{name}", address, f"configs/{config}.yml", model, schedule, box_ap, mask_ap)
+
+
+def static_row(config: str, model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None) -> Recipe:
+    """A row of a static-graph table, of its config without ending."""
+    name = config.rpartition("/")[2]
+    address = f"https://paddlemodels.bj.bcebos.com/object_detection/{name}.tar"
+    return _row(f"pdold_{name}", address, f"release/0.2:configs/{config}.yml", model, schedule, box_ap, mask_ap)
 
 
 def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
@@ -154,6 +169,70 @@ STATIC_RPN = RPN.Config(
 STATIC_BOX_HEAD = BoxHead.Config(extractor=STATIC_ROIS, sampling=2, shrink_bound=False, in_files=True)
 
 
-def static_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
-    """Faster R-CNN on a pyramid, of a static-graph release."""
-    return FasterRCNN.Config(backbone=backbone, rpn=STATIC_RPN, box_head=STATIC_BOX_HEAD)
+STATIC_MASK_HEAD = MaskHead.Config(extractor=STATIC_ROIS, sampling=2)
+STATIC_RPN_C4 = STATIC_RPN.replace(
+    channels=1024,
+    anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), classic=True),
+    train_candidates=12000,
+    candidates=6000,
+)
+STATIC_BOX_HEAD_C4 = STATIC_BOX_HEAD.replace(size=14, sampling=0, fcs=0)
+STATIC_CASCADE_HEAD = STATIC_BOX_HEAD.replace(class_agnostic=True)
+STATIC_GN = {"convs": 4, "fcs": 1, "norm": "gn"}
+
+
+def static_faster(backbone: ResNet.Config, gn: bool = False) -> FasterRCNN.Config:
+    """Faster R-CNN on a pyramid, of a static-graph release; ``gn``: neck and head with group normalization."""
+    return FasterRCNN.Config(
+        backbone=backbone,
+        neck=GN_FPN if gn else FPN.Config(),
+        rpn=STATIC_RPN,
+        box_head=STATIC_BOX_HEAD.replace(**STATIC_GN) if gn else STATIC_BOX_HEAD,
+    )
+
+
+def static_mask(backbone: ResNet.Config, gn: bool = False) -> MaskRCNN.Config:
+    """Mask R-CNN on a pyramid, of a static-graph release; ``gn``: neck and heads with group normalization."""
+    return MaskRCNN.Config(
+        backbone=backbone,
+        neck=GN_FPN if gn else FPN.Config(),
+        rpn=STATIC_RPN,
+        box_head=STATIC_BOX_HEAD.replace(**STATIC_GN) if gn else STATIC_BOX_HEAD,
+        mask_head=STATIC_MASK_HEAD.replace(norm="gn") if gn else STATIC_MASK_HEAD,
+    )
+
+
+def static_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on C4, of a static-graph release."""
+    return paddle_faster_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+
+
+def static_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on C4, of a static-graph release."""
+    return paddle_mask_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+
+
+def static_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
+    """Cascade R-CNN on a pyramid, of a static-graph release: all heads score the last boxes."""
+    return CascadeRCNN.Config(
+        backbone=backbone,
+        rpn=STATIC_RPN,
+        box_head=STATIC_CASCADE_HEAD,
+        stages=CASCADE_STAGES,
+        averaged="last_boxes",
+        objects_once=True,
+    )
+
+
+def static_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN on a pyramid, of a static-graph release."""
+    return CascadeMaskRCNN.Config(
+        backbone=backbone,
+        rpn=STATIC_RPN,
+        box_head=STATIC_CASCADE_HEAD,
+        mask_head=STATIC_MASK_HEAD.replace(weight=3.0),
+        one_mask_head=True,
+        stages=CASCADE_STAGES,
+        averaged="last_boxes",
+        objects_once=True,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from detzoo.recipes.columns import COCO, COCO_MASKS
 from detzoo.recipes.paddle_columns import (
     PADDLE_1X,
     PADDLE_2X,
@@ -18,30 +17,20 @@ from detzoo.recipes.paddle_columns import (
 )
 
 RECIPES = (
-    paddle_row("dcn/faster_rcnn_dcn_r50_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R50)), COCO, PADDLE_1X, 42.1),
-    paddle_row(
-        "dcn/faster_rcnn_dcn_r50_vd_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R50_VD)), COCO, PADDLE_1X, 42.7
-    ),
-    paddle_row(
-        "dcn/faster_rcnn_dcn_r50_vd_fpn_2x_coco", paddle_faster(paddle_dcn(PADDLE_R50_VD)), COCO, PADDLE_2X, 43.7
-    ),
-    paddle_row(
-        "dcn/faster_rcnn_dcn_r101_vd_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R101_VD)), COCO, PADDLE_1X, 45.1
-    ),
+    paddle_row("dcn/faster_rcnn_dcn_r50_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R50)), PADDLE_1X, 42.1),
+    paddle_row("dcn/faster_rcnn_dcn_r50_vd_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R50_VD)), PADDLE_1X, 42.7),
+    paddle_row("dcn/faster_rcnn_dcn_r50_vd_fpn_2x_coco", paddle_faster(paddle_dcn(PADDLE_R50_VD)), PADDLE_2X, 43.7),
+    paddle_row("dcn/faster_rcnn_dcn_r101_vd_fpn_1x_coco", paddle_faster(paddle_dcn(PADDLE_R101_VD)), PADDLE_1X, 45.1),
     paddle_row(
         "dcn/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco",
         paddle_faster(paddle_dcn(PADDLE_X101_VD_64X4D)),
-        COCO,
         PADDLE_1X,
         46.5,
     ),
-    paddle_row(
-        "dcn/mask_rcnn_dcn_r50_fpn_1x_coco", paddle_mask(paddle_dcn(PADDLE_R50)), COCO_MASKS, PADDLE_1X, 42.7, 38.4
-    ),
+    paddle_row("dcn/mask_rcnn_dcn_r50_fpn_1x_coco", paddle_mask(paddle_dcn(PADDLE_R50)), PADDLE_1X, 42.7, 38.4),
     paddle_row(
         "dcn/mask_rcnn_dcn_r50_vd_fpn_2x_coco",
         paddle_mask(paddle_dcn(PADDLE_R50_VD)),
-        COCO_MASKS,
         PADDLE_2X,
         44.6,
         39.8,
@@ -49,7 +38,6 @@ RECIPES = (
     paddle_row(
         "dcn/mask_rcnn_dcn_r101_vd_fpn_1x_coco",
         paddle_mask(paddle_dcn(PADDLE_R101_VD)),
-        COCO_MASKS,
         PADDLE_1X,
         45.6,
         40.6,
@@ -57,16 +45,14 @@ RECIPES = (
     paddle_row(
         "dcn/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco",
         paddle_mask(paddle_dcn(PADDLE_X101_VD_64X4D)),
-        COCO_MASKS,
         PADDLE_1X,
         47.3,
         42.0,
     ),
-    paddle_row("dcn/cascade_rcnn_dcn_r50_fpn_1x_coco", paddle_cascade(paddle_dcn(PADDLE_R50)), COCO, PADDLE_1X, 42.1),
+    paddle_row("dcn/cascade_rcnn_dcn_r50_fpn_1x_coco", paddle_cascade(paddle_dcn(PADDLE_R50)), PADDLE_1X, 42.1),
     paddle_row(
         "dcn/cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco",
         paddle_cascade(paddle_dcn(PADDLE_X101_VD_64X4D)),
-        COCO,
         PADDLE_1X,
         48.8,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from detzoo.recipes.columns import COCO_MASKS
 from detzoo.recipes.paddle_columns import (
     PADDLE_1X,
     PADDLE_2X,
@@ -17,25 +16,20 @@ from detzoo.recipes.paddle_columns import (
 )
 
 RECIPES = (
-    paddle_row("mask_rcnn/mask_rcnn_r50_1x_coco", paddle_mask_c4(PADDLE_R50), COCO_MASKS, PADDLE_1X, 37.4, 32.8),
-    paddle_row("mask_rcnn/mask_rcnn_r50_2x_coco", paddle_mask_c4(PADDLE_R50), COCO_MASKS, PADDLE_2X, 39.7, 34.5),
-    paddle_row("mask_rcnn/mask_rcnn_r50_fpn_1x_coco", paddle_mask(PADDLE_R50), COCO_MASKS, PADDLE_1X, 39.2, 35.6),
-    paddle_row("mask_rcnn/mask_rcnn_r50_fpn_2x_coco", paddle_mask(PADDLE_R50), COCO_MASKS, PADDLE_2X, 40.5, 36.7),
-    paddle_row("mask_rcnn/mask_rcnn_r50_vd_fpn_1x_coco", paddle_mask(PADDLE_R50_VD), COCO_MASKS, PADDLE_1X, 40.3, 36.4),
-    paddle_row("mask_rcnn/mask_rcnn_r50_vd_fpn_2x_coco", paddle_mask(PADDLE_R50_VD), COCO_MASKS, PADDLE_2X, 41.4, 37.5),
-    paddle_row("mask_rcnn/mask_rcnn_r101_fpn_1x_coco", paddle_mask(PADDLE_R101), COCO_MASKS, PADDLE_1X, 40.6, 36.6),
-    paddle_row(
-        "mask_rcnn/mask_rcnn_r101_vd_fpn_1x_coco", paddle_mask(PADDLE_R101_VD), COCO_MASKS, PADDLE_1X, 42.4, 38.1
-    ),
+    paddle_row("mask_rcnn/mask_rcnn_r50_1x_coco", paddle_mask_c4(PADDLE_R50), PADDLE_1X, 37.4, 32.8),
+    paddle_row("mask_rcnn/mask_rcnn_r50_2x_coco", paddle_mask_c4(PADDLE_R50), PADDLE_2X, 39.7, 34.5),
+    paddle_row("mask_rcnn/mask_rcnn_r50_fpn_1x_coco", paddle_mask(PADDLE_R50), PADDLE_1X, 39.2, 35.6),
+    paddle_row("mask_rcnn/mask_rcnn_r50_fpn_2x_coco", paddle_mask(PADDLE_R50), PADDLE_2X, 40.5, 36.7),
+    paddle_row("mask_rcnn/mask_rcnn_r50_vd_fpn_1x_coco", paddle_mask(PADDLE_R50_VD), PADDLE_1X, 40.3, 36.4),
+    paddle_row("mask_rcnn/mask_rcnn_r50_vd_fpn_2x_coco", paddle_mask(PADDLE_R50_VD), PADDLE_2X, 41.4, 37.5),
+    paddle_row("mask_rcnn/mask_rcnn_r101_fpn_1x_coco", paddle_mask(PADDLE_R101), PADDLE_1X, 40.6, 36.6),
+    paddle_row("mask_rcnn/mask_rcnn_r101_vd_fpn_1x_coco", paddle_mask(PADDLE_R101_VD), PADDLE_1X, 42.4, 38.1),
     paddle_row(
         "mask_rcnn/mask_rcnn_x101_vd_64x4d_fpn_1x_coco",
         paddle_mask(PADDLE_X101_VD_64X4D),
-        COCO_MASKS,
         PADDLE_1X,
         44.0,
         39.5,
     ),
-    paddle_row(
-        "mask_rcnn/mask_rcnn_x101_vd_64x4d_fpn_2x_coco", paddle_mask(PADDLE_X101_VD_64X4D), COCO_MASKS, PADDLE_2X
-    ),
+    paddle_row("mask_rcnn/mask_rcnn_x101_vd_64x4d_fpn_2x_coco", paddle_mask(PADDLE_X101_VD_64X4D), PADDLE_2X),
 )

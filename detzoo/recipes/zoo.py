@@ -61,6 +61,7 @@ from detzoo.recipes import (
     paa,
     paddle_dcn,
     paddle_mask_rcnn,
+    paddle_static_two_stage,
     pafpn,
     pascal_voc,
     pisa,
@@ -165,6 +166,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     small.RECIPES,
     paddle_mask_rcnn.RECIPES,
     paddle_dcn.RECIPES,
+    paddle_static_two_stage.RECIPES,
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}

@@ -19,7 +19,6 @@ from detzoo.recipes.paddle_columns import (
     paddle_faster,
     paddle_faster_c4,
     paddle_mask,
-    static_faster,
     vd,
 )
 from detzoo.recipes.recipe import Model, Recipe
@@ -57,7 +56,6 @@ CIOU = BoxLoss(kind="ciou", weight=12.0)
 CLASS_AWARE = {"box_head.class_agnostic": False, "box_head.by_best": True}
 GN = {"neck.norm": "gn", "box_head.convs": 4, "box_head.fcs": 1, "box_head.norm": "gn", "mask_head.norm": "gn"}
 UNALIGNED = {"box_head.extractor": {"kind": "unaligned"}}
-STATIC = static_faster(PADDLE_R50)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
     "paddle/faster_rcnn_r50_fpn_1x_coco__head_verbatim": PaddleCase(_baseline(paddle_faster(PADDLE_R50)), UNALIGNED),
@@ -96,5 +94,28 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_mask_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50))),
     "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
     "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
-    "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase(_baseline(STATIC)),
+    "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
+    "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/faster_rcnn_r101_1x": PaddleCase("pdold_faster_rcnn_r101_1x"),
+    "paddle/static/faster_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_1x": PaddleCase("pdold_faster_rcnn_r50_1x"),
+    "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_1x": PaddleCase("pdold_faster_rcnn_r50_vd_1x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),
+    "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/mask_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_mask_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_1x": PaddleCase("pdold_mask_rcnn_r50_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_mask_rcnn_r50_fpn_gn_2x"),
+    "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
 }

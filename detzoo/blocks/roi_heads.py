@@ -18,13 +18,13 @@ from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks, unit_box_loss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
 from detzoo.blocks.suppression import SoftNMS, moved_in_files, suppressed
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import around_unit, clip, decode, encode, full_precision
+from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
 from detzoo.types import Detections, Images, Targets
@@ -87,7 +87,7 @@ class BoxHead(nn.Module):
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
-        unit_boxes: bool = False  # a loss of boxes compares them around a unit box, see `compare` (PaddleDetection)
+        unit_boxes: bool = False  # a loss of boxes compares them around a unit box, times the classes (PaddleDetection)
         by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
@@ -264,11 +264,7 @@ class BoxHead(nn.Module):
     def compare(
         self, raw: RawBoxes, samples: RoISamples, targets: Targets, beta: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`.
-
-        With ``unit_boxes`` that of boxes is as many times larger as there are classes, and, where it looks at centres,
-        divided by the number of positives once more.
-        """
+        """`losses` of what `forward` gave for the samples' boxes; ``beta``, a scalar: see `box_loss`."""
         config, prime = self.config, self.config.prime
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
@@ -294,11 +290,9 @@ class BoxHead(nn.Module):
             moves = self._placed(samples.boxes, moves)
         else:
             wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
-        if config.box_loss.on_boxes and config.unit_boxes:
-            moves, wanted = (around_unit(some) for some in (moves, wanted))
-            count = count / self.classes
-            if config.box_loss.kind != "giou":
-                count = count * mean_over_ranks(samples.positive.sum(), floor=1)
+        if config.unit_boxes:
+            loss = unit_box_loss(moves, wanted, samples.positive, config.box_loss) * self.classes
+            return losses | {"loss_bbox": loss / count}
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
         if prime is not None:
             scores = full_precision(logits).softmax(-1).gather(2, samples.labels.unsqueeze(2)).squeeze(2)

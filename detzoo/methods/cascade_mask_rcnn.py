@@ -22,6 +22,7 @@ from detzoo.blocks.cascade import (
     CASCADE_BOX_HEAD,
     CASCADE_RPN,
     STAGES,
+    Averaged,
     CascadeConfig,
     Stage,
     box_heads,
@@ -57,7 +58,8 @@ class CascadeMaskRCNN(Detector):
 
     def __init__(self, config: CascadeMaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
-        self.stages, self.averaged, self.objects_once = config.stages, config.averaged, config.objects_once
+        self.stages, self.objects_once = config.stages, config.objects_once
+        self.averaged: Averaged = config.averaged
         self.roi_levels = config.roi_levels
         self.mask_threshold = config.mask_head.threshold
         self.backbone = config.backbone.build()

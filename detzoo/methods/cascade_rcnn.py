@@ -23,6 +23,7 @@ from detzoo.blocks.cascade import (
     CASCADE_BOX_HEAD,
     CASCADE_RPN,
     STAGES,
+    Averaged,
     CascadeConfig,
     Stage,
     box_heads,
@@ -54,7 +55,8 @@ class CascadeRCNN(Detector):
 
     def __init__(self, config: CascadeRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
-        self.stages, self.averaged, self.objects_once = config.stages, config.averaged, config.objects_once
+        self.stages, self.objects_once = config.stages, config.objects_once
+        self.averaged: Averaged = config.averaged
         self.roi_levels = config.roi_levels
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)

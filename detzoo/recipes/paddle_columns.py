@@ -70,7 +70,7 @@ PADDLE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.01)
 
 
 def _row(
-    name: str, address: str, config: str, model: Model, schedule: Schedule, box_ap: float | None, mask_ap: float | None
+    name: str, weights: str, config: str, model: Model, schedule: Schedule, box_ap: float | None, mask_ap: float | None
 ) -> Recipe:
     return row(
         name=name,
@@ -78,25 +78,33 @@ def _row(
         data=COCO_MASKS if "mask" in model.method else COCO,
         schedule=schedule,
         published=None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap),
-        weights=address,
+        weights=weights,
         config=config,
     )
 
 
 def paddle_row(
-    config: str, model: Model, schedule: Schedule, box_ap: float | None = None, mask_ap: float | None = None
+    model: Model,
+    schedule: Schedule,
+    box_ap: float | None = None,
+    mask_ap: float | None = None,
+    *,
+    name: str,
+    folder: str,
 ) -> Recipe:
-    """A row of a dynamic-graph table, of its config without ending."""
-    name = config.rpartition("/")[2]
-    address = f"https://paddledet.bj.bcebos.com/models/{name}.pdparams"
-    return _row(f"pd_{name}", address, f"configs/{config}.yml", model, schedule, box_ap, mask_ap)
+    """A row of a dynamic-graph table; its config is in a ``folder``."""
+    of = name.removeprefix("pd_")
+    weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
+    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
 
 
-def static_row(config: str, model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None) -> Recipe:
-    """A row of a static-graph table, of its config without ending."""
-    name = config.rpartition("/")[2]
-    address = f"https://paddlemodels.bj.bcebos.com/object_detection/{name}.tar"
-    return _row(f"pdold_{name}", address, f"release/0.2:configs/{config}.yml", model, schedule, box_ap, mask_ap)
+def static_row(
+    model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None, *, name: str, folder: str = ""
+) -> Recipe:
+    """A row of a static-graph table; its config may be in a ``folder``."""
+    of = name.removeprefix("pdold_")
+    weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
+    return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
 
 
 def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:

@@ -249,6 +249,31 @@ class Detector(nn.Module):
 
         return save(self, path, parts=parts)
 
+    def export(self, path: str | Path, **options: Any) -> Any:
+        """Write a file that runs without detzoo, from pictures to boxes; it is compared with this detector first.
+
+        Args:
+            path: ``.onnx``, ``.pt2`` (`torch.export`) or ``.xml`` (OpenVINO); `detzoo.load` opens each of them.
+            **options: as of `detzoo.export.write.export`.
+
+        Returns:
+            What was written, and how far its results are from this detector's.
+
+        Raises:
+            ExportError: the file cannot be made, or would find something else; the message says what to do.
+            ModuleNotFoundError: what makes or runs such a file is not installed; the message says how to install it.
+        """
+        from detzoo.export.write import export
+
+        return export(self, path, **options)
+
+    @staticmethod
+    def of_file(path: str | Path, device: torch.device) -> Detector:
+        """The detector in a file that `export` wrote; `detzoo.load` is the way to call it."""
+        from detzoo.export.exported import open_exported
+
+        return open_exported(path, device)
+
     def trainable(self) -> Iterable[tuple[str, nn.Parameter]]:
         """Name and parameter of everything that an optimizer should see."""
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)

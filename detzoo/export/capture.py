@@ -1,0 +1,65 @@
+"""Example inputs that a detector is captured with, and which of their sides may have any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from detzoo.detector import Detector
+from detzoo.export.program import INPUTS
+
+MOST = 16384  # pixels of an edge
+IMAGES = 2  # in the example: of one, a graph would hold for one only
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Inputs of `detzoo.export.program.Program`.
+
+    Attributes:
+        inputs: example tensors by name.
+        dynamic: of each the sides of any length, as `torch.export` takes them.
+        least: smallest height and width, pixels.
+        size: the only height and width, or None.
+    """
+
+    inputs: dict[str, Tensor]
+    dynamic: tuple[dict[int, Any], ...]
+    least: tuple[int, int]
+    size: tuple[int, int] | None
+
+
+def capture(detector: Detector, size: tuple[int, int] | None) -> Capture:
+    """Inputs for one height and width, or (None) for any that the detector's own settings make."""
+    settings = detector.config.input
+    count = torch.export.Dim("images", min=1, max=1024)
+    sides: dict[int, Any] = {0: count}
+    least = edges = size or (0, 0)
+    if size is None:
+        # the coarsest level needs two rows and columns: of one, a graph would hold for one only
+        multiple, less = settings.multiple, settings.less
+        steps = -(-(_coarsest(detector) + 1 + less) // multiple)
+        for side, name in ((2, "rows"), (3, "columns")):
+            steps_of = torch.export.Dim(name, min=steps, max=MOST // multiple)
+            sides[side] = multiple * steps_of - less if less else multiple * steps_of if multiple > 1 else steps_of
+        least = (steps * multiple - less,) * 2
+        edges = (least[0] + 2 * multiple, least[1] + 3 * multiple)
+    made = {
+        "images": torch.randint(0, 256, (IMAGES, 3, *edges), dtype=torch.uint8),
+        "sizes": torch.tensor([edges] * IMAGES),
+    }
+    dynamic = [sides, {0: count}]
+    if detector.takes_proposals:
+        made["proposals"] = torch.tensor([0.0, 0.0, *edges[::-1]]).repeat(IMAGES, 8, 1)
+        dynamic.append({0: count, 1: torch.export.Dim("proposals", min=2, max=1 << 16)})
+    assert tuple(made) == INPUTS[: len(made)]
+    return Capture(made, tuple(dynamic), least, size)
+
+
+def _coarsest(network: nn.Module) -> int:
+    """The largest stride of any feature map, pixels."""
+    strides = [getattr(module, "strides", ()) for module in network.modules()]
+    return max((max(some) for some in strides if some and all(isinstance(one, int) for one in some)), default=32)

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
-from detzoo.arguments import count
-from detzoo.config import ConfigError
+from detzoo.data.resize import canvas_size
 from detzoo.data.shapes import picture
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import in_precision
-from detzoo.export.capture import Capture, capture
-from detzoo.export.exported import open_exported
+from detzoo.export.capture import Capture, capture, with_canvas
+from detzoo.export.exported import ExportedDetector, open_exported
 from detzoo.export.info import FileInfo, info_of
 from detzoo.export.parity import PIXELS, SCORES, Differences, differences
 from detzoo.export.program import Program, named
 from detzoo.export.runners import INFO, needed
 from detzoo.nearest import unknown
-from detzoo.predict.sources import load, pictures
+from detzoo.predict.sources import load
+from detzoo.predict.sources import pictures as read
+from detzoo.typed import argument
 
-Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+log = logging.getLogger("detzoo.export")
+
+Outputs: TypeAlias = tuple[str, ...]
 PICTURES = ("shapes/val/1", "shapes/val/2", "shapes/val/3")
 
 
@@ -61,32 +65,33 @@ def export(
     path: str | Path,
     *,
     size: int | str | tuple[int, int] | None = None,
-    precision: Precision = "fp32",
     check: bool = True,
     tolerance: tuple[float, float] = (SCORES, PIXELS),
     pictures: Any = None,
 ) -> Exported:
-    """Write a file that runs without detzoo; see `detzoo.detector.Detector.export`, which is the way to call it."""
+    """Write a file that runs without detzoo; see `detzoo.detector.Detector.export`, which is the way to call it.
+
+    Raises:
+        ExportError: there is no such format, the file cannot be made, or it would find something else.
+        ModuleNotFoundError: what makes or runs such a file is not installed.
+        ValueError: ``size`` is no size, or ``pictures`` are none.
+    """
     path = Path(path).expanduser()
     write = FORMATS.get(path.suffix.lower())
     if write is None:
-        kind = unknown(path.suffix, FORMATS, "format")
-        raise ExportError(f"{path.name}: {kind}; there are {', '.join(FORMATS)}")
-    if type(detector).export is not Detector.export:
-        raise ExportError("this detector is an exported file")
-    full = in_precision(detector.with_settings(size=size), "fp32")
+        raise ExportError(f"{path.name}: {unknown(path.suffix, FORMATS, 'format')}; there are {', '.join(FORMATS)}")
+    if isinstance(detector, ExportedDetector):
+        raise ExportError("this detector is an exported file: export the one that it was made of")
+    full = in_precision(detector, "fp32")
     if full.device.type != "cpu":
         raise ExportError(f"a detector is exported on the cpu, this one is on {full.device.type}: detector.to('cpu')")
+    if size is not None:
+        full = with_canvas(full, edges(size))
     shown = [picture(name) for name in PICTURES] if pictures is None else _shown(pictures)
-    taken = capture(full, None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         made = Path(folder, path.name)
-        with torch.no_grad():
-            example = full.detect(full.normalize(*list(taken.inputs.values())[:2]), *list(taken.inputs.values())[2:])
-        masks = "" if "masks" not in named(example) else "dense" if example.dense is not None else "crops"
-        info = info_of(full, precision, masks, example.mask_threshold, taken.least, taken.size)
-        write(Program(full).eval(), taken, tuple(named(example)), info, made)
+        taken, full = _captured(write, full, made)
         found = differences(full, open_exported(made), shown)
         if check and not found.within(*tolerance):
             raise ExportError(
@@ -94,7 +99,7 @@ def export(
                 "all the same"
             )
         report = made.with_name(f"{path.stem}.parity.json")
-        report.write_text(found.to_json(file=path.name, precision=precision) + "\n", encoding="utf-8")
+        report.write_text(found.to_json(file=path.name, size=taken.size) + "\n", encoding="utf-8")
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
             with file.open("rb+") as written:
                 os.fsync(written.fileno())
@@ -102,28 +107,59 @@ def export(
     return Exported(path, found, taken.size)
 
 
+def edges(size: int | str | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of ``480x640``, ``(480, 640)``, or of a square of ``640``.
+
+    Raises:
+        ValueError: it is neither, or not positive.
+    """
+    given = str(size).split("x") if isinstance(size, int | str) else [str(edge) for edge in size]
+    if len(given) > 2 or not all(edge.strip().isdecimal() and int(edge) for edge in given):
+        raise ValueError(f"{argument('size', size)}: height and width in pixels, such as 480x640")
+    return int(given[0]), int(given[-1])
+
+
 def _shown(source: Any) -> list[Any]:
-    return [load(one) for _, one in zip(range(3), pictures(source), strict=False)]
+    return [load(one) for one in islice(iter(read(source)), 3)]
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters warn of what is theirs to mend."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _captured(write: Callable[..., None], detector: Detector, path: Path) -> tuple[Capture, Detector]:
+    """Write the file, for images of any size or, where the method's graph does not allow that, of one."""
+    taken = capture(detector)
+    try:
+        _write(write, detector, taken, path)
+    except ImportError:
+        raise
+    except Exception as error:  # torch and the exporters have many classes for what they cannot do
+        why = str(error).strip().split("\n")[0][:300]
+        if taken.size is not None:
+            raise ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {why}") from error
+        settings = detector.config.input
+        size = canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
+        log.warning("images of any size are not possible (%s): the file takes %d x %d only", why, *size)
+        detector = with_canvas(detector, size)
+        taken = capture(detector)
+        _write(write, detector, taken, path)
+    return taken, detector
 
 
-Outputs: TypeAlias = tuple[str, ...]
+def _write(write: Callable[..., None], detector: Detector, taken: Capture, path: Path) -> None:
+    pixels, sizes, *boxes = taken.inputs.values()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # exporters warn of what is theirs to mend
+        example = detector.detect(detector.normalize(pixels, sizes), *boxes)
+        outputs = tuple(named(example))
+        masks = "" if "masks" not in outputs else "crops" if example.dense is None else "dense"
+        info = info_of(detector, "fp32", masks, example.mask_threshold, taken.least, taken.size)
+        write(Program(detector).eval(), taken, outputs, info, path)
 
 
 def _write_torch(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
     """With the operators of torch and torchvision alone."""
     from detzoo.export.plain_ops import PLAIN
 
-    with torch.no_grad():
-        captured = torch.export.export(program, tuple(taken.inputs.values()), dynamic_shapes=taken.dynamic)
-        plain = captured.run_decompositions(PLAIN)
+    captured = torch.export.export(program, tuple(taken.inputs.values()), dynamic_shapes=taken.dynamic)
+    plain = captured.run_decompositions(PLAIN)
     torch.export.save(plain, path, extra_files={INFO: json.dumps(info.texts())})
 
 

@@ -22,15 +22,15 @@ def make_pictures(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
     return (picture * (255 / 4)).to(torch.uint8)
 
 
-def make_objects(count: int, size: tuple[int, int], classes: int, seed: int = 0) -> list[Item]:
-    """Per picture `OBJECTS` boxes, a twentieth to a half of its edges long, 0-based labels and elliptic masks."""
+def make_objects(count: int, size: tuple[int, int], classes: int, seed: int = 0, objects: int = OBJECTS) -> list[Item]:
+    """Per picture ``objects`` boxes, a twentieth to a half of its edges long, 0-based labels and elliptic masks."""
     draw = torch.Generator().manual_seed(seed)
     height, width = size
     edges = torch.tensor([width, height, width, height], dtype=torch.float32)
     items = []
     for _ in range(count):
-        half = torch.rand(OBJECTS, 2, generator=draw).square() * 0.2 + 0.025
-        centre = torch.rand(OBJECTS, 2, generator=draw) * (1 - 2 * half) + half
+        half = torch.rand(objects, 2, generator=draw).square() * 0.2 + 0.025
+        centre = torch.rand(objects, 2, generator=draw) * (1 - 2 * half) + half
         items.append(objects_at(torch.cat([centre - half, centre + half], 1) * edges, size, classes, draw))
     return items
 

@@ -47,10 +47,13 @@ class Images(_Tensors):
     Attributes:
         pixels: float32 ``[N, 3, H, W]``, normalized, zero-padded at right and bottom.
         sizes: int64 ``[N, 2]``, height and width of each image without padding.
+        scales: float32 ``[N, 2]``, pixels here per pixel of the image file, down and across; None: 1. For methods that
+            bound or round boxes in pixels of the file, as their originals do.
     """
 
     pixels: Tensor
     sizes: Tensor
+    scales: Tensor | None = None
 
 
 def bucket(count: int, smallest: int = 4) -> int:

@@ -59,7 +59,8 @@ class Oracle(Detector):
             out[name] = torch.zeros(count, self.slots, *shape, dtype=torch.bool if self.dense else torch.float32)
         for row, answer in enumerate(answers):
             some = slice(0, len(answer.boxes))
-            factors = (images.sizes[row].flip(0) / torch.tensor(answer.size[::-1])).repeat(2)
+            assert images.scales is not None
+            factors = images.scales[row].flip(0).repeat(2)
             out["boxes"][row, some] = answer.boxes * factors
             out["scores"][row, some], out["labels"][row, some] = answer.scores, answer.labels
             out["valid"][row, some] = True

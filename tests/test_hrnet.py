@@ -15,7 +15,7 @@ from detzoo.config import ConfigError
 from detzoo.interop.mmdet.backbones import backbone
 from detzoo.interop.mmdet.necks import neck
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.necks.hrfpn import HRFPN
 
 SMALL = HRNet.Config(width=4, first_width=8, modules=(1, 2, 1), blocks=(2, 1, 1, 2), norm_eval=False)

@@ -13,7 +13,7 @@ from detzoo.blocks.anchors import Anchors, ShapedAnchors
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD

@@ -13,7 +13,7 @@ import pytest
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.configs import read_text
 from detzoo.interop.mmdet.importer import read_config
-from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown
+from detzoo.interop.unknowns import REST, Settings, Unknown
 from tests.mmdet_files import RETINANET_2
 
 # each stands in front of a config, and detections do not depend on it

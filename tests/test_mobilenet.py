@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
 from detzoo.config import validate
 from detzoo.interop.mmdet.backbones import backbone
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 
 def build(**settings: Any) -> MobileNetV2:

@@ -20,7 +20,7 @@ from detzoo.blocks.prime_samples import (
 )
 from detzoo.config import ConfigError, validate
 from detzoo.interop.mmdet.learning import prime_samples
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.htc import HTC
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.scnet import SCNet

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from detzoo.backbones.res2net import Bottle2neck, Res2Net
 from detzoo.interop.mmdet.backbones import backbone
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 SMALL = Res2Net.Config(depth=50, scales=3, base_width=8, strides=(1, 2), dilations=(1, 1), out_stages=(1, 2))
 

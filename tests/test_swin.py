@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
+from torch.nn import functional as F
 
 from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import ConfigError, validate
 from detzoo.interop.mmdet.backbones import backbone
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.recipes.recipe import Init
+from detzoo.train import heads
+from tests.test_backbones import randomize
+from tests.tiny import tiny
 
 SMALL = {"width": 16, "blocks": (2, 2), "heads": (2, 4), "window": 3, "out_stages": (1, 2), "drop_path": 0.0}
 
@@ -24,6 +33,29 @@ def build(**settings: Any) -> Swin:
 
 def pixels(height: int = 40, width: int = 56) -> Tensor:
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def test_training_starts_from_the_authors_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They give timm's features on maps that windows tile."""
+    theirs = SwinTransformer(img_size=48, window_size=3, embed_dim=16, depths=(2, 2), num_heads=(2, 4), num_classes=5)
+    theirs.eval()
+    randomize(theirs)
+    state = {}
+    for name, value in theirs.state_dict().items():  # timm merges cells where a stage begins, the authors where it ends
+        name = re.sub(r"^layers\.(\d+)\.downsample", lambda found: f"layers.{int(found[1]) - 1}.downsample", name)
+        state[name] = value
+    torch.save({"model": state}, tmp_path / "swin.pth")
+    monkeypatch.setattr(heads, "fetch", lambda url, sha256: tmp_path / "swin.pth")
+    detector = tiny(FasterRCNN, backbone={"kind": "swin"} | SMALL).eval()
+    lines = heads.load_init(detector, Init(url="http://127.0.0.1/swin.pth"))
+    assert "norm0.weight" in lines[1]  # of the maps: it is not theirs
+    x = pixels(48, 48)
+    with torch.no_grad():
+        wanted: Any = theirs.forward_intermediates(x, intermediates_only=True)
+        for ours, map_ in zip(detector.get_submodule("backbone")(x), wanted, strict=True):
+            torch.testing.assert_close(
+                ours, F.layer_norm(map_.permute(0, 2, 3, 1), map_.shape[1:2]).permute(0, 3, 1, 2)
+            )
 
 
 @pytest.mark.parametrize("size", [(40, 56), (37, 61), (8, 8)])

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
+from detzoo.backbones.own import OwnBackbone
 from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnest import ResNeSt
@@ -25,6 +26,7 @@ AnyBackbone: TypeAlias = Annotated[
     DetectorsResNet.Config
     | HRNet.Config
     | MobileNetV2.Config
+    | OwnBackbone.Config
     | RegNet.Config
     | Res2Net.Config
     | ResNeSt.Config

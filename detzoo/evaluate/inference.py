@@ -101,7 +101,13 @@ def _copied(value: Any, copies: Mapping[int, nn.Module]) -> Any:
     return value
 
 
-def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals: Tensor | None = None) -> Detections:
+def detect_on_host(
+    detector: Detector,
+    pixels: Tensor,
+    sizes: Tensor,
+    proposals: Tensor | None = None,
+    originals: Tensor | None = None,
+) -> Detections:
     """Detections of one batch on the CPU; the device is waited for once.
 
     Args:
@@ -109,6 +115,7 @@ def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals:
         pixels: uint8 RGB ``[N, 3, H, W]``, zero-padded at right and bottom, on any device.
         sizes: int64 ``[N, 2]`` height and width without padding.
         proposals: float32 ``[N, P, 4]`` xyxy pixels of the network input, for a detector that takes them.
+        originals: int64 ``[N, 2]`` height and width of the image files; None: those of ``sizes``.
 
     Returns:
         Batched, in pixels of the network input.
@@ -128,6 +135,8 @@ def detect_on_host(detector: Detector, pixels: Tensor, sizes: Tensor, proposals:
     ready = in_evaluation_mode(detector)
     with torch.inference_mode():
         images = ready.normalize(pixels.to(device, non_blocking=True), sizes.to(device, non_blocking=True))
+        if originals is not None:
+            images = dataclasses.replace(images, scales=(sizes / originals).to(device, non_blocking=True))
         result = ready.detect(images, **given).to("cpu", non_blocking=True)
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

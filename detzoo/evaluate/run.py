@@ -254,7 +254,7 @@ def _detect(
             sizes, originals = item.sizes.tolist(), item.original_sizes.tolist()
             found: Detections | list[Detections]
             if views is None:
-                found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals)
+                found = detect_on_host(detector, item.pixels, item.sizes, item.targets.proposals, item.original_sizes)
             else:
                 given = item.targets.proposals
                 boxes = None if given is None else (given, item.sizes)

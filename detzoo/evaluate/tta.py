@@ -98,11 +98,13 @@ def detect_views(
         ValueError: the detector takes proposals and there are none.
     """
     found: list[_View] = []
+    files = torch.tensor(originals, device="cpu")
     for pixels, sizes in scaled:
         given = None if proposals is None else proposals[0] * _factors(sizes, proposals[1])
         for axes in views.flips:
             boxes = None if given is None else _mirrored_boxes(given, sizes.unsqueeze(1), axes)
-            found.append(_View(detect_on_host(detector, _mirrored(pixels, sizes, axes), sizes, boxes), sizes, axes))
+            seen = detect_on_host(detector, _mirrored(pixels, sizes, axes), sizes, boxes, files)
+            found.append(_View(seen, sizes, axes))
     rule = suppression_of(detector, views.nms)
     classes = len(detector.classes)
     return [_merged([view.of(image, size) for view in found], rule, classes) for image, size in enumerate(originals)]

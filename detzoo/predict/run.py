@@ -171,7 +171,8 @@ def _detected(
     scaled = [padded(images, detector.config.input) for images in resized]
     if wanted.views is None:
         ((pixels, sizes),) = scaled
-        batch = detect_on_host(detector, pixels, sizes)
+        files = torch.tensor([picture.size for picture in ready], device="cpu")
+        batch = detect_on_host(detector, pixels, sizes, None, files)
         found = [
             in_original_pixels(wanted.of(batch[index]), picture.resized[0].shape[1:], picture.size)
             for index, picture in enumerate(ready)

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from detzoo.backbones.own import own_parts
 from detzoo.config import Config, ConfigError
 from detzoo.detector import Detector
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.recipe import METHODS, Recipe, method_of
 
 MOST_PARAMETERS = 1_000_000_000  # buffers included: 4 GB; the largest published detectors have a third of that
 MOST_CALLS = 50_000  # of PyTorch's functions while a model is built; the largest published needs 37,000
@@ -98,9 +99,12 @@ def changes(detector: Detector, recipe: Recipe, state: Mapping[str, torch.Tensor
     wanted = blueprint(recipe, detector.classes)
     if type(detector) is not type(wanted):
         return [f"it is a {type(detector).__name__}, not a {type(wanted).__name__}"]
+    told: set[str] = {*parts, *own_parts(wanted)}
+    if type(wanted) not in METHODS:  # the program knows what else its own class holds
+        lines = [] if detector.config == recipe.model else ["its settings are not those of its recipe"]
+        return lines + misfits(shapes_of(state), shapes_of(wanted.state_dict()), told)
     lines = []
     has, needs = (dict(one.named_modules(remove_duplicate=False)) for one in (detector, wanted))
-    told: set[str] = set(parts)
     for name in sorted({*has, *needs}, key=lambda name: name.split(".")):
         if name in told or _within(name, told):
             continue

@@ -12,6 +12,7 @@ from detzoo.arguments import count, fraction
 from detzoo.config import ConfigError, flatten, override
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.recipes.blueprint import LARGEST_NUMBER
+from detzoo.recipes.own_backbone import fill_as
 from detzoo.recipes.recipe import Recipe
 
 _PIXELS = re.compile(r"(\d+)(?:x(\d+))?")
@@ -50,6 +51,7 @@ def with_model(detector: Detector, model: DetectorConfig) -> Detector:
     else:
         with torch.random.fork_rng(devices=[]):  # its first weights are random, and not used
             changed = type(detector)(model, detector.classes)
+            fill_as(changed, detector)
         state = detector.state_dict()
         try:
             changed.load_state_dict(state, assign=True)

@@ -16,13 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detzoo.atomic import write_atomically
+from detzoo.backbones.own import own_parts
 from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import is_half
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint, changes, few, misfits, shapes_of
 from detzoo.recipes.classes import checked
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.own import own_method
+from detzoo.recipes.own_backbone import fill
+from detzoo.recipes.recipe import METHODS, Recipe, method_of, recipe_of
 
 FORMAT = "detzoo"
 VERSION = 1
@@ -46,8 +49,8 @@ def save(
         ValueError: the detector has no recipe to rebuild it from, or is no longer what its recipe builds.
         OSError: the file cannot be written; what was there is unchanged.
     """
-    recipe = detector.recipe
-    if not isinstance(recipe, Recipe):
+    recipe = known_recipe(detector)
+    if recipe is None:
         raise ValueError("this detector has no recipe; build it with detzoo.build(recipe) to save it")
     state = detector.state_dict() if weights is None else weights
     _check(detector, recipe, state, parts)
@@ -68,6 +71,14 @@ def save(
             raise OSError(int(code[1]) if code else errno.EIO, str(error)) from error
 
     return write_atomically(path, write)
+
+
+def known_recipe(detector: Detector) -> Recipe | None:
+    """What a detector was built from; of the program's own class its settings are enough. None: nothing is known."""
+    if isinstance(detector.recipe, Recipe):
+        return detector.recipe
+    own = type(detector) not in METHODS and own_method(detector.config) is type(detector)
+    return recipe_of(detector.config) if own else None
 
 
 def _check(detector: Detector, recipe: Recipe, state: Mapping[str, Tensor], parts: Sequence[str]) -> None:
@@ -183,13 +194,14 @@ def _compare(path: Path, described: Description, tensors: Mapping[str, Any]) -> 
         ConfigError: the recipe cannot be built.
     """
     try:
-        wanted = blueprint(described.recipe, described.classes).state_dict()
+        wanted = blueprint(described.recipe, described.classes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     shapes = {name: tuple(one.get_shape()) for name, one in tensors.items()}
-    lines = misfits(shapes, shapes_of(wanted), described.parts)
+    lines = misfits(shapes, shapes_of(wanted.state_dict()), {*described.parts, *own_parts(wanted)})
+    types = {name: value.is_floating_point() for name, value in wanted.state_dict().items()}
     for name, one in tensors.items():
-        if name in wanted and one.get_dtype().startswith(("F", "BF")) != wanted[name].is_floating_point():
+        if name in types and one.get_dtype().startswith(("F", "BF")) != types[name]:
             lines.append(f"{name} has numbers of the type {one.get_dtype()}")
     if sum(math.prod(shape) for shape in shapes.values()) > MOST_PARAMETERS:
         lines.append(f"more than {MOST_PARAMETERS:.3g} numbers")
@@ -197,15 +209,18 @@ def _compare(path: Path, described: Description, tensors: Mapping[str, Any]) -> 
         raise CheckpointError(f"{path}: the weights do not fit the recipe stored with them: {few(lines)}")
 
 
-def rebuild(path: str | Path, parts: Mapping[str, nn.Module] | None = None) -> Detector:
+def rebuild(
+    path: str | Path, parts: Mapping[str, nn.Module] | None = None, backbone: nn.Module | None = None
+) -> Detector:
     """The detector in a file that `save` wrote, on the CPU, in evaluation mode, and in half precision if it was so.
 
     Args:
         path: the file.
         parts: modules of the program's own, by the names that the file was saved with.
+        backbone: the program's own, for a detector that was built with one.
 
     Raises:
-        CheckpointError: as `read`, or the file was saved with other ``parts`` than are given.
+        CheckpointError: as `read`, or the file was saved with other ``parts`` or another ``backbone`` than are given.
         ConfigError: as `read`.
     """
     path, parts = Path(path), parts or {}
@@ -216,6 +231,10 @@ def rebuild(path: str | Path, parts: Mapping[str, nn.Module] | None = None) -> D
     for name, module in parts.items():
         parent, _, leaf = name.rpartition(".")
         setattr(detector.get_submodule(parent), leaf, module)
+    try:
+        fill(detector, backbone)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     types = {value.dtype for value in weights.values() if value.dim() > 1}
     if len(types) == 1 and is_half(saved := types.pop()):
         detector.to(saved)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializeAsAny, WrapValidator
 
 from detzoo.config import Config
-from detzoo.detector import Detector
+from detzoo.detector import Detector, DetectorConfig
 from detzoo.methods.atss import ATSS
 from detzoo.methods.auto_assign import AutoAssign
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
@@ -44,8 +44,47 @@ from detzoo.methods.vfnet import VFNet
 from detzoo.methods.yolact import YOLACT
 from detzoo.methods.yolof import YOLOF
 from detzoo.methods.yolov3 import YOLOv3
+from detzoo.recipes.own import own_method, settings_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.tta import TTA
+
+METHODS: tuple[type[Detector], ...] = (
+    ATSS,
+    AutoAssign,
+    CascadeMaskRCNN,
+    CascadeRCNN,
+    CentripetalNet,
+    CornerNet,
+    DeformableDETR,
+    DETR,
+    DynamicRCNN,
+    FastRCNN,
+    FasterRCNN,
+    FCOS,
+    FoveaBox,
+    FSAF,
+    GARetinaNet,
+    GFL,
+    GridRCNN,
+    HTC,
+    LD,
+    MaskRCNN,
+    MaskScoringRCNN,
+    PAA,
+    PointRend,
+    RepPoints,
+    RetinaNet,
+    RPNDetector,
+    SABLRetinaNet,
+    SCNet,
+    SparseRCNN,
+    SSD,
+    TridentNet,
+    VFNet,
+    YOLACT,
+    YOLOF,
+    YOLOv3,
+)
 
 # a closed union: JSON, and so a checkpoint, can name these methods and nothing else
 Model = Annotated[
@@ -85,45 +124,9 @@ Model = Annotated[
     | YOLOF.Config
     | YOLOv3.Config,
     Field(discriminator="method"),
+    WrapValidator(settings_of(METHODS)),  # and what the program itself passes in
+    SerializeAsAny(),  # pyright: ignore[reportCallIssue]
 ]
-
-METHODS: tuple[type[Detector], ...] = (
-    ATSS,
-    AutoAssign,
-    CascadeMaskRCNN,
-    CascadeRCNN,
-    CentripetalNet,
-    CornerNet,
-    DeformableDETR,
-    DETR,
-    DynamicRCNN,
-    FastRCNN,
-    FasterRCNN,
-    FCOS,
-    FoveaBox,
-    FSAF,
-    GARetinaNet,
-    GFL,
-    GridRCNN,
-    HTC,
-    LD,
-    MaskRCNN,
-    MaskScoringRCNN,
-    PAA,
-    PointRend,
-    RepPoints,
-    RetinaNet,
-    RPNDetector,
-    SABLRetinaNet,
-    SCNet,
-    SparseRCNN,
-    SSD,
-    TridentNet,
-    VFNet,
-    YOLACT,
-    YOLOF,
-    YOLOv3,
-)
 
 
 def _no_path(name: str) -> str:
@@ -215,4 +218,14 @@ def method_of(recipe: Recipe) -> type[Detector]:
     for method in METHODS:
         if type(recipe.model) is method.__dict__["Config"]:
             return method
-    raise TypeError(f"no method has settings of type {type(recipe.model).__qualname__}")
+    own = own_method(recipe.model)
+    if own is None:
+        raise TypeError(f"no method has settings of type {type(recipe.model).__qualname__}")
+    return own
+
+
+def recipe_of(model: DetectorConfig) -> Recipe:
+    """A recipe for settings of a method alone, the program's own or not; data and schedule are the usual ones."""
+    settings: Any = model
+    recipe = Recipe(name=settings.method, model=settings)
+    return recipe.replace(data=Data(masks=method_of(recipe).learns_masks))

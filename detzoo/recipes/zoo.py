@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from detzoo.config import flatten
-from detzoo.detector import Detector
+from detzoo.detector import Detector, DetectorConfig
 from detzoo.device import pick_device
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
@@ -90,7 +90,9 @@ from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
 from detzoo.recipes.files import rebuild
 from detzoo.recipes.index import spelling, spellings, unknown_recipe
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.own import knowing
+from detzoo.recipes.own_backbone import fill, with_backbone
+from detzoo.recipes.recipe import Recipe, method_of, recipe_of
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
@@ -187,27 +189,42 @@ def classes_of(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.classes or _CLASSES[recipe.data.kind]
 
 
-def build(name_or_recipe: str | Recipe, classes: Sequence[str] | None = None) -> Detector:
+def build(
+    name_or_recipe: str | Recipe | DetectorConfig,
+    classes: Sequence[str] | None = None,
+    *,
+    backbone: nn.Module | None = None,
+) -> Detector:
     """A detector with random weights.
 
     Args:
-        name_or_recipe: a name that `find` knows, or a recipe.
+        name_or_recipe: a name that `find` knows, a recipe, or a method's settings alone, as the program's own.
         classes: names of what it is to find, in the order of the labels; default: the recipe's ``data.classes``, or
             else those of the data set that it was published for.
+        backbone: the program's own, in place of the recipe's, with the weights that it has: any module with
+            ``channels`` and ``strides`` of the maps that it returns, finest first.
 
     Returns:
         The detector in training mode; its ``recipe`` has the class names in ``data.classes``.
 
     Raises:
         UnknownRecipe: no recipe has the name.
-        TypeError: ``classes`` is a number or a single string.
-        ValueError: ``classes`` is empty, too long, or names a class twice.
-        ConfigError: the model of the recipe cannot be built, or is too large to be meant.
+        TypeError: ``classes`` is a number or a single string, or ``backbone`` does not say what it returns.
+        ValueError: ``classes`` is empty, too long, or names a class twice; or is missing where nothing was published.
+        ConfigError: the model of the recipe cannot be built, is too large to be meant, or takes no other backbone.
     """
-    recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
+    if isinstance(name_or_recipe, DetectorConfig):
+        if classes is None:
+            raise ValueError("settings of a method say no classes: pass classes=['cat', 'dog']")
+        recipe = recipe_of(name_or_recipe)
+    else:
+        recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
+    if backbone is not None:
+        recipe = with_backbone(recipe, backbone)
     names = _checked(classes_of(recipe) if classes is None else classes)
     blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
+    fill(detector, backbone)
     detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
     return detector
 
@@ -217,6 +234,8 @@ def load(
     device: torch.device | str | None = "cpu",
     *,
     parts: Mapping[str, nn.Module] | None = None,
+    backbone: nn.Module | None = None,
+    methods: Sequence[type[Detector]] = (),
     precision: Precision | torch.dtype | None = None,
 ) -> Detector:
     """A detector with trained weights, in evaluation mode.
@@ -227,13 +246,17 @@ def load(
         device: where it goes: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: the fastest there is.
         parts: modules of the program's own, by the names that the file was saved with (`Detector.save`); they are put
             in their places and given their weights.
+        backbone: the program's own, for a file of a detector that was built with one; it is given its weights.
+        methods: the program's own subclasses of `Detector` that the file may name, beside detzoo's.
         precision: what the weights are converted to and the network computes in: ``fp32``, ``bf16`` or ``fp16``; boxes
             and scores stay float32. None: as they were saved.
 
     Raises:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
-        CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts``.
+        CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts`` or another
+            ``backbone``.
+        ConfigError: the file names a method that is neither detzoo's nor among ``methods``.
         DownloadError: the published file cannot be fetched.
         ValueError: no weights were published for the recipe, there is no such precision, or the device does not exist
             here.
@@ -245,9 +268,14 @@ def load(
             raise ValueError(f"{found} is an exported file, whose parts and precision are fixed")
         return Detector.of_file(found, place)
     if isinstance(found, Path):
-        return rebuild(found, parts).to(place, dtype)
+        with knowing(methods):
+            return rebuild(found, parts, backbone).to(place, dtype)
     if parts:
         raise ValueError(f"parts are for a file that was saved with some; {name_or_path} is a name of the zoo")
+    if backbone is not None:
+        raise ValueError(
+            f"published weights are of another backbone: detzoo.build({str(name_or_path)!r}, backbone=module) has none"
+        )
     return _published(found).to(place, dtype)
 
 

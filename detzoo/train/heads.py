@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from detzoo.backbones import swin_original
 from detzoo.backbones.pycls import usual_name
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.blocks.class_rows import ClassRows, class_layers, moved
@@ -134,6 +135,8 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}; {mend}") from None
     own = detector.state_dict()
+    if swin_original.is_original(tensors):
+        tensors = swin_original.from_original(tensors)
     tensors = {usual_name(name): value for name, value in tensors.items()}
     fitting: dict[str, Tensor] = {}
     extra = set(tensors)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 import detzoo
@@ -22,13 +22,14 @@ from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.read import SplitName
 from detzoo.data.table import ClassRow, class_table
-from detzoo.detector import Detector
+from detzoo.detector import Detector, DetectorConfig
 from detzoo.evaluate.lvis import check_federated
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, precision_word
 from detzoo.recipes.download import Unreachable
 from detzoo.recipes.files import read
+from detzoo.recipes.own import knowing
 from detzoo.recipes.recipe import Init, Recipe, method_of
 from detzoo.recipes.zoo import build
 from detzoo.train.allocator import keep_freed_memory
@@ -41,6 +42,7 @@ from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
+from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
 from detzoo.train.schedules import warnings
@@ -76,10 +78,12 @@ class Trained:
 
 
 def train(
-    recipe: str | Path | Recipe | Detector | None = None,
+    recipe: str | Path | Recipe | Detector | DetectorConfig | None = None,
     data: Any = None,
     out: str | Path | None = None,
     *,
+    backbone: nn.Module | None = None,
+    methods: Sequence[type[Detector]] = (),
     weights: str | Path | Mapping[str, Tensor] | None = None,
     val: float | None = None,
     precision: Precision | torch.dtype | None = None,
@@ -97,9 +101,12 @@ def train(
 
     Args:
         recipe: a name from the zoo, a `Recipe` or its ``.json`` file; a file that detzoo wrote, or a detector, which is
-            then what training starts from unless ``weights`` says otherwise. None, with ``resume``: that of the run.
+            then what training starts from unless ``weights`` says otherwise; or settings of a method alone, as of the
+            program's own. None, with ``resume``: that of the run.
         data: what `detzoo.data.source.as_data` takes; None: the recipe's. How images are varied (sizes, flip, masks,
             ...) stays as the recipe has it, unless said here.
+        backbone: the program's own in place of the recipe's, as of `detzoo.build`; it is trained, not a copy of it.
+        methods: the program's own subclasses of `Detector` that a run to resume, or a file, may name.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. The outputs of a head go by
             the names of the classes, where the weights have names; what is not taken is named, and starts at random.
@@ -148,7 +155,26 @@ def train(
         out, resume = folder, True
     if recipe is None and not resume:
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
-    given, start = (None, None) if recipe is None else given_recipe(recipe)
+    own = own_parts_of(recipe, methods, backbone)
+    with knowing(own.methods):
+        return _train(recipe, data, out, weights, resume, device, overrides, settings, callbacks, progress, own)
+
+
+def _train(
+    recipe: str | Path | Recipe | Detector | DetectorConfig | None,
+    data: Any,
+    out: str | Path | None,
+    weights: str | Path | Mapping[str, Tensor] | None,
+    resume: bool,
+    device: str | torch.device | None,
+    overrides: Iterable[str] | Mapping[str, Any],
+    settings: Mapping[str, Any],
+    callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
+    progress: bool,
+    own: Own,
+) -> Trained:
+    """`train` with its arguments checked."""
+    given, start = (None, None) if recipe is None else given_recipe(recipe, own.backbone)
     settled, notes = (given, []) if resume or given is None else planned(given, data, overrides, settings)
     with (
         join(device) as ranks,
@@ -196,7 +222,7 @@ def train(
                 f"the training data does not fill one batch of {recipe.schedule.batch} images on every device"
             )
         torch.manual_seed(recipe.schedule.seed)
-        detector = build(recipe, classes=dataset.classes).to(ranks.device)
+        detector = build(recipe, classes=dataset.classes, backbone=own.backbone).to(ranks.device)
         give_teacher(detector, ranks, display.say)
         if contents is None:
             _begin(detector, start, recipe.init, ranks, display)

@@ -9,18 +9,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from detzoo.config import Config, ConfigError, assigned, flatten, from_json, override, paths_of
 from detzoo.config import load as load_config
 from detzoo.data.source import as_data
-from detzoo.detector import Detector
+from detzoo.detector import Detector, DetectorConfig
 from detzoo.recipes.augment import refuse_unbuilt
-from detzoo.recipes.files import CheckpointError
+from detzoo.recipes.files import CheckpointError, known_recipe, read
+from detzoo.recipes.own_backbone import with_backbone
 from detzoo.recipes.proportion import in_proportion
-from detzoo.recipes.recipe import Recipe, method_of
+from detzoo.recipes.recipe import Recipe, method_of, recipe_of
 from detzoo.recipes.settings import Data, Schedule
-from detzoo.recipes.zoo import find, load
+from detzoo.recipes.zoo import find, load, locate
 from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.progress import Display
 from detzoo.typed import argument
@@ -47,9 +48,11 @@ class Start:
     words: str = ""
 
 
-def given_recipe(recipe: str | Path | Recipe | Detector) -> tuple[Recipe, Start | None]:
-    """The recipe of a zoo name, of a recipe's ``.json`` file, of our weights file or of a detector; of the last two
-    their weights, too.
+def given_recipe(
+    recipe: str | Path | Recipe | Detector | DetectorConfig, backbone: nn.Module | None = None
+) -> tuple[Recipe, Start | None]:
+    """The recipe of a zoo name, of a recipe's ``.json`` file, of our weights file, of a detector, or for settings of a
+    method alone; of a file and a detector their weights, too. With ``backbone``, the program's own, in its place.
 
     Raises:
         ConfigError: there is no such setting or file.
@@ -57,25 +60,39 @@ def given_recipe(recipe: str | Path | Recipe | Detector) -> tuple[Recipe, Start 
         FileNotFoundError: there is no such weights file.
         ValueError: a detector has no recipe.
     """
+    found, start = _given(recipe, backbone)
+    return found if backbone is None else with_backbone(found, backbone), start
+
+
+def _given(
+    recipe: str | Path | Recipe | Detector | DetectorConfig, backbone: nn.Module | None
+) -> tuple[Recipe, Start | None]:
     if isinstance(recipe, Recipe):
         return recipe, None
+    if isinstance(recipe, DetectorConfig):
+        return recipe_of(recipe), None
     source = recipe
     if not isinstance(source, Detector):
         if str(source).endswith(".json"):
             return load_config(Recipe, source), None
         if not str(source).endswith(".safetensors"):
             return find(str(source)), None
-        source = load(source)
-    if not isinstance(source.recipe, Recipe):
+        source = load(source, backbone=backbone)
+    found = known_recipe(source)
+    if found is None:
         raise ValueError("this detector has no recipe to train it by; name one, and give the detector's weights")
     words = f"starting from the weights of {'the given detector' if source is recipe else recipe}"
-    return source.recipe, Start(source.state_dict(), source.classes, words)
+    return found, Start(source.state_dict(), source.classes, words)
 
 
 def named_start(weights: str | Path | Mapping[str, Tensor]) -> Start:
     """The weights that the user has named: a zoo name, our file, or a state dict."""
     if isinstance(weights, Mapping):
         return Start(cast("Mapping[str, Tensor]", weights))
+    found = locate(weights)
+    if isinstance(found, Path):
+        _, classes, tensors = read(found)  # whatever the program would have to pass in to build it
+        return Start(tensors, classes)
     source = load(weights)
     return Start(source.state_dict(), source.classes)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from detzoo.detector import Input
 from detzoo.interop.mmdet.inputs import PASSIVE
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.recipes.augment import (
     Albu,
     CenterCropPad,

@@ -19,8 +19,8 @@ from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.mobilenet_v2 import mobilenet_v2
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
-from detzoo.interop.mmdet.section import Section
 from detzoo.interop.mmdet.swin import convnext, swin
+from detzoo.interop.section import Section
 from detzoo.methods.tridentnet import TridentResNet
 
 

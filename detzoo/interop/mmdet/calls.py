@@ -9,10 +9,11 @@ from typing import Any
 
 from detzoo.interop.mmdet.effects import PURE, PURE_MODULES
 from detzoo.interop.mmdet.literals import Literals
-from detzoo.interop.mmdet.said import said, short
+from detzoo.interop.mmdet.said import said
 from detzoo.interop.mmdet.scope import NOT_RUN, Imported
 from detzoo.interop.mmdet.syntax import MOST_BITS, MOST_ITEMS
-from detzoo.interop.mmdet.unknowns import Unknown
+from detzoo.interop.said import short
+from detzoo.interop.unknowns import Unknown
 
 
 class Calls(Literals):

@@ -11,7 +11,7 @@ from detzoo.blocks.side_aware import SideAware
 from detzoo.detector import Input
 from detzoo.interop.mmdet import parts, roi_extractors, two_stage
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.recipes.classes import (
     CITYSCAPES_CLASSES,
     COCO_CLASSES,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
+from detzoo.interop.kinds import PACKAGES, kind_name
 from detzoo.interop.mmdet.bases import base_file, base_module, base_names, named_bases
-from detzoo.interop.mmdet.kinds import PACKAGES, kind_name
 from detzoo.interop.mmdet.objects import plain_object
 from detzoo.interop.mmdet.scope import BASE, LOST, Imported
 from detzoo.interop.mmdet.statements import evaluate
 from detzoo.interop.mmdet.syntax import MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, parse
-from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
+from detzoo.interop.unknowns import REST, Settings, Unknown, guarded
 
 DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing it
 MOST_FILES = 50  # that one config reads

@@ -8,7 +8,7 @@ from detzoo.backbones.hourglass import Hourglass
 from detzoo.detector import Input
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 

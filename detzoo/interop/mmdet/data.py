@@ -8,7 +8,7 @@ from typing import Any
 
 from detzoo.detector import Input
 from detzoo.interop.mmdet.augment import read_augment
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.recipes.settings import Data, Split
 
 # data sets in COCO's format

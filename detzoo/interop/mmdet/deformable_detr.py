@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, set_learning
 from detzoo.interop.mmdet.detr import DECODER, ENCODER, every_layer_learns, layers, positions
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.deformable_detr import DeformableDETR
 
 _MIDDLE = -0.5  # `offset` that puts a cell's place into its middle

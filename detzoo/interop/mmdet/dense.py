@@ -10,7 +10,7 @@ from detzoo.config import Config
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 Made = TypeVar("Made", bound=Config)
 # reads what is a head's own, given its section, ``train_cfg`` and the pyramid's maps

@@ -13,7 +13,7 @@ from detzoo.blocks.transformer import TransformerConfig
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts, set_learning
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.detr import DETR
 from detzoo.necks.channel_mapper import ChannelMapper
 

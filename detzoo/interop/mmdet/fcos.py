@@ -9,7 +9,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense, towers
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.fcos import FCOS
 
 

@@ -9,7 +9,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.dense import towers
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.gfl import GFL
 
 

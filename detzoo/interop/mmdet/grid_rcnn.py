@@ -9,7 +9,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts, two_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import extractor
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.grid_rcnn import GridHead, GridRCNN
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from detzoo.backbones.hrnet import HRNet
 from detzoo.interop.mmdet import parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.necks.hrfpn import HRFPN
 
 MOST = 16  # modules of a stage, and blocks in a row

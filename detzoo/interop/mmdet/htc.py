@@ -8,7 +8,7 @@ from detzoo.blocks.semantic import SemanticHead
 from detzoo.detector import Input
 from detzoo.interop.mmdet import cascade, learning, parts, roi_extractors, two_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.htc import HTC
 
 UNKNOWN = 255  # the class of cells that nothing is known of

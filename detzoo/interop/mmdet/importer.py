@@ -48,11 +48,11 @@ from detzoo.interop.mmdet.classes import class_names
 from detzoo.interop.mmdet.configs import checked, read_file, read_text
 from detzoo.interop.mmdet.data import read_data
 from detzoo.interop.mmdet.inputs import Size, read_input
-from detzoo.interop.mmdet.said import short
 from detzoo.interop.mmdet.schedule import read_schedule
-from detzoo.interop.mmdet.section import LARGEST, Section
 from detzoo.interop.mmdet.version_1 import DIFFERENCE, is_version_1, upgraded
 from detzoo.interop.mmdet.weights import refuse_unfit, usual
+from detzoo.interop.said import short
+from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.ssd import SSD
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError

@@ -8,7 +8,7 @@ from typing import Any
 
 from detzoo.config import ConfigError
 from detzoo.detector import Input
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.section import LARGEST, Section
 from detzoo.typed import either
 
 LOADING = ("LoadImageFromFile", "LoadImageFromWebcam", "LoadImageFromNDArray")

@@ -8,7 +8,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks
 from detzoo.interop.mmdet.gfl import distribution_head
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.gfl import GFL
 from detzoo.methods.ld import LD, Distillation
 from detzoo.recipes.index import UnknownRecipe

@@ -13,7 +13,7 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
 from detzoo.blocks.uniform_match import UniformMatch
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 _BOX_LOSSES = {
     "L1Loss": "l1",

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from detzoo.interop.mmdet.effects import effects
-from detzoo.interop.mmdet.said import said, short
+from detzoo.interop.mmdet.said import said
 from detzoo.interop.mmdet.scope import BASE, NOT_RUN, Imported, Scope, own_names
 from detzoo.interop.mmdet.syntax import MOST_BITS, MOST_DEPTH, MOST_ITEMS
-from detzoo.interop.mmdet.unknowns import Unknown
+from detzoo.interop.said import short
+from detzoo.interop.unknowns import Unknown
 from detzoo.nearest import unknown
 
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")

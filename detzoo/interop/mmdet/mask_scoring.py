@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts, two_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.mask_scoring_rcnn import MaskIoUHead, MaskScoringRCNN
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
 from detzoo.interop.mmdet import parts
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 
 def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:

@@ -10,7 +10,7 @@ from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts, pyramids
 from detzoo.interop.mmdet.hrnet import hrfpn
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN

@@ -9,7 +9,7 @@ from detzoo.interop.mmdet import learning
 from detzoo.interop.mmdet.atss import atss_head
 from detzoo.interop.mmdet.dense import dense
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.paa import PAA
 
 

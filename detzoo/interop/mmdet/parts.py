@@ -11,8 +11,8 @@ from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.layers import GROUPS, Deform, Norm
 from detzoo.blocks.roi_heads import SoftNMS
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.said import short
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.said import short
+from detzoo.interop.section import LARGEST, Section
 
 MOST_CHANNELS = 1 << 16
 MOST_LAYERS = 64  # of one tower

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.plugins import AnyPlugin, Plugin
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 
 def plugins(backbone: Section, stages: int) -> tuple[Plugin, ...]:

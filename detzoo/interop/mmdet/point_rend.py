@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts, two_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 
 

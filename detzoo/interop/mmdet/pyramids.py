@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detzoo.interop.mmdet import backbones, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.necks.bfp import BFP
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpg import FPG

@@ -9,7 +9,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import guided, learning, parts, sabl
 from detzoo.interop.mmdet.dense import dense, towers
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.ga_retinanet import GARetinaNet
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.sabl_retinanet import SABLRetinaNet

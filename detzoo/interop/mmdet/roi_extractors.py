@@ -10,7 +10,7 @@ from detzoo.blocks.roi_heads import AnyRoIExtractor, SingleLevel
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.interop.mmdet import parts, plugins
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 _DEFORMED = {"DeformRoIPoolPack": 1, "ModulatedDeformRoIPoolPack": 2}  # versions
 

@@ -11,7 +11,7 @@ from detzoo.blocks.guided_rpn import GuidedRPN
 from detzoo.blocks.rpn import RPN
 from detzoo.interop.mmdet import guided, learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.section import LARGEST, Section
 
 # reads a head, given the maps that it looks at, ``train_cfg`` and ``test_cfg``
 Reader: TypeAlias = Callable[[Section, Features, Section, Section], AnyRPN]

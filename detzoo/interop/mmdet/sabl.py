@@ -11,7 +11,7 @@ from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense, towers
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.sabl_retinanet import SABLRetinaNet, square
 
 # settings of a ``SABLHead`` that other box heads have by another name

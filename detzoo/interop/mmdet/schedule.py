@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from detzoo.interop.mmdet.kinds import kind_name
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.kinds import kind_name
+from detzoo.interop.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.detr import SLOW_BACKBONE
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES

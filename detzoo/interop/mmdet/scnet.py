@@ -8,7 +8,7 @@ from detzoo.blocks.roi_heads import BoxHead
 from detzoo.detector import Input
 from detzoo.interop.mmdet import cascade, htc, parts, two_stage
 from detzoo.interop.mmdet.parts import MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.scnet import ContextHead, SCNet
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.effects import effects
 from detzoo.interop.mmdet.syntax import MOST_BITS, MOST_ITEMS, MOST_STEPS, Budget
-from detzoo.interop.mmdet.unknowns import REST, Unknown
+from detzoo.interop.unknowns import REST, Unknown
 
 BASE = "_base_"
 NOT_RUN = "is Python, which is never run here"

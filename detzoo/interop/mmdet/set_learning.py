@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.interop.mmdet import learning
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 # settings of version 2 and 3, and ours
 _OLD_COSTS = {"cls_cost": "ClassificationCost", "reg_cost": "BBoxL1Cost", "iou_cost": "IoUCost"}

@@ -8,7 +8,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts, roi_extractors, set_learning
 from detzoo.interop.mmdet.cascade import MOST_STAGES, alike, each_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.sparse_rcnn import SparseRCNN
 
 

@@ -10,7 +10,7 @@ from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD, STDS
 from detzoo.necks.ssd import SSDNeck
 

@@ -6,14 +6,14 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from detzoo.interop.kinds import PACKAGES
 from detzoo.interop.mmdet.calls import Calls
 from detzoo.interop.mmdet.effects import PURE_MODULES, effects, reaching
-from detzoo.interop.mmdet.kinds import PACKAGES
 from detzoo.interop.mmdet.literals import Changed
 from detzoo.interop.mmdet.said import said
 from detzoo.interop.mmdet.scope import BASE, NOT_RUN, Imported
 from detzoo.interop.mmdet.syntax import Budget
-from detzoo.interop.mmdet.unknowns import REST, Unknown
+from detzoo.interop.unknowns import REST, Unknown
 
 # reads what a new-style config inherits from: the module, and how many dots are before it
 Load = Callable[[str, int, int], dict[str, Any]]

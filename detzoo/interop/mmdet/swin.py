@@ -5,7 +5,7 @@ from __future__ import annotations
 from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.interop.mmdet.parts import MOST_CHANNELS
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 MOST = 64  # blocks of a stage, cells of a window's edge
 ARCHITECTURES = ("tiny", "small", "base", "large", "xlarge")  # of ConvNeXt; smaller ones timm has with convolutions

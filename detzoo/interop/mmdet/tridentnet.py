@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import parts, two_stage
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.necks.no_neck import NoNeck
 

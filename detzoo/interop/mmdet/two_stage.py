@@ -16,7 +16,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts, rpns, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.mmdet.roi_extractors import Pooled, extractor
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.dynamic_rcnn import DynamicRCNN, Pace
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 
 # of a head, where version 2 has anchor_generator and bbox_coder
 _OF_HEADS = (

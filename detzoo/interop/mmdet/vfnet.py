@@ -10,7 +10,7 @@ from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense, towers
 from detzoo.interop.mmdet.fcos import ranges
 from detzoo.interop.mmdet.parts import Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.vfnet import VFNet
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
-from detzoo.interop.mmdet.section import LARGEST, Section
+from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.yolact import STDS, YOLACT, Prototypes
 
 

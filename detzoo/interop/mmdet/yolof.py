@@ -8,7 +8,7 @@ from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense
 from detzoo.interop.mmdet.parts import MOST_LAYERS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.yolof import STDS, YOLOF
 
 

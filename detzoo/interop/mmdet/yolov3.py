@@ -10,7 +10,7 @@ from detzoo.backbones.darknet import Darknet
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.mmdet.section import Section
+from detzoo.interop.section import Section
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
 

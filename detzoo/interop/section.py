@@ -1,4 +1,4 @@
-"""One dict of an MMDetection config, of which every setting has to be accounted for."""
+"""One dict of another toolbox's config, of which every setting has to be accounted for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.mmdet.kinds import kind_name
-from detzoo.interop.mmdet.said import short
-from detzoo.interop.mmdet.unknowns import REST, Settings, Unknown, guarded
+from detzoo.interop.kinds import kind_name
+from detzoo.interop.said import short
+from detzoo.interop.unknowns import REST, Settings, Unknown, guarded
 
 LARGEST = 1_000_000  # of whole numbers: channels, samples, pixels
 LARGEST_NUMBER = 1e18

@@ -17,7 +17,7 @@ import torch
 
 from detzoo.data.resize import canvas_size
 from detzoo.data.shapes import picture
-from detzoo.detector import Detector
+from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import in_precision
 from detzoo.export.capture import Capture, capture, with_canvas
 from detzoo.export.exported import ExportedDetector, open_exported
@@ -86,7 +86,7 @@ def export(
     if full.device.type != "cpu":
         raise ExportError(f"a detector is exported on the cpu, this one is on {full.device.type}: detector.to('cpu')")
     if size is not None:
-        full = with_canvas(full, edges(size))
+        full = with_canvas(full, _edges(size, full.config.input))
     shown = [picture(name) for name in PICTURES] if pictures is None else _shown(pictures)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
@@ -107,16 +107,22 @@ def export(
     return Exported(path, found, taken.size)
 
 
-def edges(size: int | str | tuple[int, int]) -> tuple[int, int]:
+def _edges(size: int | str | tuple[int, int], settings: Input) -> tuple[int, int]:
     """Height and width of ``480x640``, ``(480, 640)``, or of a square of ``640``.
 
     Raises:
-        ValueError: it is neither, or not positive.
+        ValueError: it is neither, or no canvas of the method's.
     """
     given = str(size).split("x") if isinstance(size, int | str) else [str(edge) for edge in size]
     if len(given) > 2 or not all(edge.strip().isdecimal() and int(edge) for edge in given):
-        raise ValueError(f"{argument('size', size)}: height and width in pixels, such as 480x640")
-    return int(given[0]), int(given[-1])
+        raise ValueError(f"{argument('size', str(size))}: height and width in pixels, such as 480x640")
+    height, width = int(given[0]), int(given[-1])
+    fits = canvas_size(torch.tensor([[height, width]]), settings.replace(canvas=None))
+    if (height, width) != fits:
+        less = f", less {settings.less}" if settings.less else ""
+        of = f"both are multiples of {settings.multiple}{less}, such as {fits[0]}x{fits[1]}"
+        raise ValueError(f"{argument('size', f'{height}x{width}')}: {of}")
+    return height, width
 
 
 def _shown(source: Any) -> list[Any]:

@@ -266,7 +266,7 @@ def load(
     if isinstance(found, Path) and found.suffix.lower() in _EXPORTED:
         if parts or dtype is not None:
             raise ValueError(f"{found} is an exported file, whose parts and precision are fixed")
-        return Detector.of_file(found, place)
+        return Detector.of_file(found, torch.device("cpu") if device is None else place)
     if isinstance(found, Path):
         with knowing(methods):
             return rebuild(found, parts, backbone).to(place, dtype)

@@ -10,11 +10,14 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
+from detzoo.blocks.non_local import NonLocal
 from detzoo.blocks.plugins import Plugin
+from detzoo.blocks.squeeze_excitation import SqueezeExcitation
 from detzoo.config import ConfigError, from_json, to_json, validate
 from detzoo.interop.mmdet.importer import read_config
 from tests.mmdet_changes import changed
@@ -75,6 +78,61 @@ def test_a_context_block_equals_a_loop_over_places(pooling: str, fusion: tuple[s
     wanted = torch.stack([slow_context(block, one) for one in x])
     torch.testing.assert_close(block(x), wanted)
     torch.testing.assert_close(block(x.contiguous(memory_format=torch.channels_last)), wanted)
+
+
+def test_a_non_local_block_equals_a_loop_over_places() -> None:
+    block, x = filled(NonLocal(6)), noise(2, 6, 3, 5)
+    assert isinstance(block, NonLocal)
+    wanted = x.clone()
+    places = list(itertools.product(range(3), range(5)))
+    for number, (i, j) in itertools.product(range(2), places):
+        query = line(block.theta, x[number, :, i, j]) / math.sqrt(3)
+        match = torch.stack([query @ line(block.phi, x[number, :, k, m]) for k, m in places]).softmax(0)
+        mean = match @ torch.stack([line(block.g, x[number, :, k, m]) for k, m in places])
+        wanted[number, :, i, j] += line(block.out, mean)
+    torch.testing.assert_close(block(x), wanted)
+    block.reset_parameters()
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "line", "clip"])
+def test_a_squeeze_excitation_block_weighs_channels(gate: str) -> None:
+    block, x = (
+        filled(validate(SqueezeExcitation.Config, {"reduction": 2, "gate": gate}).build(8)),
+        9 * noise(2, 8, 3, 5),
+    )
+    assert isinstance(block, SqueezeExcitation)
+    found = torch.stack([line(block.excite, line(block.squeeze, one).relu()) for one in x.mean((2, 3))])
+    gates = {"sigmoid": found.sigmoid(), "line": (found / 5 + 0.5).clamp(0, 1), "clip": found.clamp(0, 1)}
+    torch.testing.assert_close(block(x), x * gates[gate][:, :, None, None])
+    with pytest.raises(ValueError, match="less than one channel"):
+        SqueezeExcitation.Config().build(8)
+
+
+def test_every_second_block_and_behind_the_block() -> None:
+    plugin = {"block": {"kind": "non_local"}, "stages": (2, 3), "after": "block", "every": 2}
+    made = validate(ResNet.Config, {"depth": 34, "plugins": (plugin,)}).build().eval()
+    names = {name for name, module in made.named_modules() if isinstance(module, NonLocal)}
+    assert names == {f"layer{stage}.{index}.non_local" for stage, index in ((2, 1), (2, 3), (3, 1), (3, 3), (3, 5))}
+    block = cast(Any, made.get_submodule("layer2.1"))
+    x = torch.randn(1, 128, 4, 4)
+    filled(made)
+    plain = F.relu(block.residual(x.double()) + x.double())
+    torch.testing.assert_close(block(x.double()), block.non_local(plain))
+
+
+def test_first_shortcuts_of_paddle_are_called_the_same_with_and_without_pooling() -> None:
+    for stem, avg_down in (("conv7", False), ("deep", True)):
+        config = validate(ResNet.Config, {"depth": 34, "stem": stem, "avg_down": avg_down, "project_first": True})
+        with torch.device("meta"):
+            made = config.build()
+        shapes = {name: tuple(value.shape) for name, value in made.state_dict().items() if "downsample.0" in name}
+        assert shapes["layer1.0.downsample.0.weight"] == (64, 64, 1, 1)  # although shapes agree
+        assert shapes["layer2.0.downsample.0.weight"] == (128, 64, 1, 1)
+        pools = [name for name, module in made.named_modules() if isinstance(module, nn.AvgPool2d)]
+        assert pools == ([f"layer{stage}.0.downsample.pool" for stage in (2, 3, 4)] if avg_down else [])
+    kept = validate(ResNet.Config, {"depth": 50, "avg_down": True, "avg_down_stages": (2, 3), "project_first": True})
+    assert not any(isinstance(module, nn.AvgPool2d) for module in kept.build().get_submodule("layer4").modules())
 
 
 def encoded(distance: float, channels: int) -> Tensor:
@@ -191,7 +249,7 @@ def test_a_block_sees_what_its_convolution_gave() -> None:
         ({"depth": 18, "plugins": [{**GC, "after": "conv3"}]}, "a plugin after conv3 needs bottleneck blocks"),
         ({"plugins": [GC, {**GC, "stages": (4,)}]}, "two plugins of one kind"),
         ({"plugins": [{"block": {"kind": "attention", "terms": "0120"}}]}, "terms"),
-        ({"plugins": [{"block": {"kind": "non_local"}}]}, "'context', 'attention'"),
+        ({"plugins": [{"block": {"kind": "nothing"}}]}, "'context', 'attention'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:

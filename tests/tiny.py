@@ -121,6 +121,18 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         },
     ),
     "FasterRCNN-context": (FasterRCNN, {"backbone": {"plugins": [{"block": {"kind": "context"}, "after": "conv2"}]}}),
+    "FasterRCNN-non-local": (
+        FasterRCNN,
+        {
+            "backbone": {
+                **{"stem": "deep", "avg_down": True, "project_first": True},
+                "plugins": [
+                    {"block": {"kind": "non_local"}, "stages": [3], "after": "block", "every": 2},
+                    {"block": {"kind": "squeeze_excitation"}, "stages": [4], "after": "conv2"},
+                ],
+            }
+        },
+    ),
     "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
     "MaskRCNN-legacy": (
         MaskRCNN,

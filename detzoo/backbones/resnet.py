@@ -8,6 +8,7 @@ between the convolutions as in arXiv:1904.05873 and arXiv:1904.11492, 2019.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Literal, Self, cast
 
@@ -30,10 +31,19 @@ from detzoo.blocks.layers import (
     build_norm,
     conv_norm,
 )
+from detzoo.blocks.non_local import NonLocal
 from detzoo.blocks.plugins import Plugin
+from detzoo.blocks.squeeze_excitation import SqueezeExcitation
 from detzoo.config import Config as BaseConfig
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 12, 48, 3),  # of PaddleDetection; arXiv:1603.05027 has (3, 24, 36, 3)
+}
 
 EXPANSION = 4  # of a bottleneck's output
 
@@ -52,6 +62,7 @@ class StagesConfig(BaseConfig):
     deform_stages: tuple[int, ...] = (2, 3, 4)
     plugins: tuple[Plugin, ...] = ()  # blocks between the convolutions; of several in one place in this order
     standardize: bool = False  # weights of all other convolutions; see `StandardizedConv2d`
+    project_first: bool = False  # every stage's first shortcut has its 1x1, even where shapes agree (PaddleDetection)
     norm: Norm = "bn"
     norm_eps: float = Field(default=1e-5, ge=0)  # what normalization adds to the variance
     norm_eval: bool = True  # batch normalization keeps its statistics in training
@@ -120,7 +131,8 @@ class Stages(PartlyFrozen):
         self.strides = tuple(strides[stage] for stage in config.out_stages)
         for plugin in config.plugins:
             for stage in plugin.stages:
-                for block in self.get_submodule(f"layer{stage}").children():
+                blocks = list(self.get_submodule(f"layer{stage}").children())
+                for block in blocks[plugin.every - 1 :: plugin.every]:
                     cast(_Block, block).plug(plugin)
         for module in self.modules():
             if isinstance(module, BatchNorm2d | nn.GroupNorm):
@@ -128,11 +140,13 @@ class Stages(PartlyFrozen):
         initialize(self, config.zero_init)
         self.freeze(config.norm_eval)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, added: Sequence[Tensor] = ()) -> list[Tensor]:
         """Features of the asked stages, finest first.
 
         Args:
             x: ``[N, 3, H, W]``.
+            added: a map ``[N, C_k, h_k, w_k]`` per stage that is resized to the nearest cell and added to what the
+                stage is given; none: nothing is.
 
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
@@ -140,6 +154,8 @@ class Stages(PartlyFrozen):
         x = self._run_stem(x)
         features = []
         for stage in range(1, self._config.out_stages[-1] + 1):
+            if added:
+                x = x + F.interpolate(added[stage - 1], x.shape[-2:])
             x = self.get_submodule(f"layer{stage}")(x)
             if stage in self._config.out_stages:
                 features.append(x)
@@ -164,7 +180,7 @@ class Stages(PartlyFrozen):
 
 
 class ResNet(Stages):
-    """ResNet-18 to -152 and ResNeXt, without the classifier (arXiv:1512.03385, table 1; arXiv:1611.05431, table 1).
+    """ResNet-18 to -200 and ResNeXt, without the classifier (arXiv:1512.03385, table 1; arXiv:1611.05431, table 1).
 
     Parameters are named as torchvision and MMDetection name them.
     """
@@ -173,9 +189,10 @@ class ResNet(Stages):
         """Settings of `ResNet`."""
 
         kind: Literal["resnet"] = "resnet"
-        depth: Literal[18, 34, 50, 101, 152] = 50
+        depth: Literal[18, 34, 50, 101, 152, 200] = 50
         stem: Literal["conv7", "deep"] = "conv7"  # one 7x7 convolution, or three 3x3
         avg_down: bool = False  # shortcuts halve the size by average pooling before their 1x1
+        avg_down_stages: tuple[int, ...] = (1, 2, 3, 4)  # in which they do, if asked; a RoI stage is stage 4
         groups: int = Field(default=1, ge=1)  # of the 3x3; ResNeXt 32x4d: 32
         base_width: int = Field(default=64, ge=1)  # channels per group in the first stage; ResNeXt 32x4d: 4
 
@@ -224,7 +241,7 @@ def initialize(network: nn.Module, zero_init: bool) -> None:
     for module in network.modules():
         if isinstance(module, DeformConv):
             module.start_undeformed()
-        if isinstance(module, ContextBlock | GeneralizedAttention):
+        if isinstance(module, ContextBlock | GeneralizedAttention | NonLocal | SqueezeExcitation):
             module.reset_parameters()
 
 
@@ -284,7 +301,8 @@ class _Block(nn.Module):
 
     def plug(self, plugin: Plugin) -> None:
         """Put another module behind one of the convolutions; those before the last have the channels of the first."""
-        weight = self.get_parameter("conv3.weight" if plugin.after == "conv3" else "conv1.weight")
+        widened = plugin.after in ("conv3", "block") and hasattr(self, "conv3")
+        weight = self.get_parameter("conv3.weight" if widened else "conv1.weight")
         made = plugin.block.build(len(weight))
         self.add_module(made.NAME, made)
         self.plugins.setdefault(plugin.after, []).append(made.NAME)
@@ -307,7 +325,7 @@ class _Block(nn.Module):
         raise NotImplementedError
 
     def _compute(self, x: Tensor) -> Tensor:
-        return F.relu_(self.residual(x).add_(self.shortcut(x)))
+        return self.plugged("block", F.relu_(self.residual(x).add_(self.shortcut(x))))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
@@ -411,7 +429,8 @@ def build_stage(config: ResNet.Config, stage: int, inputs: int, conv3x3: Conv3x3
 
     outputs = planes * (1 if config.depth < 50 else EXPANSION)
     count, stride = BLOCKS[config.depth][stage - 1], config.strides[stage - 1]
-    return residual_blocks(config, block, inputs, outputs, count, stride, avg_down=config.avg_down)
+    avg_down = config.avg_down and stage in config.avg_down_stages
+    return residual_blocks(config, block, inputs, outputs, count, stride, avg_down=avg_down)
 
 
 # makes a residual block: (inputs, stride, shortcut) -> module
@@ -419,17 +438,29 @@ Block = Callable[[int, int, nn.Sequential | None], nn.Module]
 
 
 def residual_blocks(
-    config: StagesConfig, block: Block, inputs: int, outputs: int, count: int, stride: int, *, avg_down: bool = False
+    config: StagesConfig,
+    block: Block,
+    inputs: int,
+    outputs: int,
+    count: int,
+    stride: int,
+    *,
+    avg_down: bool = False,
+    kernel: int = 1,
 ) -> nn.Sequential:
     """``count`` blocks in a row, of which the first changes channels and size, and with it has its shortcut do so.
 
-    With ``avg_down`` the shortcut changes the size by average pooling before its 1x1 convolution.
+    With ``avg_down`` the shortcut changes the size by average pooling before its convolution, which is of ``kernel``.
     """
     downsample = None
-    if stride != 1 or inputs != outputs:
-        pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)] if avg_down else []
-        conv = plain_conv(config, inputs, outputs, 1, 1 if avg_down else stride)
-        downsample = nn.Sequential(*pool, conv, build_norm(config.norm, outputs, frozen=config.norm_frozen))
+    if stride != 1 or inputs != outputs or config.project_first:
+        conv = plain_conv(config, inputs, outputs, kernel, 1 if avg_down else stride)
+        downsample = nn.Sequential(conv, build_norm(config.norm, outputs, frozen=config.norm_frozen))
+        if avg_down and (stride != 1 or not config.project_first):
+            pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+            # as published weights have it, which either count it or do not
+            named = OrderedDict(pool=pool, **dict(downsample.named_children()))
+            downsample = nn.Sequential(named) if config.project_first else nn.Sequential(pool, *downsample)
     first = block(inputs, stride, downsample)
     return nn.Sequential(first, *(block(outputs, 1, None) for _ in range(count - 1)))
 

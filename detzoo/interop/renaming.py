@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-Table = Sequence[tuple[str, str]]
+Table = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
 # counters of batch normalization, unused with a fixed momentum and absent from old files; what Swin computes from
 # sizes; the distances of which GFL takes a mean
@@ -20,7 +20,7 @@ def rename(name: str, table: Table) -> str:
 
     Args:
         name: published state-dict key.
-        table: (regular expression, replacement) pairs, tried in order.
+        table: (regular expression, replacement, or what makes it of the match) pairs, tried in order.
     """
     for pattern, replacement in table:
         renamed, count = re.subn(pattern, replacement, name, count=1)

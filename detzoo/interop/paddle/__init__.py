@@ -1,0 +1,1 @@
+"""PaddleDetection's models -> ours."""

@@ -27,7 +27,9 @@ class Input(Config):
     long: int = Field(default=1333, ge=1)  # upper bound of the long edge
     keep_ratio: bool = True  # False: exactly short (height) x long (width)
     multiple: int = Field(default=32, ge=1)  # edges of the canvas, plus `less`, are multiples of this
-    canvas: tuple[int, int] | None = None  # height, width of every input, which a picture is fitted into; None: as above
+    canvas: tuple[int, int] | None = (
+        None  # height, width of every input, which a picture is fitted into; None: as above
+    )
     less: int = Field(default=0, ge=0)  # pixels; with a multiple of 128, 1 makes edges of 127, 255, 383, 511, ...
     order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # grey levels, in `order`

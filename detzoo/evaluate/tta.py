@@ -49,9 +49,7 @@ def suppression_of(detector: Detector, nms: float | None = None) -> Suppression:
 
     ``nms`` takes the place of its own, also where that is soft.
     """
-    part = next(parts_with("detections", detector.config), None) or next(
-        parts_with("proposals", detector.config), None
-    )
+    part = next(parts_with("detections", detector.config), None) or next(parts_with("proposals", detector.config), None)
     limit = getattr(part, "detections", None) or getattr(part, "proposals", None)
     if nms is not None:
         return Suppression(nms, None, limit)

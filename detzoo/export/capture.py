@@ -48,7 +48,7 @@ def capture(detector: Detector) -> Capture:
             number = torch.export.Dim(name, min=steps, max=MOST // multiple)
             sides[side] = multiple * number if multiple > 1 else number
             sides[side] = sides[side] - less if less else sides[side]
-        least = (steps * multiple - less,) * 2
+        least = (steps * multiple - less, steps * multiple - less)
         edges = (least[0] + 2 * multiple, least[1] + 3 * multiple)
     made = {
         "images": torch.randint(0, 256, (IMAGES, 3, *edges), dtype=torch.uint8),

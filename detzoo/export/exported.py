@@ -91,7 +91,7 @@ class ExportedDetector(Detector):
         Raises:
             ValueError: this asks for another device or number type.
         """
-        device, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)
+        device, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue] (as `nn.Module.to` does)
         if device is not None and device.type != self.device.type:
             raise ValueError(f"an exported file stays where it is: detzoo.load(path, device={str(device)!r})")
         if dtype not in (None, self.dtype):

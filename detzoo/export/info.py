@@ -28,7 +28,7 @@ class FileInfo:
 
     Attributes:
         classes: names by label.
-        input: how a picture becomes the network's input; what it says of ``mean``, ``std`` and ``order`` is done inside.
+        input: how a picture becomes the network's input; ``mean``, ``std`` and ``order`` are seen to inside.
         least: height and width of the smallest input, pixels.
         size: height and width of the only input that it takes, pixels; None: any that `input` makes.
         suppression: IoU, settings of soft suppression, and most detections, of the method's last suppression.

@@ -33,6 +33,8 @@ from detzoo.typed import argument
 log = logging.getLogger("detzoo.export")
 
 Outputs: TypeAlias = tuple[str, ...]
+ONNX = (("onnx", "export"), ("onnxscript", "export"), ("onnxruntime", "export"))
+NEEDED = {".onnx": ONNX, ".xml": (*ONNX[:2], ("openvino", "openvino"))}
 PICTURES = ("shapes/val/1", "shapes/val/2", "shapes/val/3")
 
 
@@ -77,9 +79,7 @@ def export(
         ValueError: ``size`` is no size, or ``pictures`` are none.
     """
     path = Path(path).expanduser()
-    write = FORMATS.get(path.suffix.lower())
-    if write is None:
-        raise ExportError(f"{path.name}: {unknown(path.suffix, FORMATS, 'format')}; there are {', '.join(FORMATS)}")
+    write = check_format(path)
     if isinstance(detector, ExportedDetector):
         raise ExportError("this detector is an exported file: export the one that it was made of")
     full = in_precision(detector, "fp32")
@@ -105,6 +105,22 @@ def export(
                 os.fsync(written.fileno())
             file.replace(path.with_name(file.name))
     return Exported(path, found, taken.size)
+
+
+def check_format(path: str | Path) -> Callable[[Program, Capture, Outputs, FileInfo, Path], None]:
+    """What writes a file of this name.
+
+    Raises:
+        ExportError: there is no such format.
+        ModuleNotFoundError: a package that it needs is not installed; the message says how to install it.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ExportError(f"{path.name}: {unknown(path.suffix, FORMATS, 'format')}; there are {', '.join(FORMATS)}")
+    for package, extra in NEEDED.get(suffix, ()):
+        needed(package, path, extra)
+    return FORMATS[suffix]
 
 
 def _edges(size: int | str | tuple[int, int], settings: Input) -> tuple[int, int]:
@@ -170,7 +186,6 @@ def _write_torch(program: Program, taken: Capture, outputs: Outputs, info: FileI
 
 
 def _write_onnx(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
-    needed("onnxscript", path, "export")
     from detzoo.export.onnx import to_onnx
 
     example = tuple(taken.inputs.values())
@@ -182,7 +197,8 @@ def _write_onnx(program: Program, taken: Capture, outputs: Outputs, info: FileIn
 
 def _write_openvino(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
     """From the ONNX file, through OpenVINO's own converter."""
-    openvino = needed("openvino", path, "openvino")
+    import openvino
+
     between = path.with_name("between.onnx")
     _write_onnx(program, taken, outputs, info, between)
     model = openvino.convert_model(between)

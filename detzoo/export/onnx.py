@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -18,7 +21,7 @@ def to_onnx(
     module: nn.Module,
     example: Sequence[Tensor],
     *,
-    dynamic: Sequence[Mapping[int, Any] | None],
+    dynamic: Sequence[Any],
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
@@ -27,7 +30,7 @@ def to_onnx(
     Args:
         module: in evaluation mode, on the CPU.
         example: what it is captured with; sides that are not ``dynamic`` keep their lengths.
-        dynamic: of each input its sides of any length, as `torch.export.Dim` by number of the side.
+        dynamic: of each input its sides of any length, as `torch.export.Dim` by number of the side, or None.
         inputs: names of the inputs.
         outputs: names of the outputs.
 
@@ -35,7 +38,7 @@ def to_onnx(
         torch.onnx.errors.OnnxExporterError: something in the module has no form in ONNX.
         onnx.checker.ValidationError: what came out is no valid model.
     """
-    with torch.no_grad():
+    with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             module,
             tuple(example),
@@ -51,3 +54,18 @@ def to_onnx(
     model = program.model_proto
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of its own work, and nobody can do anything about."""
+    optimizer = logging.getLogger("onnxscript.optimizer")
+    level = optimizer.level
+    optimizer.setLevel(logging.ERROR)  # constants that stay as they are
+    try:
+        with warnings.catch_warnings():
+            # inputs that have as many images say so by one name
+            warnings.filterwarnings("ignore", message="# The axis name: .* will not be used", category=UserWarning)
+            yield
+    finally:
+        optimizer.setLevel(level)

@@ -7,19 +7,20 @@ data are fine here, and so are tables: a runtime of ONNX files waits for no devi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from onnxscript import BOOL, FLOAT, INT64, script
-from onnxscript import opset18 as op
+from onnxscript import BOOL, FLOAT, INT64, opset18, script
 
 import detzoo.ops.deform_roi_pool
 import detzoo.ops.nms
 import detzoo.ops.roi_align
 import detzoo.ops.soft_nms  # noqa: F401 (all four for their operators)
 
+op: Any = opset18  # as what torch's exporter is written in; it brings the whole to the version that is asked for
+
 LEAST = -3e38  # no score is as low
-BELOW = 1 - 2.0**-20  # of a bin's width: rounding makes none wider than it was
+SLIVER = 2.0**-20  # by which share of it a bin is narrower: rounding would make some wider, with one sample more
 
 
 def rank(scores: FLOAT, valid: BOOL, limit: int) -> tuple[INT64, BOOL]:
@@ -43,7 +44,7 @@ def nms(boxes: FLOAT, groups: INT64, valid: BOOL, threshold: float, group_count:
     return op.Cast(kept, to=BOOL.dtype)
 
 
-@script(op)
+@script(opset18)
 def _turns(
     boxes: FLOAT,
     scores: FLOAT,
@@ -63,7 +64,7 @@ def _turns(
     low, high = op.Split(boxes, axis=2, num_outputs=2)
     sides = op.Sub(high, low)
     area = op.ReduceProd(sides, last, keepdims=0)
-    for _ in range(limit):
+    for _ in range(limit):  # pyright: ignore[reportArgumentType] (a loop of ONNX)
         best = op.ArgMax(left, axis=1)
         top = op.GatherElements(left, best, axis=1)
         some = op.GreaterOrEqual(top, min_score)
@@ -98,7 +99,8 @@ def soft_nms(
 ) -> tuple[FLOAT, BOOL]:
     """A loop of as many turns as there are results."""
     limit = op.Min(limit, op.Gather(op.Shape(valid), 1))
-    final = _turns(boxes, scores, valid, groups, limit, threshold, sigma, gaussian, min_score)
+    turns: Any = _turns  # which takes numbers, too
+    final = turns(boxes, scores, valid, groups, limit, threshold, sigma, gaussian, min_score)
     return final, op.Greater(final, 0.0)
 
 
@@ -134,19 +136,20 @@ def deform_roi_pool(
     maps: Sequence[FLOAT], rois: FLOAT, levels: INT64, moves: FLOAT, places: Sequence[int], sampling: int
 ) -> FLOAT:
     """Every bin is a RoI of its own, of one bin."""
-    size = moves.shape[2]
+    size: int = cast(Any, moves).shape[2]
     image, low, high = (op.Slice(rois, [start], [end], [1]) for start, end in ((0, 1), (1, 3), (3, 5)))
     step = op.Unsqueeze(op.Div(op.Sub(high, low), float(size)), [2, 3])
     line = op.Cast(op.Range(0, size, 1), to=FLOAT.dtype)
     row = op.Expand(op.Reshape(line, [1, 1, 1, size]), [1, 1, size, size])
     bins = op.Concat(row, op.Transpose(row, perm=[0, 1, 3, 2]), axis=1)
     start = op.Add(op.Add(op.Mul(bins, step), op.Unsqueeze(low, [2, 3])), moves)
-    end = op.Add(start, op.Mul(step, BELOW))
+    end = op.Add(start, op.Sub(step, op.Mul(step, SLIVER)))
     image = op.Expand(op.Unsqueeze(image, [2, 3]), [1, 1, size, size])
     parts = op.Transpose(op.Concat(image, start, end, axis=1), perm=[0, 2, 3, 1])
     own = op.Reshape(op.Expand(op.Unsqueeze(levels, [1]), [1, size * size]), [-1])
     found = roi_align(maps, op.Reshape(parts, [-1, 5]), own, 1, sampling)
-    return op.Transpose(op.Reshape(found, [-1, size, size, maps[0].shape[1]]), perm=[0, 3, 1, 2])
+    channels_first = op.Transpose(op.Squeeze(found, [2, 3]), perm=[1, 0])
+    return op.Transpose(op.Reshape(channels_first, [0, -1, size, size]), perm=[1, 0, 2, 3])
 
 
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -23,6 +23,7 @@ from detzoo.export.capture import Capture, capture, with_canvas
 from detzoo.export.exported import ExportedDetector, open_exported
 from detzoo.export.info import FileInfo, info_of
 from detzoo.export.parity import PIXELS, SCORES, Differences, differences
+from detzoo.export.plain_ops import PLAIN
 from detzoo.export.program import Program, named
 from detzoo.export.runners import INFO, needed
 from detzoo.nearest import unknown
@@ -178,8 +179,6 @@ def _write(write: Callable[..., None], detector: Detector, taken: Capture, path:
 
 def _write_torch(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
     """With the operators of torch and torchvision alone."""
-    from detzoo.export.plain_ops import PLAIN
-
     captured = torch.export.export(program, tuple(taken.inputs.values()), dynamic_shapes=taken.dynamic)
     plain = captured.run_decompositions(PLAIN)
     torch.export.save(plain, path, extra_files={INFO: json.dumps(info.texts())})

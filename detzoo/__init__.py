@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from detzoo.detector import Detector
     from detzoo.evaluate.run import evaluate
     from detzoo.interop.mmdet.importer import from_mmdet
+    from detzoo.interop.paddle.importer import from_paddle
     from detzoo.predict.result import Result
     from detzoo.recipes.index import names
     from detzoo.recipes.recipe import Recipe
@@ -37,6 +38,7 @@ _HOMES = {
     "evaluate": "detzoo.evaluate.run",
     "find": "detzoo.recipes.zoo",
     "from_mmdet": "detzoo.interop.mmdet.importer",
+    "from_paddle": "detzoo.interop.paddle.importer",
     "load": "detzoo.recipes.zoo",
     "names": "detzoo.recipes.index",
     "train": "detzoo.train.loop",
@@ -55,6 +57,7 @@ __all__ = [
     "evaluate",
     "find",
     "from_mmdet",
+    "from_paddle",
     "load",
     "names",
     "train",

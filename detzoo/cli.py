@@ -221,10 +221,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--nms", type=float, help="IoU above which the lesser of two boxes is dropped, 0 to 1")
     predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
 
-    convert = add("convert", _convert, "make our weights file from an MMDetection 2 or 3 model")
-    convert.add_argument("source", metavar="SRC", help="MMDetection's weights file (.pth)")
+    convert = add("convert", _convert, "make our weights file from an MMDetection or PaddleDetection model")
     convert.add_argument(
-        "--config", metavar="FILE", help="its config (.py or .json); default: the one that SRC carries"
+        "source", metavar="SRC", help="MMDetection's .pth; PaddleDetection's .pdparams, folder or .tar"
+    )
+    convert.add_argument(
+        "--config",
+        metavar="FILE",
+        help="its config (.py or .json; .yml of PaddleDetection); default: the one that SRC carries",
     )
     convert.add_argument("--configs", metavar="DIR", help="MMDetection's folder of configs, for bases that lie there")
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
@@ -351,13 +355,13 @@ def _convert(options: argparse.Namespace) -> int:
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
-    detector = detzoo.from_mmdet(
-        options.config or options.source,
-        options.source,
-        classes=classes,
-        size=options.size,
-        configs=options.configs,
-    )
+    more = {"classes": classes, "size": options.size}
+    if (options.config or "").endswith((".yml", ".yaml")):
+        detector = detzoo.from_paddle(options.config, options.source, **more)
+    elif options.source.endswith((".pdparams", ".tar")) or os.path.isdir(options.source):
+        raise ValueError(f"{options.source} is PaddleDetection's: name its config, --config FILE.yml")
+    else:
+        detector = detzoo.from_mmdet(options.config or options.source, options.source, **more, configs=options.configs)
     print(f"weights: {detector.save(options.out)}")
     names = ", ".join(detector.classes[:5]) + (", ..." if len(detector.classes) > 5 else "")
     print(f"{type(detector).__name__}, {len(detector.classes)} classes: {names}")

@@ -26,6 +26,7 @@ class Input(Config):
     short: int = Field(default=800, ge=1)  # pixels of the short edge after resizing
     long: int = Field(default=1333, ge=1)  # upper bound of the long edge
     keep_ratio: bool = True  # False: exactly short (height) x long (width)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # of a resized picture; both smooth nothing
     multiple: int = Field(default=32, ge=1)  # edges of the canvas, plus `less`, are multiples of this
     canvas: tuple[int, int] | None = (
         None  # height, width of every input, which a picture is fitted into; None: as above

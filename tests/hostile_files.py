@@ -21,6 +21,7 @@ import sys, threading, time, os
 sys.path.insert(0, os.getcwd())
 import torch
 import detzoo
+from detzoo.pickles import paddle
 from detzoo.pickles.files import read, state_dict
 from detzoo.recipes.files import CheckpointError
 from detzoo.config import ConfigError, load
@@ -43,6 +44,8 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 calls = {{
     ".pth": lambda path: state_dict(read(path)),
+    ".pdparams": paddle.read,
+    ".tar": paddle.read,
     ".json": lambda path: load(detzoo.Recipe, path),
     ".safetensors": lambda path: detzoo.load(path),
 }}

@@ -99,11 +99,28 @@ def whole(
     )
 
 
+def mixed(view: View, other: View, share: float) -> View:
+    """Two whole pictures added up, the first times ``share``; objects of the second are numbered behind the first's."""
+    height, width = np.maximum(view.size, other.size).tolist()
+    sums = np.zeros((height, width, 3), dtype=np.float32)
+    for one, part in ((view, share), (other, 1 - share)):
+        sums[: one.size[0], : one.size[1]] += one.pixels * np.float32(part)
+    return View(
+        picture=(sums + 0.5).astype(np.uint8),
+        boxes=np.concatenate([view.boxes, other.boxes]),
+        objects=np.concatenate([view.objects, other.objects + len(view.objects)]),
+        learned=np.concatenate([view.learned, other.learned]),
+        rows=np.arange(height),
+        columns=np.arange(width),
+        proposals=np.zeros((0, 4)),
+    )
+
+
 def augment(view: View, steps: Sequence[Step], data: Data, input: Input, rng: np.random.Generator) -> View:
     """Take a view through steps, in order.
 
     Args:
-        view: from `whole`.
+        view: from `whole` or, where the first step is a `Mixup`, from `mixed`.
         steps: what to do; a `Resize` or `Flip` that does not say how follows ``data`` and ``input``.
         data: sizes and probability of a flip.
         input: of the detector: size, aspect ratio and the colour that empty parts are filled with.
@@ -134,16 +151,16 @@ def augment(view: View, steps: Sequence[Step], data: Data, input: Input, rng: np
 
 def to_input(view: View, input: Input) -> View:
     """The view at the size that a detector takes, without any chance."""
-    return to_size(view, *fit_input(*view.size, input))
+    return to_size(view, *fit_input(*view.size, input), input.interpolation)
 
 
-def to_size(view: View, height: int, width: int) -> View:
-    """The view stretched to a size; boxes are clipped to it."""
+def to_size(view: View, height: int, width: int, interpolation: str = "bilinear") -> View:
+    """The view stretched to a size; boxes are clipped to it. ``interpolation``: as of `Input`."""
     before = view.size
     factors = np.array([width / before[1], height / before[0]] * 2)
     return replace(
         view,
-        picture=resize_picture(view.pixels, height, width),
+        picture=resize_picture(view.pixels, height, width, interpolation),
         boxes=(view.boxes * factors).clip(0, [width, height] * 2),
         rows=view.rows[nearest(before[0], height)],
         columns=view.columns[nearest(before[1], width)],
@@ -166,7 +183,7 @@ def _resize(view: View, step: Resize, data: Data, input: Input, rng: np.random.G
         factor = rng.uniform(*step.jitter)
         short, long = max(1, int(short * factor)), max(1, int(long * factor))
     keep_ratio = input.keep_ratio if step.keep_ratio is None else step.keep_ratio
-    return to_size(view, *fit_size(*view.size, short, long, keep_ratio))
+    return to_size(view, *fit_size(*view.size, short, long, keep_ratio), input.interpolation)
 
 
 def _flip(view: View, probability: float, rng: np.random.Generator) -> View:

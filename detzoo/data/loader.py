@@ -258,7 +258,7 @@ class _Keyed(torch_data.Dataset[Sample | _Broken]):
             try:
                 # the 1 keeps these apart from the numbers that draw the order
                 rng = np.random.default_rng((seed, epoch, place, 1))
-                return self.dataset.sample(number % len(self.dataset), rng)
+                return self.dataset.sample(number % len(self.dataset), rng, epoch)
             except (ImageError, OSError) as error:
                 broken = broken or _Broken(error)
                 if others > 1:
@@ -311,4 +311,5 @@ class _Collate:
     def _scaled(self, sample: Sample, scale: Scale) -> Picture:
         """A picture that is not varied, at another scale: resized from the file, not from what was made of it."""
         picture = sample.picture.image if isinstance(sample.picture, Resized) else sample.picture
-        return resize_picture(picture, *fit_input(*sample.original_size, self.settings, scale))
+        size = fit_input(*sample.original_size, self.settings, scale)
+        return resize_picture(picture, *size, self.settings.interpolation)

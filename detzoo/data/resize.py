@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from detzoo.detector import Input
 from detzoo.tta import Scale
@@ -82,12 +83,15 @@ class Resized:
             ``spare``.
         height, width: of the result, pixels.
         mirrored: left and right are exchanged.
+        cubic: bicubic instead: OpenCV's INTER_CUBIC within one grey level. In floats, for what overshoots along
+            the rows is not cut off in between.
     """
 
     image: NDArray[np.uint8]
     height: int
     width: int
     mirrored: bool = False
+    cubic: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -102,6 +106,8 @@ class Resized:
 
     def draw(self, canvas: Tensor) -> None:
         """Fill the top ``height`` rows of a canvas, uint8 ``(3, H, W)``, contiguous; W is a multiple of 4."""
+        if self.cubic:
+            return self._draw_cubic(canvas)
         rows, beside = len(self.image), canvas.shape[2]
         planes = canvas.numpy() if rows == self.height else np.empty((3, rows, beside), dtype=np.uint8)
         planes[:, :rows, self.width :] = 0
@@ -116,6 +122,13 @@ class Resized:
         if rows != self.height:  # to the kernel a column is a column, whatever four of its bytes belong to
             for plane, target in zip(torch.from_numpy(planes), canvas, strict=True):
                 _interpolated(plane.view(rows, -1, 4), target[: self.height].view(self.height, -1, 4))
+
+    def _draw_cubic(self, canvas: Tensor) -> None:
+        planes = torch.from_numpy(np.ascontiguousarray(self.image)).permute(2, 0, 1)[None].float()
+        size = self.height, self.width
+        made = F.interpolate(planes, size, mode="bicubic")[0].round_().clamp_(0, 255)
+        canvas[:, : self.height, : self.width] = made.flip(2) if self.mirrored else made
+        canvas[:, : self.height, self.width :] = 0
 
 
 def _part_channels(pixels: Tensor, planes: NDArray[np.uint8], mirrored: bool) -> None:
@@ -151,9 +164,11 @@ def _interpolated(pixels: Tensor, target: Tensor) -> Tensor:
 Picture = NDArray[np.uint8] | Resized  # uint8 RGB (H, W, 3), or what becomes one
 
 
-def resize_picture(picture: Picture, height: int, width: int) -> Picture:
-    """A picture in another size, pixels; the picture itself if it has that size."""
-    return picture if (height, width) == picture.shape[:2] else Resized(pixels_of(picture), height, width)
+def resize_picture(picture: Picture, height: int, width: int, interpolation: str = "bilinear") -> Picture:
+    """A picture in another size, pixels; the picture itself if it has that size. ``interpolation``: as of `Input`."""
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return Resized(pixels_of(picture), height, width, cubic=interpolation == "bicubic")
 
 
 def flip_picture(picture: Picture) -> Picture:
@@ -208,9 +223,9 @@ def resize(
         raise ValueError(f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}")
     before = image.shape[0], image.shape[1]
     if isinstance(target, Input):
-        height, width = fit_input(*before, target, scale)
+        (height, width), way = fit_input(*before, target, scale), target.interpolation
     else:
-        height, width = fit_size(*before, *target, keep_ratio)
+        (height, width), way = fit_size(*before, *target, keep_ratio), "bilinear"
     if not image.flags.writeable or min(image.strides) < 0:  # torch takes neither
         image = image.copy()
-    return to_tensor(pixels_of(resize_picture(image, height, width))), (width / before[1], height / before[0])
+    return to_tensor(pixels_of(resize_picture(image, height, width, way))), (width / before[1], height / before[0])

@@ -1,1 +1,1 @@
-"""PyTorch's ``.pth`` files read without unpickling: a machine of our own, and a table of what a pickle may name."""
+"""Weights files of PyTorch and Paddle read without unpickling: a machine of our own, and what a pickle may name."""

@@ -130,7 +130,7 @@ def _fill_array(machine: Machine, array: np.ndarray[Any, Any], state: Any) -> No
         data = data.encode("latin-1")
     if version != 1 or not isinstance(columns_first, bool) or not isinstance(dtype, np.dtype):
         raise TypeError("an array of another kind")
-    if not isinstance(data, bytes) or math.prod(_sizes(shape)) * dtype.itemsize != len(data):
+    if not isinstance(data, bytes) or math.prod(as_shape(shape)) * dtype.itemsize != len(data):
         raise TypeError("an array without its bytes")
     machine.charge(len(data))
     _check_letters(dtype, data)
@@ -154,7 +154,12 @@ def _check_letters(dtype: np.dtype[Any], data: bytes) -> None:
         raise ValueError("a text with a letter that is none")
 
 
-def _sizes(values: Any) -> tuple[int, ...]:
+def as_shape(values: Any) -> tuple[int, ...]:
+    """A shape: a tuple of few and not too large numbers.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
     if not isinstance(values, tuple) or len(values) > MOST_DIMENSIONS:
         raise TypeError("a shape that is none")
     if not all(type(one) is int and 0 <= one < 1 << 48 for one in values):
@@ -167,7 +172,7 @@ def _tensor(machine: Machine, arguments: tuple[Any, ...]) -> Tensor:
     storage, offset, size, stride = arguments[:4]
     if not isinstance(storage, Storage):
         raise TypeError("a tensor without its storage")
-    size, stride, (offset,) = _sizes(size), _sizes(stride), _sizes((offset,))
+    size, stride, (offset,) = as_shape(size), as_shape(stride), as_shape((offset,))
     held, wanted = storage.flat.numel(), math.prod(size)
     end = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True)) + 1 if wanted else 0
     if end > held or wanted > max(held, MOST_REPEATED):
@@ -194,7 +199,7 @@ def _size(machine: Machine, arguments: tuple[Any, ...]) -> torch.Size:
     (sizes,) = arguments
     if not isinstance(sizes, list | tuple) or len(sizes) > MOST_DIMENSIONS:
         raise TypeError("a shape that is none")
-    return torch.Size(_sizes(tuple(sizes)))
+    return torch.Size(as_shape(tuple(sizes)))
 
 
 def _device(machine: Machine, arguments: tuple[Any, ...]) -> torch.device:

@@ -44,13 +44,18 @@ def read(path: str | Path) -> Any:
     if not path.is_file():  # which a device and a pipe are not, linked ones neither
         raise FileNotFoundError(f"no weights file at {path}")
     try:
-        data = _mapping(path)
+        data = mapping(path)
         return _zipped(data) if data[:4] == b"PK\x03\x04" else _plain(data)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def _mapping(path: Path) -> mmap.mmap:
+def mapping(path: Path) -> mmap.mmap:
+    """A file in memory, of which only what is used is read; changes stay private.
+
+    Raises:
+        CheckpointError: it is empty, or too large.
+    """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise CheckpointError("it is empty")
@@ -103,7 +108,7 @@ def _zipped(data: mmap.mmap) -> Any:
             start, size = entries.get(f"{folder}/data/{name}", (0, -1))
             if size != count * dtype.itemsize:
                 raise CheckpointError("a tensor's data is missing or has another size")
-            storages[name] = Storage(_mapped(data, start, dtype, count))
+            storages[name] = Storage(mapped(data, start, dtype, count))
         elif storages[name].flat.dtype != dtype or storages[name].flat.numel() != count:
             raise CheckpointError("a tensor's data is described twice, differently")
         return storages[name]
@@ -196,7 +201,7 @@ def _stored(data: mmap.mmap, place: int, listed: Any, found: Mapping[str, Storag
         place = start + count * dtype.itemsize
         if place > len(data) or _COUNT.unpack(data[start - _COUNT.size : start]) != (count,):
             raise CheckpointError("it is damaged or cut off")
-        storages[name] = Storage(_mapped(data, start, dtype, count))
+        storages[name] = Storage(mapped(data, start, dtype, count))
     return storages
 
 
@@ -227,7 +232,8 @@ def _described(key: Any) -> tuple[str, torch.dtype, int]:
     return key[2], _DTYPES[key[1].name], key[4]
 
 
-def _mapped(data: mmap.mmap, start: int, dtype: torch.dtype, count: int) -> Tensor:
+def mapped(data: mmap.mmap, start: int, dtype: torch.dtype, count: int) -> Tensor:
+    """``count`` numbers that begin at a byte of the file; a copy where they are not aligned."""
     if count == 0:
         return torch.empty(0, dtype=dtype)
     if start % dtype.itemsize:
@@ -235,4 +241,4 @@ def _mapped(data: mmap.mmap, start: int, dtype: torch.dtype, count: int) -> Tens
     return torch.frombuffer(data, dtype=dtype, count=count, offset=start)
 
 
-__all__ = ["read", "state_dict"]
+__all__ = ["mapped", "mapping", "read", "state_dict"]

@@ -16,6 +16,7 @@ from typing import Any
 
 MOST_STEPS = 1_000_000  # operations of one pickle; large models with their optimizer have some 200 thousand
 MOST_BYTES = 1 << 28  # of one pickle; tensors stand beside it
+LEAST_VIEW = 1 << 12  # bytes
 COPIES = 2  # of each byte that an honest file has
 CALL = 5  # steps that calling a rule counts for
 PROTOCOLS = range(6)
@@ -64,6 +65,8 @@ class Machine:
         builders: what gives values of a type their state; of other containers it is dropped, and the rest is refused.
         persistent: gives the value of a persistent id (of PyTorch: a storage).
         size: bytes of the file. The rules copy at most `COPIES` times as many: text to bytes, and bytes to an array.
+        most: bytes of a pickle that are read.
+        views: many bytes are not copied from the file but seen there.
 
     Attributes:
         place: where the next pickle begins, in bytes.
@@ -75,10 +78,14 @@ class Machine:
         builders: Mapping[type, Builder],
         persistent: Callable[[Any], Any],
         size: int,
+        most: int = MOST_BYTES,
+        views: bool = False,
     ) -> None:
         self.rules = rules
         self.builders = builders
         self.persistent = persistent
+        self.most = most
+        self.views = views
         self.bytes_left = COPIES * size
         self.steps_left = MOST_STEPS
         self.tuple_keys_left = MOST_TUPLE_KEYS
@@ -92,7 +99,7 @@ class Machine:
         """
         self.data = data
         self.place = start
-        self.end = min(len(data) if end is None else end, start + MOST_BYTES)
+        self.end = min(len(data) if end is None else end, start + self.most)
         self.stack: list[Any] = []
         self.marks: list[int] = []  # where groups of values begin on the stack
         self.floor = 0  # the last of them
@@ -158,6 +165,15 @@ class Machine:
         if size < 0 or self.place > self.end:
             raise EOFError("it is cut off")
         return self.data[start : self.place]
+
+    def span(self, size: int) -> bytes | memoryview:
+        """The next bytes, or where they are many and ``views`` is set, a view of them."""
+        if not self.views or size < LEAST_VIEW:
+            return self.take(size)
+        start, self.place = self.place, self.place + size
+        if self.place > self.end:
+            raise EOFError("it is cut off")
+        return memoryview(self.data)[start : self.place]
 
     def line(self, most: int = LONGEST_WORD) -> bytes:
         """The bytes up to the end of a line."""
@@ -257,9 +273,9 @@ _PUSHED: dict[bytes, Callable[[Machine], Any]] = {
     b"X": lambda machine: _text(machine.take(_U4(machine))),
     b"\x8c": lambda machine: _text(machine.take(_U1(machine))),
     b"\x8d": lambda machine: _text(machine.take(_U8(machine))),
-    b"B": lambda machine: machine.take(_U4(machine)),
+    b"B": lambda machine: machine.span(_U4(machine)),
     b"C": lambda machine: machine.take(_U1(machine)),
-    b"\x8e": lambda machine: machine.take(_U8(machine)),
+    b"\x8e": lambda machine: machine.span(_U8(machine)),
     b"\x96": lambda machine: bytearray(machine.take(_U8(machine))),
     b"N": lambda machine: None,
     b"\x88": lambda machine: True,

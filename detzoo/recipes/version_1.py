@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from detzoo.blocks.class_rows import ClassRows, class_layers
+from detzoo.blocks.class_rows import background_last, class_layers
 from detzoo.detector import Detector
 
 # heads on RoIs, which stand in ``roi_head`` since
@@ -43,13 +43,6 @@ def upgraded(state: Mapping[str, Tensor], model: Detector) -> dict[str, Tensor]:
         ours = model.own_name(name)
         rows = next((rows for layer, rows in layers.items() if ours.startswith(f"{layer}.")), None)
         if rows is not None and ours in shapes:
-            value = _moved(value, rows, shapes[ours][0], len(model.classes))
+            value = background_last(value, rows, shapes[ours][0], len(model.classes))
         found[name] = value
     return found
-
-
-def _moved(value: Tensor, rows: ClassRows, wanted: int, classes: int) -> Tensor:
-    """Rows ``[n, ...]`` of a layer with the background first, or as the only one that is too much, without it so."""
-    if rows.after and len(value) == wanted:
-        return value.unflatten(0, (-1, rows.per_anchor(classes))).roll(-rows.after, 1).flatten(0, 1)
-    return value[rows.each :] if not rows.after and len(value) == wanted + rows.each else value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
+from detzoo.interop.classes import chosen, in_file
 from detzoo.interop.section import Section
 from detzoo.recipes.classes import (
     CITYSCAPES_CLASSES,
@@ -18,7 +18,6 @@ from detzoo.recipes.classes import (
     LVIS_V1_CLASSES,
     VOC_CLASSES,
 )
-from detzoo.typed import either
 
 # of the data sets that name their classes in MMDetection's code
 _OF_DATASETS = {
@@ -33,15 +32,9 @@ _OF_DATASETS = {
 }
 
 
-def _mend() -> str:
-    return f"pass {either('classes=[...]', '--classes A,B')}, in the order of the labels"
-
-
 _TOP = ("classes", "CLASSES", "class_names", "class_name", "metainfo")  # beside the data sets
 _BESIDE = ("classes.txt", "class_names.txt", "labels.txt", "names.txt")  # beside the config
-MOST = 1 << 16  # classes
 _LONGEST = 200  # letters of a name
-_LARGEST = 1 << 20  # bytes of a file of names
 
 
 def class_names(
@@ -62,38 +55,15 @@ def class_names(
     Raises:
         ConfigError: ``count`` is none, or there are more or fewer names, or a name is there twice.
     """
-    if count is not None and not 1 <= count <= MOST:
-        raise ConfigError(f"the model has {count} classes")
     unread: list[ConfigError] = []
-    for where, names in _said(config, meta, given, folder, unread):
-        if count is not None and len(names) != count:
-            raise ConfigError(f"the model has {count} classes, but {where} names {len(names)}; {_mend()}")
-        for name, times in Counter(names).items():
-            if times > 1:
-                raise ConfigError(f"{where} names {name!r} more than once; {_mend()}")
-        return _as_lvis(names), ""
-    for names in _likely(config, folder):
-        if count in (None, len(names)) and len(set(names)) == len(names):
-            return names, ""
-    if unread:
-        raise ConfigError(f"{unread[0]}; or {_mend()}")
-    if count is None:
-        return ("object",), ""
-    made = ("object",) if count == 1 else tuple(f"class {index}" for index in range(count))
-    return (
-        made,
-        f"neither the checkpoint nor the config names the {count} classes, so they are {_listed(made)}; {_mend()}",
-    )
+    said = ((where, _as_lvis(names)) for where, names in _said(config, meta, given, folder, unread))
+    return chosen(count, said, _likely(config, folder), unread)
 
 
 def _as_lvis(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names of LVIS's classes as its annotation files have them: MMDetection has mended the spelling of one."""
     spelled = tuple(name.replace("(stereo_", "(stero_") for name in names)
     return spelled if spelled in (LVIS_V05_CLASSES, LVIS_V1_CLASSES) else names
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:2])) + (", ..." if len(names) > 2 else "")
 
 
 def _said(
@@ -132,7 +102,7 @@ def _likely(config: Section, folder: Path | None) -> Iterator[tuple[str, ...]]:
             continue  # a name that says nothing for sure
         yield from (names for one in holders if (names := _names(one, folder)))
     if folder is not None:
-        yield from (names for one in _BESIDE if (names := _in_file(folder / one)))
+        yield from (names for one in _BESIDE if (names := in_file(folder / one)))
 
 
 def _names(value: Any, folder: Path | None) -> tuple[str, ...]:
@@ -143,21 +113,10 @@ def _names(value: Any, folder: Path | None) -> tuple[str, ...]:
         elif folder is None:
             value = ()
         else:
-            value = _in_file(folder / value) or _in_file(Path(value))
+            value = in_file(folder / value) or in_file(Path(value))
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) and len(one) <= _LONGEST for one in value):
         return ()
     return tuple(value)
-
-
-def _in_file(path: Path) -> tuple[str, ...]:
-    """The lines of a file of names, empty ones left out; nothing where it is none."""
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            return ()
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError):  # not readable, a name that is too long, no text in UTF-8
-        return ()
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _kinds(config: Section) -> Iterator[str]:

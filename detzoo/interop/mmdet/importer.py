@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
+from detzoo.interop.imported import DetectionsDiffer, Differs, Imported, UnnamedClasses, size_of, tell, told
 from detzoo.interop.mmdet import (
     atss,
     auto_assign,
@@ -51,8 +50,7 @@ from detzoo.interop.mmdet.inputs import Size, read_input
 from detzoo.interop.mmdet.schedule import read_schedule
 from detzoo.interop.mmdet.version_1 import DIFFERENCE, is_version_1, upgraded
 from detzoo.interop.mmdet.weights import refuse_unfit, usual
-from detzoo.interop.said import short
-from detzoo.interop.section import LARGEST, Section
+from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
@@ -61,7 +59,6 @@ from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
-from detzoo.typed import either
 
 # reads a model's settings, given its input; gives ours and the number of classes
 Reader = Callable[[Section, Input], tuple[Model, int]]
@@ -104,29 +101,6 @@ METHODS: dict[str, Reader] = {
 _LOOP = {"type", "by_epoch", "max_epochs", "max_iters", "val_begin", "val_interval", "dynamic_intervals", "fp16"}
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
 _CONFIGS = (".py", ".json")
-
-
-class Differs(UserWarning):
-    """Settings that only training uses and that have no counterpart here; detections are not concerned."""
-
-
-class DetectionsDiffer(UserWarning):
-    """Pictures become another input of the network here than there, so that detections differ, too."""
-
-
-class UnnamedClasses(UserWarning):
-    """Neither the checkpoint nor the config names the classes, so that their names are made up."""
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What was read of a model: its recipe, and what could not be taken over."""
-
-    recipe: Recipe
-    notes: tuple[str, ...]  # of training
-    differences: tuple[str, ...] = ()  # of detections
-    unnamed: str = ""  # why the names of the classes are made up, if they are
-    version_1: bool = False  # it is in the form of MMDetection 1.x
 
 
 def from_mmdet(
@@ -190,14 +164,7 @@ def from_mmdet(
     if state is not None:
         detector.load_published(state)
         detector.eval()
-    if imported.unnamed:
-        warnings.warn(imported.unnamed, UnnamedClasses, stacklevel=2)
-    if imported.differences:
-        text = "; ".join(imported.differences)
-        warnings.warn(f"detections differ from MMDetection's: {text}", DetectionsDiffer, stacklevel=2)
-    if imported.notes:
-        text = "; ".join(imported.notes)
-        warnings.warn(f"training would differ from MMDetection's: {text}", Differs, stacklevel=2)
+    tell(imported, "MMDetection", stacklevel=3)
     return detector
 
 
@@ -224,7 +191,7 @@ def read_config(
     name, stem, values, own_meta = _values(config, configs)
     try:
         folder = Path(config).parent if isinstance(config, str | os.PathLike) else None
-        return _imported(stem, values, own_meta if meta is None else meta, classes, folder, _size(size))
+        return _imported(stem, values, own_meta if meta is None else meta, classes, folder, size_of(size))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
@@ -247,16 +214,6 @@ def _values(config: Any, configs: str | os.PathLike[str] | None) -> tuple[str, s
     return str(path), path.stem, read_file(path, configs), None
 
 
-def _size(size: Sequence[int] | None) -> Size | None:
-    if size is None:
-        return None
-    good = isinstance(size, list | tuple) and len(size) == 2 and all(type(edge) is int for edge in size)
-    if not good or not 1 <= min(size) <= max(size) <= LARGEST:
-        example = either("size=(1333, 800)", "--size 1333 800")
-        raise ConfigError(f"size is a width and a height in pixels, for example {example}, not {short(size)}")
-    return size[0], size[1]
-
-
 def _imported(
     stem: str, values: dict[str, Any], meta: Any, classes: Sequence[str] | None, folder: Path | None, size: Size | None
 ) -> Imported:
@@ -270,7 +227,7 @@ def _imported(
         names, unnamed = class_names(config, count if finds_classes else None, meta, classes, folder)
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
-        raise ConfigError(_told(error)) from None
+        raise ConfigError(told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))
     deformed = any(".deform." in name for name in flatten(settings))
     schedule = _tried(notes, Schedule(), lambda: read_schedule(config, deformed))
@@ -313,15 +270,8 @@ def _tried(notes: list[str], default: AnyConfig, reading: Callable[[], AnyConfig
     except ConfigError as error:
         notes.append(f"{error}; {type(default).__name__.lower()} is the usual one")
     except ValidationError as error:
-        notes.append(f"{_told(error)}; {type(default).__name__.lower()} is the usual one")
+        notes.append(f"{told(error)}; {type(default).__name__.lower()} is the usual one")
     return default
-
-
-def _told(error: ValidationError) -> str:
-    """What does not fit one of our settings, in a line."""
-    problem = error.errors(include_url=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"does not fit {error.title}: {place}{': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}"
 
 
 def _refuse_first_version(model: Model, state: Mapping[str, Tensor], where: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detzoo.detector import Detector
-from detzoo.interop.mmdet.classes import MOST
+from detzoo.interop.classes import MOST
 from detzoo.interop.renaming import fitted, rename
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.blueprint import blueprint

@@ -1,0 +1,147 @@
+"""A PaddleDetection model becomes a detector of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from detzoo.config import ConfigError
+from detzoo.detector import Detector, Input
+from detzoo.interop.imported import Imported, size_of, tell, told
+from detzoo.interop.paddle import two_stage
+from detzoo.interop.paddle.classes import class_names
+from detzoo.interop.paddle.configs import checked, read_file
+from detzoo.interop.paddle.inputs import read_input
+from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.weights import renamed
+from detzoo.interop.section import Section
+from detzoo.pickles import paddle
+from detzoo.pickles.machine import CheckpointError
+from detzoo.recipes.blueprint import blueprint
+from detzoo.recipes.recipe import Model, Recipe
+from detzoo.recipes.zoo import build
+
+# reads the section of an architecture, given the input of its network; gives our settings
+Reader = Callable[[Parts, Section, Input], Model]
+
+DYNAMIC: dict[str, Reader] = {
+    "FasterRCNN": two_stage.faster_rcnn,
+    "MaskRCNN": two_stage.mask_rcnn,
+}
+STATIC: dict[str, Reader] = {}
+
+# of the run, of exporting and of finding files, which change nothing of a model
+_OF_THE_RUN = (
+    *("use_gpu", "use_xpu", "use_mlu", "use_npu", "use_gcu", "log_iter", "save_dir", "snapshot_epoch", "print_flops"),
+    *("weights", "pretrain_weights", "export", "find_unused_parameters", "worker_num", "filename", "snapshot_iter"),
+    *("log_smooth_window", "print_params", "finetune_exclude_pretrained_params", "load_static_weights", "map_type"),
+    *("metric", "norm_type", "num_classes", "max_iters", "epoch", "architecture", "use_fine_grained_loss"),
+    *("train_feed", "eval_feed", "test_feed", "hooks", "save_prediction_only", "with_lmk", "HFFT", "multi_scale_eval"),
+)
+_SLACK = 1 << 26  # bytes of a weights file beside its tensors
+_COPIES = 8  # of the model in a weights file: momenta, averages, and double precision
+
+
+def from_paddle(
+    config: Any,
+    weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    size: Sequence[int] | None = None,
+) -> Detector:
+    """A detector of ours from a PaddleDetection model, of its static (0.x) or dynamic-graph (2.x) releases.
+
+    Nothing in the files is executed, and Paddle is not needed.
+
+    Args:
+        config: path of a ``.yml``, with its ``_BASE_`` files where it says, or the merged settings as a dict.
+        weights: path of a ``.pdparams``, or of a static model the folder or the ``.tar`` with one file per variable; or
+            tensors by their names in Paddle. They have to fit exactly. None: random ones.
+        classes: names in the order of the labels, without a background; default: those of the config's data set.
+        size: width and height, in pixels, that pictures are resized to, in place of what the config's readers say; with
+            a kept ratio they are the longest edges.
+
+    Returns:
+        The detector, on the CPU; in evaluation mode if it has weights, else in training mode. It saves, trains,
+        evaluates and predicts like any other; its ``recipe`` has all that was read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: the config is none, or a setting that changes results has no counterpart; the message names it.
+        CheckpointError: the weights cannot be read safely, are damaged, or do not fit.
+
+    Warns:
+        UnnamedClasses: nothing names the classes, so that their names are made up.
+        Differs: settings that only training uses have no counterpart.
+        DetectionsDiffer: detections differ from PaddleDetection's, for example because pictures are resized otherwise.
+    """
+    imported = read_config(config, classes=classes, size=size)
+    state, where = None, "the given weights"
+    if isinstance(weights, str | os.PathLike):
+        model = blueprint(imported.recipe, imported.recipe.data.classes or ())
+        bytes_of = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+        where, state = str(weights), paddle.read(Path(weights), _COPIES * bytes_of + _SLACK)
+    elif weights is not None:
+        state = dict(weights)
+    detector = build(imported.recipe)
+    if state is not None:
+        try:
+            detector.load_state_dict(renamed(detector, state))
+        except ValueError as error:
+            raise CheckpointError(f"{where}: {error}") from None
+        detector.eval()
+    tell(imported, "PaddleDetection", stacklevel=3)
+    return detector
+
+
+def read_config(config: Any, *, classes: Sequence[str] | None = None, size: Sequence[int] | None = None) -> Imported:
+    """The recipe of a PaddleDetection config, without building the model.
+
+    Args:
+        config: as of `from_paddle`.
+        classes: names in the order of the labels.
+        size: as of `from_paddle`.
+
+    Raises:
+        ConfigError: as of `from_paddle`.
+    """
+    path = Path(config) if isinstance(config, str | os.PathLike) else None
+    values = checked(config) if path is None else read_file(path)
+    try:
+        return _imported("imported" if path is None else path.stem, values, classes, path, size_of(size))
+    except ConfigError as error:
+        raise ConfigError(f"{'the config' if path is None else path}: {error}") from None
+
+
+def _imported(
+    stem: str, values: dict[str, Any], classes: Sequence[str] | None, path: Path | None, size: tuple[int, int] | None
+) -> Imported:
+    notes: list[str] = []
+    parts = Parts(values, notes)
+    table = STATIC if parts.static else DYNAMIC
+    if parts.architecture not in table:
+        of = "0.x" if parts.static else "2.x"
+        parts.top.differs("architecture", f"cannot be imported; of release {of} these can: {', '.join(table)}")
+    try:
+        input, differences = read_input(parts, size)
+        with parts.model() as model:
+            settings = table[parts.architecture](parts, model, input)
+        names, unnamed = class_names(parts, classes, path)
+        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
+    except ValidationError as error:
+        raise ConfigError(told(error)) from None
+    parts.top.ignore(*_OF_THE_RUN, *parts.unused())
+    with parts.top:
+        pass
+    recipe = recipe.replace(data=recipe.data.replace(classes=names))
+    blueprint(recipe, names)
+    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)), unnamed)
+
+
+__all__ = ["DYNAMIC", "STATIC", "from_paddle", "read_config"]

@@ -1,0 +1,130 @@
+"""How a picture becomes the network's input: the readers of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from detzoo.detector import Input
+from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.section import Section
+
+_READERS = ("EvalReader", "TestReader")
+# which change no pixel of a test's picture: reading, packing, and the ground truth
+_PASSIVE = ("Decode", "Permute", "NormalizeBox", "PadBox", "BboxXYXY2XYWH", "PadGT", "Gt2YoloTarget", "PadBatchSingle")
+_LINEAR, _CUBIC = 1, 2  # how OpenCV is told to resize
+_GUESSES: dict[str, dict[str, Any]] = {
+    "YOLOv3": {"short": 608, "long": 608, "keep_ratio": False, "multiple": 1, "interpolation": "bicubic"},
+    "SSD": {
+        **{"short": 300, "long": 300, "keep_ratio": False, "multiple": 1},
+        **{"mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)},
+    },
+}
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input, list[str]]:
+    """The input of a model, and in what way pictures become another one here than there.
+
+    Args:
+        parts: the config.
+        size: width and height that pictures are resized to in place of what the config says.
+
+    Raises:
+        ConfigError: a step that changes pixels is not known.
+    """
+    reader = next((name for name in _READERS if _has_steps(parts.top, name)), None)
+    if reader is None:
+        found = {**_GUESSES.get(parts.architecture, {}), **_edges(size)}
+        guess = Input.model_validate(found)
+        return guess, [f"no reader says how pictures become the input, so that {guess.short} pixels are a guess"]
+    settings: dict[str, Any] = {"resize": False, "multiple": 1}
+    differences: list[str] = []
+    for step in _steps(parts.top.section(reader)):
+        with step:
+            _take(step, settings, differences)
+    if size is not None:
+        settings |= {"resize": True, **_edges(size, settings.get("keep_ratio", True))}
+    if not settings["resize"]:
+        settings.pop("interpolation", None)
+    return Input.model_validate(settings), differences
+
+
+def _has_steps(top: Section, name: str) -> bool:
+    reader = top.take(name, {})
+    return isinstance(reader, dict) and bool(reader.get("sample_transforms"))
+
+
+def _steps(reader: Section) -> Iterator[Section]:
+    """The steps of a reader, written ``- Resize: {...}`` or, in static releases, ``- !ResizeImage {...}``."""
+    for name in ("sample_transforms", "batch_transforms"):
+        for number, step in enumerate(reader.take(name) or []):
+            if isinstance(step, dict) and "type" not in step and len(step) == 1:
+                ((kind, values),) = step.items()
+                step = {**(values if isinstance(values, dict) else {}), "type": kind}
+            yield Section(step, f"{reader.path}.{name}.{number}", reader.notes)
+
+
+def _take(step: Section, settings: dict[str, Any], differences: list[str]) -> None:
+    kind = step.kind
+    if kind == "DecodeImage":
+        if not step.flag("to_rgb", True):
+            settings["order"] = "bgr"
+        step.ignore("with_mixup", "with_cutmix")  # of training
+    elif kind == "Resize":
+        _resize(step, settings, step.flag("keep_ratio", True), None)
+    elif kind == "ResizeImage":
+        most = step.whole("max_size", 0)
+        _resize(step, settings, most > 0, most)
+        if not step.flag("use_cv2", True):
+            differences.append("pictures are resized with Pillow there")
+        if "mean" in settings:
+            differences.append("pictures are resized as floats there, here as whole grey levels")
+    elif kind == "NormalizeImage":
+        step.ignore("is_channel_first")  # of the array
+        step.fixed("norm_type", "mean_std")
+        levels = 255.0 if step.flag("is_scale", True) else 1.0
+        for name, usual in (("mean", _MEAN), ("std", _STD)):
+            # as they are written in grey levels: without the last digits of a product
+            settings[name] = tuple(round(levels * value, 6) for value in step.numbers(name, usual, count=3))
+    elif kind == "PadBatch":
+        stride = step.whole("pad_to_stride", 0)
+        settings["multiple"] = max(1, stride)
+        step.ignore("pad_gt", "use_padded_im_info")  # of training; readers of static models know the second
+    elif kind == "Permute":
+        if step.flag("to_bgr", False):
+            settings["order"] = "bgr"
+        step.ignore("channel_first")  # of the array
+    elif kind in _PASSIVE:
+        step.ignore(*step.values)
+    else:
+        step.differs("type", "has no counterpart")
+
+
+def _resize(step: Section, settings: dict[str, Any], keep_ratio: bool, most: int | None) -> None:
+    """Sizes, and how pixels are interpolated; ``most``: of the long edge, where the size is that of the short one."""
+    given = step.take("target_size")
+    if isinstance(given, list | tuple) and most is None:
+        height, width = step.wholes("target_size", count=2)
+    elif isinstance(given, list | tuple):
+        return step.differs("target_size", "are several; pass size=")
+    else:
+        height = width = step.whole("target_size")
+        width = most or width
+    settings |= {"resize": True, **_edges((width, height), keep_ratio)}
+    kind = step.whole("interp", _LINEAR)
+    if kind not in (_LINEAR, _CUBIC):
+        step.differs("interp", "has no counterpart; 1 and 2 have")
+    settings["interpolation"] = "bicubic" if kind == _CUBIC else "bilinear"
+
+
+def _edges(size: tuple[int, int] | None, keep_ratio: bool = True) -> dict[str, Any]:
+    """Settings of `Input` for a width and a height."""
+    if size is None:
+        return {}
+    if keep_ratio:
+        return {"long": max(size), "short": min(size), "keep_ratio": True}
+    return {"long": size[0], "short": size[1], "keep_ratio": False}
+
+
+__all__ = ["read_input"]

@@ -1,0 +1,100 @@
+"""PaddleDetection's weights in our names, order of classes and layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from detzoo.blocks.class_rows import background_last, class_layers
+from detzoo.detector import Detector
+from detzoo.interop.paddle import backbone_names, two_stage_names
+from detzoo.interop.paddle.backbone_names import Names
+from detzoo.interop.renaming import fitted, rename
+from detzoo.necks.fpn import FPN
+
+# of what stands behind backbone and neck, by the method that has it here
+_NAMES: dict[str, Names] = {
+    "faster_rcnn": two_stage_names.NAMES,
+    "mask_rcnn": two_stage_names.NAMES,
+}
+# from static releases to the names above
+_STATIC_NAMES: dict[str, Names] = {}
+
+_LEAVES = {"_mean": "running_mean", "_variance": "running_var"}  # of batch normalization
+_OF_TRAINING = re.compile(r"(_(velocity|moment\d|beta\d_pow_acc)_\d+|^learning_rate_\d+|^@.*@)$")  # in static folders
+
+
+def names(detector: Detector, static: bool) -> Names:
+    """The table of a detector's names, tried in order; ``static``: of the names that static releases have.
+
+    Raises:
+        ValueError: no weights of Paddle's are known for it.
+    """
+    method = str(getattr(detector.config, "method", ""))
+    if method not in _NAMES or (static and method not in _STATIC_NAMES):
+        raise ValueError(f"{type(detector).__name__} has no weights of PaddleDetection{' 0.x' if static else ''}")
+    if static:
+        return _STATIC_NAMES[method]
+    config: Any = detector.config
+    neck = getattr(config, "neck", None)
+    pyramid: Names = ()
+    if isinstance(neck, FPN.Config):
+        pyramid = backbone_names.pyramid(config.backbone.out_stages[neck.start] + 1)
+    return (*backbone_names.NAMES, *pyramid, *_NAMES[method])
+
+
+def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of PaddleDetection as ``detector`` has them, which stays as it is.
+
+    Linear layers are transposed; in static models class 0 was the background, which now comes last and has no box and
+    no mask, and layers may have a scale and an offset in place of statistics.
+
+    Raises:
+        ValueError: parameters are missing, left over, or of another shape; the message lists them.
+    """
+    static = not any(name.startswith("backbone.") for name in state)
+    if static:
+        table = names(detector, static=True)
+        state = {rename(name, table): value for name, value in state.items() if not _OF_TRAINING.search(name)}
+    table = names(detector, static=False)
+    modules = dict(detector.named_modules())
+    shapes = {name: value.shape for name, value in detector.state_dict().items()}
+    layers = dict(class_layers(detector))
+    given: dict[str, Tensor] = {}
+    for published, value in state.items():
+        owner, _, leaf = published.rpartition(".")
+        published = f"{owner}.{_LEAVES[leaf]}" if leaf in _LEAVES else published
+        name = rename(published, table)
+        owner = name.rpartition(".")[0]
+        if isinstance(modules.get(owner), nn.Linear) and value.dim() == 2:
+            value = value.t()
+        if static and name in shapes:
+            value = _without_background(value, shapes[name], layers.get(owner), len(detector.classes))
+        given[published] = value
+    if static:
+        given |= _statistics(modules, {rename(name, table) for name in given})
+    return {**detector.state_dict(), **fitted(detector, given, table, detector.unpublished)}
+
+
+def _without_background(value: Tensor, shape: torch.Size, rows: Any, classes: int) -> Tensor:
+    if rows is not None:
+        return background_last(value, rows, shape[0], classes)
+    # a cascade's box for any class, beside that of the background
+    return value[4:] if len(shape) and (shape[0], len(value)) == (4, 8) else value
+
+
+def _statistics(modules: Mapping[str, nn.Module], given: set[str]) -> dict[str, Tensor]:
+    """Statistics that change nothing, for normalization that has none: its scale and offset have them in them."""
+    found = {}
+    for name, module in modules.items():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.running_mean" not in given:
+            found[f"{name}.running_mean"] = torch.zeros(module.num_features)
+            found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps)
+    return found
+
+
+__all__ = ["names", "renamed"]

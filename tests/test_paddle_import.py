@@ -1,0 +1,260 @@
+"""PaddleDetection's models become ours: configs with their bases, weights in their names, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+
+import detzoo
+from detzoo.cli import main
+from detzoo.config import ConfigError, flatten
+from detzoo.data.resize import fit_size, pixels_of, resize_picture
+from detzoo.detector import Detector
+from detzoo.interop.imported import DetectionsDiffer, UnnamedClasses
+from detzoo.interop.paddle import configs
+from detzoo.interop.paddle.configs import read_file
+from detzoo.interop.paddle.importer import read_config
+from detzoo.pickles.machine import CheckpointError
+from tests.paddle_configs import FASTER_RCNN, FILES, READER
+from tests.paddle_files import pdparams
+
+CONFIG = "faster_rcnn/faster_rcnn_r50_fpn_1x_coco.yml"
+
+
+def written(folder: Path, **changes: str) -> Path:
+    """The folder of configs; ``changes`` are other texts of files, by a part of their names."""
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(next((other for part, other in changes.items() if part in name), text))
+    return folder / CONFIG
+
+
+def small() -> dict[str, Any]:
+    """A merged config of a detector with half a million parameters and three classes."""
+    values = yaml.safe_load(FASTER_RCNN) | yaml.safe_load(READER)
+    values |= {"num_classes": 3, "metric": "COCO"}
+    values["ResNet"] = {"depth": 18, "freeze_at": 0, "return_idx": [0, 1], "num_stages": 2}
+    values["FPN"]["out_channel"] = 16
+    values["RPNHead"]["anchor_generator"] |= {"anchor_sizes": [[32], [64], [128]], "strides": [4, 8, 16]}
+    values["BBoxHead"]["roi_extractor"] |= {"resolution": 3, "end_level": 1}
+    values["TwoFCHead"]["out_channel"] = 8
+    return values
+
+
+THEIRS = (
+    (r"^backbone\.(conv|bn)1\.", lambda m: f"backbone.conv1.conv1.{_kind(m[1])}."),
+    (
+        r"^backbone\.layer(\d)\.(\d)\.(conv|bn)(\d)\.",
+        lambda m: f"{_block(m)}.branch2{'ab'[int(m[4]) - 1]}.{_kind(m[3])}.",
+    ),
+    (
+        r"^backbone\.layer(\d)\.(\d)\.downsample\.(\d)\.",
+        lambda m: f"{_block(m)}.short.{('conv', 'norm')[int(m[3])]}.",
+    ),
+    (r"^neck\.lateral_convs\.0\.conv\.", "neck.fpn_inner_res2_sum_lateral."),
+    (r"^neck\.lateral_convs\.1\.conv\.", "neck.fpn_inner_res3_sum."),
+    (r"^neck\.fpn_convs\.(\d)\.conv\.", lambda m: f"neck.fpn_res{int(m[1]) + 2}_sum."),
+    (r"^rpn\.conv\.", "rpn_head.rpn_feat.rpn_conv."),
+    (r"^rpn\.cls\.", "rpn_head.rpn_rois_score."),
+    (r"^rpn\.reg\.", "rpn_head.rpn_rois_delta."),
+    (r"^box_head\.shared_fcs\.(\d)\.", lambda m: f"bbox_head.head.fc{int(m[1]) + 6}."),
+    (r"^box_head\.fc_cls\.", "bbox_head.bbox_score."),
+    (r"^box_head\.fc_reg\.", "bbox_head.bbox_delta."),
+)
+
+
+def _kind(kind: str) -> str:
+    return {"conv": "conv", "bn": "norm"}[kind]
+
+
+def _block(match: re.Match[str]) -> str:
+    stage = int(match[1]) + 1
+    return f"backbone.res{stage}.res{stage}{'ab'[int(match[2])]}"
+
+
+def theirs(detector: Detector) -> dict[str, NDArray[Any]]:
+    """A detector's weights in Paddle's names and layout."""
+    found = {}
+    for ours, value in detector.state_dict().items():
+        if ours.endswith("num_batches_tracked"):
+            continue
+        name = next(re.sub(pattern, new, ours) for pattern, new in THEIRS if re.search(pattern, ours))
+        name = name.replace("running_mean", "_mean").replace("running_var", "_variance")
+        linear = value.dim() == 2
+        found[name] = (value.t() if linear else value).contiguous().numpy()
+    return found
+
+
+def randomized(config: dict[str, Any]) -> Detector:
+    torch.manual_seed(0)
+    detector = detzoo.from_paddle(config, classes=["a", "b", "c"]).eval()
+    for value in detector.state_dict().values():
+        if value.is_floating_point():
+            value.add_(torch.rand_like(value) * 0.01)
+    return detector
+
+
+def test_a_config_with_its_bases(tmp_path: Path) -> None:
+    imported = read_config(written(tmp_path))
+    found, usual = flatten(imported.recipe.model), flatten(detzoo.find("faster_rcnn_r50_fpn_1x_coco").model)
+    other = {name for name in found.keys() | usual.keys() if found.get(name) != usual.get(name)}
+    assert {"input.interpolation", "rpn.min_size"} <= other
+    assert not {name for name in other if name.split(".")[0] in ("neck", "roi_levels")}
+    assert imported.recipe.name == "faster_rcnn_r50_fpn_1x_coco"
+    assert (
+        imported.recipe.data.classes == detzoo.find("faster_rcnn_r50_fpn_1x_coco").data.classes
+        or len(imported.recipe.data.classes or ()) == 80
+    )
+    assert not imported.differences
+
+
+def test_a_model_and_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = randomized(small())
+    config, weights = tmp_path / "small.yml", tmp_path / "small.pdparams"
+    config.write_text(yaml.safe_dump(small()))
+    pdparams(weights, theirs(detector), 2)
+    again = detzoo.from_paddle(config, weights, classes=["a", "b", "c"])
+    assert not again.training
+    state = again.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in detector.state_dict().items())
+    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    one, two = (each.predict(picture, size=64, threshold=0.0)[0] for each in (detector, again))
+    assert len(one.scores)
+    assert np.array_equal(one.boxes, two.boxes)
+    out = tmp_path / "ours.safetensors"
+    assert main(["convert", str(weights), "--config", str(config), "--classes", "a,b,c", "--out", str(out)]) == 0
+    assert "FasterRCNN, 3 classes: a, b, c" in capsys.readouterr().out
+    assert detzoo.load(out).classes == ("a", "b", "c")
+    assert main(["convert", str(weights), "--out", str(out)]) == 2
+    assert "name its config, --config FILE.yml" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    detector = randomized(small())
+    arrays = theirs(detector)
+    del arrays["rpn_head.rpn_feat.rpn_conv.bias"]
+    arrays["bbox_head.more"] = np.zeros(2, np.float32)
+    arrays["bbox_head.bbox_score.bias"] = np.zeros(9, np.float32)
+    weights = pdparams(tmp_path / "small.pdparams", arrays)
+    with pytest.raises(CheckpointError) as caught:
+        detzoo.from_paddle(small(), weights, classes=["a", "b", "c"])
+    for said in ("small.pdparams", "1 missing:", "1 left over:", "bbox_head.bbox_score.bias [9], needs [4]"):
+        assert said in str(caught.value)
+
+
+def test_names_of_classes(tmp_path: Path) -> None:
+    with pytest.warns(UnnamedClasses, match=r"names the 3 classes.*pass classes="):
+        assert detzoo.from_paddle(small()).classes == ("class 0", "class 1", "class 2")
+    with pytest.raises(ConfigError, match="the model has 3 classes, but classes names 1"):
+        detzoo.from_paddle(small(), classes=["a"])
+    path = tmp_path / "small.yml"
+    path.write_text(yaml.safe_dump(small() | {"TestDataset": {"name": "ImageFolder", "anno_path": "names.txt"}}))
+    (tmp_path / "names.txt").write_text("cat\ndog\ncow\n")
+    assert read_config(path).recipe.data.classes == ("cat", "dog", "cow")
+
+
+def changed(place: str, value: Any) -> dict[str, Any]:
+    values = small()
+    *parents, leaf = place.split(".")
+    holder = values
+    for parent in parents:
+        holder = holder.setdefault(parent, {})
+    holder[leaf] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("architecture", "PPYOLOE", "architecture='PPYOLOE' cannot be imported; of release 2.x these can: FasterRCNN"),
+        ("ResNet.surprise", 1, "ResNet.surprise=1 is not known"),
+        ("ResNet.variant", "z", "ResNet.variant='z' has no counterpart"),
+        ("FasterRCNN.bbox_head", "OtherHead", "FasterRCNN.bbox_head='OtherHead' is not known here; BBoxHead is"),
+        ("BBoxPostProcess.nms.nms_eta", 0.5, "nms.nms_eta=0.5 has no counterpart"),
+        ("BBoxPostProcess.nms.keep_top_k", "many", "nms.keep_top_k must be a whole number"),
+        ("RPNHead", 3, "RPNHead must be a dict"),
+        ("more", 3, "more=3 is not known"),
+        ("EvalReader.sample_transforms", [{"Decode": {}}, {"Turn": {"by": 90}}], "'Turn' has no counterpart"),
+    ],
+)
+def test_what_changes_results_is_taken_or_refused(place: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_config(changed(place, value), classes=["a", "b", "c"])
+
+
+def test_what_only_training_uses_is_noted() -> None:
+    values = changed("BBoxAssigner.use_random", False)
+    assert any("BBoxAssigner.use_random=False" in note for note in read_config(values, classes="abc").notes)
+    values = {name: value for name, value in small().items() if not name.endswith("Reader")}
+    assert "800 pixels are a guess" in read_config(values, classes="abc").differences[0]
+    with pytest.warns(DetectionsDiffer, match="differ from PaddleDetection's: no reader says"):
+        detzoo.from_paddle(values, classes="abc")
+
+
+BAD = {
+    "python": "architecture: !!python/object/apply:os.system ['true']",
+    "python name": "architecture: !!python/name:os.system",
+    "merge": "a: &a {b: 1}\narchitecture: {<<: [*a, *a]}",
+    "laughs": "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(12)),
+    "in itself": "a: &a [*a]",
+    "deep": "a: " + "[" * 5000,
+    "a long number": "a: " + "9" * 50_000,
+    "minutes": "a: 1" + ":59" * 20_000,
+    "many": "a: [" + "1," * 60_000 + "]",
+    "large": "# " + "x" * 200_000,
+    "keys": "? [1, 2]\n: 3",
+    "a list": "- 1",
+    "no text": "\x00",
+    "itself": "_BASE_: ['bad.yml']",
+    "nowhere": "_BASE_: ['../none.yml']",
+    "no path": "_BASE_: {a: 1}",
+    "no config": "_BASE_: ['/etc/passwd']",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_files_that_are_no_config_or_cost_too_much(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(BAD[name])
+    with pytest.raises(ConfigError, match=r"bad\.yml"):
+        read_config(path)
+
+
+def test_tags_are_data_and_later_bases_go_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one.yml").write_text("a: {b: 1, c: !Tag {d: 1}}\ne: [1, 2]")
+    (tmp_path / "two.yml").write_text("a: {b: 2}\nf: !Empty {}\ng: !Word text")
+    (tmp_path / "own.yml").write_text("_BASE_: [one.yml, two.yml]\na: {c: !Tag {x: yes}}\ne: [3]")
+    assert read_file(tmp_path / "own.yml") == {
+        "a": {"b": 2, "c": {"type": "Tag", "x": True}},
+        "e": [3],
+        "f": {"type": "Empty"},
+        "g": {"type": "Word", "args": "text"},
+    }
+    monkeypatch.setattr(configs, "MOST_FILES", 2)
+    with pytest.raises(ConfigError, match="at most 2 files"):
+        read_file(tmp_path / "own.yml")
+
+
+@pytest.mark.parametrize(("size", "edges", "keep"), [((37, 53), (100, 70), True), ((37, 53), (64, 64), False)])
+def test_cubic_resizing_is_that_of_opencv(size: tuple[int, int], edges: tuple[int, int], keep: bool) -> None:
+    cv2 = pytest.importorskip("cv2")
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    height, width = fit_size(*size, *edges, keep)
+    expected = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+    found = pixels_of(resize_picture(image, height, width, "bicubic"))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_nothing_warns_of_a_model_that_is_whole() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detzoo.from_paddle(small(), classes="abc")

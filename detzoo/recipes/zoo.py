@@ -59,7 +59,10 @@ from detzoo.recipes import (
     nas_fpn,
     no_pyramid,
     paa,
+    paddle_dcn,
+    paddle_mask_rcnn,
     paddle_ssd,
+    paddle_static_two_stage,
     paddle_yolov3,
     pafpn,
     pascal_voc,
@@ -165,6 +168,9 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     legacy.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
+    paddle_mask_rcnn.RECIPES,
+    paddle_dcn.RECIPES,
+    paddle_static_two_stage.RECIPES,
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.cbnet import CBNet
@@ -20,10 +21,13 @@ from detzoo.config import ConfigError, validate
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.weights import names, renamed
+from detzoo.interop.renaming import rename
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.bfp import BFP
 from detzoo.necks.fpn import FPN
 from detzoo.necks.hrfpn import HRFPN
+from tests.tiny import tiny
 
 FROZEN = {"norm_eval": True, "norm_frozen": True}
 LEARNED = {"norm_eval": False, "norm_frozen": False}
@@ -109,6 +113,24 @@ def test_backbones_of_static_releases(section: str, settings: Any, kind: Any, wa
 def test_necks(static: bool, neck: dict[str, Any], kind: Any, wanted: Any) -> None:
     made: AnyNeck = read(static, "ResNet", {}, neck)
     assert made == validate(kind.Config, wanted)
+
+
+def test_linear_layers_of_a_gate_become_convolutions() -> None:
+    detector = tiny("FasterRCNN-ghostnet")
+    ours = {name: value for name, value in detector.state_dict().items() if value.dim() > 0}
+    state = {
+        name: value.t() if name.startswith("box_head.") and value.dim() == 2 else value for name, value in ours.items()
+    }
+    value = state.pop("backbone.block3.se.squeeze.weight")
+    state["backbone._ghostbottleneck_3.se_block.squeeze.weight"] = value[:, :, 0, 0].t()
+    found = renamed(detector, state)
+    assert all(torch.equal(found[name], value) for name, value in ours.items())
+
+
+@pytest.mark.parametrize(("form", "owner"), [("FasterRCNN-cbnet", "neck."), ("FasterRCNN-libra", "neck.0.")])
+def test_levels_of_a_pyramid_are_told_by_what_the_backbone_returns(form: str, owner: str) -> None:
+    table = names(tiny(form), static=False)
+    assert rename("neck.fpn_inner_res5_sum.weight", table) == f"{owner}lateral_convs.3.conv.weight"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from detzoo.detector import Detector
 from detzoo.interop.paddle import backbone_names, static_two_stage_names, two_stage_names
 from detzoo.interop.paddle.backbone_names import Names
 from detzoo.interop.renaming import fitted, rename
+from detzoo.necks.bfp import BFP
 from detzoo.necks.fpn import FPN
 
 # of what stands behind backbone and neck, by the method that has it here
@@ -49,8 +50,10 @@ def names(detector: Detector, static: bool) -> Names:
     config: Any = detector.config
     neck = getattr(config, "neck", None)
     pyramid: Names = ()
-    if isinstance(neck, FPN.Config):
-        pyramid = backbone_names.pyramid(config.backbone.out_stages[neck.start] + 1)
+    if isinstance(neck, FPN.Config | BFP.Config):
+        whole, owner = (neck, "neck.") if isinstance(neck, FPN.Config) else (neck.pyramid, "neck.0.")
+        strides: tuple[int, ...] = cast(Any, detector).backbone.strides
+        pyramid = backbone_names.pyramid(strides[whole.start].bit_length() - 1, owner)  # stage 2 has stride 4
     stage = two_stage_names.ROI_STAGE if getattr(config, "roi_stage", False) else ()
     return (*stage, *backbone_names.NAMES, *pyramid, *_NAMES[method])
 
@@ -80,6 +83,8 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
         owner = name.rpartition(".")[0]
         if isinstance(modules.get(owner), nn.Linear) and value.dim() == 2:
             value = value.t()
+        if value.dim() == 2 and len(shapes.get(name, ())) == 4:  # a linear layer there, which is a 1x1 convolution here
+            value = value.t()[:, :, None, None]
         if static and name in shapes:
             value = _without_background(value, shapes[name], layers.get(owner), len(detector.classes))
         given[published] = value

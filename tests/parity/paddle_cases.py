@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.yolo_loss import ByShape
 from detzoo.config import flatten
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.yolov3 import YOLOv3
+from detzoo.necks.fpn import FPN
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_R50, PADDLE_RPN
+from detzoo.recipes.paddle_ssd import MOBILENET_VOC
+from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
 
@@ -29,6 +37,10 @@ class PaddleCase(Case):
                 changes[path] = min(value, 60)
             elif path == "box_head.detections":
                 changes |= {path: 30, "box_head.threshold": 0.02}
+            elif path == "head.detections":
+                changes[path] = 30
+            elif path == "neck.drop.kept":
+                changes[path] = 1.0
         return changes
 
 
@@ -38,6 +50,30 @@ def _baseline(model: Model) -> Recipe:
 
 
 FASTER = FasterRCNN.Config(backbone=PADDLE_R50, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+
+
+def _yolo(model: YOLOv3.Config, **ways: Any) -> PaddleCase:
+    """YOLOv3 as the dynamic-graph release has it: neither smoothing nor suppression by pixels."""
+    by_shape = ByShape(box_loss=ways.pop("box_loss", None))
+    return PaddleCase(_baseline(model.replace(head=model.head.replace(legacy=False, by_shape=by_shape, **ways))))
+
+
+RETINA = RetinaNet.Config(
+    backbone=PADDLE_R50.replace(out_stages=(2, 3, 4), project_first=True),
+    neck=FPN.Config(extra="on_output", relu_before_extra=True),
+    head=RetinaNet.Head(clip=False, match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False)),
+)
+SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(FASTER)),
+    "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
+    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
+        _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
+    ),
+    "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
+    "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
+    "paddle/yolov3_mobilenet_v1_270e_coco": _yolo(MOBILENET),
+    "paddle/yolov3_r34_270e_coco": _yolo(RESNET34),
+    "paddle/yolov3_r50vd_dcn_iouloss": _yolo(R50VD_DCN, box_loss=SQUARE_IOU),
+    "paddle/yolov3_r50vd_dcn_iouloss_iouaware": _yolo(R50VD_DCN, box_loss=SQUARE_IOU, iou_aware=0.4),
 }

@@ -85,8 +85,8 @@ def _in_files(found: Detections, golden: Golden, reach_out: bool) -> list[Detect
     for index, (size, original) in enumerate(zip(golden.sizes, golden.originals, strict=True)):
         result = in_original_pixels(found[index], size, original)
         if reach_out:
-            factors = [new / old for new, old in zip(original, size, strict=True)][::-1] * 2
-            result = dataclasses.replace(result, boxes=found[index].boxes * found.boxes.new_tensor(factors))
+            scale = golden.scales[index][::-1] if golden.scales else (1.0, 1.0)
+            result = dataclasses.replace(result, boxes=found[index].boxes / torch.tensor(scale).repeat(2))
         results.append(result)
     return results
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.backbones.mobilenet_v3 import MobileNetV3
+from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.yolo_loss import ByShape
@@ -52,28 +54,41 @@ def _baseline(model: Model) -> Recipe:
 FASTER = FasterRCNN.Config(backbone=PADDLE_R50, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
 
 
-def _yolo(model: YOLOv3.Config, **ways: Any) -> PaddleCase:
+def _yolo(model: YOLOv3.Config, classes: int | None = None, **ways: Any) -> PaddleCase:
     """YOLOv3 as the dynamic-graph release has it: neither smoothing nor suppression by pixels."""
     by_shape = ByShape(box_loss=ways.pop("box_loss", None))
-    return PaddleCase(_baseline(model.replace(head=model.head.replace(legacy=False, by_shape=by_shape, **ways))))
+    head = model.head.replace(legacy=False, by_shape=by_shape, **ways)
+    return PaddleCase(_baseline(model.replace(head=head)), classes=classes)
 
 
+RETINA_STAGES: dict[str, Any] = {"out_stages": (2, 3, 4), "project_first": True, "norm_frozen": True}
 RETINA = RetinaNet.Config(
-    backbone=PADDLE_R50.replace(out_stages=(2, 3, 4), project_first=True),
+    backbone=PADDLE_R50.replace(**RETINA_STAGES),
     neck=FPN.Config(extra="on_output", relu_before_extra=True),
-    head=RetinaNet.Head(clip=False, match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False)),
+    head=RetinaNet.Head(
+        anchors=RetinaNet.Head().anchors.replace(ratios_first=False),
+        clip=False,
+        match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
+    ),
 )
+RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(FASTER)),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
+    "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
     "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
         _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
     ),
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
+    "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),
+    "paddle/yolov3_darknet53_original_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_mobilenet_v1_270e_coco": _yolo(MOBILENET),
+    "paddle/yolov3_mobilenet_v1_270e_voc": _yolo(MOBILENET, 20),
+    "paddle/yolov3_mobilenet_v3_large_270e_voc": _yolo(MOBILENET.replace(backbone=MobileNetV3.Config()), 20),
     "paddle/yolov3_r34_270e_coco": _yolo(RESNET34),
+    "paddle/yolov3_r34_270e_voc": _yolo(RESNET34, 20),
     "paddle/yolov3_r50vd_dcn_iouloss": _yolo(R50VD_DCN, box_loss=SQUARE_IOU),
     "paddle/yolov3_r50vd_dcn_iouloss_iouaware": _yolo(R50VD_DCN, box_loss=SQUARE_IOU, iou_aware=0.4),
 }

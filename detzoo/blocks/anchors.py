@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,8 +26,12 @@ class Anchors(nn.Module):
         ratios_first: bool = (
             True  # in a cell: all scales of a ratio, then those of the next; False: all ratios of a scale
         )
+        # of scale 1 they are whole pixels wide and high, and the middle of a cell is that of its pixels: they begin and
+        # end with the middle of a pixel (PaddleDetection 0.x)
+        whole: bool = False
 
     shape: Tensor
+    wholes: Tensor
 
     def __init__(self, config: Anchors.Config, strides: Sequence[int], legacy: bool = False) -> None:
         """Build for levels of these ``strides``.
@@ -45,19 +50,32 @@ class Anchors(nn.Module):
         half = (half if config.ratios_first else half.transpose(0, 1)).flatten(0, 1)
         shape = torch.cat([-half, half], 1)
         self.register_buffer("shape", shape.to(torch.get_default_device()), persistent=False)
+        self.whole = config.whole
+        if self.whole:
+            levels = [_whole(config, stride, scales) for stride in self.strides]
+            self.register_buffer("wholes", torch.stack(levels).to(torch.get_default_device()), persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Anchors ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
         levels = []
-        for (height, width), stride in zip(sizes, self.strides, strict=True):
+        for level, ((height, width), stride) in enumerate(zip(sizes, self.strides, strict=True)):
             y = torch.arange(height, device=self.shape.device) * stride
             x = torch.arange(width, device=self.shape.device) * stride
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
-            around = self.shape * stride
-            if self.legacy:
+            around = self.wholes[level] if self.whole else self.shape * stride
+            if self.legacy and not self.whole:
                 around = ((stride - 1) / 2 + around - around.sign() / 2).round()
             levels.append((corner[:, :, None] + around).view(-1, 4))
         return torch.cat(levels)
+
+
+def _whole(config: Anchors.Config, stride: int, scales: Tensor) -> Tensor:
+    """Corners ``[a, 4]`` of a level's whole anchors, from that of the first cell; a half is rounded up."""
+    widths = [int(math.sqrt(stride**2 / ratio) + 0.5) for ratio in config.ratios]
+    heights = [int(width * ratio + 0.5) for width, ratio in zip(widths, config.ratios, strict=True)]
+    sizes = torch.tensor([widths, heights], device="cpu").T[:, None] * scales[:, None]
+    half = ((sizes if config.ratios_first else sizes.transpose(0, 1)).flatten(0, 1) - 1) / 2
+    return torch.cat([-half, half], 1) + (stride - 1) / 2
 
 
 class ShapedAnchors(nn.Module):

@@ -100,6 +100,11 @@ def widened(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2] - 0.5, boxes[..., 2:] + 0.5], -1)
 
 
+def narrowed(boxes: Tensor) -> Tensor:
+    """Inverse of `widened`."""
+    return torch.cat([boxes[..., :2] + 0.5, boxes[..., 2:] - 0.5], -1)
+
+
 def encode(anchors: Tensor, boxes: Tensor, stds: tuple[float, float, float, float], legacy: bool = False) -> Tensor:
     """Offsets that move ``anchors [..., 4]`` onto ``boxes [..., 4]``: (dx, dy, dlog w, dlog h) / ``stds``.
 

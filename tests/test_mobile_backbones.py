@@ -65,7 +65,7 @@ def test_what_is_frozen_and_behind_the_last_map_learns_nothing(kind: Any) -> Non
     settings = {"width": 0.25, f"out_{slot}": (2, 4), f"frozen_{slot}": 1}
     made = validate(kind.Config, settings).build()
     x = torch.randn(2, 3, 64, 64)
-    sum(one.sum() for one in made(x)).backward()
+    torch.stack([one.sum() for one in made(x)]).sum().backward()
     learned = {name for name, parameter in made.named_parameters() if parameter.grad is not None}
     assert learned == {name for name, parameter in made.named_parameters() if parameter.requires_grad}
     first = "conv2_1." if kind is MobileNetV1 else "block0." if kind is GhostNet else "conv2."

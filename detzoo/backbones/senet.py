@@ -19,6 +19,7 @@ from detzoo.blocks.plugins import Plugin
 from detzoo.blocks.squeeze_excitation import SqueezeExcitation
 
 STEM, WIDTH, GROUPS = 128, 256, 64
+WEIGHED = Plugin(block=SqueezeExcitation.Config())  # behind the last convolution of every block
 
 
 class SENet(Stages):
@@ -35,12 +36,11 @@ class SENet(Stages):
         # "vd": shortcuts halve the size by average pooling before their 1x1; "original": by a 3x3, and the first 1x1 of
         # a block has half of the channels
         form: Literal["vd", "original"] = "vd"
-        plugins: tuple[Plugin, ...] = (Plugin(block=SqueezeExcitation.Config(), stages=(1, 2, 3, 4)),)
 
         @property
         def title(self) -> str:
             """The name that papers use, which count the stem's further convolutions: ``SENet-154``."""
-            return f"SENet-{self.depth + 2}{'' if self.deform is None else '-DCN'}"
+            return self.titled(f"SENet-{self.depth + 2}")
 
         def build(self) -> SENet:
             """The network of these settings, with random weights."""
@@ -62,12 +62,12 @@ def _build_stage(config: SENet.Config, stage: int, inputs: int) -> nn.Sequential
     original = config.form == "original"
 
     def block(inputs: int, stride: int, downsample: nn.Sequential | None) -> nn.Module:
-        return Bottleneck(
-            *(config, inputs, width, stride, dilation, downsample, conv3x3),
-            entry=width // 2 if original else width,
-            groups=GROUPS,
-            expansion=1,
+        entry = width // 2 if original else width
+        made = Bottleneck(
+            config, inputs, width, stride, dilation, downsample, conv3x3, entry=entry, groups=GROUPS, expansion=1
         )
+        made.plug(WEIGHED)
+        return made
 
     count, stride = BLOCKS[config.depth][stage - 1], config.strides[stage - 1]
     kernel = 3 if original and stage > 1 else 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.paddle.backbones import read_backbone, read_neck
+from detzoo.interop.paddle.backbones import read_backbone
+from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN

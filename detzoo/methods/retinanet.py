@@ -63,8 +63,8 @@ class RetinaNet(Detector):
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
         clip: bool = True  # cut boxes off at the borders of the image
-        # with `legacy`: boxes end with the last pixel of the canvas, in pixels of the file, and are suppressed there; of
-        # the coarsest level the best count whatever they score (PaddleDetection 0.x)
+        # with `legacy`: boxes end with the last pixel of the canvas, in pixels of the file, and are suppressed there;
+        # of the coarsest level the best count whatever they score (PaddleDetection 0.x)
         last_pixel: bool = False
 
         @model_validator(mode="after")

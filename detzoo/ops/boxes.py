@@ -101,7 +101,7 @@ def widened(boxes: Tensor) -> Tensor:
 
 
 def narrowed(boxes: Tensor) -> Tensor:
-    """Inverse of `widened`."""
+    """Boxes ``[..., 4]`` a pixel narrower and lower around the same middle: the inverse of `widened`."""
     return torch.cat([boxes[..., :2] + 0.5, boxes[..., 2:] - 0.5], -1)
 
 

@@ -16,11 +16,11 @@ from tests.tiny import CANVAS, images, tiny
 
 def test_whole_anchors_end_with_a_pixel() -> None:
     """Of stride 32 and height twice the width: 23 wide (22.6), 46 high; of half the width: 45 (45.3) and 23 (22.5)."""
-    anchors = Anchors(Anchors.Config(scales=(1.0, 2.0), ratios=(2.0, 0.5), whole=True), (32,))
+    anchors = Anchors(Anchors.Config(scales=(1.0, 2.0), ratios=(2.0, 0.5), classic=True), (32,))
     boxes = anchors([(1, 2)])
-    sizes = (boxes[:4, 2:] - boxes[:4, :2] + 1).tolist()
+    sizes = (boxes[:4, 2:] - boxes[:4, :2]).tolist()
     assert sizes == [[23, 46], [46, 92], [45, 23], [90, 46]]
-    assert ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist() == [[15.5, 15.5]] * 4 + [[47.5, 15.5]] * 4
+    assert ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist() == [[16, 16]] * 4 + [[48, 16]] * 4
 
 
 @pytest.mark.parametrize("scales", [None, [[0.5, 2.0], [0.5, 2.0]]])
@@ -41,6 +41,6 @@ def test_the_coarsest_level_counts_whatever_it_scores() -> None:
         assert not tiny(RetinaNet, head={"threshold": 0.9}).eval().detect(images()).valid.any()
 
 
-def test_pixels_need_their_offsets() -> None:
-    with pytest.raises(ConfigError, match="legacy"):
+def test_pixels_need_their_anchors() -> None:
+    with pytest.raises(ConfigError, match="classic"):
         validate(RetinaNet.Head, {"last_pixel": True})

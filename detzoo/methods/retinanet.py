@@ -32,7 +32,7 @@ from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, encode, full_precision, narrowed, widened
+from detzoo.ops.boxes import clip, decode, encode, full_precision, widened
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
@@ -63,14 +63,14 @@ class RetinaNet(Detector):
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
         clip: bool = True  # cut boxes off at the borders of the image
-        # with `legacy`: boxes end with the last pixel of the canvas, in pixels of the file, and are suppressed there;
-        # of the coarsest level the best count whatever they score (PaddleDetection 0.x)
+        # with `anchors.classic`: boxes end with the last pixel of the canvas, in pixels of the file, where they are
+        # suppressed; of the coarsest level the best count whatever they score (PaddleDetection 0.x)
         last_pixel: bool = False
 
         @model_validator(mode="after")
         def _fits(self) -> RetinaNet.Head:
-            if self.last_pixel and not self.legacy:
-                raise ValueError("last_pixel needs legacy offsets")
+            if self.last_pixel and not self.anchors.classic:
+                raise ValueError("last_pixel needs anchors.classic")
             if self.norm_per_level and self.norm is None:
                 raise ValueError("norm_per_level needs a norm")
             if self.ghm_r is not None and self.box_loss.on_boxes:
@@ -178,7 +178,7 @@ class RetinaNet(Detector):
         across = scales.flip(1).repeat(1, 2).unsqueeze(1)
         height, width = images.pixels.shape[-2:]
         canvas = torch.stack([height / scales[:, 0], width / scales[:, 1]], 1).round()
-        boxes = clip(narrowed(boxes) / across, canvas - 1)
+        boxes = clip(torch.cat([boxes[..., :2], boxes[..., 2:] - 1], -1) / across, canvas - 1)
         return widened(boxes), boxes * across
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -14,8 +14,10 @@ from detzoo.recipes.recipe import Published, row
 R50 = ResNet.Config(out_stages=(2, 3, 4), project_first=True, norm_frozen=True)
 R101 = R50.replace(depth=101)
 X101_VD = R101.replace(groups=64, base_width=4, stem="deep", avg_down=True)
-ANCHORS = Anchors.Config(scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)), ratios=(1.0, 2.0, 0.5), whole=True)
-HEAD = RetinaNet.Head(anchors=ANCHORS, legacy=True, last_pixel=True, box_loss=BoxLoss(kind="smooth_l1", beta=0.11))
+ANCHORS = Anchors.Config(
+    scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)), ratios=(1.0, 2.0, 0.5), classic=True
+)
+HEAD = RetinaNet.Head(anchors=ANCHORS, last_pixel=True, box_loss=BoxLoss(kind="smooth_l1", beta=0.11))
 
 
 def retinanet(backbone: ResNet.Config) -> RetinaNet.Config:

@@ -11,18 +11,25 @@ from torch import Tensor, nn
 
 from detzoo.blocks.class_rows import background_last, class_layers
 from detzoo.detector import Detector
-from detzoo.interop.paddle import backbone_names, two_stage_names
+from detzoo.interop.paddle import backbone_names, static_two_stage_names, two_stage_names
 from detzoo.interop.paddle.backbone_names import Names
 from detzoo.interop.renaming import fitted, rename
 from detzoo.necks.fpn import FPN
 
 # of what stands behind backbone and neck, by the method that has it here
 _NAMES: dict[str, Names] = {
+    "cascade_mask_rcnn": two_stage_names.CASCADE_NAMES,
+    "cascade_rcnn": two_stage_names.CASCADE_NAMES,
     "faster_rcnn": two_stage_names.NAMES,
     "mask_rcnn": two_stage_names.NAMES,
 }
 # from static releases to the names above
-_STATIC_NAMES: dict[str, Names] = {}
+_STATIC_NAMES: dict[str, Names] = {
+    "cascade_mask_rcnn": static_two_stage_names.CASCADE_NAMES,
+    "cascade_rcnn": static_two_stage_names.CASCADE_NAMES,
+    "faster_rcnn": static_two_stage_names.NAMES,
+    "mask_rcnn": static_two_stage_names.NAMES,
+}
 
 _LEAVES = {"_mean": "running_mean", "_variance": "running_var"}  # of batch normalization
 _OF_TRAINING = re.compile(r"(_(velocity|moment\d|beta\d_pow_acc)_\d+|^learning_rate_\d+|^@.*@)$")  # in static folders
@@ -44,7 +51,8 @@ def names(detector: Detector, static: bool) -> Names:
     pyramid: Names = ()
     if isinstance(neck, FPN.Config):
         pyramid = backbone_names.pyramid(config.backbone.out_stages[neck.start] + 1)
-    return (*backbone_names.NAMES, *pyramid, *_NAMES[method])
+    stage = two_stage_names.ROI_STAGE if getattr(config, "roi_stage", False) else ()
+    return (*stage, *backbone_names.NAMES, *pyramid, *_NAMES[method])
 
 
 def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -93,7 +101,7 @@ def _statistics(modules: Mapping[str, nn.Module], given: set[str]) -> dict[str, 
     for name, module in modules.items():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.running_mean" not in given:
             found[f"{name}.running_mean"] = torch.zeros(module.num_features)
-            found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps)
+            found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps, dtype=torch.float64)
     return found
 
 

@@ -31,22 +31,21 @@ from tests.tiny import tiny
 
 FROZEN = {"norm_eval": True, "norm_frozen": True}
 LEARNED = {"norm_eval": False, "norm_frozen": False}
-PADDLE = {"project_first": True, **FROZEN}
-VD = {"stem": "deep", "avg_down": True, **PADDLE}
+VD = {"stem": "deep", "avg_down": True, "project_first": True, **FROZEN}
 DCN = {"deform": {"version": 2}}
 FILTERS = [[256, 512], [128, 256]]
 NON_LOCAL = {"block": {"kind": "non_local"}, "stages": (3,), "after": "block", "every": 12}
 GC = {"block": {"kind": "context", "fusion": ("multiply",)}, "stages": (2, 3, 4)}
 # section, what it says, what it is here
 DYNAMIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
-    ("ResNet", {}, ResNet, {**PADDLE}),
+    ("ResNet", {}, ResNet, {**FROZEN}),
     ("ResNet", {"depth": 34, "freeze_at": -1, "freeze_norm": False, "return_idx": [1, 2, 3], "norm_type": "sync_bn"},
      ResNet, {"depth": 34, "project_first": True, **LEARNED, "frozen_stages": -1, "out_stages": (2, 3, 4)}),
     ("ResNet", {"variant": "d", "groups": 64, "base_width": 4, "depth": 101, "dcn_v2_stages": [1, 2, 3]},
      ResNet, {**VD, **DCN, "groups": 64, "base_width": 4, "depth": 101}),
     ("ResNet", {"variant": "d", "return_idx": [2], "num_stages": 3}, ResNet,
      {**VD, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "avg_down_stages": (1, 2, 3)}),
-    ("Res2Net", {"variant": "d"}, Res2Net, {**PADDLE, "avg_down": False, "first_sums": True, "pool_padding": False}),
+    ("Res2Net", {"variant": "d"}, Res2Net, {**FROZEN, "avg_down": False, "first_sums": True, "pool_padding": False}),
     ("HRNet", {"freeze_at": 0}, HRNet, {**FROZEN, "width": 18}),
     ("DarkNet", {}, Darknet, {"norm_eval": False}),
     ("MobileNet", {"feature_maps": [11, 13, 14, 15], "with_extra_blocks": True, "extra_block_filters": FILTERS},
@@ -62,15 +61,15 @@ STATIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
     ("ResNet", {"norm_type": "affine_channel", "feature_maps": 4, "variant": "d"}, ResNet,
      {**VD, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,)}),
     ("ResNet", {"depth": 200, "nonlocal_stages": [4], "dcn_v2_stages": [5], "freeze_at": 0, "norm_type": "bn"}, ResNet,
-     {**PADDLE, **DCN, "depth": 200, "deform_stages": (4,), "frozen_stages": -1, "plugins": (NON_LOCAL,)}),
+     {**FROZEN, **DCN, "depth": 200, "deform_stages": (4,), "frozen_stages": -1, "plugins": (NON_LOCAL,)}),
     ("ResNet", {"gcb_stages": [3, 4, 5], "gcb_params": {"ratio": 0.0625, "fusion_types": ["channel_mul"]}}, ResNet,
-     {**PADDLE, "plugins": (GC,)}),
+     {**FROZEN, "plugins": (GC,)}),
     ("ResNeXt", {"depth": 101, "groups": 64, "group_width": 4, "variant": "d"}, ResNet,
      {**VD, "depth": 101, "groups": 64, "base_width": 4}),
     ("CBResNet", {"variant": "d", "repeat_num": 2}, CBNet, {"network": VD}),
     ("SENet", {"depth": 152, "std_senet": True, "dcn_v2_stages": [3, 4, 5]}, SENet,
-     {**PADDLE, **DCN, "form": "original"}),
-    ("Res2Net", {"variant": "d"}, Res2Net, {**PADDLE, "first_sums": True, "pool_padding": False}),
+     {**FROZEN, **DCN, "form": "original"}),
+    ("Res2Net", {"variant": "d"}, Res2Net, {**VD, "first_sums": True, "pool_padding": False}),
     ("HRNet", {"width": 18}, HRNet, {**FROZEN, "width": 18, "resize": "corners"}),
     ("MobileNet", {"with_extra_blocks": True}, MobileNetV1, {"out_pairs": (11, 13)}),
 ]  # fmt: skip

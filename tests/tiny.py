@@ -223,6 +223,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         },
     ),
     "FasterRCNN-pisa": (FasterRCNN, {"box_head": {"score_ranks": {}, "prime": {}}}),
+    "RetinaNet-pixels": (RetinaNet, {"head": {"last_pixel": True, "anchors": {"classic": True}}}),
     "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
     "SSD-pisa": (SSD, {"head": {"prime": {}}}),
     "SSD-spread": (SSD, {"head": {"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False}}),

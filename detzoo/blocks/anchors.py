@@ -66,8 +66,9 @@ class Anchors(nn.Module):
 
 def _classic(config: Anchors.Config, stride: int) -> Tensor:
     """Shapes ``[a, 4]`` of a cell, in strides around its corner; all scales of a ratio stand together."""
-    width = (stride / torch.tensor(config.ratios, device="cpu").sqrt()).round()
-    size = torch.stack([width, (width * torch.tensor(config.ratios, device="cpu")).round()], 1)[:, None]
+    ratios = torch.tensor(config.ratios, device="cpu")
+    width = (stride / ratios.sqrt() + 0.5).floor()  # a half is rounded up, as in C
+    size = torch.stack([width, (width * ratios + 0.5).floor()], 1)[:, None]
     half = (size * torch.tensor(config.scales, device="cpu")[:, None]).flatten(0, 1) / (2 * stride)
     return torch.cat([0.5 - half, 0.5 + half], 1)
 

@@ -31,19 +31,20 @@ class Best(NamedTuple):
     used: Tensor
 
 
-def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float, limit: int) -> Best:
+def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float | Sequence[float], limit: int) -> Best:
     """The ``limit`` best pairs of each level that score above ``threshold``, by falling score.
 
     Args:
         logits: ``[N, a * classes, H, W]`` of each level, one sigmoid per class.
         classes: their number.
-        threshold: least score.
+        threshold: least score, or that of each level.
         limit: slots per level; a level with fewer pairs has fewer.
     """
     found, start = [], 0
-    for level in logits:  # levels differ in size: one ranking each
+    least = [threshold] * len(logits) if isinstance(threshold, float | int) else threshold
+    for level, bound in zip(logits, least, strict=True):  # levels differ in size: one ranking each
         scores = full_precision(by_cell(level, classes).flatten(1)).sigmoid()
-        pair, used = rank(scores, scores > threshold, limit)
+        pair, used = rank(scores, scores > bound, limit)
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes
     return Best(*(torch.cat(part, 1) for part in zip(*found, strict=True)))

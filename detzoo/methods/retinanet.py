@@ -32,7 +32,7 @@ from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, decode, encode, full_precision
+from detzoo.ops.boxes import clip, decode, encode, full_precision, widened
 from detzoo.ops.focal import focal_loss
 from detzoo.types import Detections, Images, Targets
 
@@ -63,9 +63,14 @@ class RetinaNet(Detector):
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
         clip: bool = True  # cut boxes off at the borders of the image
+        # with `anchors.classic`: boxes end with the last pixel of the canvas, in pixels of the file, where they are
+        # suppressed; of the coarsest level the best count whatever they score (PaddleDetection 0.x)
+        last_pixel: bool = False
 
         @model_validator(mode="after")
         def _fits(self) -> RetinaNet.Head:
+            if self.last_pixel and not self.anchors.classic:
+                raise ValueError("last_pixel needs anchors.classic")
             if self.norm_per_level and self.norm is None:
                 raise ValueError("norm_per_level needs a norm")
             if self.ghm_r is not None and self.box_loss.on_boxes:
@@ -156,12 +161,25 @@ class RetinaNet(Detector):
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
         anchors = self.anchors([level.shape[-2:] for level in logits])
         head = self.head
-        best = best_pairs(logits, len(self.classes), head.threshold, head.candidates)
+        classes, threshold = len(self.classes), head.threshold
+        last = 0.0 if head.last_pixel else threshold
+        best = best_pairs(logits, classes, (*[threshold] * (len(logits) - 1), last), head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
-        boxes = decode(anchors[best.where], moves, head.stds, head.legacy)
-        if head.clip:
-            boxes = clip(boxes, images.sizes - int(head.legacy))
-        return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
+        boxes = shown = decode(anchors[best.where], moves, head.stds, head.legacy)
+        if head.last_pixel:
+            boxes, shown = self._by_pixels(boxes, images)
+        elif head.clip:
+            boxes = shown = clip(boxes, images.sizes - int(head.legacy))
+        return survivors(boxes, best.scores, best.labels, best.used, classes, head.nms, head.detections, shown)
+
+    def _by_pixels(self, boxes: Tensor, images: Images) -> tuple[Tensor, Tensor]:
+        """Boxes ``[N, K, 4]`` as they are suppressed, in pixels of the file, and as they are returned."""
+        scales = torch.ones_like(images.sizes, dtype=boxes.dtype) if images.scales is None else images.scales
+        across = scales.flip(1).repeat(1, 2).unsqueeze(1)
+        height, width = images.pixels.shape[-2:]
+        canvas = torch.stack([height / scales[:, 0], width / scales[:, 1]], 1).round()
+        boxes = clip(torch.cat([boxes[..., :2], boxes[..., 2:] - 1], -1) / across, canvas - 1)
+        return widened(boxes), boxes * across
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""

@@ -5,8 +5,10 @@ Milestones are in proportion to the epochs that the tables tell; 400,000 updates
 
 from __future__ import annotations
 
+from detzoo.backbones.mobilenet_v1 import MobileNetV1
 from detzoo.detector import Input
 from detzoo.methods.ssd import SSD
+from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SSD_AUGMENT
 from detzoo.recipes.pascal_voc import VOC
 from detzoo.recipes.recipe import Published, row
@@ -20,6 +22,22 @@ VGG300_VOC = VGG300.replace(head=HEAD.replace(mean_last=False))
 VGG512 = SSD512.replace(
     input=GREY.replace(short=512, long=512),
     head=SSD512.head.replace(mean_last=True, alone=0.01, threshold=0.01, clip=False),
+)
+# cells share the picture evenly, and the first map's hold no square of the mean size
+MOBILENET_VOC = SSD.Config(
+    input=GREY.replace(mean=(127.5, 127.5, 127.5), std=(127.502231, 127.502231, 127.502231)),
+    backbone=MobileNetV1.Config(out_pairs=(11, 13)),
+    neck=SSDNeck.Config(
+        out_channels=(512, 256, 256, 128), steps=(2, 2, 2, 2), paddings=(1, 1, 1, 1), scale=None, norm="bn"
+    ),
+    head=HEAD.replace(
+        sizes=(60, 105, 150, 195, 240, 285, 300),
+        ratios=((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2, 3)),
+        spread=True,
+        first_mean=False,
+        kernel=1,
+    ),
+    follow_batches=True,
 )
 
 SSD_COCO = COCO.replace(augment=SSD_AUGMENT, group_by_aspect=False)
@@ -47,6 +65,15 @@ RECIPES = (
         published=Published(box_ap=29.1, fps=46.007),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_512.tar",
         config="release/0.2:configs/ssd/ssd_vgg16_512.yml",
+    ),
+    row(
+        name="pdold_ssd_mobilenet_v1_voc",
+        model=MOBILENET_VOC,
+        data=SSD_VOC,
+        schedule=SCHEDULE_VOC.replace(epochs=120, batch=32, base_batch=128, milestones=(80, 100)),
+        published=Published(box_ap=73.2, fps=159.543),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_voc.tar",
+        config="release/0.2:configs/ssd/ssd_mobilenet_v1_voc.yml",
     ),
     row(
         name="pdold_ssd_vgg16_300_voc",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.darknet import Darknet
+from detzoo.backbones.mobilenet_v1 import MobileNetV1
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.drop_block import DropBlock
 from detzoo.blocks.layers import Deform
@@ -53,6 +54,7 @@ D53 = Darknet.Config(norm_eval=False)
 R34 = ResNet.Config(depth=34, out_stages=(2, 3, 4), project_first=True, frozen_stages=-1, norm_eval=False)
 R50_VD = R34.replace(depth=50, stem="deep", avg_down=True, deform=Deform(version=2), deform_stages=(4,))
 DARKNET, RESNET34, R50VD_DCN = yolo(D53), yolo(R34), yolo(R50_VD, smoothing=False)
+MOBILENET, MOBILENET_VOC = yolo(MobileNetV1.Config()), yolo(MobileNetV1.Config(), smoothing=False)
 PAPER = DARKNET_VOC = yolo(D53, smoothing=False)
 RESNET34_VOC = yolo(R34, smoothing=False)
 IOU_LOSS = ByShape(box_loss=BoxLoss(kind="square_iou", weight=2.5))
@@ -76,6 +78,8 @@ SCHEDULE = Schedule(
 )
 SCHEDULE_VOC = SCHEDULE.replace(warmup_steps=1000)
 DARKNET_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet.tar"
+MOBILENET_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1.tar"
+MOBILENET_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1_voc.tar"
 RESNET34_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34.tar"
 DARKNET_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet_voc.tar"
 RESNET34_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34_voc.tar"
@@ -137,6 +141,33 @@ RECIPES = (
         published=Published(box_ap=34.8),
         weights=DARKNET_FILE,
         config="release/0.2:configs/yolov3_darknet.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1__s608",
+        model=MOBILENET,
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=29.3, fps=78.302),
+        weights=MOBILENET_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1__s416",
+        model=at(416, MOBILENET),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=29.3),
+        weights=MOBILENET_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1__s320",
+        model=at(320, MOBILENET),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=27.1),
+        weights=MOBILENET_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
     ),
     row(
         name="pdold_yolov3_r34__s608",
@@ -212,6 +243,33 @@ RECIPES = (
         published=Published(box_ap=82.2),
         weights=DARKNET_VOC_FILE,
         config="release/0.2:configs/yolov3_darknet_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1_voc__s608",
+        model=MOBILENET_VOC,
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=76.2, fps=104.291),
+        weights=MOBILENET_VOC_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1_voc__s416",
+        model=at(416, MOBILENET_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=76.7),
+        weights=MOBILENET_VOC_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_mobilenet_v1_voc__s320",
+        model=at(320, MOBILENET_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=75.3),
+        weights=MOBILENET_VOC_FILE,
+        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
     ),
     row(
         name="pdold_yolov3_r34_voc__s608",

@@ -92,29 +92,36 @@ def _by_image(rung: str, golden: Golden, levels: Sequence[Tensor]) -> dict[str, 
 @torch.no_grad()
 def _evaluation(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
     features = model.get_submodule("backbone")(images.pixels)
-    yield worst("backbone", of_features("backbone", golden, features))
+    shown = OF_METHOD[type(model)].shown
+    yield worst("backbone", of_features("backbone", golden, shown("backbone", model, features)))
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
-        yield worst("neck", of_features("neck", golden, features))
+        yield worst("neck", of_features("neck", golden, shown("neck", model, features)))
     raw = OF_METHOD[type(model)].raw(model, images, features)
     yield worst("raw", of_entries(golden, "raw", {name: golden.thin(tensor) for name, tensor in raw.items()}))
-    found = _in_files(model.detect(images), golden)
+    found = _in_files(model.detect(images), golden, OF_METHOD[type(model)].reach_out)
     pairs, differences = pair(golden, found)
     yield worst("detections", differences)
     if golden.masks:
         yield worst("masks", mask_differences(dataclasses.replace(golden, sizes=golden.originals), found, pairs))
 
 
-def _in_files(found: Detections, golden: Golden) -> list[Detections]:
-    """Each image's detections in pixels of its file."""
-    pairs = zip(golden.sizes, golden.originals, strict=True)
-    return [in_original_pixels(found[index], size, original) for index, (size, original) in enumerate(pairs)]
+def _in_files(found: Detections, golden: Golden, reach_out: bool) -> list[Detections]:
+    """Each image's detections in pixels of its file, which they may ``reach_out`` of."""
+    results = []
+    for index, (size, original) in enumerate(zip(golden.sizes, golden.originals, strict=True)):
+        result = in_original_pixels(found[index], size, original)
+        if reach_out:
+            scale = golden.scales[index][::-1] if golden.scales else (1.0, 1.0)
+            result = dataclasses.replace(result, boxes=found[index].boxes / torch.tensor(scale).repeat(2))
+        results.append(result)
+    return results
 
 
 def _training(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
     method = OF_METHOD[type(model)]
     table = names(model, static=False)
-    targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
+    targets = method.targets(standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks))
     with method.learning(model, golden) as differences:
         losses, gradients = step(model, golden, images, targets, table)
     if differences:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.backbones.mobilenet_v3 import MobileNetV3
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.yolo_loss import ByShape
 from detzoo.config import flatten
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.methods.yolov3 import YOLOv3
+from detzoo.necks.fpn import FPN
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
     PADDLE_R34,
@@ -21,6 +28,8 @@ from detzoo.recipes.paddle_columns import (
     paddle_mask,
     vd,
 )
+from detzoo.recipes.paddle_ssd import MOBILENET_VOC
+from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
 
@@ -42,6 +51,10 @@ class PaddleCase(Case):
                 changes[path] = min(value, 60)
             elif path == "box_head.detections":
                 changes |= {path: 30, "box_head.threshold": 0.02}
+            elif path == "head.detections":
+                changes[path] = 30
+            elif path == "neck.drop.kept":
+                changes[path] = 1.0
         return changes
 
 
@@ -56,6 +69,27 @@ CIOU = BoxLoss(kind="ciou", weight=12.0)
 CLASS_AWARE = {"box_head.class_agnostic": False, "box_head.by_best": True}
 GN = {"neck.norm": "gn", "box_head.convs": 4, "box_head.fcs": 1, "box_head.norm": "gn", "mask_head.norm": "gn"}
 UNALIGNED = {"box_head.extractor": {"kind": "unaligned"}}
+
+
+def _yolo(model: YOLOv3.Config, classes: int | None = None, **ways: Any) -> PaddleCase:
+    """YOLOv3 as the dynamic-graph release has it: neither smoothing nor suppression by pixels."""
+    by_shape = ByShape(box_loss=ways.pop("box_loss", None))
+    head = model.head.replace(legacy=False, by_shape=by_shape, **ways)
+    return PaddleCase(_baseline(model.replace(head=head)), classes=classes)
+
+
+RETINA_STAGES: dict[str, Any] = {"out_stages": (2, 3, 4), "project_first": True, "norm_frozen": True}
+RETINA = RetinaNet.Config(
+    backbone=PADDLE_R50.replace(**RETINA_STAGES),
+    neck=FPN.Config(extra="on_output", relu_before_extra=True),
+    head=RetinaNet.Head(
+        anchors=RetinaNet.Head().anchors.replace(ratios_first=False),
+        clip=False,
+        match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
+    ),
+)
+RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
+SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
     "paddle/faster_rcnn_r50_fpn_1x_coco__head_verbatim": PaddleCase(_baseline(paddle_faster(PADDLE_R50)), UNALIGNED),
@@ -113,4 +147,20 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
+    "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
+    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
+        _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
+    ),
+    "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
+    "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
+    "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),
+    "paddle/yolov3_darknet53_original_270e_coco": _yolo(DARKNET),
+    "paddle/yolov3_mobilenet_v1_270e_coco": _yolo(MOBILENET),
+    "paddle/yolov3_mobilenet_v1_270e_voc": _yolo(MOBILENET, 20),
+    "paddle/yolov3_mobilenet_v3_large_270e_voc": _yolo(MOBILENET.replace(backbone=MobileNetV3.Config()), 20),
+    "paddle/yolov3_r34_270e_coco": _yolo(RESNET34),
+    "paddle/yolov3_r34_270e_voc": _yolo(RESNET34, 20),
+    "paddle/yolov3_r50vd_dcn_iouloss": _yolo(R50VD_DCN, box_loss=SQUARE_IOU),
+    "paddle/yolov3_r50vd_dcn_iouloss_iouaware": _yolo(R50VD_DCN, box_loss=SQUARE_IOU, iou_aware=0.4),
 }

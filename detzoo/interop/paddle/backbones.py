@@ -69,7 +69,7 @@ def senet(parts: Parts, given: Section) -> SENet.Config:
     given.fixed("group_width", 4)
     given.fixed("variant", "d")
     form = "original" if given.flag("std_senet", False) else "vd"
-    return SENet.Config.model_validate({"form": form, **_stages(parts, given)})
+    return SENet.Config.model_validate({"form": form, **_stages(parts, given), "project_first": form == "vd"})
 
 
 def res2net(parts: Parts, given: Section) -> Res2Net.Config:
@@ -86,6 +86,7 @@ def res2net(parts: Parts, given: Section) -> Res2Net.Config:
             **_stages(parts, given),
             **_form(variant if parts.static else "b"),
             "stem": _form(variant)["stem"],
+            "project_first": parts.static and variant == "d",
         }
     )
 
@@ -187,6 +188,7 @@ def _form(variant: str) -> dict[str, Any]:
 def _resnet(parts: Parts, given: Section, groups: int, width: int, variant: str) -> ResNet.Config:
     settings = {"depth": given.whole("depth", 50), "groups": groups, "base_width": width, **_stages(parts, given)}
     settings |= _form(_variant(given, variant))
+    settings["project_first"] = settings["avg_down"] or settings["depth"] < 50  # where it makes a difference
     if not parts.static and settings["strides"] == (1, 2, 2):
         settings["avg_down_stages"] = (1, 2, 3)  # the stage on RoIs is always of variant b
     settings["plugins"] = (*_non_local(given, settings["depth"]), *_context(given))
@@ -230,7 +232,6 @@ def _stages(parts: Parts, given: Section) -> dict[str, Any]:
     frozen = given.whole("freeze_at", first) - first + 1
     count = stages[-1]
     settings: dict[str, Any] = {
-        "project_first": True,
         "out_stages": stages,
         "strides": (1, 2, 2, 2)[:count],
         "dilations": (1, 1, 1, 1)[:count],

@@ -17,11 +17,18 @@ def _vgg(match: re.Match[str]) -> str:
     return f"backbone.features.{before + 2 * conv}."
 
 
+def _extra(match: re.Match[str]) -> str:
+    """An extra map behind MobileNet: a 1x1 convolution, then a 3x3, and their norms."""
+    layer, conv = int(match[1]) - 1, int(match[2] == "normal")
+    return f"neck.extra_layers.{layer}.{conv}.{'conv' if match[3] == 'conv' else 'bn'}"
+
+
 NAMES: Names = (
     (r"^backbone\.conv_block_(\d)\.conv(\d)\.", _vgg),
     (r"^backbone\.fc6\.", "backbone.features.31."),
     (r"^backbone\.fc7\.", "backbone.features.33."),
     (r"^backbone\.conv([6-9]|10)\.conv([01])\.", lambda m: f"neck.extra_layers.{int(m[1]) - 6}.{m[2]}.conv."),
+    (r"^backbone\.conv7_(\d)\.(pointwise|normal)_conv\._(conv|batch_norm)(?=\.)", _extra),
     (r"^backbone\.norm0\.scale$", "neck.l2_norm.weight"),
     (r"^ssd_head\.boxes(\d)\.", r"reg.\1."),
     (r"^ssd_head\.scores(\d)\.", r"cls.\1."),

@@ -1,0 +1,59 @@
+"""RetinaNet (arXiv:1708.02002) as PaddleDetection's static-graph releases have it: boxes of whole pixels throughout."""
+
+from __future__ import annotations
+
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.losses import BoxLoss
+from detzoo.detector import Input
+from detzoo.methods.retinanet import RetinaNet
+from detzoo.necks.fpn import FPN
+from detzoo.recipes.columns import COCO, SCHEDULE_1X
+from detzoo.recipes.recipe import Published, row
+
+R50 = ResNet.Config(out_stages=(2, 3, 4), project_first=True, norm_frozen=True)
+R101 = R50.replace(depth=101)
+X101_VD = R101.replace(groups=64, base_width=4, stem="deep", avg_down=True)
+ANCHORS = Anchors.Config(
+    scales=tuple(4 * 2 ** (octave / 3) for octave in range(3)), ratios=(1.0, 2.0, 0.5), classic=True
+)
+HEAD = RetinaNet.Head(anchors=ANCHORS, last_pixel=True, box_loss=BoxLoss(kind="smooth_l1", beta=0.11))
+
+
+def retinanet(backbone: ResNet.Config) -> RetinaNet.Config:
+    """RetinaNet with this backbone."""
+    neck = FPN.Config(extra="on_input", relu_before_extra=True)
+    return RetinaNet.Config(input=Input(multiple=128), backbone=backbone, neck=neck, head=HEAD)
+
+
+SCHEDULE = SCHEDULE_1X.replace(lr=0.01)
+
+RECIPES = (
+    row(
+        name="pdold_retinanet_r50_fpn_1x",
+        model=retinanet(R50),
+        data=COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=36.0),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r50_fpn_1x.tar",
+        config="release/0.2:configs/retinanet_r50_fpn_1x.yml",
+    ),
+    row(
+        name="pdold_retinanet_r101_fpn_1x",
+        model=retinanet(R101),
+        data=COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=37.3),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r101_fpn_1x.tar",
+        config="release/0.2:configs/retinanet_r101_fpn_1x.yml",
+    ),
+    row(
+        name="pdold_retinanet_x101_vd_64x4d_fpn_1x",
+        model=retinanet(X101_VD),
+        data=COCO,
+        schedule=SCHEDULE.replace(batch=1),
+        published=Published(box_ap=40.5),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_x101_vd_64x4d_fpn_1x.tar",
+        config="release/0.2:configs/retinanet_x101_vd_64x4d_fpn_1x.yml",
+    ),
+)

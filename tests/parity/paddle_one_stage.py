@@ -1,0 +1,70 @@
+"""What one-stage methods of PaddleDetection give and learn from, under the names of its recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detzoo.blocks.anchors import by_cell
+from detzoo.types import Images, Targets
+
+SHARES = (1.0, 0.7, 0.4, 1.0, 0.9)  # of the objects of each image, as if it were mixed
+
+
+def bridged(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tensor]:
+    """YOLOv3's pyramid ends behind the bridges."""
+    return [bridge(x) for bridge, x in zip(model.bridges, features, strict=True)] if rung == "neck" else features
+
+
+def extended(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tensor]:
+    """SSD's backbone has the extra maps, too."""
+    return model.neck(features)
+
+
+def yolo_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Outputs of each map."""
+    return {f"raw.{level}": tensor for level, tensor in enumerate(model.maps(features))}
+
+
+def ssd_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Outputs of each map by default box, and those as parts of the canvas."""
+    logits, offsets = model.heads(model.neck(features))
+    height, width = images.pixels.shape[-2:]
+    counts = [by_cell(level, 4).shape[1] for level in offsets]
+    default = (model._default(logits, images).double() / torch.tensor([width, height] * 2)).split(counts)
+    raw = {f"raw.scores.{level}": by_cell(x, len(model.classes) + 1) for level, x in enumerate(logits)}
+    raw |= {f"raw.boxes.{level}": by_cell(x, 4) for level, x in enumerate(offsets)}
+    return raw | {f"raw.priors.{level}": x for level, x in enumerate(default)}
+
+
+def retina_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Outputs of each level."""
+    logits, offsets = model.heads(features)
+    raw = {f"raw.cls.{level}": x for level, x in enumerate(logits)}
+    return raw | {f"raw.reg.{level}": x for level, x in enumerate(offsets)}
+
+
+def yolo_losses(ours: Mapping[str, float]) -> dict[str, float]:
+    """Losses by their recorded names."""
+    return {"loss_obj" if name == "loss_conf" else name: value for name, value in ours.items()}
+
+
+def ssd_losses(ours: Mapping[str, float]) -> dict[str, float]:
+    """There is one loss."""
+    return {"loss": sum(ours.values())}
+
+
+def retina_losses(ours: Mapping[str, float]) -> dict[str, float]:
+    """Losses by their recorded names."""
+    return {"loss_reg" if name == "loss_bbox" else name: value for name, value in ours.items()}
+
+
+def shared(targets: Targets) -> Targets:
+    """The objects of pictures that were mixed."""
+    shares = torch.zeros_like(targets.boxes[..., 0])
+    shares[:, : len(SHARES)] = torch.tensor(SHARES)
+    return dataclasses.replace(targets, shares=shares * targets.valid)

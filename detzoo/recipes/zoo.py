@@ -196,6 +196,8 @@ def find(name: str) -> Recipe:
 
 def classes_of(recipe: Recipe) -> tuple[str, ...]:
     """The class names that a recipe was published for: its ``data.classes``, or else those of its data set."""
+    if recipe.data.classes is None and recipe.data.kind not in _CLASSES:
+        raise ValueError(f"{recipe.name} says no classes: pass classes=['cat', 'dog']")
     return recipe.data.classes or _CLASSES[recipe.data.kind]
 
 
@@ -235,7 +237,7 @@ def build(
     blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
     fill(detector, backbone)
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names, own=None))
     return detector
 
 

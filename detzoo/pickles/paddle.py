@@ -19,6 +19,7 @@ from detzoo.pickles.allowed import BUILDERS, MOST_DIMENSIONS, RULES, as_shape
 from detzoo.pickles.files import mapped, mapping, state_dict
 from detzoo.pickles.machine import CheckpointError, Machine, Rule
 
+SUFFIXES = (".pdparams", ".tar")  # of published files
 MOST_BYTES = 1 << 32  # of all tensors; the largest published model has a third of it
 MOST_VARIABLES = 20_000  # of a static model, one file each; the largest published has 2400
 LONGEST_NAME = 4096  # bytes of a path in an archive

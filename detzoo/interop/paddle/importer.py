@@ -19,7 +19,6 @@ from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
 from detzoo.interop.paddle.inputs import read_input
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.paddle.weights import renamed
 from detzoo.interop.section import Section
 from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
@@ -92,7 +91,7 @@ def from_paddle(
     detector = build(imported.recipe)
     if state is not None:
         try:
-            detector.load_state_dict(renamed(detector, state))
+            detector.load_paddle(state)
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
         detector.eval()

@@ -189,6 +189,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
     )
+    train.add_argument(
+        "--logger",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also show the run in tensorboard, wandb, mlflow or trackio; once for each",
+    )
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the fastest there is")
 
     evaluate = add("evaluate", _evaluate, "measure a detector on annotated images", True, detecting)
@@ -199,10 +206,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
 
     predict = add("predict", _predict, "find objects in pictures or a video and write what was found", True, detecting)
-    predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg' or video")
-    predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the pictures (%(default)s)")
+    predict.add_argument("source", metavar="SOURCE", help="picture, folder, 'pattern*.jpg', video or camera (0)")
+    predict.add_argument("--out", metavar="DIR", default="runs/predict", help="folder for the drawings (%(default)s)")
     predict.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (%(default)s)")
     predict.add_argument("--json", action="store_true", help="write DIR/predictions.json too: boxes, scores, masks")
+    predict.add_argument("--csv", action="store_true", help="write DIR/predictions.csv too: a row per box")
+    predict.add_argument("--crops", action="store_true", help="write what each box covers into DIR/crops too")
+    predict.add_argument("--frames", action="store_true", help="of a video: each frame as a picture, not an .mp4 file")
     predict.add_argument("--coco", metavar="FILE", help="write a COCO results file too")
     predict.add_argument(
         "--data", metavar="FILE", help="COCO annotations to take the ids in it from; default: numbers as file names"
@@ -304,6 +314,7 @@ def _train(options: argparse.Namespace) -> int:
         resume=options.resume or False,
         device=options.device,
         overrides=options.overrides,
+        loggers=options.logger,
     )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
@@ -325,55 +336,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from detzoo.arguments import count, fraction
-    from detzoo.atomic import write_atomically
-    from detzoo.device import pick_device
-    from detzoo.precision import pick_precision
-    from detzoo.predict.coco_ids import CocoTable
-    from detzoo.predict.outputs import Outputs
-    from detzoo.recipes.zoo import locate
-    from detzoo.terminal import printable
-    from detzoo.tta import TTA, pick_tta
+    from detzoo.predict.command import predict_command
 
-    # whatever can be wrong is said before anything is loaded or computed
-    fraction("--threshold", options.threshold)
-    count("--batch", options.batch)
-    pick_device(options.device)
-    pick_precision(options.precision)
-    pick_tta(options.tta, published=TTA())
-    locate(options.name)
-    outputs = Outputs(options.out, options.source, more=[options.name, *([options.data] if options.data else [])])
-    table = outputs.file("predictions.json") if options.json else None
-    coco = None
-    if options.coco:
-        outputs.claim(options.coco)
-        coco = CocoTable(outputs.images, options.data)
-    elif options.data:
-        raise ValueError("--data is for --coco: it says which ids the results in that file have")
-    detector = _load(options).with_settings(options.overrides, nms=options.nms, size=options.size)
-    if coco is not None:
-        for note in coco.notes(detector.classes):
-            print(printable(f"note: {note}"), file=sys.stderr)
-    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
-    wanted = {"threshold": options.threshold, "batch": options.batch, "classes": classes, "tta": options.tta}
-    found = detector.predict(options.source, **wanted, progress=True)
-    records = []
-    for number, result in enumerate(found):
-        picture = result.save(outputs.drawing(result.path, number))
-        outputs.wrote(picture)
-        print(printable(f"{result.path or number}: {result.summary()} -> {picture}"))
-        if table is not None:
-            records.append({"path": str(result.path), "picture": str(picture), "detections": result.to_dict()})
-        if coco is not None:
-            coco.add(result)
-    for path, content in ((table, records), (options.coco, coco.entries if coco is not None else [])):
-        if path:
-            text = json.dumps(content)
-            written = write_atomically(path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
-            if path == table:
-                outputs.wrote(written)
-            print(printable(f"detections: {written}"))
-    return 0
+    return predict_command(options, lambda: _load(options))
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -76,6 +76,7 @@ class Targets(_Tensors):
             canvas or an even part of them, as an eighth: of every 8 pixels the first.
         proposals: float32 ``[N, P, 4]`` precomputed boxes, or None.
         proposals_valid: bool ``[N, P]``, or None.
+        shares: float32 ``[N, G]``, what an object counts, 0 to 1: its picture's share in a mixture of two; None: 1.
     """
 
     boxes: Tensor
@@ -86,6 +87,7 @@ class Targets(_Tensors):
     semantic: Tensor | None = None
     proposals: Tensor | None = None
     proposals_valid: Tensor | None = None
+    shares: Tensor | None = None
 
     @classmethod
     def pack(cls, items: Sequence[Mapping[str, Any]], slots: int | None = None) -> Self:
@@ -94,7 +96,7 @@ class Targets(_Tensors):
         Args:
             items: per image ``boxes`` (M, 4) xyxy pixels, ``labels`` (M,) int64, and where they exist ``masks``
                 (M, H, W) bool on the padded canvas, or that image's `MaskWindows`, ``ignore`` (M,) bool, ``semantic``
-                (H', W') integer and ``proposals`` (P, 4).
+                (H', W') integer, ``proposals`` (P, 4) and ``shares`` (M,), 1 in images without.
             slots: G; default the bucketed maximum of M.
 
         Raises:
@@ -114,7 +116,7 @@ class Targets(_Tensors):
         exists = _pad([torch.ones(len(item["boxes"]), dtype=torch.bool, device=device) for item in items], count)
         empty = torch.zeros(0, dtype=torch.bool, device=device)
         ignore = _pad([item.get("ignore", empty).bool() for item in items], count)
-        masks = semantic = proposals = proposals_valid = None
+        masks = semantic = proposals = proposals_valid = shares = None
         if any("masks" in item for item in items):
             height, width = next(item["masks"].shape[-2:] for item in items if "masks" in item)
             none = MaskWindows.of(torch.zeros(0, height, width, device=device))
@@ -123,6 +125,9 @@ class Targets(_Tensors):
             semantic = torch.stack([item["semantic"].long() for item in items])
         if all("proposals" in item for item in items):
             proposals, proposals_valid = pad_boxes([item["proposals"] for item in items])
+        if any("shares" in item for item in items):
+            ones = (torch.ones(len(item["boxes"]), device=device) for item in items)
+            shares = _pad([item.get("shares", one).float() for item, one in zip(items, ones, strict=True)], count)
         return cls(
             boxes=boxes,
             labels=_pad([item["labels"].reshape(-1).long() for item in items], count),
@@ -132,10 +137,11 @@ class Targets(_Tensors):
             semantic=semantic,
             proposals=proposals,
             proposals_valid=proposals_valid,
+            shares=shares,
         )
 
 
-_TARGET_KEYS = ("boxes", "labels", "masks", "ignore", "semantic", "proposals")
+_TARGET_KEYS = ("boxes", "labels", "masks", "ignore", "semantic", "proposals", "shares")
 
 
 def _windows(masks: Tensor | MaskWindows) -> MaskWindows:
@@ -149,7 +155,7 @@ def _check_item(index: int, item: Mapping[str, Any]) -> None:
     for key in item:
         if key not in _TARGET_KEYS:
             raise ValueError(f"image {index}: {key!r} is not one of {', '.join(_TARGET_KEYS)}")
-    for key in ("labels", "masks", "ignore"):
+    for key in ("labels", "masks", "ignore", "shares"):
         if key in item and len(item[key]) != len(item["boxes"]):
             raise ValueError(f"image {index} has {len(item['boxes'])} boxes but {len(item[key])} {key}")
 

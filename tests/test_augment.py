@@ -10,17 +10,30 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import detzoo
 from detzoo.config import ConfigError, from_json, to_json, validate
-from detzoo.data.augment import View, _inner_border, augment, to_input, whole
+from detzoo.data.augment import View, _inner_border, augment, mixed, to_input, whole
 from detzoo.data.dataset import open_dataset
 from detzoo.data.distort import distort, scale_saturation, turn_hue
 from detzoo.data.loader import make_loader
 from detzoo.data.source import as_data, shapes_data
 from detzoo.detector import Input
-from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize, Shift, Step
+from detzoo.recipes.augment import (
+    CenterCropPad,
+    Choice,
+    Crop,
+    Distort,
+    Expand,
+    Flip,
+    IoUCrop,
+    Mixup,
+    Resize,
+    Shift,
+    Step,
+)
 from detzoo.recipes.columns import CORNERNET_AUGMENT, DETR_AUGMENT, SSD_AUGMENT, YOLO_AUGMENT
 from detzoo.recipes.settings import Data
 from detzoo.types import Targets
@@ -426,6 +439,40 @@ def test_labels_and_ignored_regions_follow_their_boxes(tmp_path: Any) -> None:
         Targets.pack([target])
     assert () in met
     assert {one for kinds in met for one in kinds} == set(expected.values())
+
+
+def test_mixtures_show_both_pictures_and_all_objects() -> None:
+    data = shapes_data(4, 1).replace(augment=(Mixup(epochs=1), Resize()), masks=False)
+    dataset = open_dataset(data, "train", Input(resize=False), True)
+    met = set()
+    for seed in range(6):
+        mixture = dataset.sample(0, np.random.default_rng(seed))
+        shares = mixture.target["shares"]
+        assert len(shares) == len(mixture.target["boxes"]) == len(mixture.target["labels"])
+        first, second = shares[0], shares[-1]
+        assert float(first + second) == pytest.approx(1)
+        count = int((shares == first).sum())
+        pure = dataset.sample(0, np.random.default_rng(seed), epoch=1)  # nothing is mixed any more
+        assert "shares" not in pure.target
+        assert torch.equal(mixture.target["boxes"][:count], pure.target["boxes"])
+        met.add(len(shares))
+        packed = Targets.pack([mixture.target, pure.target])
+        assert packed.shares is not None
+        assert packed.shares[1, : len(pure.target["boxes"])].eq(1).all()
+    assert len(met) > 1
+    one, other = (
+        whole(np.full((2, width, 3), grey, np.uint8), np.zeros((1, 4)), np.zeros(1, bool))
+        for grey, width in ((100, 3), (200, 2))
+    )
+    assert mixed(one, other, 0.25).pixels[..., 0].tolist() == [[175, 175, 25]] * 2
+    assert mixed(one, other, 0.25).objects.tolist() == [0, 1]
+
+
+def test_mixtures_come_first_and_without_masks() -> None:
+    with pytest.raises(ConfigError, match="first step"):
+        validate(Data, {"augment": [{"kind": "flip"}, {"kind": "mixup"}]})
+    with pytest.raises(ConfigError, match="masks"):
+        validate(Data, {"augment": [{"kind": "mixup"}], "masks": True})
 
 
 # Python 3.12 and later warn when a process with threads forks, as DataLoader does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -224,3 +225,39 @@ def test_steps_default_to_strides() -> None:
     assert model.anchors.steps == (8, 16, 32, 64, 64, 64)
     assert isinstance(model(images(), targets(1, 1))["loss_cls"], Tensor)
     assert CANVAS == (96, 128)
+
+
+def test_cells_may_share_any_canvas_evenly() -> None:
+    model = ssd(spread=True, inside=True, mean_last=True, first_mean=False)
+    assert model.anchors.per_cell == (3, 6, 6, 6, 4, 4)
+    logits = [torch.zeros(1, 1, *size) for size in ((2, 4), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1))]
+    batch = Images(torch.zeros(1, 3, 90, 100), torch.tensor([[90, 100]]))
+    boxes = model._default(logits, batch)
+    half = model.head.sizes[0] / 2
+    assert boxes[3].tolist() == [37.5 - half, 22.5 - half, 37.5 + half, 22.5 + half]  # the first of the second cell
+    assert boxes.amin() == 0
+    assert boxes[:, 2:].amax(0).tolist() == [100, 90]
+    second, (size, larger) = model.head.shapes()[1], model.head.sizes[1:3]
+    assert second[0] == (size, size)
+    assert second[-1] == pytest.approx((math.sqrt(size * larger),) * 2)
+
+
+def test_dense_squares_tile_their_cells() -> None:
+    """FaceBoxes: four times four of 32 pixels in a cell of 8, two times two of 64, one of 128."""
+    head = validate(SSD.Head, {"squares": [[32, 64, 128], [256]], "densities": [[4, 2, 1], [1]], "steps": [8, 16]})
+    anchors = ShapedAnchors(head.shapes(), (8, 16), shifts=head.shifts((8, 16)))
+    assert anchors.per_cell == (21, 1)
+    boxes = anchors([(1, 1), (1, 1)])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert centres[:5].tolist() == [[1, 1], [3, 1], [5, 1], [7, 1], [1, 3]]
+    assert centres[16:].tolist() == [[2, 2], [6, 2], [2, 6], [6, 6], [4, 4], [8, 8]]
+    assert (boxes[:, 2] - boxes[:, 0]).tolist() == [32] * 16 + [64] * 4 + [128, 256]
+    with pytest.raises(ConfigError, match="one entry for each"):
+        validate(SSD.Head, {"squares": [[32, 64]], "densities": [[4]]})
+
+
+def test_an_image_without_positives_may_learn_background() -> None:
+    objects = targets(2, 0)
+    usual, alone = (ssd(alone=part).train()(images(), objects) for part in (None, 0.5))
+    assert alone["loss_cls"] > usual["loss_cls"]
+    assert alone["loss_bbox"] > usual["loss_bbox"]  # of fewer that count

@@ -53,7 +53,7 @@ def test_a_run_leaves_a_detector_checkpoints_a_log_and_curves(
     assert [record["epoch"] for record in done.history] == [1, 2]
     assert all(0 <= record["metrics"]["box_ap"] <= 1 for record in done.history)
     assert all(record["val_losses"]["loss"] > 0 for record in done.history)
-    files = ["best.safetensors", "last.safetensors", "last.state", "log.jsonl", "recipe.json"]
+    files = ["best.safetensors", "last.safetensors", "last.state", "log.jsonl", "recipe.json", "results.csv"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == files
     assert done.best is not None
     loaded = detzoo.load(done.best)

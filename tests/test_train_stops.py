@@ -304,7 +304,7 @@ def test_every_file_has_the_permissions_of_the_user(tmp_path: Path, umask: int) 
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert {"best.safetensors", "last.safetensors", "last.state", "log.jsonl", "private"} == set(modes)
+    assert {"best.safetensors", "last.safetensors", "last.state", "log.jsonl", "private", "results.csv"} == set(modes)
     assert set(modes.values()) == {0o666 & ~umask}
 
 

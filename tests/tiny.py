@@ -25,6 +25,7 @@ from detzoo.methods.ld import LD
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
+from detzoo.methods.yolov3 import YOLOv3
 from detzoo.recipes.recipe import METHODS, Recipe
 from detzoo.recipes.settings import Data
 from detzoo.types import Detections, Images, Targets
@@ -195,6 +196,21 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "FasterRCNN-pisa": (FasterRCNN, {"box_head": {"score_ranks": {}, "prime": {}}}),
     "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
     "SSD-pisa": (SSD, {"head": {"prime": {}}}),
+    "SSD-spread": (SSD, {"head": {"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False}}),
+    "YOLOv3-by-shape": (
+        YOLOv3,
+        {
+            "neck": {"drop": {"kept": 1.0}},  # draws, as if for fewer
+            "head": {
+                "by_shape": {"smoothing": True, "box_loss": {"kind": "square_iou", "weight": 2.5}},
+                "iou_aware": 0.4,
+                "joint": True,
+                "last_pixel": True,
+                "legacy": True,
+            },
+            "follow_batches": True,
+        },
+    ),
     "FasterRCNN-fpg": (FasterRCNN, {"neck": {"kind": "fpg", "inter_channels": 32, "pathways": 3}}),
     "MaskRCNN-carafe": (
         MaskRCNN,

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
@@ -20,10 +21,12 @@ from detzoo.backbones.resnest import ResNeSt
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.swin import Swin
 from detzoo.backbones.timm_backbone import TimmBackbone
+from detzoo.backbones.vgg import VGG
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    DetectorsResNet.Config
+    Darknet.Config
+    | DetectorsResNet.Config
     | HRNet.Config
     | MobileNetV2.Config
     | OwnBackbone.Config
@@ -32,7 +35,8 @@ AnyBackbone: TypeAlias = Annotated[
     | ResNeSt.Config
     | ResNet.Config
     | Swin.Config
-    | TimmBackbone.Config,
+    | TimmBackbone.Config
+    | VGG.Config,
     Field(discriminator="kind"),
     BeforeValidator(kind_if_absent("resnet")),
 ]

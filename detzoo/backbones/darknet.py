@@ -51,6 +51,10 @@ class Darknet(PartlyFrozen):
             """The name that papers use; it counts the layers with weights of the classification network."""
             return f"Darknet-{2 + sum(1 + 2 * blocks for blocks in self.blocks)}"
 
+        def build(self) -> Darknet:
+            """The network."""
+            return Darknet(self)
+
     def __init__(self, config: Darknet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or Darknet.Config()

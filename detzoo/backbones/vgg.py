@@ -41,6 +41,10 @@ class VGG(nn.Module):
             """The name that papers use."""
             return f"VGG-{self.depth}"
 
+        def build(self) -> VGG:
+            """The network."""
+            return VGG(self)
+
     def __init__(self, config: VGG.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or VGG.Config()

@@ -69,11 +69,16 @@ class ShapedAnchors(nn.Module):
     around: Tensor
 
     def __init__(
-        self, shapes: Sequence[Sequence[tuple[float, float]]], steps: Sequence[float], legacy: bool = False
+        self,
+        shapes: Sequence[Sequence[tuple[float, float]]],
+        steps: Sequence[float],
+        legacy: bool = False,
+        shifts: Sequence[Sequence[tuple[float, float]]] | None = None,
     ) -> None:
         """Build for levels whose cells hold boxes of ``shapes`` (width, height) and lie ``steps`` apart, all pixels.
 
-        ``legacy``: as of `Anchors`.
+        Where a step is 0, the cells of a map share the canvas evenly. ``legacy``: as of `Anchors`. ``shifts``: how far
+        each box's middle is from its cell's, across and down; None: it is the same.
         """
         super().__init__()
         self.steps = tuple(steps)
@@ -82,17 +87,25 @@ class ShapedAnchors(nn.Module):
         middle = [(step - less) / 2 for step, level in zip(self.steps, shapes, strict=True) for _ in level]
         half = (torch.tensor([shape for level in shapes for shape in level], device="cpu") - less) / 2
         centre = torch.tensor(middle, device="cpu")[:, None]
+        if shifts is not None:
+            centre = centre + torch.tensor([shift for level in shifts for shift in level], device="cpu")
         around = torch.cat([centre - half, centre + half], 1)
         around = (around.round() if legacy else around).to(torch.get_default_device())
         # relative to the cell's top left corner
         self.register_buffer("around", around, persistent=False)
 
-    def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
-        """Boxes ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
+    def forward(self, sizes: Sequence[Sequence[int]], canvas: Sequence[int] = (0, 0)) -> Tensor:
+        """Boxes ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape.
+
+        ``canvas``: height and width of the input, which matter where a step is 0.
+        """
         levels = []
         for (height, width), step, around in zip(sizes, self.steps, self.around.split(self.per_cell), strict=True):
-            y = torch.arange(height, device=around.device) * step
-            x = torch.arange(width, device=around.device) * step
+            y, x = torch.arange(height, device=around.device), torch.arange(width, device=around.device)
+            if step:
+                y, x = y * step, x * step
+            else:
+                y, x = (y + 0.5) * (canvas[0] / height), (x + 0.5) * (canvas[1] / width)
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
             levels.append((corner[:, :, None] + around).view(-1, 4))
         return torch.cat(levels)

@@ -21,6 +21,7 @@ class ClassRows(NamedTuple):
         after: rows that belong to no class, as that of the background.
         inputs: inputs in front of the classes' last ones, of which each has one; None: no input belongs to a class.
         shift: the row of a class is that of its number plus this, modulo their number.
+        apart: in front of all anchors there is one more row for each, that belongs to no class.
         named: rows go with the classes' names; otherwise each stays where it is, as the first, if it stands for any
             class.
     """
@@ -30,6 +31,7 @@ class ClassRows(NamedTuple):
     after: int = 0
     inputs: int | None = None
     shift: int = 0
+    apart: bool = False
     named: bool = True
 
     def per_anchor(self, classes: int) -> int:
@@ -73,12 +75,12 @@ def moved(
             taken[:, rows.inputs + mine] = old[:, rows.inputs + theirs]
         old = taken
     here, there = rows.per_anchor(classes[0]), rows.per_anchor(classes[1])
-    if new.shape[1:] != old.shape[1:] or new.shape[0] % here or old.shape[0] % there:
+    anchors, uneven = divmod(new.shape[0], here + rows.apart)
+    if new.shape[1:] != old.shape[1:] or uneven or old.shape[0] != anchors * (there + rows.apart):
         return None
-    if new.shape[0] // here != old.shape[0] // there:
-        return None
-    result = new.clone()
-    target, source = result.unflatten(0, (-1, here)), old.to(new).unflatten(0, (-1, there))
+    result, first = new.clone(), anchors * rows.apart
+    result[:first] = old[:first]
+    target, source = result[first:].unflatten(0, (-1, here)), old[first:].to(new).unflatten(0, (-1, there))
     target[:, : rows.before] = source[:, : rows.before]
     if rows.after:
         target[:, -rows.after :] = source[:, -rows.after :]

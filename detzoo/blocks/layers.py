@@ -28,6 +28,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     """``torch.nn.BatchNorm2d``, but precise on processors where features are channels-last; see `batch_norm`."""
 
     over_ranks = False  # normalize by the batches of all ranks of a distributed run, as `share_statistics` sets it
+    biased = False  # the running variance follows that of the batches themselves, as `follow_batches` sets it
 
     def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
         """``[N, C, H, W]`` to the same shape; a batch's statistics are those of its ``valid`` ones, bool ``[N]``.
@@ -48,7 +49,7 @@ class BatchNorm2d(nn.BatchNorm2d):
             )
         rows = input.device.type == "cpu" and input.dtype == torch.float32 and not input.is_contiguous()
         if not learning or (valid is None and not rows):
-            return super().forward(input)
+            return self._by_batches(input) if learning and self.biased else super().forward(input)
         x, cells = full_precision(input), input.shape[2] * input.shape[3]
         if valid is None:
             count, share = x.new_full((), cells * input.shape[0]), None
@@ -59,12 +60,23 @@ class BatchNorm2d(nn.BatchNorm2d):
         self._learn(mean, variance, count)
         return y.to(input.dtype)
 
+    def _by_batches(self, input: Tensor) -> Tensor:
+        """What the usual forward pass gives and learns, where `biased`."""
+        cast(Tensor, self.num_batches_tracked).add_(1)
+        variance, rate = cast(Tensor, self.running_var), cast(float, self.momentum)
+        wide = variance.clone()
+        y = F.batch_norm(input, self.running_mean, wide, self.weight, self.bias, True, rate, self.eps)
+        # of a batch of n values it has learned n / (n - 1) times the variance
+        variance.copy_(torch.lerp(wide, variance * (1 - rate), 1 / (input.shape[0] * input.shape[2:].numel())))
+        return y
+
     def _learn(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics towards those of ``count`` values of each channel; none teach nothing."""
         seen = cast(Tensor, self.num_batches_tracked).add_(1)
         rate = (1 / seen if self.momentum is None else self.momentum) * (count > 0).to(mean.dtype)
         cast(Tensor, self.running_mean).lerp_(mean, rate)
-        cast(Tensor, self.running_var).lerp_(variance * (count / (count - 1).clamp(min=1)), rate)
+        wider = 1 if self.biased else count / (count - 1).clamp(min=1)
+        cast(Tensor, self.running_var).lerp_(variance * wider, rate)
 
 
 def share_statistics(network: nn.Module, over_ranks: bool) -> None:
@@ -72,6 +84,16 @@ def share_statistics(network: nn.Module, over_ranks: bool) -> None:
     for module in network.modules():
         if isinstance(module, BatchNorm2d):
             module.over_ranks = over_ranks
+
+
+def follow_batches(network: nn.Module) -> None:
+    """Have batch normalization keep the mean variance of its batches, as Paddle's does.
+
+    PyTorch's keeps what they tell of all pictures: the variance of n values times n / (n - 1).
+    """
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d):
+            module.biased = True
 
 
 def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:

@@ -20,7 +20,9 @@ from detzoo.ops.boxes import area, full_precision, giou, intersection, iou
 class BoxLoss(Config):
     """Which box regression loss."""
 
-    kind: Literal["l1", "smooth_l1", "balanced_l1", "iou", "linear_iou", "giou", "diou", "ciou", "bounded_iou"] = "l1"
+    kind: Literal[
+        "l1", "smooth_l1", "balanced_l1", "iou", "linear_iou", "square_iou", "giou", "diou", "ciou", "bounded_iou"
+    ] = "l1"
     weight: float = Field(default=1.0, ge=0)
     # smooth_l1, balanced_l1: difference from which the loss is a line; bounded_iou: 0.2 in the paper
     beta: float = Field(default=1.0, gt=0)
@@ -87,6 +89,8 @@ def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor 
         return -iou(predicted, wanted).clamp(min=1e-6).log()
     if kind == "linear_iou":
         return 1 - iou(predicted, wanted).clamp(min=1e-6)
+    if kind == "square_iou":
+        return 1 - iou(predicted, wanted).square()
     if kind == "giou":
         return 1 - giou(predicted, wanted)
     return 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")

@@ -99,11 +99,28 @@ def whole(
     )
 
 
+def mixed(view: View, other: View, share: float) -> View:
+    """Two whole pictures added up, the first times ``share``; objects of the second are numbered behind the first's."""
+    height, width = np.maximum(view.size, other.size).tolist()
+    sums = np.zeros((height, width, 3), dtype=np.float32)
+    for one, part in ((view, share), (other, 1 - share)):
+        sums[: one.size[0], : one.size[1]] += one.pixels * np.float32(part)
+    return View(
+        picture=(sums + 0.5).astype(np.uint8),
+        boxes=np.concatenate([view.boxes, other.boxes]),
+        objects=np.concatenate([view.objects, other.objects + len(view.objects)]),
+        learned=np.concatenate([view.learned, other.learned]),
+        rows=np.arange(height),
+        columns=np.arange(width),
+        proposals=np.zeros((0, 4)),
+    )
+
+
 def augment(view: View, steps: Sequence[Step], data: Data, input: Input, rng: np.random.Generator) -> View:
     """Take a view through steps, in order.
 
     Args:
-        view: from `whole`.
+        view: from `whole` or, where the first step is a `Mixup`, from `mixed`.
         steps: what to do; a `Resize` or `Flip` that does not say how follows ``data`` and ``input``.
         data: sizes and probability of a flip.
         input: of the detector: size, aspect ratio and the colour that empty parts are filled with.

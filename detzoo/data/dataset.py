@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import data as torch_data
 
+from detzoo.config import ConfigError
 from detzoo.data import masks, shapes
 from detzoo.data.annotations import NO_MASK, Annotations
-from detzoo.data.augment import View, augment, to_input, whole
+from detzoo.data.augment import View, augment, mixed, to_input, whole
 from detzoo.data.class_maps import ClassMaps, open_class_maps, thinned
 from detzoo.data.images import read_image
 from detzoo.data.order import repeat_factors
@@ -24,7 +25,7 @@ from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import Picture, pixels_of, to_tensor
 from detzoo.detector import Input
-from detzoo.recipes.augment import refuse_unbuilt
+from detzoo.recipes.augment import Mixup, refuse_unbuilt
 from detzoo.recipes.settings import Data
 
 
@@ -36,7 +37,8 @@ class Sample:
         picture: the image; `pixels` are made of it when they are asked for.
         target: what `Targets.pack` takes: ``boxes`` (M, 4) xyxy in pixels of ``pixels``, ``labels`` (M,), ``ignore``
             (M,), ``masks``, M `MaskWindows` on a canvas of ``(h, w)``, if the data is read with masks,
-            ``proposals`` (P, 4) if it is read with them, and ``semantic``, as `thinned` gives it, likewise.
+            ``proposals`` (P, 4) if it is read with them, and ``semantic``, as `thinned` gives it, likewise; ``shares``
+            (M,) of objects of two pictures that were mixed.
         id: the data set's id of the image.
         path: the file, or the name of a generated image.
         original_size: height and width of the file.
@@ -147,30 +149,49 @@ class Dataset(torch_data.Dataset[Sample]):
 
     _SINGLE = 0x5EED
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+    def sample(self, index: int, rng: np.random.Generator, epoch: int = 0) -> Sample:
         """Image ``index``, varied by what ``rng`` draws.
 
         Raises:
             FileNotFoundError, ImageError: its file is gone or cannot be read.
         """
         image = int(self.indices[index])
-        span = self.annotations.rows(image)
-        rows = np.arange(span.start, span.stop)[self.delivered[span]]
-        picture, path = self._read(image)
-        given = None if self.proposals is None else self.proposals.of(image)
-        view = whole(picture, self.annotations.boxes[rows], self.ignored[rows], given)
+        view, rows, path = self._whole(image)
+        size, shares = view.size, None
         if self.augment:
+            mixup = next(iter(self.data.augment), None)
+            if isinstance(mixup, Mixup) and (mixup.epochs is None or epoch < mixup.epochs):
+                view, rows, shares = self._mixed(view, rows, mixup, rng)
             view = augment(view, self.data.augment, self.data, self.input, rng)
         else:
             view = to_input(view, self.input)
-        size = picture.shape[0], picture.shape[1]
+        target = self._target(view, image, rows[view.objects], size)
+        if shares is not None:
+            target["shares"] = torch.from_numpy(shares[view.objects].astype(np.float32))
         return Sample(
             picture=view.picture,
-            target=self._target(view, image, rows[view.objects], size),
+            target=target,
             id=self.annotations.image_id(image),
             path=path,
             original_size=size,
         )
+
+    def _whole(self, image: int) -> tuple[View, NDArray[np.int64], str]:
+        """An image as it is, the rows of the annotations that its objects have, and its path."""
+        span = self.annotations.rows(image)
+        rows = np.arange(span.start, span.stop)[self.delivered[span]]
+        picture, path = self._read(image)
+        given = None if self.proposals is None else self.proposals.of(image)
+        return whole(picture, self.annotations.boxes[rows], self.ignored[rows], given), rows, path
+
+    def _mixed(
+        self, view: View, rows: NDArray[np.int64], step: Mixup, rng: np.random.Generator
+    ) -> tuple[View, NDArray[np.int64], NDArray[np.float64]]:
+        """A view mixed with another image, the rows of the objects of both, and what each object counts."""
+        share = float(rng.beta(step.beta, step.beta))
+        other, others, _ = self._whole(int(self.indices[rng.integers(len(self))]))
+        shares = np.repeat([share, 1 - share], [len(rows), len(others)])
+        return mixed(view, other, share), np.concatenate([rows, others]), shares
 
     def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
         name = self.annotations.files[image]
@@ -225,6 +246,8 @@ def open_dataset(
     """
     if augment:
         refuse_unbuilt(data.augment)
+        if data.augment and isinstance(data.augment[0], Mixup) and (proposals or class_maps):
+            raise ConfigError("mixup mixes neither proposals nor class maps: leave it out of data.augment")
     dataset = Dataset(read_split(data, split, strict), data, input, augment)
     if proposals:
         dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)

@@ -258,7 +258,7 @@ class _Keyed(torch_data.Dataset[Sample | _Broken]):
             try:
                 # the 1 keeps these apart from the numbers that draw the order
                 rng = np.random.default_rng((seed, epoch, place, 1))
-                return self.dataset.sample(number % len(self.dataset), rng)
+                return self.dataset.sample(number % len(self.dataset), rng, epoch)
             except (ImageError, OSError) as error:
                 broken = broken or _Broken(error)
                 if others > 1:

@@ -62,6 +62,7 @@ class RetinaNet(Detector):
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
+        clip: bool = True  # cut boxes off at the borders of the image
 
         @model_validator(mode="after")
         def _fits(self) -> RetinaNet.Head:
@@ -157,7 +158,9 @@ class RetinaNet(Detector):
         head = self.head
         best = best_pairs(logits, len(self.classes), head.threshold, head.candidates)
         moves = pick(all_cells(offsets, 4), best.where)
-        boxes = clip(decode(anchors[best.where], moves, head.stds, head.legacy), images.sizes - int(head.legacy))
+        boxes = decode(anchors[best.where], moves, head.stds, head.legacy)
+        if head.clip:
+            boxes = clip(boxes, images.sizes - int(head.legacy))
         return survivors(boxes, best.scores, best.labels, best.used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

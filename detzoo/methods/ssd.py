@@ -5,13 +5,16 @@ the hardest background boxes are learned from, three for every positive.
 
 Departures from the paper, as the published weights were trained: the sizes of default boxes are whole pixels, and their
 offsets are divided by 0.1 and 0.2. A map that is smaller than the kernel on it is filled up with zeros, so that every
-input size works; an object that overlaps no default box at all is not learned.
+input size works; an object that overlaps no default box at all is not learned. PaddleDetection's weights were trained
+with unlike default boxes, and with all positives of a batch counted together (``head.alone``); its BlazeFace and
+FaceBoxes are SSDs of square ones. There the very first default box is always background; here it is like any other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -19,12 +22,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.vgg import VGG
 from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.dense import survivors
-from detzoo.blocks.layers import Conv2d
+from detzoo.blocks.layers import Conv2d, follow_batches
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.config import Config as BaseConfig
@@ -48,18 +52,36 @@ class SSD(Detector):
         # ... and boxes of the area of the first whose height / width is each of these ratios of map k, or its inverse
         ratios: tuple[tuple[float, ...], ...] = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
         steps: tuple[int, ...] | None = (8, 16, 32, 64, 100, 300)  # pixels between cells; None: the strides of the maps
+        spread: bool = False  # cells of a map share the input evenly, whatever its size; `steps` are not used
+        mean_last: bool = False  # the square of the mean size comes behind the boxes of other ratios
+        first_mean: bool = True  # cells of the first map have one, too
+        inside: bool = False  # default boxes are cut off at the borders of the input
+        # in place of sizes and ratios: pixels of the squares of each map, and how many times as many in a row and in a
+        # column there are than cells (FaceBoxes, arXiv:1708.05234, section 3.3); empty: once
+        squares: tuple[tuple[float, ...], ...] = ()
+        densities: tuple[tuple[int, ...], ...] = ()
         legacy: bool = False  # anchors and offsets of MMDetection 1.x: boxes end with their last pixel, a pixel sooner
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, low_quality_ties=False)
         hard: float = Field(default=3.0, ge=0)  # background boxes that are learned from for every positive of an image
+        # part of the boxes that an image without positives learns from, its loss then being among those of the batch's
+        # positives; None: it learns nothing, and counts as if it had one
+        alone: float | None = Field(default=None, ge=0, le=1)
         box_loss: BoxLoss = BoxLoss(kind="smooth_l1")
         prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         candidates: int = Field(default=1000, ge=1)  # best (box, class) pairs per map that enter suppression
         threshold: float = Field(default=0.02, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.45, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=200, ge=1)  # per image
+        clip: bool = True  # cut boxes off at the borders of the image
+        kernel: Literal[1, 3] = 3  # of the convolutions that predict
 
         @model_validator(mode="after")
         def _fits(self) -> SSD.Head:
+            if self.squares:
+                for counts in zip(self.squares, self.densities, strict=True) if self.densities else ():
+                    if len(counts[0]) != len(counts[1]):
+                        raise ValueError("densities need one entry for each of squares")
+                return self
             lengths = len(self.sizes) - 1, len(self.ratios), len(self.steps or self.ratios)
             if len(set(lengths)) > 1:
                 raise ValueError(
@@ -68,16 +90,36 @@ class SSD(Detector):
                 )
             return self
 
+        @property
+        def maps(self) -> int:
+            """How many maps there are default boxes for."""
+            return len(self.squares) or len(self.ratios)
+
         def shapes(self) -> list[list[tuple[float, float]]]:
             """Width and height of the default boxes of a cell, in pixels, for each map."""
+            if self.squares:
+                dense = self.densities or tuple((1,) * len(sizes) for sizes in self.squares)
+                pairs = (zip(*each, strict=True) for each in zip(self.squares, dense, strict=True))
+                return [[(size, size) for size, count in level for _ in range(count**2)] for level in pairs]
             maps = []
             for small, large, ratios in zip(self.sizes[:-1], self.sizes[1:], self.ratios, strict=True):
                 between = math.sqrt(small * large)
-                shapes = [(small, small), (between, between)]
+                mean = [(between, between)] if maps or self.first_mean else []
+                shapes = [(small, small), *([] if self.mean_last else mean)]
                 for ratio in ratios:
                     long, short = small * math.sqrt(ratio), small / math.sqrt(ratio)
                     shapes += [(long, short), (short, long)]
-                maps.append(shapes)
+                maps.append([*shapes, *(mean if self.mean_last else [])])
+            return maps
+
+        def shifts(self, steps: Sequence[int]) -> list[list[tuple[float, float]]] | None:
+            """How far the middle of each of them is from its cell's, across and down, in pixels; None: not at all."""
+            if not self.densities:
+                return None
+            maps = []
+            for step, counts in zip(steps, self.densities, strict=True):
+                places = [[(2 * i + 1) * (step // count) / 2 - step / 2 for i in range(count)] for count in counts]
+                maps.append([(x, y) for some in places for y in some for x in some])
             return maps
 
     class Config(DetectorConfig):
@@ -85,25 +127,31 @@ class SSD(Detector):
 
         method: Literal["ssd"] = "ssd"
         input: Input = Input(short=300, long=300, keep_ratio=False, multiple=1, std=(1.0, 1.0, 1.0))
-        backbone: VGG.Config = VGG.Config()
+        backbone: AnyBackbone = VGG.Config()
         neck: SSDNeck.Config = SSDNeck.Config()
         head: SSD.Head = Field(default_factory=lambda: SSD.Head())
+        follow_batches: bool = False  # of batch normalization: see `detzoo.blocks.layers.follow_batches`
 
     def __init__(self, config: SSD.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         head = self.head = config.head
-        self.backbone = VGG(config.backbone)
+        self.backbone = config.backbone.build()
         self.neck = SSDNeck(config.neck, self.backbone.channels, self.backbone.strides)
-        if len(head.ratios) != len(self.neck.channels):
-            raise ValueError(f"head.ratios is for {len(head.ratios)} maps, but there are {len(self.neck.channels)}")
-        self.anchors = ShapedAnchors(head.shapes(), head.steps or self.neck.strides, head.legacy)
+        if head.maps != len(self.neck.channels):
+            what = "squares" if head.squares else "ratios"
+            raise ValueError(f"head.{what} is for {head.maps} maps, but there are {len(self.neck.channels)}")
+        steps = (0,) * head.maps if head.spread else head.steps or self.neck.strides
+        self.anchors = ShapedAnchors(head.shapes(), steps, head.legacy, head.shifts(steps))
         parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
         outputs = len(self.classes) + 1  # background last
-        self.cls = nn.ModuleList(Conv2d(width, boxes * outputs, 3, padding=1) for width, boxes in parts)
-        self.reg = nn.ModuleList(Conv2d(width, boxes * 4, 3, padding=1) for width, boxes in parts)
+        conv = partial(Conv2d, kernel_size=head.kernel, padding=head.kernel // 2)
+        self.cls = nn.ModuleList(conv(width, boxes * outputs) for width, boxes in parts)
+        self.reg = nn.ModuleList(conv(width, boxes * 4) for width, boxes in parts)
         for layer in (*self.cls, *self.reg):
             nn.init.xavier_uniform_(layer.get_parameter("weight"))
             nn.init.zeros_(layer.get_parameter("bias"))
+        if config.follow_batches:
+            follow_batches(self)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_cls`` (softmax cross-entropy) and ``loss_bbox``; equations 1 to 3 of arXiv:1512.02325.
@@ -112,11 +160,12 @@ class SSD(Detector):
         """
         head, background = self.head, len(self.classes)
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
-        boxes = self.anchors([level.shape[-2:] for level in logits])
+        boxes = self._default(logits, images)
         matches = match(boxes, None, targets, head.match)
         positive, slot = matches.positive, matches.slot
         own, objects = pick(targets.labels, slot), pick(targets.boxes, slot)
-        count = mean_over_ranks(positive.sum(1).clamp(min=1).sum())
+        count = positive.sum(1).clamp(min=1).sum() if head.alone is None else positive.sum()
+        count = mean_over_ranks(count, floor=1.0)
         moves = all_cells(offsets, 4)
         found, wanted = moves, objects
         if head.box_loss.on_boxes:
@@ -142,12 +191,13 @@ class SSD(Detector):
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
         logits, offsets = self.heads(self.neck(self.backbone(images.pixels)))
-        default = self.anchors([level.shape[-2:] for level in logits])
+        default = self._default(logits, images)
         best, index, labels, used = self._candidates(logits)
         moves = pick(all_cells(offsets, 4), index)
-        legacy = self.head.legacy
-        boxes = clip(decode(default[index], moves, STDS, legacy), images.sizes - int(legacy))
         head = self.head
+        boxes = decode(default[index], moves, STDS, head.legacy)
+        if head.clip:
+            boxes = clip(boxes, images.sizes - int(head.legacy))
         return survivors(boxes, best, labels, used, len(self.classes), head.nms, head.detections)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -155,13 +205,25 @@ class SSD(Detector):
         logits = [layer(feature) for layer, feature in zip(self.cls, features, strict=True)]
         return logits, [layer(feature) for layer, feature in zip(self.reg, features, strict=True)]
 
+    def _default(self, logits: Sequence[Tensor], images: Images) -> Tensor:
+        """Default boxes ``[A, 4]`` of maps of the size of these."""
+        height, width = images.pixels.shape[-2:]
+        boxes = self.anchors([level.shape[-2:] for level in logits], (height, width))
+        if not self.head.inside:
+            return boxes
+        x, y = boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)
+        return torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1)
+
     def _hardest(self, errors: Tensor, positives: Tensor) -> Tensor:
         """Sum over the background boxes of each image that are classified worst (section 2.2).
 
         Their ``errors [N, A]`` are positive, those of other boxes 0; ``positives [N, 1]`` are counted.
         """
         worst = errors.sort(dim=1, descending=True).values
-        taken = torch.arange(worst.shape[1], device=worst.device) < positives * self.head.hard
+        count = positives * self.head.hard
+        if self.head.alone is not None:
+            count = torch.where(positives > 0, count, worst.shape[1] * self.head.alone)
+        taken = torch.arange(worst.shape[1], device=worst.device) < count
         return (worst * taken).sum()
 
     def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -5,31 +5,34 @@ predicts a place within its cell, a size, whether there is an object, and indepe
 
 Departures from the paper, as the published weights were trained: every prior of an answering cell that overlaps an
 object by more than half learns it, not its best one alone; a prior is background by its own overlap with the objects,
-not by that of what it predicts; losses are sums over the batch. The published results reach out of their image, which
-``head.clip`` decides.
+not by that of what it predicts; losses are sums over the batch. ``head.by_shape`` takes none of these, as Darknet and
+PaddleDetection do not, whose IoU-aware branch (arXiv:1912.05992) is ``head.iou_aware``. The published results of
+MMDetection reach out of their image, which ``head.clip`` decides; those of PaddleDetection end with its last pixel.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.darknet import SLOPE, Darknet
 from detzoo.blocks.anchors import ShapedAnchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ClassRows
 from detzoo.blocks.dense import survivors
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, follow_batches
 from detzoo.blocks.losses import binary_loss
+from detzoo.blocks.yolo_loss import ByShape, answers, losses
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.necks.yolo import YOLONeck
-from detzoo.ops.boxes import clip, full_precision
+from detzoo.ops.boxes import clip, full_precision, widened
 from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
@@ -67,26 +70,39 @@ class YOLOv3(Detector):
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, closed=False)
         place_weight: float = Field(default=2.0, ge=0)  # of loss_xy
         size_weight: float = Field(default=2.0, ge=0)  # of loss_wh
+        by_shape: ByShape | None = None  # takes the place of `match` and of the weights
+        # exponent of a box's predicted IoU in its objectness, that of its probability being the rest; None: no such
+        iou_aware: float | None = Field(default=None, ge=0, le=1)
         objectness: float = Field(default=0.005, ge=0, le=1)  # least probability of an object at a prior
         threshold: float = Field(default=0.05, ge=0, le=1)  # least probability of its class
+        joint: bool = False  # `threshold` and `candidates` are about probabilities of class and object together
         candidates: int = Field(default=1000, ge=1)  # (prior, class) pairs of best class that enter suppression
         nms: float = Field(default=0.45, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
         clip: bool = True  # cut boxes off at the borders of the image, after suppression
+        last_pixel: bool = False  # boxes end with the last pixel of the image's file, also for suppression
+        legacy: bool = False  # suppression takes boxes to be a pixel of the file wider and higher
+
+        @model_validator(mode="after")
+        def _fits(self) -> YOLOv3.Head:
+            if self.iou_aware is not None and self.by_shape is None:
+                raise ValueError("iou_aware is learned with by_shape alone")
+            return self
 
     class Config(DetectorConfig):
         """Settings of `YOLOv3`."""
 
         method: Literal["yolov3"] = "yolov3"
         input: Input = Input(short=608, long=608, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
-        backbone: Darknet.Config = Darknet.Config()
+        backbone: AnyBackbone = Darknet.Config()
         neck: YOLONeck.Config = YOLONeck.Config()
         head: YOLOv3.Head = Field(default_factory=lambda: YOLOv3.Head())
+        follow_batches: bool = False  # of batch normalization: see `detzoo.blocks.layers.follow_batches`
 
     def __init__(self, config: YOLOv3.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         head = self.head = config.head
-        self.backbone = Darknet(config.backbone)
+        self.backbone = config.backbone.build()
         self.neck = YOLONeck(config.neck, self.backbone.channels, self.backbone.strides)
         if len(head.priors) != len(self.neck.channels):
             raise ValueError(f"head.priors is for {len(head.priors)} maps, but there are {len(self.neck.channels)}")
@@ -96,14 +112,27 @@ class YOLOv3(Detector):
         self.bridges, self.outputs = nn.ModuleList(), nn.ModuleList()
         for width, priors in zip(self.neck.channels, self.priors.per_cell, strict=True):
             self.bridges.append(ConvNorm(width, 2 * width, 3, norm=head.norm, slope=SLOPE))
-            self.outputs.append(nn.Conv2d(2 * width, priors * (5 + len(self.classes)), 1))
+            self.outputs.append(nn.Conv2d(2 * width, priors * (5 + len(self.classes) + self._aware), 1))
         self._initialize()
+        if config.follow_batches:
+            follow_batches(self)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
-        """Losses ``loss_cls``, ``loss_conf``, ``loss_xy`` and ``loss_wh``, sums over the batch (section 2.1)."""
+        """Losses ``loss_cls``, ``loss_conf``, ``loss_xy`` and ``loss_wh``, sums over the batch (section 2.1).
+
+        With ``by_shape`` they are those of `detzoo.blocks.yolo_loss.losses`.
+        """
         maps = self.maps(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in maps]
-        flat = full_precision(all_cells(maps, 5 + len(self.classes)))
+        flat = self._flat(maps)
+        if self.head.by_shape is not None:
+            canvas = images.pixels.shape[-2:]
+            found = answers(self.priors, sizes, targets, canvas, len(self.classes))
+            here = pick(flat, found.prior)
+            every = torch.arange(flat.shape[1], device=flat.device).expand(flat.shape[:2])
+            boxes = self._decode(every, sizes, flat[..., :4]), self._decode(found.prior, sizes, here[..., :4])
+            wanted = self._encode(found.prior, sizes, targets.boxes)
+            return losses(self.head.by_shape, found, (flat, here), boxes, wanted, targets, canvas)
         learned = self._assign(sizes, targets)
         # an object makes one cell of each map answer, so that all positives fit these slots
         most = min(targets.valid.shape[1] * sum(self.priors.per_cell), flat.shape[1])
@@ -124,20 +153,60 @@ class YOLOv3(Detector):
         """Detections in pixels of the network input."""
         head, classes = self.head, len(self.classes)
         maps = self.maps(self.neck(self.backbone(images.pixels)))
-        flat = full_precision(all_cells(maps, 5 + classes))
-        objectness, scores = flat[..., 4].sigmoid(), flat[..., 5:].sigmoid()
+        flat = self._flat(maps)
+        objectness, scores = self._objectness(flat), flat[..., 5 : 5 + classes].sigmoid()
+        both = scores * objectness.unsqueeze(-1)
+        scores = both if head.joint else scores
         usable = (scores > head.threshold) & (objectness >= head.objectness).unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.candidates)
         prior, labels = pair // classes, pair % classes
-        best = scores.flatten(1).gather(1, pair) * objectness.gather(1, prior)
+        best = both.flatten(1).gather(1, pair)
         boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(flat[..., :4], prior))
-        shown = clip(boxes, images.sizes) if head.clip else boxes
+        boxes, shown = self._bounded(boxes, images)
         return survivors(boxes, best, labels, used, classes, head.nms, head.detections, shown)
 
     def maps(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Raw outputs ``[N, p * (5 + C), H, W]`` of each map, p priors per cell: x, y, w, h, object, classes."""
+        """Raw outputs ``[N, p * (5 + C), H, W]`` of each map, p priors per cell: x, y, w, h, object, classes.
+
+        With ``iou_aware`` there are p more in front of them.
+        """
         parts = zip(self.bridges, self.outputs, features, strict=True)
         return [output(bridge(feature)) for bridge, output, feature in parts]
+
+    @property
+    def _aware(self) -> bool:
+        """Whether a prior predicts the IoU of its box."""
+        return self.head.iou_aware is not None
+
+    def _flat(self, maps: Sequence[Tensor]) -> Tensor:
+        """Raw outputs ``[N, A, 5 + C]`` of all priors, and behind them the logit of the IoU, if that is predicted."""
+        width = 5 + len(self.classes)
+        if not self._aware:
+            return full_precision(all_cells(maps, width))
+        counts = self.priors.per_cell
+        ious = all_cells([level[:, :count] for level, count in zip(maps, counts, strict=True)], 1)
+        rest = all_cells([level[:, count:] for level, count in zip(maps, counts, strict=True)], width)
+        return full_precision(torch.cat([rest, ious], 2))
+
+    def _objectness(self, flat: Tensor) -> Tensor:
+        """Probability ``[N, A]`` of an object, to which the predicted IoU of its box (arXiv:1912.05992) belongs."""
+        told, share = flat[..., 4].sigmoid(), self.head.iou_aware
+        if share is None:
+            return told
+        told = told.pow(1 - share) * flat[..., -1].sigmoid().pow(share)
+        return told.clamp(1e-7, 1 / (1 + 1e-7))  # as the original, which makes a logit of it
+
+    def _bounded(self, boxes: Tensor, images: Images) -> tuple[Tensor, Tensor]:
+        """Boxes ``[N, K, 4]`` that are suppressed, in pixels of the file or the input, and those that are returned."""
+        head = self.head
+        if not (head.last_pixel or head.legacy):
+            return boxes, clip(boxes, images.sizes) if head.clip else boxes
+        scales = torch.ones_like(images.sizes, dtype=boxes.dtype) if images.scales is None else images.scales
+        across = scales.flip(1).repeat(1, 2).unsqueeze(1)
+        boxes = boxes / across
+        if head.last_pixel:
+            boxes = clip(boxes, (images.sizes / scales + 1e-3).floor() - 1)  # rounding keeps nothing from being whole
+        return widened(boxes) if head.legacy else boxes, boxes * across
 
     @torch.no_grad()
     def _assign(self, sizes: Sequence[Sequence[int]], targets: Targets) -> Learned:
@@ -188,7 +257,8 @@ class YOLOv3(Detector):
 
     def _initialize(self) -> None:
         """Eight objects per map of a 608 pixel input, each class with 1 %, so that the first steps are stable."""
-        for bridge, output, stride in zip(self.bridges, self.outputs, self.neck.strides, strict=True):
+        parts = zip(self.bridges, self.outputs, self.neck.strides, self.priors.per_cell, strict=True)
+        for bridge, output, stride, priors in parts:
             for layer in (*bridge.modules(), output):
                 if isinstance(layer, nn.Conv2d):
                     nn.init.normal_(layer.weight, std=0.01)
@@ -196,9 +266,14 @@ class YOLOv3(Detector):
             bias[4] = -math.log((608 / stride) ** 2 / 8 - 1)
             bias[5:] = -math.log(99)
             with torch.no_grad():
-                output.get_parameter("bias").view(-1, len(bias)).copy_(bias)
+                nn.init.zeros_(output.get_parameter("bias"))
+                output.get_parameter("bias")[priors * self._aware :].view(-1, len(bias)).copy_(bias)
 
-    class_rows: ClassVar[Mapping[str, ClassRows]] = {"outputs": ClassRows(before=5)}
+    @property
+    def class_rows(self) -> Mapping[str, ClassRows]:
+        """Where the classes are in the outputs' weights."""
+        return {"outputs": ClassRows(before=5, apart=self._aware)}
+
     published_names = (
         (r"^backbone\.", "backbone."),
         (r"^neck\.", "neck."),

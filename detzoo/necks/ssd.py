@@ -6,14 +6,14 @@ The normalization is that of ParseNet, arXiv:1506.04579.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.layers import ConvNorm, start_xavier
+from detzoo.blocks.layers import ConvNorm, Norm, start_xavier
 from detzoo.config import Config as BaseConfig
 
 
@@ -35,7 +35,10 @@ class SSDNeck(nn.Module):
         steps: tuple[int, ...] = (2, 2, 1, 1)  # stride of each 3x3
         paddings: tuple[int, ...] = (1, 1, 0, 0)  # cells around each map before its 3x3
         last_kernel: int = Field(default=3, ge=1)  # in place of the last 3x3
-        scale: float = Field(default=20.0, gt=0)  # length of a normalized cell before training (section 3.1)
+        # length of a cell of the first map, normalized, before training (section 3.1); None: that map is as it comes
+        scale: float | None = Field(default=20.0, gt=0)
+        norm: Norm | None = None  # of the extra maps' convolutions
+        relu6: bool = False  # they end with a ReLU that goes no higher than 6 (arXiv:1801.04381)
 
         @model_validator(mode="after")
         def _fits(self) -> SSDNeck.Config:
@@ -50,7 +53,7 @@ class SSDNeck(nn.Module):
         """Build for a backbone that returns maps of these ``channels`` and ``strides``."""
         super().__init__()
         self.config = config
-        self.l2_norm = L2Norm(channels[0], config.scale)
+        self.l2_norm = nn.Identity() if config.scale is None else L2Norm(channels[0], config.scale)
         self.channels = (*channels, *config.out_channels)
         all_strides = list(strides)
         self.extra_layers = nn.ModuleList()
@@ -58,9 +61,10 @@ class SSDNeck(nn.Module):
         for index, (step, padding) in enumerate(zip(config.steps, config.paddings, strict=True)):
             inputs, outputs = self.channels[len(channels) - 1 + index], config.out_channels[index]
             kernel = config.last_kernel if index == last else 3
-            reduce = ConvNorm(inputs, outputs // 2, 1)
+            how: dict[str, Any] = {"norm": config.norm, "relu": not config.relu6}
+            reduce = ConvNorm(inputs, outputs // 2, 1, **how)
             self.extra_layers.append(
-                nn.Sequential(reduce, ConvNorm(outputs // 2, outputs, kernel, stride=step, padding=padding))
+                nn.Sequential(reduce, ConvNorm(outputs // 2, outputs, kernel, stride=step, padding=padding, **how))
             )
             all_strides.append(all_strides[-1] * step)
         self.strides = tuple(all_strides)
@@ -76,8 +80,12 @@ class SSDNeck(nn.Module):
             reduce, last = cast("list[ConvNorm]", list(layer.children()))
             conv = cast(nn.Conv2d, last.conv)
             kernel, padding = conv.kernel_size[0], cast("tuple[int, ...]", conv.padding)[0]
-            outputs.append(last(_at_least(reduce(outputs[-1]), kernel - 2 * padding)))
+            x = self._bounded(reduce(outputs[-1]))
+            outputs.append(self._bounded(last(_at_least(x, kernel - 2 * padding))))
         return outputs
+
+    def _bounded(self, x: Tensor) -> Tensor:
+        return F.relu6(x) if self.config.relu6 else x
 
 
 def _at_least(x: Tensor, size: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detzoo.backbones.darknet import SLOPE
+from detzoo.blocks.drop_block import DropBlock
 from detzoo.blocks.layers import ConvNorm, Norm
 from detzoo.config import Config as BaseConfig
 
@@ -31,6 +32,7 @@ class YOLONeck(nn.Module):
         kind: Literal["yolo"] = "yolo"
         out_channels: tuple[int, ...] = Field(default=(512, 256, 128), min_length=1)  # of each map, coarsest first
         norm: Norm = "bn"
+        drop: DropBlock.Config | None = None  # behind the first 3x3 convolution, that of the coarsest map the second
 
     def __init__(self, config: YOLONeck.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for a backbone that returns maps of these ``channels`` and ``strides``, finest first.
@@ -48,7 +50,9 @@ class YOLONeck(nn.Module):
             if number > 1:
                 self.add_module(f"conv{number - 1}", ConvNorm(inputs, outputs, 1, norm=config.norm, slope=SLOPE))
                 width += outputs
-            self.add_module(f"detect{number}", DetectionBlock(width, outputs, config.norm))
+            drop = None if config.drop is None else DropBlock(config.drop)
+            block = DetectionBlock(width, outputs, config.norm, drop, after=4 if number == 1 else 2)
+            self.add_module(f"detect{number}", block)
             inputs = outputs
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -69,15 +73,18 @@ class YOLONeck(nn.Module):
 class DetectionBlock(nn.Module):
     """Convolutions of 1x1, 3x3, 1x1, 3x3 and 1x1; the 3x3 have twice as many channels."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: Norm, drop: DropBlock | None = None, after: int = 0) -> None:
+        """Build for these channels; ``drop`` works behind convolution ``after``, counted from 1."""
         super().__init__()
         for number in range(1, 6):
             kernel, width = (1, outputs) if number % 2 else (3, 2 * outputs)
             self.add_module(f"conv{number}", ConvNorm(inputs, width, kernel, norm=norm, slope=SLOPE))
             inputs = width
+            if drop is not None and number == after:
+                self.drop = drop
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
-        for conv in self.children():
-            x = conv(x)
+        for part in self.children():
+            x = part(x)
         return x

@@ -11,6 +11,7 @@ from typing import Any
 
 from detzoo.data.images import SUFFIXES
 from detzoo.overwrite import ReadFiles
+from detzoo.predict.crops import Crops
 from detzoo.predict.sources import VIDEOS, is_camera, is_video, pictures
 from detzoo.predict.written import Written
 
@@ -24,15 +25,27 @@ class Outputs:
     Attributes:
         folder: where the drawings go.
         images: the image files that are read, in order; none for a video.
+        film: the video file that drawn frames go to, or None.
+        crops: what writes what the boxes cover, or None.
     """
 
-    def __init__(self, folder: str | Path, source: Any, more: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        source: Any,
+        more: Iterable[str | Path] = (),
+        *,
+        film: bool = False,
+        crops: bool = False,
+    ) -> None:
         """Choose every name; nothing is written, and no image is read.
 
         Args:
             folder: where the drawings go; it need not exist.
             source: what `detzoo.detector.Detector.predict` is to be given.
             more: other files that are read, which are not to be overwritten either.
+            film: a video becomes one video file; else each of its frames an image.
+            crops: what the boxes cover is written, too.
 
         Raises:
             FileNotFoundError: nothing is at the path or matches the pattern.
@@ -49,7 +62,12 @@ class Outputs:
         self._written = Written(self.folder)
         self._taken: set[str] = set()
         self._names: dict[Path, Path] = {}
-        if is_video(source):
+        self.film: Path | None = None
+        if is_video(source) and film:
+            name = paths[0].stem if paths else f"camera{source}"
+            self.film = self.folder / f"{name}.mp4"
+            targets = [self.film]
+        elif is_video(source):
             targets = self._old_frames(paths[0] if paths else None)
         else:
             for number, path in enumerate(paths):
@@ -58,6 +76,7 @@ class Outputs:
         for target in targets:
             self._read.refuse(target, INSTEAD)
             self._written.refuse(target, INSTEAD)
+        self.crops = Crops(self.folder / "crops", self._read, INSTEAD) if crops else None
         self._claimed = {_place(target): "a drawing" for target in targets}
         self._claimed[_place(self._written.path)] = "the list of what is written"
 

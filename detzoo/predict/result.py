@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from detzoo.arguments import fraction
 from detzoo.data.images import read_image
 from detzoo.overwrite import ReadFiles
+from detzoo.predict.adapters import to_fiftyone, to_supervision
 from detzoo.predict.chosen_classes import chosen_labels
 from detzoo.predict.drawing import Style, draw, write
 from detzoo.predict.outlines import mask_outlines
@@ -263,6 +265,39 @@ class Result:
         columns |= {name: self.boxes[:, place].numpy() for place, name in enumerate(("x1", "y1", "x2", "y2"))}
         path = None if self.path is None else str(self.path)
         return pandas.DataFrame(columns).assign(path=path)
+
+    def to_supervision(self) -> Any:
+        """A ``supervision.Detections``: boxes, masks, scores, labels, and the names as ``data["class_name"]``.
+
+        Raises:
+            ModuleNotFoundError: supervision is not installed.
+        """
+        return to_supervision(self)
+
+    def to_fiftyone(self) -> Any:
+        """A ``fiftyone.Detections``: boxes x y width height as parts of the image's, names, scores, masks in the boxes.
+
+        Raises:
+            ModuleNotFoundError: FiftyOne is not installed.
+            ValueError: the size of the image is not known.
+        """
+        return to_fiftyone(self)
+
+    def crops(self) -> list[NDArray[np.uint8]]:
+        """What each box covers of the image, uint8 RGB ``(h, w, 3)``: every pixel that it touches, one at least.
+
+        Raises:
+            ValueError: there is no image to cut from.
+        """
+        image = self.image
+        if image is None:
+            raise ValueError("there is no picture to cut from: crops are those of a result of predict()")
+        height, width = image.shape[:2]
+        cuts = []
+        for left, top, right, bottom in self.boxes.tolist():
+            x, y = min(max(math.floor(left), 0), width - 1), min(max(math.floor(top), 0), height - 1)
+            cuts.append(image[y : max(math.ceil(bottom), y + 1), x : max(math.ceil(right), x + 1)].copy())
+        return cuts
 
     def counts(self) -> dict[str, int]:
         """How many of each class were found, the most frequent first."""

@@ -10,7 +10,7 @@ NAME = ".detzoo-predict.jsonl"  # a line for each file: its name, and the digest
 
 
 class Written:
-    """The files of one folder that runs of the command have written, remembered in the folder."""
+    """The files of one folder, and of those in it, that runs of the command have written, remembered in the folder."""
 
     def __init__(self, folder: Path) -> None:
         """Read which they are; lines that cannot be understood say nothing."""
@@ -35,13 +35,17 @@ class Written:
             FileExistsError: it is so; the message has ``instead``, what else to do.
         """
         # a link may be dangling, and would be replaced all the same
-        if (target.exists() or target.is_symlink()) and self._known.get(target.name) != _digest(target):
+        if (target.exists() or target.is_symlink()) and self._known.get(self._name(target)) != _digest(target):
             raise FileExistsError(f"{target} exists, was not written by this command and would be replaced: {instead}")
+
+    def _name(self, target: Path) -> str:
+        return target.relative_to(self.path.parent).as_posix()
 
     def add(self, target: Path) -> None:
         """Remember a file that was written just now."""
-        self._known[target.name] = _digest(target)
-        lines = [[target.name, self._known[target.name]]] if self._begun else list(self._known.items())
+        name = self._name(target)
+        self._known[name] = _digest(target)
+        lines = [[name, self._known[name]]] if self._begun else list(self._known.items())
         with open(self.path, "a" if self._begun else "w", encoding="utf-8") as file:
             file.writelines(f"{json.dumps(line)}\n" for line in lines)
         self._begun = True

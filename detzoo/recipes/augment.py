@@ -143,6 +143,18 @@ class Shift(Config):
     min_box: float = Field(default=1.0, ge=0)  # pixels: objects no wider or no higher than this are left out
 
 
+class Mixup(Config):
+    """Two pictures, top left corners on each other, added up by shares of 1 (arXiv:1710.09412, arXiv:1902.04103).
+
+    It can only come first. Where just one reaches, the other's share is black. The objects of both are learned; to a
+    method that looks at `Targets.shares` each counts as much as its picture does.
+    """
+
+    kind: Literal["mixup"] = "mixup"
+    beta: float = Field(default=1.5, gt=0)  # both parameters of the beta distribution of a share: 1 is any, alike
+    epochs: int | None = Field(default=None, ge=0)  # of a run, that mix; None: all
+
+
 class Albu(Config):
     """Steps of the Albumentations library (arXiv:1809.06839), by name. They are not built: training is refused."""
 
@@ -157,7 +169,7 @@ class InstaBoost(Config):
 
 
 Unbuilt = Albu | InstaBoost
-Simple = Resize | Flip | Distort | Expand | IoUCrop | Crop | CenterCropPad | Shift | Unbuilt
+Simple = Resize | Flip | Distort | Expand | IoUCrop | Crop | CenterCropPad | Shift | Mixup | Unbuilt
 SimpleStep = Annotated[Simple, Field(discriminator="kind")]
 
 

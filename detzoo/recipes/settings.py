@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from detzoo.config import Config
 from detzoo.precision import Precision
-from detzoo.recipes.augment import Flip, Resize, Step, plain_steps
+from detzoo.recipes.augment import Flip, Mixup, Resize, Step, plain_steps
 
 
 class Split(Config):
@@ -59,6 +59,14 @@ class Data(Config):
     def _sizes_are_used(self) -> Data:
         if self.sizes and not any(isinstance(step, Resize) and not step.sizes for step in plain_steps(self.augment)):
             raise ValueError("sizes are not used: no `resize` step of augment is without sizes of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _mixes_first(self) -> Data:
+        if any(isinstance(step, Mixup) for step in plain_steps(self.augment[1:])):
+            raise ValueError("mixup can only be the first step of augment")
+        if self.masks and self.augment and isinstance(self.augment[0], Mixup):
+            raise ValueError("mixup cannot mix masks: set masks=false, or leave it out of augment")
         return self
 
     @model_validator(mode="after")

@@ -127,9 +127,14 @@ class Files:
         """Losses, AP and learning rate as a picture."""
         return self.out / "curves.png"
 
+    @property
+    def results(self) -> Path:
+        """The epochs as a table."""
+        return self.out / "results.csv"
+
     def tidy(self) -> None:
         """Remove what a killed process left half written."""
-        files = (self.state, self.last, self.best, self.log, self.curves, self.recipe)
+        files = (self.state, self.last, self.best, self.log, self.curves, self.results, self.recipe)
         remove_leftovers(self.out, [path.name for path in files])
 
     def save_last(self, state: State, steps_per_epoch: int) -> None:

@@ -26,6 +26,7 @@ from detzoo.train.log import Log, read_log
 from detzoo.train.meter import NonFiniteLoss
 from detzoo.train.optimizer import set_learning_rate
 from detzoo.train.progress import Display, memory_in_use
+from detzoo.train.results_csv import write_results
 from detzoo.train.schedules import lr_factor
 from detzoo.train.step import compute_losses, seed_step, total_loss
 from detzoo.typed import resume as resume_by
@@ -129,7 +130,7 @@ def fit(run: Run) -> str:
     share_statistics(state.detector, schedule.sync_bn)
     module = run.ranks.wrap(state.detector)
     if state.history and run.ranks.first:  # a killed run may lack the curves of its last epoch
-        draw_curves(read_log(run.files.log), run.files.curves)
+        _show(run)
     with Interrupts(run.display.say, insist=run.ranks.world == 1) as interrupts:
         try:
             while state.position.epoch < schedule.epochs:
@@ -265,10 +266,17 @@ def _finish_epoch(run: Run, interrupts: Interrupts) -> None:
         _save(run)
     if run.ranks.first:
         run.record(record)
-        draw_curves(read_log(run.files.log), run.files.curves)
+        _show(run)
         run.display.epoch(record, better)
         for note in notes:
             run.display.say(f"  {note}")
+
+
+def _show(run: Run) -> None:
+    """The log as curves and as a table."""
+    records = read_log(run.files.log)
+    write_results(records, run.files.results)
+    draw_curves(records, run.files.curves)
 
 
 def _keep_best(run: Run, found: Validation) -> bool:

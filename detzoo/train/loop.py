@@ -40,6 +40,7 @@ from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log
+from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
 from detzoo.train.own import Own, own_parts_of
@@ -65,6 +66,7 @@ class Trained:
         last: weights of the last epoch.
         log: one JSON object per line.
         curves: losses, AP and learning rate as a PNG picture.
+        results: the epochs as a table, ``results.csv``.
     """
 
     detector: Detector = field(repr=False)
@@ -75,6 +77,7 @@ class Trained:
     last: Path
     log: Path
     curves: Path
+    results: Path
 
 
 def train(
@@ -91,6 +94,7 @@ def train(
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
+    loggers: str | Sequence[str] = (),
     progress: bool = True,
     **settings: Any,
 ) -> Trained:
@@ -124,6 +128,8 @@ def train(
         overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last. With ``schedule.epochs`` alone the
             milestones of the schedule move in proportion.
         callbacks: called with every record of the log.
+        loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
+            ``csv``, the table of epochs, is always written.
         progress: show a progress bar.
         settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
 
@@ -134,6 +140,7 @@ def train(
         ConfigError: a setting or name that does not exist.
         FileExistsError: ``out`` holds a run already and ``resume`` is not set; or (`FolderInUse`) a run is going on
             there.
+        ModuleNotFoundError: a logger is not installed; nothing has begun.
         FileNotFoundError: data, weights or the run to resume are not there.
         CheckpointError: the run to resume is damaged or was another one.
         DownloadError: what came as ``init`` is not the published file.
@@ -144,6 +151,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, after leaving a checkpoint to resume from.
         SystemExit: SIGTERM or SIGHUP, likewise.
     """
+    shown_by = check_loggers(loggers)
     if val is not None:
         settings = {**settings, "val_fraction": val}
     if precision is not None:
@@ -157,7 +165,9 @@ def train(
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
     own = own_parts_of(recipe, methods, backbone)
     with knowing(own.methods):
-        return _train(recipe, data, out, weights, resume, device, overrides, settings, callbacks, progress, own)
+        return _train(
+            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, own
+        )
 
 
 def _train(
@@ -170,6 +180,7 @@ def _train(
     overrides: Iterable[str] | Mapping[str, Any],
     settings: Mapping[str, Any],
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
+    shown_by: Sequence[str],
     progress: bool,
     own: Own,
 ) -> Trained:
@@ -241,6 +252,9 @@ def _train(
             files.tidy()
             write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
             log = Log(files.log, done, state.history)
+            update = state.position.update
+            shown = open_loggers(shown_by, files.out, recipe.model_dump(mode="json"), update, claims, display.say)
+            callbacks = [*callbacks, *shown]
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -397,6 +411,7 @@ def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:
         last=files.last,
         log=files.log,
         curves=files.curves,
+        results=files.results,
     )
 
 

@@ -1,0 +1,267 @@
+"""YOLOv3 (arXiv:1804.02767) as PaddleDetection's static-graph releases have it, on COCO and on Pascal VOC.
+
+Rows that end with ``__s608`` and the like are one set of weights, tested at several sizes. Pictures were mixed in all
+but the last twenty epochs, and of every batch one size drawn, where here each picture draws its own. The weights that
+training started from are none of those in `detzoo.recipes.initial`, but for Darknet's, which stand in for them.
+"""
+
+from __future__ import annotations
+
+from detzoo.backbones.any_backbone import AnyBackbone
+from detzoo.backbones.darknet import Darknet
+from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.drop_block import DropBlock
+from detzoo.blocks.layers import Deform
+from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.yolo_loss import ByShape
+from detzoo.detector import Input
+from detzoo.methods.yolov3 import YOLOv3
+from detzoo.necks.yolo import YOLONeck
+from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Mixup, Resize
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.initial import INIT_DARKNET53
+from detzoo.recipes.pascal_voc import VOC
+from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.settings import Schedule
+
+PADDLE_YOLO_HEAD = YOLOv3.Head(
+    by_shape=ByShape(), threshold=0.01, joint=True, candidates=3000, last_pixel=True, legacy=True
+)
+PIXELS = Input(short=608, long=608, keep_ratio=False)
+# a slip of the published training, which divided numbers up to 255 as if they were up to 1
+UNSCALED = PIXELS.replace(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def yolo(backbone: AnyBackbone, smoothing: bool = True) -> YOLOv3.Config:
+    """YOLOv3 with this backbone; ``smoothing``: of labels."""
+    head = PADDLE_YOLO_HEAD.replace(by_shape=ByShape(smoothing=smoothing))
+    return YOLOv3.Config(input=PIXELS, backbone=backbone, head=head, follow_batches=True)
+
+
+def at(edge: int, model: YOLOv3.Config) -> YOLOv3.Config:
+    """The model for pictures of so many pixels in height and width."""
+    return model.replace(input=model.input.replace(short=edge, long=edge))
+
+
+def learning(ways: ByShape, iou_aware: float | None = None) -> YOLOv3.Config:
+    """The model on ResNet50-vd-DCN with DropBlock, after training on Objects365."""
+    head = PADDLE_YOLO_HEAD.replace(by_shape=ways, iou_aware=iou_aware)
+    return R50VD_DCN.replace(input=UNSCALED, neck=YOLONeck.Config(drop=DropBlock.Config()), head=head)
+
+
+D53 = Darknet.Config(norm_eval=False)
+R34 = ResNet.Config(depth=34, out_stages=(2, 3, 4), project_first=True, frozen_stages=-1, norm_eval=False)
+R50_VD = R34.replace(depth=50, stem="deep", avg_down=True, deform=Deform(version=2), deform_stages=(4,))
+DARKNET, RESNET34, R50VD_DCN = yolo(D53), yolo(R34), yolo(R50_VD, smoothing=False)
+PAPER = DARKNET_VOC = yolo(D53, smoothing=False)
+RESNET34_VOC = yolo(R34, smoothing=False)
+IOU_LOSS = ByShape(box_loss=BoxLoss(kind="square_iou", weight=2.5))
+
+SIZES = tuple((edge, edge) for edge in range(320, 609, 32))
+AUGMENT = (Mixup(epochs=250), Distort(), Expand(), IoUCrop(min_ious=(0.1, 0.3, 0.5, 0.7, 0.9)), Flip(), Resize())
+YOLO_COCO = COCO.replace(augment=AUGMENT, sizes=SIZES, workers=4)
+YOLO_VOC = VOC.replace(augment=AUGMENT, sizes=SIZES, workers=4, min_box=1.0, repeat=1)
+SCHEDULE = Schedule(
+    epochs=270,
+    batch=8,
+    lr=1e-3,
+    base_batch=64,
+    weight_decay=5e-4,
+    groups=NO_NORM_DECAY,
+    milestones=(216, 243),
+    warmup_steps=4000,
+    warmup_start=0.0,
+    sync_bn=True,
+    evaluate_every=10,
+)
+SCHEDULE_VOC = SCHEDULE.replace(warmup_steps=1000)
+DARKNET_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet.tar"
+RESNET34_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34.tar"
+DARKNET_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet_voc.tar"
+RESNET34_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34_voc.tar"
+
+RECIPES = (
+    row(
+        name="pdold_yolov3_darknet_paper__s608",
+        model=PAPER,
+        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=33),
+        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet_paper__s416",
+        model=at(416, PAPER),
+        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=31),
+        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet_paper__s320",
+        model=at(320, PAPER),
+        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=28.2),
+        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet__s608",
+        model=DARKNET,
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=38.9, fps=45.571),
+        weights=DARKNET_FILE,
+        config="release/0.2:configs/yolov3_darknet.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet__s416",
+        model=at(416, DARKNET),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=37.5),
+        weights=DARKNET_FILE,
+        config="release/0.2:configs/yolov3_darknet.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet__s320",
+        model=at(320, DARKNET),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=34.8),
+        weights=DARKNET_FILE,
+        config="release/0.2:configs/yolov3_darknet.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34__s608",
+        model=RESNET34,
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=36.2, fps=63.356),
+        weights=RESNET34_FILE,
+        config="release/0.2:configs/yolov3_r34.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34__s416",
+        model=at(416, RESNET34),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=34.3),
+        weights=RESNET34_FILE,
+        config="release/0.2:configs/yolov3_r34.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34__s320",
+        model=at(320, RESNET34),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=31.4),
+        weights=RESNET34_FILE,
+        config="release/0.2:configs/yolov3_r34.yml",
+    ),
+    row(
+        name="pdold_yolov3_r50vd_dcn",
+        model=R50VD_DCN,
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=39.1),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn.tar",
+        config="release/0.2:configs/dcn/yolov3_r50vd_dcn.yml",
+    ),
+    row(
+        name="pdold_yolov3_r50vd_dcn_obj365_pretrained_coco",
+        model=R50VD_DCN.replace(input=UNSCALED),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=41.4),
+        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_pretrained_coco.tar",
+        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_obj365_pretrained_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet_voc__s608",
+        model=DARKNET_VOC,
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=83.5, fps=54.977),
+        weights=DARKNET_VOC_FILE,
+        config="release/0.2:configs/yolov3_darknet_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet_voc__s416",
+        model=at(416, DARKNET_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=83.6),
+        weights=DARKNET_VOC_FILE,
+        config="release/0.2:configs/yolov3_darknet_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_darknet_voc__s320",
+        model=at(320, DARKNET_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        init=INIT_DARKNET53,
+        published=Published(box_ap=82.2),
+        weights=DARKNET_VOC_FILE,
+        config="release/0.2:configs/yolov3_darknet_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34_voc__s608",
+        model=RESNET34_VOC,
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=82.6, fps=82.247),
+        weights=RESNET34_VOC_FILE,
+        config="release/0.2:configs/yolov3_r34_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34_voc__s416",
+        model=at(416, RESNET34_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=81.9),
+        weights=RESNET34_VOC_FILE,
+        config="release/0.2:configs/yolov3_r34_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_r34_voc__s320",
+        model=at(320, RESNET34_VOC),
+        data=YOLO_VOC,
+        schedule=SCHEDULE_VOC,
+        published=Published(box_ap=80.1),
+        weights=RESNET34_VOC_FILE,
+        config="release/0.2:configs/yolov3_r34_voc.yml",
+    ),
+    row(
+        name="pdold_yolov3_r50vd_dcn_db_obj365_pretrained_coco",
+        model=learning(ByShape()),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=42.8),
+        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_db_obj365_pretrained_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco",
+        model=learning(IOU_LOSS),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=43.2),
+        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco.yml",
+    ),
+    row(
+        name="pdold_yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco",
+        model=learning(IOU_LOSS, iou_aware=0.4),
+        data=YOLO_COCO,
+        schedule=SCHEDULE,
+        published=Published(box_ap=43.6),
+        config="release/0.3:configs/dcn/yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco.yml",
+    ),
+)

@@ -82,6 +82,7 @@ def test_first_case_of_each_method_and_part_matches_the_original(name: str) -> N
     assert (row["first_failing"], row["where"]) == ("", "")
     compared = {"parameters", "backbone", "detections", "losses", "gradients"}
     compared |= {rung for rung in ("neck", "raw") if golden.levels(rung)} | ({"masks"} if golden.masks else set())
+    compared |= {"targets"} if golden.levels("target") else set()
     assert {rung for rung in RUNGS if row[rung]} == compared
 
 
@@ -139,20 +140,22 @@ def test_weights_that_do_not_fit_end_the_climb() -> None:
 
 
 def test_every_case_has_its_recording_and_every_recording_its_case() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.npz")} == set(CASES)
+    assert {path.relative_to(GOLDEN).with_suffix("").as_posix() for path in GOLDEN.rglob("*.npz")} == set(CASES)
 
 
 def test_every_recording_is_in_double_precision_and_small() -> None:
-    sizes = [path.stat().st_size for path in GOLDEN.glob("*.npz")]
+    sizes = [path.stat().st_size for path in GOLDEN.rglob("*.npz")]
     assert max(sizes) < 150_000
     assert sum(sizes) / len(sizes) < 60_000
     for name in CASES:
         golden = load(name)
         dtypes = {array.dtype for array in golden.arrays.values()}
         assert dtypes <= {np.dtype(kind) for kind in (np.float64, np.int64, np.uint8)}, name
-        assert {"backbone.0", "pred.0.boxes", "pred.1.boxes"} <= golden.arrays.keys(), name
-        assert golden.losses, name
-        assert golden.grad_norms, name
+        assert {"pred.0.boxes", "pred.1.boxes"} <= golden.arrays.keys(), name
+        if not name.startswith("paddle/static/"):  # recorded in test mode
+            assert "backbone.0" in golden.arrays, name
+            assert golden.losses, name
+            assert golden.grad_norms, name
 
 
 def test_recording_settings_follow_from_the_model() -> None:

@@ -22,6 +22,9 @@ class Anchors(nn.Module):
 
         scales: tuple[float, ...] = (8.0,)  # anchor size in strides
         ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+        ratios_first: bool = (
+            True  # in a cell: all scales of a ratio, then those of the next; False: all ratios of a scale
+        )
 
     shape: Tensor
 
@@ -38,9 +41,9 @@ class Anchors(nn.Module):
         # on the host: arithmetic of tensors without memory imports PyTorch's compiler, which takes seconds
         stretch = torch.tensor(config.ratios, device="cpu").sqrt()
         scales = torch.tensor(config.scales, device="cpu")
-        half_width = (scales / stretch[:, None]).flatten() / 2
-        half_height = (scales * stretch[:, None]).flatten() / 2
-        shape = torch.stack([-half_width, -half_height, half_width, half_height], 1)
+        half = torch.stack([scales / stretch[:, None], scales * stretch[:, None]], -1) / 2
+        half = (half if config.ratios_first else half.transpose(0, 1)).flatten(0, 1)
+        shape = torch.cat([-half, half], 1)
         self.register_buffer("shape", shape.to(torch.get_default_device()), persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:

@@ -23,6 +23,7 @@ class MatchConfig(Config):
     closed: bool = True  # a box whose IoU is exactly `positive` is positive; False: exactly `negative` is background
     low_quality: float | None = None  # an object's best boxes are positive from this IoU on; None: never
     low_quality_ties: bool = True  # all boxes that share an object's best IoU; False: the first of them
+    claims: bool = True  # they learn from that object; False: from the one that they overlap most
     ignore: float = -1.0  # share of a box inside an ignored region above which it is left out; -1: never
 
 
@@ -81,6 +82,8 @@ def match(
         peak=config.low_quality,
         ties=config.low_quality_ties,
     )
+    if not config.claims:
+        slot = best_overlaps(boxes, usable, targets.boxes, targets.valid, least=_ANY)[1]
     if group > 1:
         best, slot, claimed = _of_groups(best, slot, claimed, group)
         usable = None if usable is None else usable.unflatten(1, (-1, group)).any(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
@@ -14,6 +14,7 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
+from detzoo.ops.boxes import full_precision
 from detzoo.types import Images
 
 
@@ -25,6 +26,10 @@ class Stage(BaseConfig):
     bucket_scale: float | None = Field(default=None, gt=0)  # that of a `SideAware`; None: as in `box_head`
     weight: float = Field(ge=0)  # of its losses
 
+
+# how the scores of a cascade's stages become one: the mean of their logits or of their probabilities, each for the
+# boxes that the stage is given, or the mean probability of the last stage's boxes
+Averaged = Literal["logits", "probabilities", "last_boxes"]
 
 # each stage asks for more overlap and moves boxes less
 STAGES = (
@@ -55,7 +60,11 @@ def _of_stage(config: BoxHead.Config, stage: Stage) -> BoxHead.Config:
 
 
 def refined(
-    heads: Sequence[BoxHead], score: Callable[[BoxHead, Tensor], RawBoxes], boxes: Tensor, images: Images
+    heads: Sequence[BoxHead],
+    score: Callable[[BoxHead, Tensor], RawBoxes],
+    boxes: Tensor,
+    images: Images,
+    averaged: Averaged = "logits",
 ) -> tuple[RawBoxes, Tensor]:
     """Send proposals ``[N, P, 4]`` through all stages.
 
@@ -64,10 +73,11 @@ def refined(
         score: gives logits and offsets that a head finds for boxes ``[N, P, 4]``.
         boxes: the proposals.
         images: that they are of.
+        averaged: what the class logits are the mean of.
 
     Returns:
-        Class logits ``[N, P, C + 1]``, the mean of all stages, with the last stage's offsets ``[N, P, C or 1, 4]``; and
-        the boxes ``[N, P, 4]`` that these start from.
+        Class logits ``[N, P, C + 1]``, the mean of all stages (of probabilities: its logarithm), with the last stage's
+        offsets ``[N, P, C or 1, 4]``; and the boxes ``[N, P, 4]`` that these start from.
     """
     first, *others = heads
     logits, offsets = score(first, boxes)
@@ -76,4 +86,8 @@ def refined(
         boxes = before.refine((scores[-1], offsets), boxes, images)
         logits, offsets = score(head, boxes)
         scores.append(logits)
-    return (torch.stack(scores).mean(0), offsets), boxes
+    if averaged == "logits":
+        return (torch.stack(scores).mean(0), offsets), boxes
+    if averaged == "last_boxes":
+        scores[:-1] = [score(head, boxes)[0] for head in heads[:-1]]
+    return (full_precision(torch.stack(scores)).softmax(-1).mean(0).log(), offsets), boxes

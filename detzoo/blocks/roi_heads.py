@@ -21,24 +21,16 @@ from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
+from detzoo.blocks.suppression import SoftNMS, suppressed
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
-from detzoo.ops.nms import rank, select
+from detzoo.ops.nms import rank
 from detzoo.ops.roi_align import Atlas, crop_targets, pyramid_levels, roi_align
-from detzoo.ops.soft_nms import Method, soft_nms
 from detzoo.types import Detections, Images, Targets
 
 # of `BoxHead.forward`: class logits [N, R, C + 1], and offsets [N, R, C or 1, 4] or a `SideAware`'s [N, R, 1, 4, 2, B]
 RawBoxes = tuple[Tensor, Tensor]
-
-
-class SoftNMS(BaseConfig):
-    """Suppression that takes score away instead of dropping boxes; see `detzoo.ops.soft_nms.soft_nms`."""
-
-    method: Method = "linear"
-    sigma: float = Field(default=0.5, gt=0)  # gaussian: spread
-    min_score: float = Field(default=1e-3, ge=0, le=1)  # boxes that fall below it are dropped
 
 
 class SingleLevel(nn.Module):
@@ -88,6 +80,7 @@ class BoxHead(nn.Module):
         class_agnostic: bool = False  # one box per RoI rather than one per class
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
+        shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
         legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
@@ -246,7 +239,7 @@ class BoxHead(nn.Module):
         def ranked(rois: Tensor, of: Matches) -> tuple[Tensor, Tensor]:
             assert config.score_ranks is not None
             logits, offsets = self(atlas, rois)
-            found = decode(rois, self._of_class(offsets, logits[..., :-1].argmax(-1)), config.stds, config.legacy)
+            found = self._placed(rois, self._of_class(offsets, logits[..., :-1].argmax(-1)))
             return ranked_negatives(config.score_ranks, logits, found, of, config.samples, most)
 
         ways = (config.hard_examples, hardness), (config.balance, balanced), (config.score_ranks, ranked)
@@ -276,7 +269,7 @@ class BoxHead(nn.Module):
         wanted = pick(targets.boxes, samples.slot)
         weights = samples.valid if samples.weights is None else samples.weights
         if prime is not None:
-            found = decode(samples.boxes, moves, config.stds, config.legacy)
+            found = self._placed(samples.boxes, moves)
             of = samples.positive, samples.slot, samples.labels
             weights = weights * rank_weights(prime.ranks, found, wanted, *of, lambda w: class_loss(logits, labels, w))
         count = mean_over_ranks(samples.valid.sum(), floor=1)
@@ -291,7 +284,7 @@ class BoxHead(nn.Module):
             of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
             return losses | of_sides
         if config.box_loss.on_boxes:
-            moves = decode(samples.boxes, moves, config.stds, config.legacy)
+            moves = self._placed(samples.boxes, moves)
         else:
             wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
@@ -317,18 +310,8 @@ class BoxHead(nn.Module):
         moves = self._of_class(pick(offsets, roi), labels)
         refined, sure = self._moved(pick(boxes, roi), moves, images)
         best = best if sure is None else best * sure
-        if config.soft_nms is None:
-            order, kept = select(refined, best, used, config.nms, config.detections, labels, self.classes)
-        else:
-            limits = {"threshold": config.nms, "limit": config.detections}
-            best, used = soft_nms(refined, best, used, labels, **limits, **config.soft_nms.model_dump())
-            order, kept = rank(best, used, config.detections)
-        return Detections(
-            boxes=pick(refined, order) * kept.unsqueeze(-1),
-            scores=best.gather(1, order) * kept,
-            labels=labels.gather(1, order) * kept,
-            valid=kept,
-        )
+        limits = config.nms, config.soft_nms, config.detections, self.classes
+        return suppressed(refined, best, labels, used, *limits)
 
     @torch.no_grad()
     def refine(self, raw: RawBoxes, boxes: Tensor, images: Images, samples: RoISamples | None = None) -> Tensor:
@@ -346,8 +329,12 @@ class BoxHead(nn.Module):
         """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
         if self.side_aware is not None:
             return self.side_aware.place(boxes, moves, images.sizes)
-        legacy = self.config.legacy
-        return clip(decode(boxes, moves, self.config.stds, legacy), images.sizes - int(legacy)), None
+        return clip(self._placed(boxes, moves), images.sizes - int(self.config.legacy)), None
+
+    def _placed(self, boxes: Tensor, moves: Tensor) -> Tensor:
+        """``boxes [N, R, 4]`` moved by offsets ``[N, R, 4]``."""
+        config = self.config
+        return decode(boxes, moves, config.stds, config.legacy, shrink_bound=config.shrink_bound)
 
     def _of_class(self, offsets: Tensor, labels: Tensor) -> Tensor:
         """The offsets ``[N, R, 4]`` of each RoI's class out of ``[N, R, C or 1, 4]``, or all that is told of sides."""

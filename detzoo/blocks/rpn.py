@@ -46,12 +46,14 @@ class Learned(BaseConfig):
     samples: int = Field(default=256, ge=1)  # anchors per image that the loss sees
     positives: float = Field(default=0.5, gt=0, le=1)  # largest share of them that are positive
     negative_ratio: float | None = Field(default=None, ge=0)  # most negatives for each positive; None: no bound
+    by_samples: bool = False  # losses are divided by `samples` of each image, not by how many of them there were
     box_loss: BoxLoss = BoxLoss()
     train_candidates: int = Field(default=2000, ge=1)  # best anchors per level that enter suppression
     train_proposals: int = Field(default=1000, ge=1)  # proposals per image
     candidates: int = Field(default=1000, ge=1)  # the same two outside training
     proposals: int = Field(default=1000, ge=1)
     nms: float = Field(default=0.7, ge=0, le=1)  # IoU
+    shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
     min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
 
 
@@ -146,11 +148,12 @@ def anchor_losses(
     where = _picked(anchors, index)
     wanted = pick(targets.boxes, pick(matches.slot, index))
     if config.box_loss.on_boxes:
-        moves = decode(where, moves, stds, legacy)
+        moves = decode(where, moves, stds, legacy, shrink_bound=config.shrink_bound)
     else:
         wanted = encode(where, wanted, stds, legacy)
     kinds = torch.stack([positive.sum(1), (chosen & ~positive).sum(1)])
-    count = mean_over_ranks(kinds.clamp(min=1).sum())
+    seen = kinds.clamp(min=1) if not config.by_samples else torch.full_like(index[:, 0], config.samples)
+    count = mean_over_ranks(seen.sum())
     by_class = binary_loss(flat.gather(1, index), positive, chosen) / count
     return by_class, box_loss(moves, wanted, positive.float(), config.box_loss) / count
 
@@ -182,7 +185,8 @@ def best_proposals(
     limit = config.train_proposals if training else config.proposals
     best, index, level = best_per_level(scores, most)
     moves = pick(all_cells(offsets, 4), index)
-    boxes = clip(decode(_picked(anchors, index), moves, stds, legacy), images.sizes - int(legacy))
+    boxes = decode(_picked(anchors, index), moves, stds, legacy, shrink_bound=config.shrink_bound)
+    boxes = clip(boxes, images.sizes - int(legacy))
     valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1) & (best >= 0)
     order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
     return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)

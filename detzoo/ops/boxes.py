@@ -121,17 +121,19 @@ def decode(
     stds: tuple[float, float, float, float],
     legacy: bool = False,
     farthest: float | None = None,
+    shrink_bound: bool = True,
 ) -> Tensor:
     """Inverse of `encode`: boxes ``[..., 4]``; the change of size is bounded by 1000 / 16 either way.
 
-    ``legacy`` boxes stay as wide as they are taken to be, as MMDetection's coder for such models leaves them. With
-    ``farthest`` the centre moves by no more than so many pixels in x and in y, and a box may shrink to any size.
+    Without ``shrink_bound`` boxes shrink to any size. ``legacy`` boxes stay as wide as they are taken to be, as
+    MMDetection's coder for such models leaves them. With ``farthest`` the centre moves by no more than so many pixels
+    in x and in y, and a box may shrink to any size.
     """
     if legacy:
         anchors = widened(anchors)
     offsets = _scaled(full_precision(offsets), stds)
     size = anchors[..., 2:] - anchors[..., :2]
-    shift, least = size * offsets[..., :2], -MAX_LOG_RATIO
+    shift, least = size * offsets[..., :2], -MAX_LOG_RATIO if shrink_bound else None
     if farthest is not None:
         shift, least = shift.clamp(-farthest, farthest), None
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + shift

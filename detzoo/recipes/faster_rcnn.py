@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from detzoo.blocks.losses import BoxLoss
-from detzoo.blocks.roi_heads import BoxHead, SoftNMS
+from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.suppression import SoftNMS
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.recipes.columns import (
     BGR,

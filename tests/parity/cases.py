@@ -2,81 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
-import detzoo
-from detzoo.config import flatten, override
-from detzoo.detector import Detector
-from detzoo.recipes.recipe import Model, Recipe
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recipe of the zoo.
-
-    Attributes:
-        recipe: its name.
-        changes: settings of its model that differ, where the published model is no row of the zoo.
-        classes: how many; None: those that the recipe was published for.
-    """
-
-    recipe: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    classes: int | None = None
-
-    def published(self) -> Recipe:
-        """The recipe as published."""
-        return _changed(detzoo.find(self.recipe), self.changes)
-
-    def build(self, threshold: float | None = None) -> Detector:
-        """The model as it was recorded, with random weights; ``threshold``: see `recorded_settings`."""
-        recipe = self.published()
-        names = None if self.classes is None else [f"class {index}" for index in range(self.classes)]
-        return detzoo.build(_changed(recipe, recorded_settings(recipe.model, threshold)), classes=names)
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    return override(recipe, {f"model.{path}": value for path, value in changes.items()})
-
-
-def recorded_settings(model: Model, threshold: float | None) -> dict[str, Any]:
-    """What every recording changed: everything is sampled, so that nothing is random, and little is kept.
-
-    Args:
-        model: the published settings.
-        threshold: least score of a detection, where the case was recorded with another than the published one.
-    """
-    settings = flatten(model)
-    changes: dict[str, Any] = {}
-    for path, value in settings.items():
-        part, _, name = path.rpartition(".")
-        if name == "positives":  # a share of the samples
-            changes |= {path: 0.5, f"{part}.samples": 1_000_000}
-        elif name in ("train_candidates", "candidates") and f"{part}.proposals" in settings:
-            changes[path] = min(value, 200)
-        elif name in ("train_proposals", "proposals"):
-            changes[path] = min(value, 60)
-        elif name == "negative_ratio":
-            changes[path] = None
-        elif name in ("dropout", "drop_path"):
-            changes[path] = 0.0
-        elif name == "threshold" and part in ("head", "box_head") and threshold is not None:
-            changes[path] = threshold
-        elif path == "box_head.detections":
-            changes[path] = 30
-    return changes | OF_METHOD.get(model.method, {})
-
-
-# and of single methods: random scores are low, random embeddings lie far apart, and RoIs stay where they are
-OF_METHOD: dict[str, dict[str, Any]] = {
-    "cornernet": {"head.distance": 100.0},
-    "grid_rcnn": {"grid_head.jitter": 0.0},
-    "sparse_rcnn": {"detections": 30},
-    "ssd": {"head.threshold": 0.001},
-}
+from tests.parity.case import Case
+from tests.parity.paddle_cases import PADDLE
 
 CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3), "drop_path": 0.4, "norms": True}
 # continuous integration runs the first of each method
@@ -359,7 +289,7 @@ CASES = {
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1
     ),
     "ssd300_8xb32-24e_widerface": Case("ssd300_coco", classes=1),
-}
+} | PADDLE
 
 
 def matching(patterns: Sequence[str]) -> list[str]:

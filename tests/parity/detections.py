@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from tests.parity.golden import KEPT, Golden
 
 # per image [M, 2]: the number of a recorded detection and that of ours
 Pairs = dict[int, np.ndarray]
+Found = Detections | Sequence[Detections]  # a batch, or its images
 
 
 def detect(model: Detector, images: Images) -> Detections:
@@ -25,7 +27,7 @@ def detect(model: Detector, images: Images) -> Detections:
     return model.detect(images, proposals=boxes)  # pyright: ignore[reportCallIssue] (only such a method has it)
 
 
-def pair(golden: Golden, found: Detections, reach_out: bool = False) -> tuple[Pairs, dict[str, float]]:
+def pair(golden: Golden, found: Found, reach_out: bool = False) -> tuple[Pairs, dict[str, float]]:
     """Every recorded detection with the nearest of ours of its class, and how far apart they are.
 
     Paired greedily, the best recorded score first. Far apart is the larger of the scores' difference and the boxes', as
@@ -57,7 +59,7 @@ def pair(golden: Golden, found: Detections, reach_out: bool = False) -> tuple[Pa
     return pairs, differences
 
 
-def mask_differences(golden: Golden, found: Detections, pairs: Pairs) -> dict[str, float]:
+def mask_differences(golden: Golden, found: Found, pairs: Pairs) -> dict[str, float]:
     """Share of differing pixels of each recorded mask.
 
     Boxes without area are left out: the original gives them a line of pixels (a division by zero that it replaces by

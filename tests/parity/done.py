@@ -41,9 +41,10 @@ class Done:
         """
         if code() != self.code:
             raise SystemExit("the code was changed during the run; run again")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{row['case']}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"key": self._key(row["case"]), "row": row})
-        write_atomically(self.folder / f"{row['case']}.json", lambda path: path.write_text(text))
+        write_atomically(target, lambda path: path.write_text(text))
 
     def _key(self, name: str) -> str:
         return hashlib.sha256(self.code + path_of(name).read_bytes()).hexdigest()

@@ -33,6 +33,9 @@ class Golden:
         grad_norms: of each top-level child, of the sum of losses.
         stats: mean, std and absmax of recorded tensors, and their shape.
         arrays: recorded tensors, flat and thinned (see `thin`), and complete detections.
+        every: so many of a thinned tensor's entries stand for one that is kept.
+        scales: network pixels per pixel of the file, down and across, of each image; None: 1.
+        roles: what each published parameter is, where its name does not say it.
     """
 
     config: str
@@ -46,6 +49,21 @@ class Golden:
     grad_norms: dict[str, float]
     stats: dict[str, dict[str, Any]]
     arrays: dict[str, np.ndarray]
+    every: int = 1
+    scales: list[tuple[float, float]] | None = None
+    roles: dict[str, str] | None = None
+
+    def thin(self, tensor: Tensor) -> np.ndarray:
+        """What is kept of a tensor in this case."""
+        kept = thin(tensor)
+        return kept[:: self.every] if len(kept) == THIN else kept
+
+    @property
+    def originals(self) -> list[tuple[int, int]]:
+        """Height and width of the file of each image."""
+        scales = self.scales or [(1.0, 1.0)] * len(self.sizes)
+        pairs = zip(self.sizes, scales, strict=True)
+        return [(int(size[0] / scale[0] + 0.5), int(size[1] / scale[1] + 0.5)) for size, scale in pairs]
 
     def levels(self, prefix: str) -> list[str]:
         """Names of recorded tensors ``<prefix>.<...>`` in order."""
@@ -82,7 +100,7 @@ def save(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     """Write a case: the fields of `Golden`, ``arrays`` apart."""
     packed = {key: _rounded(a) if a.dtype == np.float64 else a for key, a in arrays.items()}
     packed["meta"] = np.frombuffer(json.dumps(meta, separators=(",", ":")).encode(), dtype=np.uint8)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **packed)  # pyright: ignore[reportArgumentType] (its stub wants a bool among them)
 
 

@@ -18,7 +18,7 @@ from detzoo.methods.sparse_rcnn import SparseRCNN
 from detzoo.types import Images
 from tests.parity import standin
 from tests.parity.detections import detect, mask_differences, pair
-from tests.parity.golden import Golden, thin
+from tests.parity.golden import Golden
 from tests.parity.guided import as_recorded
 from tests.parity.raw import raw_outputs
 from tests.parity.rungs import Rung, relative, worst
@@ -80,15 +80,15 @@ def _compare(model: Detector, golden: Golden, order: Order) -> Iterator[Rung]:
 def _evaluation(model: Detector, golden: Golden, images: Images, order: Order) -> Iterator[Rung]:
     model.eval()
     features = model.get_submodule("backbone")(images.pixels)
-    yield worst("backbone", _of_features("backbone", golden, features))
+    yield worst("backbone", of_features("backbone", golden, features))
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
-        yield worst("neck", _of_features("neck", golden, features))
+        yield worst("neck", of_features("neck", golden, features))
     if golden.levels("raw"):  # of a cascade of region proposal networks the original shows none
-        raw = worst("raw", _of_entries(golden, "raw", raw_outputs(model, images, features)))
+        raw = worst("raw", of_entries(golden, "raw", raw_outputs(model, images, features)))
         if not raw.passed:  # it lists RoIs in their order, of which there are two
             order.by_place = True
-            other = worst("raw", _of_entries(golden, "raw", raw_outputs(model, images, features)))
+            other = worst("raw", of_entries(golden, "raw", raw_outputs(model, images, features)))
             raw, order.by_place = (other, True) if other.passed else (raw, False)
         yield raw
     found = detect(model, images)
@@ -99,10 +99,10 @@ def _evaluation(model: Detector, golden: Golden, images: Images, order: Order) -
         yield worst("masks", masks)
 
 
-def _of_features(rung: str, golden: Golden, levels: Sequence[Tensor]) -> dict[str, float]:
+def of_features(rung: str, golden: Golden, levels: Sequence[Tensor]) -> dict[str, float]:
     """Differences of shapes, of thinned entries and, over all entries, of mean, deviation and largest value."""
     outputs = {f"{rung}.{index}": level for index, level in enumerate(levels)}
-    differences = _of_entries(golden, rung, {name: thin(tensor) for name, tensor in outputs.items()})
+    differences = of_entries(golden, rung, {name: golden.thin(tensor) for name, tensor in outputs.items()})
     for name, tensor in outputs.items():
         stats = golden.stats.get(name)
         if stats is None or list(tensor.shape) != stats["shape"]:
@@ -113,7 +113,7 @@ def _of_features(rung: str, golden: Golden, levels: Sequence[Tensor]) -> dict[st
     return differences
 
 
-def _of_entries(golden: Golden, rung: str, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+def of_entries(golden: Golden, rung: str, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Largest difference of each recorded tensor, as a share of its largest value."""
     differences = {}
     for name in golden.levels(rung):

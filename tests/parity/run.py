@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.parity.cases import CASES
 from tests.parity.golden import load
 from tests.parity.ladder import climb
+from tests.parity.paddle import climb_paddle
+from tests.parity.paddle_cases import PaddleCase
 from tests.parity.rungs import RUNGS, Rung
 
 # of the report; a rung's is its largest difference
@@ -18,7 +20,8 @@ def run(name: str) -> Row:
     rungs: dict[str, Rung] = {}
     first, where = "", ""
     try:
-        for rung in climb(CASES[name].build(golden.threshold), golden):
+        ladder = climb_paddle if isinstance(CASES[name], PaddleCase) else climb
+        for rung in ladder(CASES[name].build(golden.threshold), golden):
             rungs[rung.name] = rung
             if not (rung.passed or first):
                 first, where = rung.name, f"{rung.difference:.3g} at {rung.where}".split("\n")[0]

@@ -18,6 +18,7 @@ RUNGS = (
     "raw",
     "detections",  # of every one: of the box, as a share of the canvas, and of the score
     "masks",  # share of the pixels of either mask that differ
+    "targets",  # of boxes to learn from, as a share of the canvas; or of what is learned, of its largest value
     "losses",  # relative
     "gradients",  # of the norms of the top-level parts, relative; of entries, as a share of the largest
 )

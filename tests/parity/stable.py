@@ -36,11 +36,12 @@ class Order:
 
 
 @contextmanager
-def stable_sorting() -> Iterator[Order]:
+def stable_sorting(compiled: bool = True) -> Iterator[Order]:
     """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
 
-    But when an RPN suppresses: the original does that in a compiled operator, which sorts by all digits. Those of large
-    levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were not.
+    But, where the original's suppression is ``compiled``, when an RPN suppresses: that sorts by all digits. Those of
+    large levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were
+    not.
     """
     default, select, order = Tensor.sort, rpn.select, Order()
 
@@ -65,5 +66,5 @@ def stable_sorting() -> Iterator[Order]:
         survived = torch.zeros_like(scores, dtype=torch.int64).scatter_add(1, index, used.long()) > 0
         return rank(scores, survived, used.shape[1])
 
-    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits):
+    with patch.object(Tensor, "sort", sort), patch.object(rpn, "select", select_by_all_digits if compiled else select):
         yield order

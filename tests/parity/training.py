@@ -10,26 +10,30 @@ import torch
 from torch import Tensor
 
 from detzoo.detector import Detector
-from detzoo.interop.renaming import rename
+from detzoo.interop.renaming import Table, rename
 from detzoo.types import Images, Targets
 from tests.parity.drawn import drawn
-from tests.parity.golden import Golden, thin
+from tests.parity.golden import Golden
 from tests.parity.rungs import BOUND, relative
 
 EPS = torch.finfo(torch.float64).eps
 
 
 def step(
-    model: Detector, golden: Golden, images: Images, targets: Targets
+    model: Detector, golden: Golden, images: Images, targets: Targets, renaming: Table | None = None
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Losses by name, and gradients of their sum by published name of the parameter."""
+    """Losses by name, and gradients of their sum by published name of the parameter.
+
+    ``renaming``: of published names; None: the model's own.
+    """
+    renaming = model.renaming if renaming is None else renaming
     with drawn(model, golden):
         losses = {name: value for name, value in model(images, targets).items() if "loss" in name}
     model.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
     parameters = dict(model.named_parameters())
     # of published names that share a parameter the first counts
-    ours = {published: parameters.pop(rename(published, model.renaming), None) for published in golden.shapes}
+    ours = {published: parameters.pop(rename(published, renaming), None) for published in golden.shapes}
     gradients = {name: p.grad for name, p in ours.items() if p is not None and p.grad is not None}
     return {name: float(value.detach()) for name, value in losses.items()}, gradients
 
@@ -41,7 +45,7 @@ def gradient_differences(gradients: Mapping[str, Tensor], golden: Golden) -> dic
         ours = gradients.get(name.removeprefix("grad."))
         differences[name] = math.inf
         if ours is not None:
-            apart = np.abs(thin(ours) - golden.arrays[name]).max()
+            apart = np.abs(golden.thin(ours) - golden.arrays[name]).max()
             # a sum is not better than the last digit of its terms, which have the size of the part's norm: a bias
             # before batch normalization, where they cancel, has no gradient but what that leaves
             rounding = EPS * golden.grad_norms.get(name.removeprefix("grad.").partition(".")[0], 0.0)

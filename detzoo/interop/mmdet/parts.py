@@ -9,7 +9,7 @@ from typing import cast
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.carafe import Carafe
 from detzoo.blocks.layers import GROUPS, Deform, Norm
-from detzoo.blocks.roi_heads import SoftNMS
+from detzoo.blocks.suppression import SoftNMS
 from detzoo.config import ConfigError
 from detzoo.interop.said import short
 from detzoo.interop.section import LARGEST, Section

@@ -1,35 +1,53 @@
-"""PaddleDetection's names of parameters behind the pyramid of two-stage models (dynamic graph) -> ours."""
+"""PaddleDetection's names of parameters behind the pyramid of two-stage models -> ours; leaves stay as they are."""
 
 from __future__ import annotations
 
 import re
 
-from detzoo.interop.paddle.backbone_names import Names
+from detzoo.interop.paddle.backbone_names import PART, Names, stage_block
 
 
-def _earlier(base: str) -> Names:
-    """A layer that is counted from 1 there and from 0 here: group ``place``."""
-
-    def name(match: re.Match[str]) -> str:
-        kind = "gn" if match["kind"] == "norm" else "conv"
-        return f"{base}.{int(match['place']) - 1}.{kind}."
-
-    return ((r"^mask_head\.head\.(?:upsample\.)?mask_inter_feat_(?P<place>\d)\.(?:(?P<kind>conv|norm)\.)?", name),)
+def _roi_stage(match: re.Match[str]) -> str:
+    return f"box_head.stage.{stage_block(match)}"
 
 
-NAMES: Names = (
+def _box_conv(match: re.Match[str]) -> str:
+    head = f"box_heads.{match['stage']}" if match["stage"] else "box_head"
+    return f"{head}.shared_convs.{match['number']}.{'gn' if match['kind'] == 'norm' else 'conv'}"
+
+
+def _layer(match: re.Match[str]) -> str:
+    head = f"box_heads.{match['stage']}" if match["stage"] else "box_head"
+    return f"{head}.shared_fcs.{int(match['number']) - 6}"
+
+
+def _masks(head: str) -> Names:
+    """Names of a mask head that we call ``head``."""
+
+    def conv(match: re.Match[str]) -> str:
+        return f"{head}.convs.{int(match['number']) - 1}.{'gn' if match['norm'] else 'conv'}."
+
+    before = r"^mask_head\.head\.upsample\."
+    return (
+        (rf"{before}mask_inter_feat_(?P<number>\d)\.(?:conv\.|(?P<norm>norm\.))?(?=\w+$)", conv),
+        (rf"{before}conv5_mask\.", f"{head}.upsample."),
+        (r"^mask_head\.mask_fcn_logits\.", f"{head}.conv_logits."),
+    )
+
+
+_HEAD = r"^bbox_head\.head\.(?:(?P<stage>\d)\.)?"
+_SHARED: Names = (
     (r"^rpn_head\.rpn_feat\.rpn_conv\.", "rpn.conv."),
     (r"^rpn_head\.rpn_rois_score\.", "rpn.cls."),
     (r"^rpn_head\.rpn_rois_delta\.", "rpn.reg."),
-    (r"^bbox_head\.head\.fc6\.", "box_head.shared_fcs.0."),
-    (r"^bbox_head\.head\.fc7\.", "box_head.shared_fcs.1."),
-    (r"^bbox_head\.head\.bbox_head_conv(\d)\.conv\.", r"box_head.shared_convs.\1.conv."),
-    (r"^bbox_head\.head\.bbox_head_conv(\d)\.norm\.", r"box_head.shared_convs.\1.gn."),
+    (rf"^bbox_head\.head\.(?P<owner>)res(?P<stage>5)\.res5(?P<block>[a-z])\.{PART}", _roi_stage),
+    (rf"{_HEAD}(?:stage\d_)?bbox_head_conv(?P<number>\d)\.(?P<kind>conv|norm)(?=\.)", _box_conv),
+    (rf"{_HEAD}fc(?P<number>[67])(?=\.)", _layer),
+    (r"^bbox_head\.bbox_score_stage(\d)\.", r"box_heads.\1.fc_cls."),
+    (r"^bbox_head\.bbox_delta_stage(\d)\.", r"box_heads.\1.fc_reg."),
     (r"^bbox_head\.bbox_score\.", "box_head.fc_cls."),
     (r"^bbox_head\.bbox_delta\.", "box_head.fc_reg."),
-    *_earlier("mask_head.convs"),
-    (r"^mask_head\.head\.upsample\.conv5_mask\.", "mask_head.upsample."),
-    (r"^mask_head\.mask_fcn_logits\.", "mask_head.conv_logits."),
 )
-
-__all__ = ["NAMES"]
+NAMES: Names = (*_SHARED, *_masks("mask_head"))
+# of a cascade, whose stages share one mask head
+CASCADE_NAMES: Names = (*_SHARED, *_masks("mask_heads.0"))

@@ -1,0 +1,55 @@
+"""The last step of a second stage: which of its boxes are detections."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+
+from detzoo.config import Config as BaseConfig
+from detzoo.ops.boxes import pick
+from detzoo.ops.nms import rank, select
+from detzoo.ops.soft_nms import Method, soft_nms
+from detzoo.types import Detections
+
+
+class SoftNMS(BaseConfig):
+    """Suppression that takes score away instead of dropping boxes; see `detzoo.ops.soft_nms.soft_nms`."""
+
+    method: Method = "linear"
+    sigma: float = Field(default=0.5, gt=0)  # gaussian: spread
+    min_score: float = Field(default=1e-3, ge=0, le=1)  # boxes that fall below it are dropped
+
+
+def suppressed(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    used: Tensor,
+    nms: float,
+    soft: SoftNMS | None,
+    limit: int,
+    classes: int,
+) -> Detections:
+    """The best ``limit`` of the boxes of each image that survive suppression within their class.
+
+    Args:
+        boxes: ``[N, K, 4]``.
+        scores: ``[N, K]``.
+        labels: int64 ``[N, K]``, below ``classes``.
+        used: bool ``[N, K]``.
+        nms: IoU above which the lesser box is dropped.
+        soft: None: what overlaps a better box so is dropped.
+        limit: number of detections.
+        classes: number of them.
+    """
+    if soft is None:
+        order, kept = select(boxes, scores, used, nms, limit, labels, classes)
+    else:
+        scores, used = soft_nms(boxes, scores, used, labels, threshold=nms, limit=limit, **soft.model_dump())
+        order, kept = rank(scores, used, limit)
+    return Detections(
+        boxes=pick(boxes, order) * kept.unsqueeze(-1),
+        scores=scores.gather(1, order) * kept,
+        labels=labels.gather(1, order) * kept,
+        valid=kept,
+    )

@@ -1,0 +1,73 @@
+"""Copy cases of PaddleDetection to tests/golden: ``python -m tests.parity.import_paddle DOUBLE PARAMETERS [PATTERN]``.
+
+``DOUBLE`` is a folder of recordings in double precision, ``<case>.json`` and ``<case>.npz``, and ``PARAMETERS`` one
+with ``<case>.json`` whose entry ``state`` lists the parameters. Cases of the static-graph releases lie in ``static`` of
+both. Of a thinned tensor every fourth entry is kept; what another case holds whole is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.parity.cases import matching
+from tests.parity.golden import THIN, path_of, save
+from tests.parity.paddle_cases import PADDLE
+
+EVERY = 4
+# the other RoIAlign, of which there are cases of its own; images of every class; targets that losses show
+LEFT_OUT = ("raw.fixed_aligned_false.", "raw.anchors.", "target.mask.masks")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
+        print("usage: python -m tests.parity.import_paddle DOUBLE PARAMETERS [PATTERN ...]; both are folders")
+        return 2
+    names = [name for name in matching(arguments[2:]) if name in PADDLE]
+    for name in names:
+        convert(Path(arguments[0]), Path(arguments[1]), name)
+    print(f"{len(names)} cases, {sum(path_of(name).stat().st_size for name in names) / 1000:.0f} kB")
+    return 0
+
+
+def convert(double: Path, parameters: Path, name: str) -> None:
+    """Write one recorded case into tests/golden.
+
+    Raises:
+        ValueError: it was not recorded in double precision.
+    """
+    place = name.removeprefix("paddle/")
+    record: dict[str, Any] = json.loads((double / f"{place}.json").read_text())
+    published: dict[str, Any] = json.loads((parameters / f"{place}.json").read_text())
+    if record["precision"] != "float64":
+        raise ValueError(f"{name} was recorded in {record['precision']}")
+    with np.load(double / f"{place}.npz") as file:
+        arrays = {key: _fewer(file[key]) for key in file.files if not key.startswith(LEFT_OUT)}
+    meta = {
+        "config": record["config"],
+        "threshold": None,
+        "shapes": published["state"],
+        "gain": record["gain"],
+        "canvas": record["input_shape"][2:],
+        "sizes": record["image_shapes"],
+        "found": record["num_predictions"],
+        "losses": record.get("losses", {}),
+        "grad_norms": record.get("grad_norms", {}),
+        "stats": {key: record["stats"][key] for key in arrays if key in record["stats"]},
+        "every": EVERY,
+        "scales": record["scale_factor"],
+        "roles": published.get("roles"),
+    }
+    save(path_of(name), meta, arrays)
+
+
+def _fewer(values: np.ndarray) -> np.ndarray:
+    return values[::EVERY] if values.shape == (THIN,) else values
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

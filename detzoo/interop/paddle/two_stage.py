@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.paddle.backbones import read_backbone, read_neck
+from detzoo.interop.paddle.backbones import read_backbone, read_pyramid
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_RPN
 
 
 def faster_rcnn(parts: Parts, model: Section, input: Input) -> FasterRCNN.Config:
@@ -28,8 +29,8 @@ def _two_stages(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
     extractor = parts.part(parts.part(model, "bbox_head", "BBoxHead"), "roi_extractor", "RoIAlign")
     return {
         "input": input,
-        "backbone": read_backbone(parts, model),
-        "neck": read_neck(parts, model),
+        "backbone": (backbone := read_backbone(parts, model)),
+        "neck": read_pyramid(parts, model, len(backbone.out_stages)),
         "rpn": rpn(parts, model),
         "box_head": box_head(parts, model),
         "roi_levels": extractor.whole("end_level", 3) + 1,
@@ -57,7 +58,8 @@ def rpn(parts: Parts, model: Section) -> dict[str, Any]:
             settings["samples"] = learned.whole("batch_size_per_im", 256)
             settings["positives"] = learned.number("fg_fraction", 0.5)
             best = learned.number("positive_overlap", 0.7)
-            settings["match"] = {"positive": best, "negative": learned.number("negative_overlap", 0.3)}
+            negative = learned.number("negative_overlap", 0.3)
+            settings["match"] = PADDLE_RPN.match.replace(positive=best, negative=negative)
             learned.fixed("use_random", True)
             learned.ignore("assign_on_cpu", "ignore_thresh")  # where; of crowds
         for slot, prefix in (("train_proposal", "train_"), ("test_proposal", "")):
@@ -71,7 +73,7 @@ def rpn(parts: Parts, model: Section) -> dict[str, Any]:
                 made.fixed("eta", 1.0)
                 made.ignore("topk_after_collect")
         given.fixed("loss_rpn_bbox")
-        return settings
+        return PADDLE_RPN.model_dump() | settings
 
 
 def box_head(parts: Parts, model: Section) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def box_head(parts: Parts, model: Section) -> dict[str, Any]:
             nms.fixed("normalized", True)
             nms.fixed("nms_eta", 1.0)
             nms.ignore("return_index", "return_rois_num", "trt")
-    return settings
+    return PADDLE_BOX_HEAD.model_dump() | settings
 
 
 def roi_extractor(parts: Parts, head: Section) -> dict[str, Any]:

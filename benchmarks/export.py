@@ -1,24 +1,29 @@
-"""Every method through `torch.compile` and `torch.export`, and how far its results are from those without.
+"""Every method through `torch.compile`, `torch.export` and ONNX, and how far its results are from those without.
 
     python -m benchmarks.export
 
-writes ``results/export.csv``: the largest difference of boxes (pixels) and scores on a small detector of each method
-and of those with deformable convolution (`tests.tiny.FORMS`).
+writes ``results/export.csv``: the largest difference of boxes (pixels), scores and masks (probabilities; of masks of
+whole pictures the share of other pixels) on a small detector of each method and of its other forms
+(`tests.tiny.FORMS`).
 ``compile`` captures prediction as one graph (``fullgraph=True``) for the shapes at hand; ``export`` captures it for any
 number of images, and runs what it captured with 1 and with 3. ``aot_eager``, the backend of ``compile``, takes a graph
 all the way to single operators without mutation, shapes from fake kernels included, and runs those: it proves what is
 captured; which code a backend makes of the operators is not the method's business.
+``onnx`` is a model for any number of images in ONNX Runtime, whose kernels add in another order than torch's. Where
+scores are equal to the last digits, detections may so change places; they are compared with those that they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from benchmarks.table import merge
@@ -28,6 +33,8 @@ from tests.tiny import FORMS, images, proposals, tiny
 
 TRACED = 2  # images that an exported graph is captured with
 BATCHES = (1, 3)  # images that it is run with
+TIES = 1e-6  # scores that are as near may change places where other kernels ran
+NAMES = ("boxes", "scores", "labels", "valid", "masks")
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
@@ -53,6 +60,7 @@ class Differences(NamedTuple):
 
     boxes: float
     scores: float
+    masks: float
     found: int  # detections that were compared
 
 
@@ -73,16 +81,56 @@ def exported(detector: Detector, example: Images) -> Run:
     return torch.no_grad()(program.module())
 
 
-def compare(detector: Detector, run: Run, batch: Images) -> Differences:
-    """Differences between a captured prediction and the detector's own."""
+def in_onnx(detector: Detector, example: Images) -> Run:
+    """Prediction in ONNX Runtime, for any number of images of the example's size."""
+    import onnxruntime  # late, as what needs onnx: the other ways do without these packages
+
+    from detzoo.export.onnx import to_onnx
+
+    model, count = Prediction(detector).eval(), torch.export.Dim("images", min=1, max=64)
+    inputs = (example.pixels, example.sizes)
+    with torch.no_grad():
+        outputs = NAMES[: len(model(*inputs))]
+    names = ("pixels", "sizes")
+    made = to_onnx(model, inputs, dynamic=({0: count}, {0: count}), inputs=names, outputs=outputs)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    used = {given.name for given in session.get_inputs()}
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        feed = {name: value.numpy() for name, value in zip(names, given, strict=True) if name in used}
+        return tuple(torch.from_numpy(value) for value in session.run(outputs, feed))
+
+    return run
+
+
+def compare(detector: Detector, run: Run, batch: Images, ties: float = 0.0) -> Differences:
+    """Differences between a captured prediction and the detector's own; ``ties``: as `TIES`."""
     with torch.no_grad():
         wanted = Prediction(detector)(batch.pixels, batch.sizes)
-    ours = run(batch.pixels, batch.sizes)
+    ours, count = run(batch.pixels, batch.sizes), int(wanted[3].sum())
     alike = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(ours, wanted, strict=True))
+    if alike and ties:
+        ours = _in_order(ours, wanted, ties)
     if not alike or not torch.equal(ours[2], wanted[2]) or not torch.equal(ours[3], wanted[3]):
-        return Differences(float("inf"), float("inf"), int(wanted[3].sum()))
-    boxes, scores = (float((a - b).abs().max()) for a, b in zip(ours[:2], wanted[:2], strict=True))
-    return Differences(boxes, scores, int(wanted[3].sum()))
+        return Differences(float("inf"), float("inf"), float("inf"), count)
+    apart = [(a.float() - b.float()).abs() for a, b in zip(ours, wanted, strict=True)]
+    boxes, scores = (float(part.max()) for part in apart[:2])
+    whole = wanted[-1].dtype == torch.bool
+    masks = 0.0 if len(apart) == 4 else float(apart[4].mean() if whole else apart[4].max())
+    return Differences(boxes, scores, masks, count)
+
+
+def _in_order(ours: tuple[Tensor, ...], wanted: tuple[Tensor, ...], ties: float) -> tuple[Tensor, ...]:
+    """The first of these in the order of the others, as far as scores that are this near allow."""
+    boxes, scores, labels, valid = (
+        a.unsqueeze(1).float() - b.unsqueeze(2).float() for a, b in zip(ours[:4], wanted[:4], strict=True)
+    )
+    other = (scores.abs() > ties) | (labels != 0) | (valid != 0)
+    cost = torch.where(other, 1e9, boxes.abs().amax(3))  # [N, slots of wanted, slots of ours]
+    order = torch.stack([torch.from_numpy(linear_sum_assignment(image.numpy())[1]) for image in cost])
+    return tuple(part[torch.arange(len(order)).unsqueeze(1), order] for part in ours)
 
 
 def small(form: str) -> Detector:
@@ -90,34 +138,47 @@ def small(form: str) -> Detector:
     return tiny(form, box_head={"threshold": 0.0}, head={"threshold": 0.0}).eval()
 
 
-def rows(form: str, backend: str) -> Iterator[dict[str, str | int | float]]:
+# captures and batches of a way, and whether others than torch's kernels run
+Way = tuple[Callable[[Detector], Run], tuple[int, ...], float]
+
+
+def ways(backend: str) -> dict[str, Way]:
+    """Ways to run a detector by their names in the table."""
+    return {
+        f"compile {backend}": (functools.partial(compiled, backend=backend), (TRACED,), 0.0),
+        "export": (lambda detector: exported(detector, images(TRACED)), BATCHES, 0.0),
+        "onnx": (lambda detector: in_onnx(detector, images(TRACED)), BATCHES, TIES),
+    }
+
+
+def rows(form: str, mode: str, way: Way) -> Iterator[dict[str, str | int | float]]:
     """Rows of the table for one of `FORMS`; a failure is a row, too."""
-    modes: tuple[tuple[str, Callable[[Detector], Run], tuple[int, ...]], ...] = (
-        (f"compile {backend}", lambda detector: compiled(detector, backend), (TRACED,)),
-        ("export", lambda detector: exported(detector, images(TRACED)), BATCHES),
-    )
-    for mode, capture, batches in modes:
-        detector, start = small(form), time.perf_counter()
-        row: dict[str, str | int | float] = {"method": form, "mode": mode}
-        try:
-            run = capture(detector)
-            for batch in batches:
-                found = compare(detector, run, images(batch))
-                yield {**row, "batch": batch, **found._asdict(), "error": ""}
-        except Exception as error:  # the other methods' rows are wanted all the same
-            yield {**row, "batch": "", "boxes": "", "scores": "", "found": "", "error": str(error).split("\n")[0]}
-        print(f"{form} {mode}: {time.perf_counter() - start:.1f} s")
+    capture, batches, ties = way
+    detector, start = small(form), time.process_time()
+    row: dict[str, str | int | float] = {"method": form, "mode": mode}
+    try:
+        run = capture(detector)
+        for batch in batches:
+            found = compare(detector, run, images(batch), ties)
+            yield {**row, "batch": batch, **found._asdict(), "error": ""}
+    except Exception as error:  # the other methods' rows are wanted all the same
+        empty = dict.fromkeys(Differences._fields, "")
+        yield {**row, "batch": "", **empty, "error": str(error).split("\n")[0]}
+    print(f"{form} {mode}: {time.process_time() - start:.1f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--method", choices=tuple(FORMS), action="append")
+    parser.add_argument("--mode", help="only this way: compile, export or onnx")
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile")
     parser.add_argument("--out", type=Path, default=Path("results/export.csv"))
     args = parser.parse_args()
     table = []
     for form in args.method or FORMS:
-        table += rows(form, args.backend)
+        for mode, way in ways(args.backend).items():
+            if args.mode in (None, mode.split()[0]):
+                table += rows(form, mode, way)
     for row in table:
         print(*row.values())
     merge(args.out, table, ("method", "mode", "batch"), {"method": tuple(FORMS)})

@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     with ROWS.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(PaddleRow)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(map(asdict, rows))
+        writer.writerows(asdict(row) for row in rows)
     models = {}
     for name in sorted({row.model for row in rows} - {""}):
         record = json.loads((folder / f"{name}.json").read_text())

@@ -28,9 +28,10 @@ from detzoo.interop.renaming import rename
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import zoo
 from detzoo.recipes.recipe import Recipe
-from tests.paddle_configs import FASTER_RCNN, FILES, READER
+from tests.paddle_configs import FASTER_RCNN, FILES, MODELS, READER
 from tests.paddle_files import pdparams, static
 from tests.published_paddle import paddle_rows, parameters_of, settings_of
+from tests.zoo import parameters
 
 CONFIG = "faster_rcnn/faster_rcnn_r50_fpn_1x_coco.yml"
 
@@ -274,7 +275,7 @@ def static_yolo() -> dict[str, Any]:
 
 def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
     """Names of the static release, an optimizer's state beside them, and its sections."""
-    values = static_yolo() | {"num_classes": 2}
+    values: dict[str, Any] = static_yolo() | {"num_classes": 2}
     values["ResNet"] |= {"depth": 18, "dcn_v2_stages": [], "variant": "b"}
     torch.manual_seed(0)
     with warnings.catch_warnings():
@@ -364,3 +365,15 @@ def test_single_steps_of_readers() -> None:
             read_config(changed("EvalReader.sample_transforms", [step]), classes="abc")
     square = read_config(changed("EvalReader.sample_transforms", steps), classes="abc", size=(640, 480)).recipe.model
     assert (square.input.short, square.input.long) == (480, 640)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_have_the_parameters_that_are_recorded(name: str, tmp_path: Path) -> None:
+    for number, text in enumerate(MODELS[name]):
+        (tmp_path / f"{number}.yml").write_text(text)
+    path = tmp_path / "model.yml"
+    bases = [f"{number}.yml" for number in range(len(MODELS[name]))]
+    path.write_text(f"_BASE_: {bases}\nnum_classes: 80\nmetric: COCO")
+    recipe = read_config(path).recipe
+    row = next(row for row in paddle_rows() if row.model == name)
+    assert parameters(recipe, parameters_of(row), of_paddle=True) == "yes"

@@ -70,7 +70,9 @@ def _default_boxes(given: Section) -> dict[str, Any]:
 
 def _suppressed(parts: Parts, owner: Section, slot: str) -> dict[str, Any]:
     with parts.part(owner, slot, "SSDOutputDecoder", "MultiClassNMS") as nms:
-        nms.ignore("background_label", "nms_top_k", "return_index", "return_rois_num", "trt")  # enough candidates
+        nms.ignore(
+            "background_label", "nms_top_k", "return_index", "return_rois_num", "trt", "cpu"
+        )  # enough candidates
         nms.fixed("nms_eta", 1.0)
         nms.fixed("normalized", True)
         return {

@@ -94,7 +94,9 @@ def _suppressed(parts: Parts, head: Section | None, model: Section) -> dict[str,
 
 def _nms(parts: Parts, owner: Section, normalized: bool) -> dict[str, Any]:
     with parts.part(owner, "nms", "MultiClassNMS") as nms:
-        nms.ignore("background_label", "return_index", "return_rois_num", "trt", "nms_top_k")  # enough candidates
+        nms.ignore(
+            "background_label", "return_index", "return_rois_num", "trt", "nms_top_k", "cpu"
+        )  # enough candidates
         nms.fixed("nms_eta", 1.0)
         return {
             "threshold": nms.number("score_threshold", 0.01),

@@ -103,6 +103,7 @@ class CascadeRPN(nn.Module):
             "s1.loss_rpn_reg": by_box,
         }
 
+    @torch.no_grad()
     def propose(self, raw: RawCascadeRPN, images: Images, training: bool) -> Proposals:
         """The best anchors of each level, refined, suppressed level by level, and merged by score."""
         logits, offsets, _, boxes = raw

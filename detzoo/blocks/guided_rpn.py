@@ -82,6 +82,7 @@ class GuidedRPN(nn.Module):
             "loss_anchor_loc": by_location,
         }
 
+    @torch.no_grad()
     def propose(self, raw: RawGuidedRPN, images: Images, training: bool) -> Proposals:
         """The best anchors of each level, refined, suppressed level by level, and merged by score."""
         logits, offsets, shapes, locations = raw

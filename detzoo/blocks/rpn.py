@@ -109,6 +109,7 @@ class RPN(nn.Module):
         by_class, by_box = anchor_losses(raw, anchors, targets, self.config, usable=usable, legacy=self.config.legacy)
         return {"loss_rpn_cls": by_class, "loss_rpn_bbox": by_box}
 
+    @torch.no_grad()
     def propose(self, raw: RawRPN, images: Images, training: bool) -> Proposals:
         """The best anchors of each level, refined, suppressed level by level, and merged by score."""
         logits, offsets = raw
@@ -158,7 +159,6 @@ def anchor_losses(
     return by_class, box_loss(moves, wanted, positive.float(), config.box_loss) / count
 
 
-@torch.no_grad()
 def best_proposals(
     scores: Sequence[Tensor],
     offsets: Sequence[Tensor],

@@ -45,14 +45,17 @@ def slow(block: Bottle2neck, x: Tensor, stride: int = 1) -> Tensor:
         return F.batch_norm(x, *statistics, state[f"{norm}.weight"], state[f"{norm}.bias"])
 
     shortcut = x
-    if "downsample.1.weight" in state:
+    paddle = "downsample.0.weight" in state
+    if paddle:
+        shortcut = conv(x, "downsample.0", "downsample.1", stride)
+    elif "downsample.1.weight" in state:
         pooled = F.avg_pool2d(x, stride, stride, ceil_mode=True, count_include_pad=False)
         shortcut = conv(pooled, "downsample.1", "downsample.2")
     first, second, third = conv(x, "conv1", "bn1").relu().chunk(3, 1)
     a = conv(first, "convs.0", "bns.0", stride).relu()
-    if "downsample.1.weight" in state:  # parts of a stage's first block are alone
+    if "downsample.1.weight" in state and not (paddle and stride == 1):  # parts of a stage's first block are alone
         b = conv(second, "convs.1", "bns.1", stride).relu()
-        third = F.avg_pool2d(third, 3, stride, 1) if stride > 1 else third
+        third = F.avg_pool2d(third, 3, stride, 1, count_include_pad=not paddle) if stride > 1 else third
     else:
         b = conv(second + a, "convs.1", "bns.1").relu()
     return (conv(torch.cat([a, b, third], 1), "conv3", "bn3") + shortcut).relu()
@@ -67,6 +70,16 @@ def test_a_block_gives_the_papers_sums(size: tuple[int, int], name: str, stride:
     copy = x.clone()
     torch.testing.assert_close(block(x), slow(block, x, stride))
     assert torch.equal(x, copy)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("layer1.0", 1), ("layer2.0", 2)])
+def test_a_first_block_as_paddle_has_it(name: str, stride: int) -> None:
+    settings = {"stem": "conv7", "avg_down": False, "project_first": True, "first_sums": True, "pool_padding": False}
+    made = network(SMALL.replace(**settings)).eval()
+    assert made.get_parameter("conv1.weight").shape == (64, 3, 7, 7)
+    block = block_of(made, name)
+    x = torch.randn(2, block.get_parameter("conv1.weight").shape[1], 11, 15, dtype=torch.float64)
+    torch.testing.assert_close(block(x), slow(block, x, stride))
 
 
 def test_channels_strides_and_sizes() -> None:

@@ -183,6 +183,35 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
     ),
     "FasterRCNN-mobilenet": (FasterRCNN, {"backbone": {"kind": "mobilenet_v2", "width": 0.35}}),
+    "FasterRCNN-mobilenet-v1": (FasterRCNN, {"backbone": {"kind": "mobilenet_v1", "width": 0.5}}),
+    "FasterRCNN-mobilenet-v3": (
+        FasterRCNN,
+        {"backbone": {"kind": "mobilenet_v3", "size": "small", "width": 0.5, "out_blocks": (1, 3, 8, 11)}},
+    ),
+    "FasterRCNN-ghostnet": (
+        FasterRCNN,
+        {"backbone": {"kind": "ghostnet", "width": 0.5, "out_blocks": (5, 12), "extra": ((16, 32),)}},
+    ),
+    "FasterRCNN-cbnet": (FasterRCNN, {"backbone": {"kind": "cbnet", "network": {"depth": 18}}}),
+    "FasterRCNN-senet": (
+        FasterRCNN,
+        {
+            "backbone": {
+                **{"kind": "senet", "depth": 50, "form": "original", "frozen_stages": 0},
+                **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2)},
+            }
+        },
+    ),
+    "FasterRCNN-hrnet-corners": (
+        FasterRCNN,
+        {
+            "backbone": {
+                **{"kind": "hrnet", "width": 32, "first_width": 32, "resize": "corners"},
+                **{"modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
+            },
+            "neck": {"kind": "hrfpn", "out_channels": 32, "bias": False, "corners": True},
+        },
+    ),
     "FasterRCNN-timm": (FasterRCNN, {"backbone": {"kind": "timm", "name": "test_convnext", "norms": True}}),
     "FasterRCNN-pafpn": (FasterRCNN, {"neck": {"kind": "pafpn"}}),
     "FasterRCNN-libra": (

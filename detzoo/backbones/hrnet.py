@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.resnet import (
@@ -26,6 +27,7 @@ from detzoo.backbones.resnet import (
 )
 from detzoo.blocks.layers import Conv2d, Norm, build_norm, conv_norm
 from detzoo.config import Config as BaseConfig
+from detzoo.ops.nearest import nearest_on_corners
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -52,7 +54,10 @@ class HRNet(PartlyFrozen):
         modules: tuple[Count, Count, Count] = (1, 4, 3)  # of stages 2, 3 and 4; each ends with an exchange
         blocks: tuple[Count, Count, Count, Count] = (4, 4, 4, 4)  # in a row: in stage 1, and in every branch of 2 to 4
         norm: Norm = "bn"
+        # the cell that a finer map gets: the nearest, or the nearest where corners lie on corners (PaddleDetection 0.x)
+        resize: Literal["nearest", "corners"] = "nearest"
         norm_eval: bool = True  # batch normalization keeps its statistics in training
+        norm_frozen: bool = False  # scales and offsets of normalization take no gradient
         frozen_stages: int = Field(default=-1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
         checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
 
@@ -84,6 +89,10 @@ class HRNet(PartlyFrozen):
             self.add_module(f"stage{stage}", nn.Sequential(*(_Module(config, widths, blocks) for _ in range(count))))
             inputs = widths
         initialize(self, zero_init=False)
+        if config.norm_frozen:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm | nn.GroupNorm):
+                    module.requires_grad_(False)
         self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -124,6 +133,7 @@ class _Module(nn.Module):
     def __init__(self, config: HRNet.Config, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
         shared = _of_blocks(config)
+        self.corners = config.resize == "corners"
         self.branches = nn.ModuleList(
             nn.Sequential(*(BasicBlock(shared, width, width, 1, 1, None, plain_conv3x3) for _ in range(blocks)))
             for width in widths
@@ -144,7 +154,7 @@ class _Module(nn.Module):
         total = first
         for source, x in enumerate(others, 1):
             if source > target:
-                x = F.interpolate(x, size=size, mode="nearest")
+                x = nearest_on_corners(x, size) if self.corners else F.interpolate(x, size=size, mode="nearest")
             # the finest branch gets its own map first, which others need as it is
             total = total + x if total is maps[0] else total.add_(x)
         return F.relu_(total)

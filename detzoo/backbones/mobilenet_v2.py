@@ -61,14 +61,14 @@ class MobileNetV2(PartlyFrozen):
     def __init__(self, config: MobileNetV2.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or MobileNetV2.Config()
-        width, stride = _rounded(STEM * config.width), 2
+        width, stride = rounded(STEM * config.width), 2
         self.conv1 = _Conv(3, width, 3, stride=2, slope=config.slope)
         self.names = []
         found = []
         for stage, (factor, channels, blocks, first) in enumerate(STAGES, 1):
             layer = nn.Sequential()
             for block in range(blocks):
-                outputs = _rounded(channels * config.width)
+                outputs = rounded(channels * config.width)
                 layer.append(_Block(width, outputs, factor, 1 if block else first, config))
                 width = outputs
             stride *= first
@@ -110,10 +110,10 @@ class MobileNetV2(PartlyFrozen):
         return [self.get_submodule(name) for name in [*names[: self.config.frozen_stages + 1], *unused]]
 
 
-def _rounded(channels: float) -> int:
-    """The multiple of 8 nearest to ``channels``, at least 8 and 0.9 times as many."""
-    rounded = max(DIVISOR, int(channels + DIVISOR / 2) // DIVISOR * DIVISOR)
-    return rounded + DIVISOR if rounded < 0.9 * channels else rounded
+def rounded(channels: float, divisor: int = DIVISOR) -> int:
+    """The multiple of ``divisor`` nearest to ``channels``, at least one of it and 0.9 times as many."""
+    found = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return found + divisor if found < 0.9 * channels else found
 
 
 class _Conv(ConvNorm):

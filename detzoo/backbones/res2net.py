@@ -16,6 +16,7 @@ from detzoo.backbones.resnet import (
     Stages,
     StagesConfig,
     deep_stem,
+    plain_conv,
     residual_blocks,
     spatial_conv,
 )
@@ -35,6 +36,10 @@ class Res2Net(Stages):
         depth: Literal[50, 101, 152] = 50
         scales: int = Field(default=4, ge=2)  # parts that the channels of a block are split into
         base_width: int = Field(default=26, ge=1)  # channels of each part in the first stage
+        stem: Literal["conv7", "deep"] = "deep"  # one 7x7 convolution, or three 3x3
+        avg_down: bool = True  # shortcuts halve the size by average pooling before their 1x1
+        first_sums: bool = False  # parts see each other in first blocks without a stride, too (PaddleDetection)
+        pool_padding: bool = True  # what a stride pools counts the zeros around the map
 
         @property
         def title(self) -> str:
@@ -48,7 +53,11 @@ class Res2Net(Stages):
     def __init__(self, config: Res2Net.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or Res2Net.Config()
-        self.stem = deep_stem(config, 64)
+        if config.stem == "conv7":
+            self.conv1 = plain_conv(config, 3, 64, 7, 2)
+            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
+        else:
+            self.stem = deep_stem(config, 64)
         channels = [64]
         for stage in range(1, len(config.strides) + 1):
             self.add_module(f"layer{stage}", _build_stage(config, stage, channels[-1]))
@@ -81,11 +90,11 @@ class Bottle2neck(Bottleneck):
         settings = {"width": part * config.scales, "normalized": True}
         # several convolutions take the place of the one
         super().__init__(config, inputs, planes, stride, dilation, downsample, lambda *_: nn.Identity(), **settings)
-        self.part, self.first = part, first
+        self.part, self.first = part, first and not (config.first_sums and stride == 1)
         stride = 1 if config.style == "caffe" else stride
         self.convs = nn.ModuleList(conv3x3(part, part, stride, dilation, 1) for _ in range(config.scales - 1))
         self.bns = nn.ModuleList(build_norm(config.norm, part, frozen=config.norm_frozen) for _ in self.convs)
-        self.pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
+        self.pool = nn.AvgPool2d(3, stride, 1, count_include_pad=config.pool_padding) if stride > 1 else nn.Identity()
 
     def between(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, C, ceil(H / stride), ceil(W / stride)]``."""
@@ -105,4 +114,4 @@ def _build_stage(config: Res2Net.Config, stage: int, inputs: int) -> nn.Sequenti
         return Bottle2neck(config, inputs, planes, stride, dilation, downsample, conv3x3, first=first)
 
     count, stride = BLOCKS[config.depth][stage - 1], config.strides[stage - 1]
-    return residual_blocks(config, block, inputs, planes * EXPANSION, count, stride, avg_down=True)
+    return residual_blocks(config, block, inputs, planes * EXPANSION, count, stride, avg_down=config.avg_down)

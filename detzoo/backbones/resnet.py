@@ -140,16 +140,20 @@ class Stages(PartlyFrozen):
         initialize(self, config.zero_init)
         self.freeze(config.norm_eval)
 
-    def forward(self, x: Tensor, added: Sequence[Tensor] = ()) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the asked stages, finest first.
 
         Args:
             x: ``[N, 3, H, W]``.
-            added: a map ``[N, C_k, h_k, w_k]`` per stage that is resized to the nearest cell and added to what the
-                stage is given; none: nothing is.
 
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
+        """
+        return self.composed(x, ())
+
+    def composed(self, x: Tensor, added: Sequence[Tensor]) -> list[Tensor]:
+        """`forward` where ``added``, a map ``[N, C_k, h_k, w_k]`` per stage unless it is empty, is resized to the
+        nearest cell and added to what each stage is given.
         """
         x = self._run_stem(x)
         features = []
@@ -373,21 +377,23 @@ class Bottleneck(_Block):
         conv3x3: Conv3x3,
         *,
         width: int | None = None,
+        entry: int | None = None,
         groups: int = 1,
         expansion: int = EXPANSION,
         normalized: bool = False,
     ) -> None:
         """Build to return ``expansion * planes`` channels.
 
-        ``width`` channels, or ``planes``, are between the convolutions, and ``groups`` in the spatial one. Where that
-        is ``normalized``, it has its normalization and ReLU in itself.
+        ``width`` channels, or ``planes``, are between the convolutions, ``entry`` of them before the spatial one if
+        given, and ``groups`` in that. Where it is ``normalized``, it has its normalization and ReLU in itself.
         """
         super().__init__(config)
         width = planes if width is None else width
+        entry = width if entry is None else entry
         first, second = (stride, 1) if config.style == "caffe" else (1, stride)
-        self.conv1 = plain_conv(config, inputs, width, 1, first)
-        self.add_norm(1, width)
-        self.conv2 = conv3x3(width, width, second, dilation, groups)
+        self.conv1 = plain_conv(config, inputs, entry, 1, first)
+        self.add_norm(1, entry)
+        self.conv2 = conv3x3(entry, width, second, dilation, groups)
         self.normalized = normalized
         if not normalized:
             self.add_norm(2, width)

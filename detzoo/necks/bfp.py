@@ -17,6 +17,7 @@ from detzoo.blocks.layers import ConvNorm, start_xavier
 from detzoo.config import Config as BaseConfig
 from detzoo.necks.fpn import FPN
 from detzoo.ops.boxes import full_precision
+from detzoo.ops.nearest import nearest_on_corners
 
 
 class BFP(nn.Sequential):
@@ -36,6 +37,8 @@ class BFP(nn.Sequential):
         pyramid: FPN.Config = FPN.Config()
         level: int = Field(default=2, ge=0)  # of the pyramid, whose size the levels are averaged at
         refine: Literal["attention", "conv"] | None = "attention"  # the average; None: it stays as it is
+        # the cell that a larger map gets: the nearest, or that where corners lie on corners (PaddleDetection 0.x)
+        resize: Literal["nearest", "corners"] = "nearest"
 
         def build(self, channels: Sequence[int], strides: Sequence[int]) -> BFP:
             """The neck of these settings for a backbone that returns maps of these ``channels`` and ``strides``."""
@@ -59,7 +62,7 @@ class _Balance(nn.Module):
 
     def __init__(self, config: BFP.Config, channels: int) -> None:
         super().__init__()
-        self.level = config.level
+        self.level, self.corners = config.level, config.resize == "corners"
         self.refine = None
         if config.refine is not None:
             self.refine = _Attention(channels) if config.refine == "attention" else ConvNorm(channels, channels, 3)
@@ -67,19 +70,22 @@ class _Balance(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Maps ``[N, C, H_l, W_l]`` to the same shapes."""
-        size = levels[self.level].shape[-2:]
-        mean = torch.stack([_resized(level, size, number < self.level) for number, level in enumerate(levels)]).mean(0)
+        size, of = levels[self.level].shape[-2:], self.level
+        mean = torch.stack([self._resized(x, size, of - number) for number, x in enumerate(levels)]).mean(0)
         if self.refine is not None:
             mean = self.refine(mean)
-        return [level + _resized(mean, level.shape[-2:], number >= self.level) for number, level in enumerate(levels)]
+        return [x + self._resized(mean, x.shape[-2:], number - of) for number, x in enumerate(levels)]
 
-
-def _resized(x: Tensor, size: Sequence[int], smaller: bool) -> Tensor:
-    """A map ``[N, C, h, w]`` in another size: each cell of a smaller one is the largest of those below it."""
-    if x.shape[-2:] == torch.Size(size):
-        return x
-    height, width = size
-    return F.adaptive_max_pool2d(x, (height, width)) if smaller else F.interpolate(x, (height, width))
+    def _resized(self, x: Tensor, size: Sequence[int], halvings: int) -> Tensor:
+        """A map ``[N, C, h, w]`` in another size: each cell of a smaller one is the largest of those below it."""
+        if x.shape[-2:] == torch.Size(size):
+            return x
+        if self.corners and halvings > 0:
+            return F.max_pool2d(x, 2**halvings, ceil_mode=True)
+        if self.corners:
+            return nearest_on_corners(x, size)
+        height, width = size
+        return F.adaptive_max_pool2d(x, (height, width)) if halvings > 0 else F.interpolate(x, (height, width))
 
 
 class _Attention(nn.Module):

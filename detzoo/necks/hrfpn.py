@@ -34,6 +34,8 @@ class HRFPN(nn.Module):
         levels: int = Field(default=5, ge=1, le=16)  # feature maps returned; each halves the size, rounded down
         pooling: Literal["avg", "max"] = "avg"
         stride: int = Field(default=1, ge=1)  # of each map's last convolution; FCOS: 2
+        bias: bool = True  # of convolutions
+        corners: bool = False  # maps are resized with corners on corners (PaddleDetection 0.x), not edges on edges
 
         def build(self, channels: Sequence[int], strides: Sequence[int]) -> HRFPN:
             """The neck of these settings for a backbone that returns maps of these ``channels`` and ``strides``."""
@@ -55,7 +57,10 @@ class HRFPN(nn.Module):
             if isinstance(module, nn.Conv2d):
                 # the published kind of Xavier's: uniform, and by the inputs alone
                 nn.init.kaiming_uniform_(module.weight, a=1)
-                nn.init.zeros_(module.get_parameter("bias"))
+                if config.bias:
+                    nn.init.zeros_(module.get_parameter("bias"))
+                else:
+                    module.register_parameter("bias", None)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Pyramid maps, finest first.
@@ -84,5 +89,6 @@ class HRFPN(nn.Module):
             for index, (x, weight) in enumerate(zip(features, parts, strict=True))
         ]
         for x in coarser:
-            finest = finest.add_(F.interpolate(x, size=finest.shape[-2:], mode="bilinear"))
+            resized = F.interpolate(x, size=finest.shape[-2:], mode="bilinear", align_corners=self.config.corners)
+            finest = finest.add_(resized)
         return finest

@@ -101,13 +101,13 @@ _HRNET: Names = (
 )
 
 
-def pyramid(first: int) -> Names:
-    """Names of an FPN whose finest level is of the backbone's stage ``first``, 2 or 3."""
+def pyramid(first: int, owner: str = "neck.") -> Names:
+    """Names of an FPN whose finest level is of the backbone's stage ``first``, 2 or 3; in a `BFP` it is ``neck.0.``."""
 
     def level(match: re.Match[str]) -> str:
         kind = "gn" if match["kind"] == "norm." else "conv"
         convs = "lateral_convs" if match["inner"] else "fpn_convs"
-        return f"neck.{convs}.{int(match['level']) - first}.{kind}."
+        return f"{owner}{convs}.{int(match['level']) - first}.{kind}."
 
     shape = (
         r"^neck\.fpn_(?P<inner>inner_)?(?:res)?(?P<level>\d)(?:_sum)?(?:_lateral)?\.(?P<kind>conv\.|norm\.)?(?=\w+$)"
@@ -115,6 +115,18 @@ def pyramid(first: int) -> Names:
     return ((shape, level),)
 
 
-NAMES: Names = (*_RESIDUAL, *_HRNET)
+_MOBILE: Names = (
+    (r"^backbone\.(conv\d(?:_\d)?)\._(depthwise_conv|pointwise_conv)\._conv\.", r"backbone.\1.\2.conv."),
+    (r"^backbone\.(conv\d(?:_\d)?)\._(depthwise_conv|pointwise_conv)\._batch_norm\.", r"backbone.\1.\2.bn."),
+    (r"^backbone\.conv1\._conv\.", "backbone.conv1.conv."),
+    (r"^backbone\.conv1\._batch_norm\.", "backbone.conv1.bn."),
+    (r"^backbone\.(conv\d+)\.mid_se\.conv1\.", r"backbone.\1.se.squeeze."),
+    (r"^backbone\.(conv\d+)\.mid_se\.conv2\.", r"backbone.\1.se.excite."),
+    (r"^backbone\._ghostbottleneck_(\d+)\.se_block\.squeeze\.", r"backbone.block\1.se.squeeze."),
+    (r"^backbone\._ghostbottleneck_(\d+)\.se_block\.excitation\.", r"backbone.block\1.se.excite."),
+    (r"^backbone\._ghostbottleneck_(\d+)\.", r"backbone.block\1."),
+)
+
+NAMES: Names = (*_RESIDUAL, *_HRNET, *_MOBILE)
 
 __all__ = ["NAMES", "PART", "Names", "pyramid", "residual_part", "stage_block"]

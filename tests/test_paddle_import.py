@@ -20,10 +20,12 @@ from detzoo.config import ConfigError, flatten
 from detzoo.data.resize import fit_size, pixels_of, resize_picture
 from detzoo.detector import Detector
 from detzoo.interop.imported import DetectionsDiffer, UnnamedClasses
-from detzoo.interop.paddle import configs
+from detzoo.interop.paddle import backbone_names, configs, static_backbone_names
+from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.configs import read_file
 from detzoo.interop.paddle.importer import read_config
-from detzoo.interop.paddle.weights import _statistics, names
+from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.weights import _LEAVES, _NETWORKS, _statistics, names
 from detzoo.interop.renaming import rename
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import zoo
@@ -377,3 +379,29 @@ def test_models_have_the_parameters_that_are_recorded(name: str, tmp_path: Path)
     recipe = read_config(path).recipe
     row = next(row for row in paddle_rows() if row.model == name)
     assert parameters(recipe, parameters_of(row), of_paddle=True) == "yes"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms",
+        "faster_rcnn_r50_fpn_1x",
+        "yolov3_mobilenet_v1_voc",
+        "yolov3_r34",
+    ],
+)
+def test_static_backbones_have_the_parameters_that_are_recorded(name: str) -> None:
+    row = next(row for row in paddle_rows() if row.model == f"static/{name}")
+    parts = Parts(settings_of(row) or {}, [])
+    config: Any = read_backbone(parts, parts.model())
+    with torch.device("meta"):
+        ours = {f"backbone.{key}": list(value.shape) for key, value in config.build().state_dict().items()}
+    table = static_backbone_names.BACKBONES[_NETWORKS[config.kind]]
+    found = {}
+    for key, shape in (parameters_of(row) or {}).items():
+        owner, _, leaf = rename(key, table).rpartition(".")
+        if owner.startswith("backbone."):
+            found[rename(f"{owner}.{_LEAVES.get(leaf, leaf)}", backbone_names.NAMES)] = shape
+    assert found == {key: shape for key, shape in ours.items() if key in found}
+    statistics = ("num_batches_tracked", "running_mean", "running_var")
+    assert all(key in found for key in ours if not key.endswith(statistics))

@@ -10,10 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 import detzoo
 from tests import published, published_paddle
 from tests.mmdet_files import FASTER_RCNN_2, FASTER_RCNN_3
+from tests.paddle_configs import FASTER_RCNN
 from tests.published import GOLDEN, Published, parameters_of, published_rows
 from tests.published_paddle import PaddleRow, paddle_rows
 from tests.zoo import CLASSIFIER, Folders, Row, imported_paddle, look, look_paddle, main, parameters, summary
@@ -168,9 +170,7 @@ def test_what_is_wrong_with_paddles_models_is_told():
     assert imported_paddle({"architecture": "Nothing"}, recipe).startswith(
         "refused: the config: architecture='Nothing'"
     )
-    assert "rpn.min_size: 1.0 / 0.0" in imported_paddle(
-        {"architecture": "FasterRCNN", "FPN": {"out_channel": 256}}, recipe
-    )
+    assert "rpn.min_size: 1.0 / 0.0" in imported_paddle(yaml.safe_load(FASTER_RCNN), recipe)
 
 
 def test_paddles_lists_are_made_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

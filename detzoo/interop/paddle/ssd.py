@@ -16,6 +16,7 @@ _MODELS = {6: VGG300, 7: VGG512}  # by how many maps there are
 
 def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
     """``SSD``."""
+    parts.part(model, "backbone", "VGG")
     boxes = _static_boxes(parts, model) if parts.static else _boxes(parts, model)
     usual = _MODELS.get(len(boxes["ratios"]))
     if usual is None:

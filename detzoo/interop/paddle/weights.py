@@ -41,11 +41,15 @@ _STATIC_NAMES: dict[str, Names] = {
     "faster_rcnn": static_head_names.TWO_STAGES,
     "mask_rcnn": static_head_names.TWO_STAGES,
     "retinanet": static_head_names.RETINA,
-    "ssd": static_head_names.default_boxes(before=0),
+    "ssd": (),  # it depends on the backbone
     "yolov3": static_head_names.YOLO,
 }
 # what a backbone of ours was called there
-_NETWORKS = {"darknet": "DarkNet", "hrnet": "HRNet", "res2net": "Res2Net", "resnet": "ResNet", "vgg": "VGG"}
+_NETWORKS = {
+    **{"cbnet": "CBResNet", "darknet": "DarkNet", "hrnet": "HRNet", "mobilenet_v1": "MobileNet"},
+    **{"res2net": "Res2Net", "resnet": "ResNet", "senet": "SENet", "vgg": "VGG"},
+}
+_UNNAMED = {"mobilenet_v1": 35}  # convolutions without a name that a backbone has
 
 _LEAVES = {"_mean": "running_mean", "_variance": "running_var"}  # of batch normalization
 _OF_TRAINING = re.compile(r"(_(velocity|moment\d|beta\d_pow_acc)_\d+|^learning_rate_\d+|^@.*@)$")  # in static folders
@@ -64,7 +68,10 @@ def names(detector: Detector, static: bool) -> Names:
         raise ValueError(f"{type(detector).__name__} has no weights of PaddleDetection{' 0.x' if static else ''}")
     if static:
         network = static_backbone_names.BACKBONES[_NETWORKS[config.backbone.kind]]
-        return (*_STATIC_NAMES[method], *static_backbone_names.NECKS, *network)
+        heads = _STATIC_NAMES[method]
+        if method == "ssd":
+            heads = static_head_names.default_boxes(_UNNAMED.get(config.backbone.kind, 0))
+        return (*heads, *static_backbone_names.NECKS, *network)
     neck = getattr(config, "neck", None)
     pyramid: Names = ()
     if isinstance(neck, FPN.Config):
@@ -97,6 +104,8 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
         owner = name.rpartition(".")[0]
         if isinstance(modules.get(owner), nn.Linear) and value.dim() == 2:
             value = value.t()
+        if shapes.get(name) == (len(value), 1, 1):  # of a normalization over channels
+            value = value.view(-1, 1, 1)
         if static and name in shapes:
             value = _without_background(value, shapes[name], layers.get(owner), len(detector.classes))
         given[published] = value

@@ -189,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--resume", nargs="?", const=True, metavar="DIR", help="go on with the run in DIR (or --out) where it stopped"
     )
+    train.add_argument("--no-report", action="store_true", help="write no page about the run (DIR/report.html)")
     train.add_argument(
         "--logger",
         action="append",
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", metavar="DIR", help=_DATA)
     evaluate.add_argument("--split", default="val", choices=["train", "val"], help="which images (%(default)s)")
     evaluate.add_argument("--out", metavar="FILE", help="write the numbers to this .json file")
+    evaluate.add_argument("--no-report", action="store_true", help="write no page beside it (or in runs/evaluate)")
     evaluate.add_argument("--results", metavar="FILE", help="write the detections to this .json file, as COCO has them")
     evaluate.add_argument("--proposals", metavar="FILE", help="write the found boxes to this file, for Fast R-CNN")
 
@@ -315,6 +317,7 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         overrides=options.overrides,
         loggers=options.logger,
+        report=not options.no_report,
     )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print(f"weights: {done.best or done.last}")
@@ -326,8 +329,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     detector, data = _settled(_load(options), options.data, options.overrides)
     more = {"proposals": options.proposals, "results": options.results, "tta": options.tta}
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, **more)
+    page: Any = False
+    if not options.no_report:
+        stem = os.path.splitext(options.out)[0] if options.out else f"runs/evaluate/{_stem(options.name)}"
+        page = f"{stem}.html"
+    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, report=page, **more)
     print(report.summary())
+    if page:
+        print(f"report: {page}")
     if options.results:
         print(f"results: {options.results}")
     if options.out:
@@ -405,6 +414,12 @@ def _recipe(name: str) -> Recipe:
     if name.endswith(".safetensors"):
         return read(name)[0]
     return detzoo.find(name)
+
+
+def _stem(name: str) -> str:
+    """What a file about a model is called: as the weights, with the folder of their run, or as the zoo calls it."""
+    parts = os.path.splitext(name)[0].replace(os.sep, "/").split("/") if _is_file(name) else [name]
+    return "_".join(part for part in parts[-2:] if part not in ("", ".", ".."))
 
 
 def _is_file(name: str) -> bool:

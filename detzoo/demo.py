@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import platform
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-import detzoo
 from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError
+from detzoo.data.dataset import open_dataset
 from detzoo.data.shapes import picture
 from detzoo.detector import Detector
-from detzoo.evaluate.report import Report
 from detzoo.evaluate.run import evaluate
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.zoo import find
+from detzoo.report.images import inlined
+from detzoo.report.page import Page
+from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
+from detzoo.train.report import training_sections
 
 RECIPE = "mask_rcnn_r18_fpn_shapes"
 ENOUGH = 0.5  # box AP that the demonstration has to reach
@@ -80,12 +80,15 @@ def demo(
     if recipe.data.kind != "shapes":
         raise ConfigError(f"{recipe.name} learns from {recipe.data.kind} data; the demo needs shapes")
     _clear(out, recipe)
-    trained = train(recipe, out=out / "run", device=device)
+    trained = train(recipe, out=out / "run", device=device, report=False)
     trained_in = time.perf_counter() - start
-    report = evaluate(trained.detector, recipe.data)
-    print(report.summary())
     drawn = _predict(trained.detector, out)
     weights = trained.best or trained.last
+    page = Page(
+        out / "index.html", "detzoo demo", "demo.html", _known(out, recipe, trained, drawn, weights, trained_in)
+    )
+    report = evaluate(trained.detector, recipe.data, report=page)
+    print(report.summary())
     record = {
         "recipe": recipe.name,
         "metrics": report.metrics,
@@ -95,8 +98,7 @@ def demo(
     }
     text = json.dumps(record, indent=2) + "\n"
     write_atomically(out / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
-    page = _page(out, recipe, trained, report, drawn, weights, trained_in)
-    return Demo(out, page, weights, report.metrics, time.perf_counter() - start)
+    return Demo(out, page.path, weights, report.metrics, time.perf_counter() - start)
 
 
 def _clear(out: Path, recipe: Recipe) -> None:
@@ -122,39 +124,27 @@ def _predict(detector: Detector, out: Path) -> list[Path]:
     return [result.save(out / "predictions" / path.name) for path, result in zip(paths, found, strict=True)]
 
 
-def _page(
-    out: Path, recipe: Recipe, trained: Trained, report: Report, drawn: list[Path], weights: Path, trained_in: float
-) -> Path:
-    """Write the summary with all pictures inside it."""
-    folders = PackageLoader("detzoo", "templates")
-    template = Environment(loader=folders, autoescape=True, undefined=StrictUndefined).get_template("demo.html")
+def _known(
+    out: Path, recipe: Recipe, trained: Trained, drawn: list[Path], weights: Path, trained_in: float
+) -> dict[str, Any]:
+    """What the page says besides the report of an evaluation, with all pictures inside it."""
     parameters = sum(parameter.numel() for parameter in trained.detector.parameters())
-    text = template.render(
-        version=detzoo.__version__,
-        torch=torch.__version__,
-        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        device=str(trained.detector.device),
-        recipe=recipe,
-        images=sum(split.count for split in recipe.data.train),
-        parameters=f"{parameters / 1e6:.1f}",
-        minutes=f"{trained_in / 60:.1f}",
-        ended=trained.ended,
-        report=report,
-        columns=[name for name in (report.per_class[0] if report.per_class else {}) if name != "name"],
-        enough=ENOUGH,
-        shown=SHOWN,
-        curves=_inlined(trained.curves) if trained.curves.is_file() else None,
-        drawn=[(path.name, _inlined(path)) for path in drawn],
-        weights=weights,
-        pictures=out / "pictures",
-    )
-    return write_atomically(out / "index.html", lambda path: path.write_text(text, encoding="utf-8"))
+    dataset = open_dataset(recipe.data, "train", recipe.model.input, True)
+    return {
+        **training_sections(read_log(trained.log), dataset, recipe.schedule.seed, trained.ended),
+        "device": str(trained.detector.device),
+        "recipe": recipe,
+        "images": sum(split.count for split in recipe.data.train),
+        "parameters": f"{parameters / 1e6:.1f}",
+        "minutes": f"{trained_in / 60:.1f}",
+        "enough": ENOUGH,
+        "shown": SHOWN,
+        "drawn": [(path.name, _inlined(path)) for path in drawn],
+        "weights": weights,
+        "pictures": out / "pictures",
+    }
 
 
 def _inlined(path: Path) -> str:
-    """An image file as an address that holds it; at most 1400 pixels wide."""
     with Image.open(path, formats=["PNG", "JPEG"]) as image:
-        image.thumbnail((1400, 1400))
-        file = io.BytesIO()
-        image.convert("RGB").save(file, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        return inlined(image)

@@ -219,6 +219,8 @@ def test_evaluate_prints_and_writes_numbers(trained: Path, run: Callable[..., An
     code, out, _ = run("evaluate", weights, *words)
     assert code == 0
     assert "2 images" in out
+    assert f"report: {tmp_path / 'report.html'}" in out
+    assert "Confusion matrix" in (tmp_path / "report.html").read_text(encoding="utf-8")
     before = json.loads(report.read_text())
     assert {"box_ap", "mask_ap"} <= set(before["metrics"])
     assert sum(row["detections"] for row in before["per_class"]) > 0
@@ -228,7 +230,8 @@ def test_evaluate_prints_and_writes_numbers(trained: Path, run: Callable[..., An
 
 
 def test_views_may_be_asked_for_anywhere(trained: Path, run: Callable[..., Any], tmp_path: Path) -> None:
-    weights, words = str(trained / "last.safetensors"), ("--data", "shapes:4/1", "--device", "cpu", "--results")
+    weights = str(trained / "last.safetensors")
+    words = ("--data", "shapes:4/1", "--device", "cpu", "--no-report", "--results")
     found = []
     for number, given in enumerate([(weights,), ("--tta", weights), (weights, "--tta", "0.5,flip")]):
         results = tmp_path / f"{number}.json"

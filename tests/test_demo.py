@@ -46,8 +46,8 @@ def test_the_page_needs_no_other_file(made: Demo) -> None:
     page = Addresses()
     page.feed(text)
     assert page.open == []
-    assert len(page.found) == PICTURES + 1  # and the curves
-    assert all(address.startswith("data:image/jpeg;base64,") for address in page.found)
+    assert len(page.found) == PICTURES + 2 * 2 + 4 + 1  # pairs, a training batch, the map of places
+    assert all(address.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for address in page.found)
     assert "{{" not in text
     assert "{%" not in text
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import detzoo
+from benchmarks import front_page
 from detzoo import cli
 from detzoo.config import override
 from detzoo.data.shapes import picture
@@ -117,6 +118,14 @@ def test_every_rung_of_the_ladder_is_explained() -> None:
     assert explained == list(RUNGS)
 
 
-def test_readme_begins_with_two_commands() -> None:
-    first = blocks(ROOT / "README.md", "sh")[0][1]
-    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
+def test_readme_begins_with_three_commands_and_two_of_make() -> None:
+    first, second = [code.splitlines() for _, code in blocks(ROOT / "README.md", "sh")[:2]]
+    assert [line.split()[:2] for line in first] == [["pip", "install"], ["detzoo", "predict"], ["detzoo", "train"]]
+    assert [line.split("#")[0].strip() for line in second] == ["make demo", "make test"]
+
+
+def test_speed_and_picture_of_the_readme_are_those_in_results() -> None:
+    text = front_page.README.read_text(encoding="utf-8")
+    assert front_page.BEGIN + front_page.table() + front_page.END in text, "run python -m benchmarks.front_page"
+    with Image.open(ROOT / "results" / "front.jpg") as picture:
+        assert picture.size == front_page.front().size

@@ -53,6 +53,8 @@ PAGE = (
     ("methods",),
     ("recipes",),
     ("data",),
+    ("drawing",),
+    ("report",),
     ("evaluate",),
     ("train",),
     ("predict",),

@@ -41,7 +41,7 @@ def described(wheel: Path) -> Message:
 def test_the_wheel_has_all_that_is_needed_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"detzoo/py.typed", "detzoo/templates/demo.html", "detzoo/cli.py"} <= names
+    assert {"detzoo/py.typed", "detzoo/templates/demo.html", "detzoo/templates/report.html", "detzoo/cli.py"} <= names
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "detzoo").rglob("*.py")}
     assert sources <= names
     assert {name.split("/")[0] for name in names} == {"detzoo", f"detzoo-{detzoo.__version__}.dist-info"}

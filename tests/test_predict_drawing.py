@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.data.images import read_image
-from detzoo.predict import drawing
-from detzoo.predict.drawing import color_of, draw, ink_on
-from detzoo.predict.fonts import Fonts
+from detzoo.drawing import draw as drawing
+from detzoo.drawing.draw import color_of, draw, ink_on
+from detzoo.drawing.fonts import Fonts
 from detzoo.predict.result import Result
 from detzoo.types import Detections
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageChops, features
 
-from detzoo.predict import fonts
-from detzoo.predict.fonts import Fonts
+from detzoo.drawing import fonts
+from detzoo.drawing.fonts import Fonts
 from detzoo.predict.result import Result
 from detzoo.types import Detections
 

@@ -32,8 +32,9 @@ ONE = Ranks(0, 1, CPU)
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No curves, whose drawing takes longer than the training here, and no threads for tensors of a few bytes."""
+    """No curves and no report, which take longer than the training here; no threads for tensors of a few bytes."""
     monkeypatch.setattr("detzoo.train.fit.draw_curves", lambda records, path: path)
+    monkeypatch.setattr("detzoo.train.loop._report", lambda *_: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -176,6 +176,14 @@ class Dataset(torch_data.Dataset[Sample]):
             original_size=size,
         )
 
+    def original(self, image: int) -> NDArray[np.uint8]:
+        """The picture at a row of ``annotations``, uint8 RGB ``[H, W, 3]``, as its file has it.
+
+        Raises:
+            FileNotFoundError, ImageError: its file is gone or cannot be read.
+        """
+        return self._read(image)[0]
+
     def _whole(self, image: int) -> tuple[View, NDArray[np.int64], str]:
         """An image as it is, the rows of the annotations that its objects have, and its path."""
         span = self.annotations.rows(image)

@@ -83,6 +83,28 @@ def precision_and_recall(
     Raises:
         ValueError: masks are asked for but not given.
     """
+    evaluation = prepared(truth, found, kind, most, by_class)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays = evaluation.eval
+    assert arrays is not None  # set by accumulate
+    return arrays
+
+
+def prepared(
+    truth: Truth,
+    found: Found,
+    kind: Literal["box", "mask"],
+    most: tuple[int, ...],
+    by_class: bool = True,
+    at_half: bool = False,
+) -> hotcoco.COCOeval:
+    """hotcoco's evaluation of these arrays, on which nothing is computed yet: object ``i`` has the id ``i + 1``, and
+    so has detection ``i``. ``at_half``: at IoU 0.5 and of all sizes alone.
+
+    Raises:
+        ValueError: masks are asked for but not given.
+    """
     if kind == "mask" and (truth.masks is None or found.masks is None):
         raise ValueError("mask AP needs masks of the objects and of the detections")
     masks = truth.masks if kind == "mask" else None
@@ -108,11 +130,10 @@ def precision_and_recall(
     evaluation = hotcoco.COCOeval(objects, results, "segm" if kind == "mask" else "bbox", lvis_style=lvis)
     evaluation.params.max_dets = list(most)
     evaluation.params.use_cats = by_class
-    evaluation.evaluate()
-    evaluation.accumulate()
-    arrays = evaluation.eval
-    assert arrays is not None  # set by accumulate
-    return arrays
+    if at_half:
+        evaluation.params.iou_thrs = [0.5]
+        evaluation.params.area_rng, evaluation.params.area_rng_lbl = [[0.0, OUT_OF_RANGE / 10]], ["all"]
+    return evaluation
 
 
 def _images(truth: Truth) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ from detzoo.evaluate.gather import (
 )
 from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.lvis import check_federated, lvis_metrics
+from detzoo.evaluate.page import evaluation_sections
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.tta import detect_views, views_of
@@ -51,6 +52,8 @@ from detzoo.nearest import unknown
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data
+from detzoo.report.labels import label_statistics
+from detzoo.report.page import Page
 from detzoo.tta import TTA
 from detzoo.types import Detections
 
@@ -76,6 +79,7 @@ def evaluate(
     together: bool = True,
     precision: Precision | torch.dtype | None = None,
     tta: TTA | bool | str | Mapping[str, Any] | None = None,
+    report: bool | str | Path | Page = True,
 ) -> Report:
     """Measure a detector on annotated images.
 
@@ -105,10 +109,12 @@ def evaluate(
         precision: what the network computes in, as in `detzoo.detector.Detector.predict`.
         tta: views of each image whose detections are merged, as in `detzoo.detector.Detector.predict`; ``"published"``:
             those that the recipe's published numbers were measured with. None: the image as it is.
+        report: the page about it, with curves, confusions, kinds of errors and pictures: a ``.html`` file; True: beside
+            what ``out`` names, such as ``report.html``, and none without ``out``; False: none.
 
     Raises:
         ConfigError: the data, the split or the metric is unknown; the message lists those there are.
-        OverwritesSource: ``out``, ``proposals`` or ``results`` is a file of the data; nothing is computed.
+        OverwritesSource: ``out``, ``report``, ``proposals`` or ``results`` is a file of the data; nothing is computed.
         FileNotFoundError: a file of the data is missing.
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
@@ -123,7 +129,8 @@ def evaluate(
     place = None if device is None else pick_device(device)
     dtype, views = pick_precision(precision), views_of(detector, tta)
     dataset, reread = _open(detector, data, split)
-    targets = [report_file(out) if out is not None else None, proposals, results]
+    page = _page(report, out, detector)
+    targets = [report_file(out) if out is not None else None, proposals, results, page.path if page else None]
     _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if chosen == "lvis":
@@ -137,28 +144,51 @@ def evaluate(
     mine = _detect(detector, dataset, order, chosen, batch, workers, several, progress, views)
     found = merge(mine, several)
     seconds = time.perf_counter() - started
-    report: Report | Exception | None = None
+    measured: Report | Exception | None = None
     if found is not None:
         try:
             masked, why = dataset.annotations, _NO_MASKS
             if chosen in WITH_MASKS and any(result.masks is not None for result in found.values()):
                 masked, why = _with_masks(data, masked, reread, split)
-            report = _measure(detector, dataset, masked, why, order, found, chosen, seconds)
+            measured = _measure(detector, dataset, masked, why, order, found, chosen, seconds)
             if out is not None:
-                report.save(out)
+                measured.save(out)
             if proposals is not None:
                 write_proposals(proposals, _by_image(dataset.annotations, order, found))
             if results is not None:
                 write_results(results, dataset.annotations, order, found, classes=chosen != "proposals")
+            if page is not None:
+                shown = evaluation_sections(measured, dataset, masked, order, found, _honours_ignore(dataset, chosen))
+                statistics = {"labels": label_statistics(dataset.annotations, dataset.indices)} | dict(page.more)
+                page.write(evaluation=shown, labels=statistics["labels"])
         except Exception as error:  # the other ranks wait for an answer
             if not several:
                 raise
-            report = error
-    report = share(report, several)
-    if isinstance(report, Exception):
-        raise report
-    assert report is not None  # rank 0 has set it
-    return report
+            measured = error
+    measured = share(measured, several)
+    if isinstance(measured, Exception):
+        raise measured
+    assert measured is not None  # rank 0 has set it
+    return measured
+
+
+def _page(report: bool | str | Path | Page, out: str | Path | None, detector: Detector) -> Page | None:
+    """The page to write, if any."""
+    if isinstance(report, Page):
+        return report
+    if report is False or (report is True and out is None):
+        return None
+    path = report_file(out).with_suffix(".html") if report is True and out is not None else Path(str(report))
+    name = getattr(detector.recipe, "name", type(detector).__name__)
+    return Page(path, f"{name}, evaluated")
+
+
+def _honours_ignore(dataset: Dataset, metric: Metric) -> bool:
+    """Whether objects marked ``ignore`` are left out of the count.
+
+    pycocotools overwrites a file's `ignore` by its `iscrowd`; published COCO numbers are measured that way.
+    """
+    return dataset.data.kind != "coco" or metric not in ("coco", "proposals")
 
 
 def _refuse_to_overwrite(
@@ -300,8 +330,7 @@ def _measure(
 ) -> Report:
     """Numbers, table and notes; ``masked`` are the annotations to take masks from, ``why`` they have none."""
     found = found_arrays(results)
-    # pycocotools overwrites a file's `ignore` by its `iscrowd`; published COCO numbers are measured that way
-    honour = dataset.data.kind != "coco" or metric not in ("coco", "proposals")
+    honour = _honours_ignore(dataset, metric)
     lvis = metric == "lvis"
     truth = truth_arrays(dataset.annotations, order, honour, federated=lvis)
     counted = ~(truth.crowd | truth.ignore)

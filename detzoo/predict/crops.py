@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from detzoo.drawing.draw import write
 from detzoo.overwrite import ReadFiles
-from detzoo.predict.drawing import write
 from detzoo.predict.result import Result
 from detzoo.predict.written import NAME, Written
 

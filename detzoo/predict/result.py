@@ -16,10 +16,10 @@ from torch import Tensor
 
 from detzoo.arguments import fraction
 from detzoo.data.images import read_image
+from detzoo.drawing.draw import Style, draw, write
 from detzoo.overwrite import ReadFiles
 from detzoo.predict.adapters import to_fiftyone, to_supervision
 from detzoo.predict.chosen_classes import chosen_labels
-from detzoo.predict.drawing import Style, draw, write
 from detzoo.predict.outlines import mask_outlines
 from detzoo.predict.plain_values import to_coco, to_dict
 from detzoo.predict.showing import show

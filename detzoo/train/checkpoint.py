@@ -132,9 +132,14 @@ class Files:
         """The epochs as a table."""
         return self.out / "results.csv"
 
+    @property
+    def report(self) -> Path:
+        """The page about the run."""
+        return self.out / "report.html"
+
     def tidy(self) -> None:
         """Remove what a killed process left half written."""
-        files = (self.state, self.last, self.best, self.log, self.curves, self.results, self.recipe)
+        files = (self.state, self.last, self.best, self.log, self.curves, self.results, self.report, self.recipe)
         remove_leftovers(self.out, [path.name for path in files])
 
     def save_last(self, state: State, steps_per_epoch: int) -> None:

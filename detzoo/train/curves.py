@@ -1,4 +1,4 @@
-"""The run as one picture: losses, AP and learning rate over epochs."""
+"""The run as curves over epochs: losses, AP and learning rate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,45 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from detzoo.atomic import write_atomically
+from detzoo.report.charts import Line
 
 MOST_POINTS = 2000
+_WIDTHS = {"plain": 1.2, "bold": 1.8, "thin": 0.8, "dashed": 1.2}
+
+
+def curves_of(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Line]]:
+    """Curves by the title of their chart; x is the epoch.
+
+    Args:
+        records: from `detzoo.train.log.read_log`.
+    """
+    steps = [record for record in records if record.get("event") == "train"]
+    epochs = [record for record in records if record.get("event") == "epoch"]
+    steps = steps[:: max(len(steps) // MOST_POINTS, 1)]
+    measured = [record for record in epochs if "metrics" in record]
+    names = sorted({key for r in measured for key in r["metrics"] if key.endswith("_ap") or key == r["main"]})
+    scores = [Line(name, [(r["epoch"], r["metrics"].get(name)) for r in measured]) for name in names]
+    rate = Line("", [(record["at"], record["lr"]) for record in steps])
+    found = {"loss": _losses(steps, epochs), "AP on the validation images": scores, "learning rate": [rate]}
+    return {title: [_known(line) for line in lines] for title, lines in found.items()}
+
+
+def _losses(steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """Every training loss by step, the total bold, the validation total by epoch."""
+    names = sorted({name for record in steps for name in record["losses"] if "loss" in name and name != "loss"})
+    lines = [Line(name, [(r["at"], r["losses"].get(name)) for r in steps], "thin") for name in names if len(names) > 1]
+    lines.append(Line("total", [(r["at"], r["losses"].get("loss")) for r in steps], "bold"))
+    validation = [(r["epoch"], r.get("val_losses", {}).get("loss")) for r in epochs]
+    lines.append(Line("validation total", validation, "dashed", "gray"))
+    return lines
+
+
+def _known(line: Line) -> Line:
+    """Without what was not measured, or was no finite number."""
+    return Line(line.name, [(x, y) for x, y in line.points if y is not None], line.look, line.color)
 
 
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -21,44 +54,23 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> Path:
         records: from `detzoo.train.log.read_log`.
         path: the file to write.
     """
-    steps = [record for record in records if record.get("event") == "train"]
-    epochs = [record for record in records if record.get("event") == "epoch"]
-    steps = steps[:: max(len(steps) // MOST_POINTS, 1)]
-    figure = Figure(figsize=(15, 4.2))
-    losses, scores, rates = figure.subplots(1, 3)
-    figure.subplots_adjust(left=0.04, right=0.99, top=0.93, bottom=0.12, wspace=0.14)
-    _draw_losses(losses, steps, epochs)
-    measured = [record for record in epochs if "metrics" in record]
-    for name in sorted({key for r in measured for key in r["metrics"] if key.endswith("_ap") or key == r["main"]}):
-        points = [(r["epoch"], r["metrics"][name]) for r in measured if r["metrics"].get(name) is not None]
-        scores.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name)
-    scores.set_title("AP on the validation images")
-    scores.set_ylim(bottom=0)
-    rates.plot([record["at"] for record in steps], [record["lr"] for record in steps])
-    rates.set_title("learning rate")
-    for axes in (losses, scores, rates):
+    figure = Figure(figsize=(15, 4.2), layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, 3), curves_of(records).items(), strict=True):
+        for line in lines:
+            if line.points:
+                x, y = zip(*line.points, strict=True)
+                style = {"linestyle": "--", "color": line.color} if line.look == "dashed" else {}
+                marker = "o" if len(x) < 50 and line.look != "bold" else None
+                axes.plot(x, y, linewidth=_WIDTHS[line.look], marker=marker, markersize=3, label=line.name, **style)
+        axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
+        axes.locator_params(nbins=6)
+        if title != "learning rate":
+            axes.set_ylim(bottom=0)
+        if any(line.name and line.points for line in lines):
             axes.legend(fontsize=8)
     return write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=100))
 
 
-def _draw_losses(axes: Axes, steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> None:
-    """Every training loss by step, the total bold, the validation total by epoch."""
-    names = sorted({name for record in steps for name in record["losses"] if "loss" in name and name != "loss"})
-    for name in [*names, "loss"] if len(names) > 1 else ["loss"]:
-        points = [(r["at"], r["losses"][name]) for r in steps if r["losses"].get(name) is not None]
-        total = name == "loss"
-        label = "total" if total else name
-        axes.plot([x for x, _ in points], [y for _, y in points], linewidth=1.6 if total else 0.8, label=label)
-    points = [(r["epoch"], r["val_losses"]["loss"]) for r in epochs if r.get("val_losses", {}).get("loss") is not None]
-    if points:
-        axes.plot(
-            [x for x, _ in points], [y for _, y in points], "k--", marker="o", markersize=3, label="validation total"
-        )
-    axes.set_title("loss")
-    axes.set_ylim(bottom=0)
-
-
-__all__ = ["draw_curves"]
+__all__ = ["curves_of", "draw_curves"]

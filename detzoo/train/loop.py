@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ from detzoo.recipes.files import read
 from detzoo.recipes.own import knowing
 from detzoo.recipes.recipe import Init, Recipe, method_of
 from detzoo.recipes.zoo import build
+from detzoo.report.page import Page
 from detzoo.train.allocator import keep_freed_memory
 from detzoo.train.checkpoint import Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
@@ -39,13 +40,14 @@ from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.heads import load_init, load_matching, load_timm
 from detzoo.train.interrupts import Interrupts
-from detzoo.train.log import Log
+from detzoo.train.log import Log, read_log
 from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
 from detzoo.train.optimizer import learning_rate, make_optimizer
 from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
+from detzoo.train.report import training_sections
 from detzoo.train.schedules import warnings
 from detzoo.train.teacher import give_teacher, teacher_of
 from detzoo.train.validation import validation_losses
@@ -67,6 +69,7 @@ class Trained:
         log: one JSON object per line.
         curves: losses, AP and learning rate as a PNG picture.
         results: the epochs as a table, ``results.csv``.
+        report: the page about the run, or None.
     """
 
     detector: Detector = field(repr=False)
@@ -78,6 +81,7 @@ class Trained:
     log: Path
     curves: Path
     results: Path
+    report: Path | None = None
 
 
 def train(
@@ -96,6 +100,7 @@ def train(
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
     loggers: str | Sequence[str] = (),
     progress: bool = True,
+    report: bool = True,
     **settings: Any,
 ) -> Trained:
     """Train a detector. The classes come from the data.
@@ -131,6 +136,8 @@ def train(
         loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
             ``csv``, the table of epochs, is always written.
         progress: show a progress bar.
+        report: write ``report.html`` at the end, for which the best weights are measured once more: curves, classes,
+            confusions, kinds of errors, pictures, labels.
         settings: overrides by their last name: ``epochs=3`` is ``schedule.epochs=3``.
 
     Returns:
@@ -166,7 +173,7 @@ def train(
     own = own_parts_of(recipe, methods, backbone)
     with knowing(own.methods):
         return _train(
-            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, own
+            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, report, own
         )
 
 
@@ -182,6 +189,7 @@ def _train(
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
     shown_by: Sequence[str],
     progress: bool,
+    report: bool,
     own: Own,
 ) -> Trained:
     """`train` with its arguments checked."""
@@ -271,7 +279,8 @@ def _train(
         run.record(_start(recipe, rows, ranks, state) | {"images": {"train": len(dataset), "val": len(unseen or ())}})
         ended = fit(run)
         display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
-        return _result(state, files, ranks, ended)
+        trained = _result(state, files, ranks, ended)
+        return replace(trained, report=_report(trained, recipe, dataset, unseen, ranks, display)) if report else trained
 
 
 def _folder(
@@ -413,6 +422,34 @@ def _result(state: State, files: Files, ranks: Ranks, ended: str) -> Trained:
         curves=files.curves,
         results=files.results,
     )
+
+
+def _report(
+    trained: Trained, recipe: Recipe, dataset: Dataset, unseen: Dataset | None, ranks: Ranks, display: Display
+) -> Path | None:
+    """The page about the run; what is wrong with it is said, and no error: the run itself is whole."""
+    path, sections = Files(trained.out).report, None
+    try:
+        if ranks.first:
+            sections = training_sections(read_log(trained.log), dataset, recipe.schedule.seed, trained.ended)
+    except Exception as error:
+        display.say(f"WARNING: there is no report: {error}")
+    if ranks.share(sections is None if ranks.first else None):
+        return None
+    page = Page(path, recipe.name, more=sections or {})
+    try:
+        if unseen is not None:
+            data, schedule = recipe.data.replace(check_images=False), recipe.schedule
+            evaluate(
+                trained.detector, data, batch=schedule.batch, workers=recipe.data.workers, progress=False, report=page
+            )
+        elif ranks.first:
+            page.write()
+    except Exception as error:
+        display.say(f"WARNING: there is no report: {error}")
+        return None
+    display.say(f"report: {path}")
+    return path
 
 
 __all__ = ["Trained", "train"]

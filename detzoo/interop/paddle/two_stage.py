@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.paddle.backbones import read_backbone, read_pyramid
+from detzoo.interop.paddle.backbones import read_backbone
+from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_RPN
 
@@ -32,11 +32,11 @@ def mask_rcnn(parts: Parts, model: Section, input: Input) -> MaskRCNN.Config:
 def _two_stages(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
     """On a pyramid, or on C4: the backbone ends with its third stage, and the last one runs on every RoI."""
     backbone: Any = read_backbone(parts, model)
-    maps = len(backbone.out_stages)
+    maps = len(getattr(backbone, "out_stages", (1, 2, 3, 4)))
     if not model.has("neck") and backbone.avg_down:  # of the stage on RoIs there is one variant only
         backbone = backbone.replace(avg_down_stages=(1, 2, 3))
-    neck = read_pyramid(parts, model, maps) if model.has("neck") else NoNeck.Config()
-    channels = neck.out_channels if isinstance(neck, FPN.Config) else _C4_CHANNELS
+    neck: Any = read_neck(parts, model) if model.has("neck") else NoNeck.Config()
+    channels = neck.out_channels if model.has("neck") else _C4_CHANNELS
     return {
         "input": input,
         "backbone": backbone,

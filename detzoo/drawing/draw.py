@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from detzoo.arguments import count
 from detzoo.atomic import write_atomically
+from detzoo.drawing.fonts import Fonts, Run
 from detzoo.ops.masks import windows
-from detzoo.predict.fonts import Fonts, Run
 from detzoo.terminal import printable
 from detzoo.types import Detections
 

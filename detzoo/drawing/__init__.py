@@ -1,0 +1,1 @@
+"""Objects drawn on their pictures."""

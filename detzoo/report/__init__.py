@@ -1,0 +1,1 @@
+"""How a report looks: charts, pictures and statistics on one page that needs no other file."""

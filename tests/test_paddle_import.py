@@ -31,7 +31,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import zoo
 from detzoo.recipes.recipe import Recipe
 from tests.paddle_configs import FASTER_RCNN, FILES, MODELS, READER
-from tests.paddle_files import pdparams, static
+from tests.paddle_files import folder, pdparams, static
 from tests.published_paddle import paddle_rows, parameters_of, settings_of
 from tests.zoo import parameters
 
@@ -49,7 +49,7 @@ def written(folder: Path, **changes: str) -> Path:
 
 def small() -> dict[str, Any]:
     """A merged config of a detector with half a million parameters and three classes."""
-    values = yaml.safe_load(FASTER_RCNN) | yaml.safe_load(READER)
+    values = yaml.safe_load(FASTER_RCNN) | {"EvalReader": yaml.safe_load(READER)["EvalReader"]}
     values |= {"num_classes": 3, "metric": "COCO"}
     values["ResNet"] = {"depth": 18, "freeze_at": 0, "return_idx": [0, 1], "num_stages": 2}
     values["FPN"]["out_channel"] = 16
@@ -124,6 +124,9 @@ def test_a_config_with_its_bases(tmp_path: Path) -> None:
         or len(imported.recipe.data.classes or ()) == 80
     )
     assert not imported.differences
+    assert imported.notes == (
+        "TrainDataset, TrainReader, LearningRate, OptimizerBuilder are not taken over: data and schedule are the usual",
+    )
 
 
 def test_a_model_and_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,6 +300,14 @@ def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
         arrays["yolo_output.0.conv.bias_velocity_0"] = np.zeros(3, np.float32)
         again = detzoo.from_paddle(values, static(tmp_path / "model.tar", arrays), classes=["a", "b"])
     assert all(torch.equal(again.state_dict()[name], value) for name, value in state.items())
+
+
+def test_no_file_of_a_static_model_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = folder(tmp_path / "model", {"w": np.zeros(2)})
+    before = (model / "w").read_bytes()
+    assert main(["convert", str(model), "--config", str(tmp_path / "a.yml"), "--out", str(model / "w")]) == 2
+    assert "choose another file with --out" in capsys.readouterr().err
+    assert (model / "w").read_bytes() == before
 
 
 def test_what_stands_first_in_static_models_goes_last() -> None:

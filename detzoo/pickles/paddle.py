@@ -168,6 +168,8 @@ def _folder(path: Path, most: int) -> dict[str, Tensor]:
                 continue
             if not entry.is_file(follow_symlinks=False):
                 raise CheckpointError(f"{entry.name} is a link or a device, which is not read")
+            if not entry.stat().st_size:
+                raise CheckpointError(f"{entry.name} is empty")
             files[entry.name] = entry
     _check_size(sum(entry.stat().st_size for entry in files.values()), most)
     return _variables((name, mapping(Path(files[name].path))) for name in sorted(files))

@@ -45,6 +45,8 @@ _OF_THE_RUN = (
     *("metric", "norm_type", "num_classes", "max_iters", "epoch", "architecture", "use_fine_grained_loss"),
     *("train_feed", "eval_feed", "test_feed", "hooks", "save_prediction_only", "with_lmk", "HFFT", "multi_scale_eval"),
 )
+# what training reads, in place of which the recipe has the usual data and schedule
+_OF_TRAINING = ("TrainDataset", "TrainReader", "LearningRate", "OptimizerBuilder", "use_ema")
 _SLACK = 1 << 26  # bytes of a weights file beside its tensors
 _COPIES = 8  # of the model in a weights file: momenta, averages, and double precision
 
@@ -137,7 +139,11 @@ def _imported(
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(told(error)) from None
-    parts.top.ignore(*_OF_THE_RUN, *parts.unused())
+    if left := [name for name in _OF_TRAINING if parts.top.has(name)]:
+        notes.append(
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not taken over: data and schedule are the usual"
+        )
+    parts.top.ignore(*_OF_THE_RUN, *_OF_TRAINING, *parts.unused())
     with parts.top:
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))

@@ -34,11 +34,11 @@ def measure(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """One row."""
     torch.manual_seed(0)
     if isinstance(recipe.model, LD.Config):
-        detzoo.train(TEACHER, out=folder / "teacher", device="cpu", progress=False)
+        detzoo.train(TEACHER, out=folder / "teacher", device="cpu", progress=False, report=False)
         distillation = recipe.model.distillation.replace(teacher=str(folder / "teacher" / "best.safetensors"))
         recipe = recipe.replace(model=recipe.model.replace(distillation=distillation))
     started = time.process_time()
-    trained = detzoo.train(recipe, out=folder / "run", device="cpu", progress=False)
+    trained = detzoo.train(recipe, out=folder / "run", device="cpu", progress=False, report=False)
     minutes = (time.process_time() - started) / 60
     metrics = detzoo.evaluate(trained.detector, recipe.data, progress=False).metrics
     names = {"box_ap": "box_ap", "mask_ap": "mask_ap", "ar100": "proposal_ar100"}

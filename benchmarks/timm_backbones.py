@@ -63,7 +63,7 @@ def measure(family: str, method: str, recipe: Recipe) -> dict[str, Any]:
     torch.manual_seed(0)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as out:
-        trained = detzoo.train(recipe, out=out, device="cpu", progress=False)
+        trained = detzoo.train(recipe, out=out, device="cpu", progress=False, report=False)
         seconds = time.process_time() - started
         report = detzoo.evaluate(trained.detector, recipe.data, progress=False)
     ap = report.metrics["box_ap"]

@@ -1,4 +1,4 @@
-"""Every method through `torch.compile`, `torch.export` and ONNX, and how far its results are from those without.
+"""Every method through `torch.compile`, `torch.export`, ONNX and OpenVINO: how far its results are from those without.
 
     python -m benchmarks.export
 
@@ -11,14 +11,16 @@ all the way to single operators without mutation, shapes from fake kernels inclu
 captured; which code a backend makes of the operators is not the method's business.
 ``onnx`` is a model for any number of images in ONNX Runtime, whose kernels add in another order than torch's. Where
 scores are equal to the last digits, detections may so change places; they are compared with those that they are.
+``openvino`` is the same model, converted.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,8 @@ from tests.tiny import FORMS, images, proposals, tiny
 TRACED = 2  # images that an exported graph is captured with
 BATCHES = (1, 3)  # images that it is run with
 TIES = 1e-6  # scores that are as near may change places where other kernels ran
-NAMES = ("boxes", "scores", "labels", "valid", "masks")
+INPUTS, RESULTS = ("pixels", "sizes"), ("boxes", "scores", "labels", "valid", "masks")
+IN_OPENVINO = ("FasterRCNN", "MaskRCNN", "RetinaNet", "FCOS", "SSD", "YOLOv3", "DETR")
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
@@ -81,26 +84,49 @@ def exported(detector: Detector, example: Images) -> Run:
     return torch.no_grad()(program.module())
 
 
-def in_onnx(detector: Detector, example: Images) -> Run:
-    """Prediction in ONNX Runtime, for any number of images of the example's size."""
-    import onnxruntime  # late, as what needs onnx: the other ways do without these packages
-
-    from detzoo.export.onnx import to_onnx
+def onnx_model(detector: Detector, example: Images) -> tuple[bytes, Sequence[str]]:
+    """Prediction as an ONNX model for any number of images of the example's size, and the names of its results."""
+    from detzoo.export.onnx import to_onnx  # late: the other ways do without its packages
 
     model, count = Prediction(detector).eval(), torch.export.Dim("images", min=1, max=64)
-    inputs = (example.pixels, example.sizes)
+    given = (example.pixels, example.sizes)
     with torch.no_grad():
-        outputs = NAMES[: len(model(*inputs))]
-    names = ("pixels", "sizes")
-    made = to_onnx(model, inputs, dynamic=({0: count}, {0: count}), inputs=names, outputs=outputs)
+        outputs = RESULTS[: len(model(*given))]
+    made = to_onnx(model, given, dynamic=({0: count}, {0: count}), inputs=INPUTS, outputs=outputs)
+    return made.SerializeToString(), outputs
+
+
+def in_onnx(detector: Detector, example: Images) -> Run:
+    """Prediction in ONNX Runtime."""
+    import onnxruntime
+
+    model, outputs = onnx_model(detector, example)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     used = {given.name for given in session.get_inputs()}
 
     def run(*given: Tensor) -> tuple[Tensor, ...]:
-        feed = {name: value.numpy() for name, value in zip(names, given, strict=True) if name in used}
+        feed = {name: value.numpy() for name, value in zip(INPUTS, given, strict=True) if name in used}
         return tuple(torch.from_numpy(value) for value in session.run(outputs, feed))
+
+    return run
+
+
+def in_openvino(detector: Detector, example: Images) -> Run:
+    """Prediction in OpenVINO, in float32."""
+    import openvino
+
+    model, outputs = onnx_model(detector, example)
+    network = openvino.convert_model(io.BytesIO(model))
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(network, "CPU", settings)
+    used = {name for given in compiled.inputs for name in given.names}
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        feed = {name: value.numpy() for name, value in zip(INPUTS, given, strict=True) if name in used}
+        found = compiled(feed)
+        return tuple(torch.from_numpy(found[name].copy()) for name in outputs)
 
     return run
 
@@ -148,6 +174,7 @@ def ways(backend: str) -> dict[str, Way]:
         f"compile {backend}": (functools.partial(compiled, backend=backend), (TRACED,), 0.0),
         "export": (lambda detector: exported(detector, images(TRACED)), BATCHES, 0.0),
         "onnx": (lambda detector: in_onnx(detector, images(TRACED)), BATCHES, TIES),
+        "openvino": (lambda detector: in_openvino(detector, images(TRACED)), BATCHES, TIES),
     }
 
 
@@ -170,14 +197,14 @@ def rows(form: str, mode: str, way: Way) -> Iterator[dict[str, str | int | float
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--method", choices=tuple(FORMS), action="append")
-    parser.add_argument("--mode", help="only this way: compile, export or onnx")
+    parser.add_argument("--mode", help="only this way: compile, export, onnx or openvino")
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile")
     parser.add_argument("--out", type=Path, default=Path("results/export.csv"))
     args = parser.parse_args()
     table = []
     for form in args.method or FORMS:
         for mode, way in ways(args.backend).items():
-            if args.mode in (None, mode.split()[0]):
+            if args.mode in (None, mode.split()[0]) and (mode != "openvino" or form in IN_OPENVINO):
                 table += rows(form, mode, way)
     for row in table:
         print(*row.values())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from detzoo import data
     from detzoo.detector import Detector
     from detzoo.evaluate.run import evaluate
     from detzoo.interop.mmdet.importer import from_mmdet
@@ -54,6 +55,7 @@ __all__ = [
     "Targets",
     "__version__",
     "build",
+    "data",
     "evaluate",
     "find",
     "from_mmdet",
@@ -65,6 +67,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":  # a room with public words of its own, such as detzoo.data.join
+        return importlib.import_module("detzoo.data")
     if name not in _HOMES:
         raise AttributeError(f"module 'detzoo' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -174,7 +174,18 @@ def override(config: AnyConfig, assignments: Iterable[str] | Mapping[str, Any]) 
     fresh: list[Any] = []
     for path in sorted(found, key=lambda path: path.rpartition(".")[2] not in TAGS):
         _assign(values, config, path, found[path], fresh)
+    _carry(values, config)
     return validate(type(config), values)
+
+
+def _carry(values: dict[str, Any], config: Config) -> None:
+    """Put what the program has passed in, and JSON leaves out, beside the JSON form of its ``config``."""
+    for name, field in type(config).model_fields.items():
+        inner = getattr(config, name)
+        if field.exclude:
+            values[name] = inner
+        elif isinstance(inner, Config) and isinstance(values.get(name), dict):
+            _carry(values[name], inner)
 
 
 def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:

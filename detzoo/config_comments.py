@@ -20,7 +20,9 @@ def explained(config: Config) -> dict[str, str]:
     def walk(prefix: str, value: Any) -> None:
         if isinstance(value, Config):
             said = comments(type(value))
-            for name in type(value).model_fields:
+            for name, field in type(value).model_fields.items():
+                if field.exclude:
+                    continue
                 path = f"{prefix}.{name}" if prefix else name
                 if name in said:
                     found[path] = said[name]

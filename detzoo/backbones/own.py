@@ -82,7 +82,7 @@ def described(module: Any) -> OwnBackbone.Config:
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"backbone takes a torch.nn.Module, not a {type(module).__name__}")
-    kind = type(module).__qualname__
+    kind = type(module).__name__
     said = []
     for word, of in (("channels", "of each map that it returns"), ("strides", "input pixels per cell of each map")):
         value = getattr(module, word, None)

@@ -22,9 +22,9 @@ class Anchors(nn.Module):
 
         scales: tuple[float, ...] = (8.0,)  # anchor size in strides
         ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
-        ratios_first: bool = (
-            True  # in a cell: all scales of a ratio, then those of the next; False: all ratios of a scale
-        )
+        ratios_first: bool = True  # a cell has all scales of a ratio, then those of the next; False: all ratios of one
+        # as of the first Faster R-CNN: around the middle of a cell, with whole numbers as width and height at scale 1
+        classic: bool = False
 
     shape: Tensor
 
@@ -44,20 +44,32 @@ class Anchors(nn.Module):
         half = torch.stack([scales / stretch[:, None], scales * stretch[:, None]], -1) / 2
         half = (half if config.ratios_first else half.transpose(0, 1)).flatten(0, 1)
         shape = torch.cat([-half, half], 1)
+        if config.classic:
+            shape = torch.cat([_classic(config, stride) for stride in strides])
+        # [a, 4] in strides around a cell's corner; of classic ones for every level
         self.register_buffer("shape", shape.to(torch.get_default_device()), persistent=False)
 
     def forward(self, sizes: Sequence[Sequence[int]]) -> Tensor:
         """Anchors ``[A, 4]`` xyxy pixels of levels of ``sizes`` (height, width): by level, row, column, then shape."""
         levels = []
-        for (height, width), stride in zip(sizes, self.strides, strict=True):
+        shapes = self.shape.split(self.per_cell) if len(self.shape) > self.per_cell else [self.shape] * len(sizes)
+        for (height, width), stride, shape in zip(sizes, self.strides, shapes, strict=True):
             y = torch.arange(height, device=self.shape.device) * stride
             x = torch.arange(width, device=self.shape.device) * stride
             corner = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).repeat(1, 1, 2)
-            around = self.shape * stride
+            around = shape * stride
             if self.legacy:
                 around = ((stride - 1) / 2 + around - around.sign() / 2).round()
             levels.append((corner[:, :, None] + around).view(-1, 4))
         return torch.cat(levels)
+
+
+def _classic(config: Anchors.Config, stride: int) -> Tensor:
+    """Shapes ``[a, 4]`` of a cell, in strides around its corner; all scales of a ratio stand together."""
+    width = (stride / torch.tensor(config.ratios, device="cpu").sqrt()).round()
+    size = torch.stack([width, (width * torch.tensor(config.ratios, device="cpu")).round()], 1)[:, None]
+    half = (size * torch.tensor(config.scales, device="cpu")[:, None]).flatten(0, 1) / (2 * stride)
+    return torch.cat([0.5 - half, 0.5 + half], 1)
 
 
 class ShapedAnchors(nn.Module):

@@ -9,11 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.assign import MatchConfig, RoISamples
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
 from detzoo.config import Config as BaseConfig
+from detzoo.detector import DetectorConfig
 from detzoo.ops.boxes import full_precision
 from detzoo.types import Images
 
@@ -44,11 +45,37 @@ CASCADE_RPN = RPN.Config(border=0.0, box_loss=BoxLoss(kind="smooth_l1", beta=1 /
 CASCADE_BOX_HEAD = BoxHead.Config(class_agnostic=True, box_loss=BoxLoss(kind="smooth_l1"))
 
 
+class CascadeConfig(DetectorConfig):
+    """Settings that methods with such heads share."""
+
+    averaged: Averaged = "logits"  # what of the stages' scores is averaged
+    # objects are RoIs of the first stage alone, and every later stage learns from all that the one before it moved;
+    # False: they are put in again, as they are, in place of those that were moved
+    objects_once: bool = False
+    shared_layers: bool = False  # by all stages, but for those that give scores and offsets
+
+
 def box_heads(
-    config: BoxHead.Config, stages: Sequence[Stage], channels: int, classes: int, levels: int
+    config: BoxHead.Config,
+    stages: Sequence[Stage],
+    channels: int,
+    classes: int,
+    levels: int,
+    objects_once: bool = False,
+    shared_layers: bool = False,
 ) -> Sequence[BoxHead]:
-    """One head per stage, as an ``nn.ModuleList``, for ``levels`` of features of ``channels`` and ``classes``."""
+    """One head per stage, as an ``nn.ModuleList``, for ``levels`` of features of ``channels`` and ``classes``.
+
+    With ``objects_once`` all but the first sample what they are given, and nothing else.
+    """
     heads = [BoxHead(_of_stage(config, stage), channels, classes, levels=levels) for stage in stages]
+    for head in heads[1:]:
+        if objects_once:
+            head.config = head.config.replace(objects=False, positives=1.0)
+        if shared_layers:
+            for name in ("shared_convs", "shared_fcs"):
+                delattr(head, name)  # parameters of the first alone, so that they stand in its files once
+                vars(head)[name] = getattr(heads[0], name)
     return cast("Sequence[BoxHead]", nn.ModuleList(heads))
 
 
@@ -57,6 +84,16 @@ def _of_stage(config: BoxHead.Config, stage: Stage) -> BoxHead.Config:
     if config.side_aware is None or stage.bucket_scale is None:
         return config
     return config.replace(side_aware=config.side_aware.replace(scale=stage.bucket_scale))
+
+
+def passed_on(
+    head: BoxHead, found: RawBoxes, samples: RoISamples, images: Images, objects_once: bool
+) -> tuple[Tensor, Tensor]:
+    """RoIs ``[N, S, 4]`` of a next stage in training, and which of them there are: bool ``[N, S]``."""
+    boxes = head.refine(found, samples.boxes, images, samples)
+    if not objects_once:
+        return boxes, samples.proposed
+    return boxes, samples.valid & (boxes[..., 2:] > boxes[..., :2]).all(-1)
 
 
 def refined(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.config import Config
-from detzoo.ops.boxes import area, full_precision, giou, intersection, iou
+from detzoo.ops.boxes import area, around_unit, full_precision, giou, intersection, iou
 
 
 class BoxLoss(Config):
@@ -94,6 +94,15 @@ def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor 
     if kind == "giou":
         return 1 - giou(predicted, wanted)
     return 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
+
+
+def unit_box_loss(predicted: Tensor, wanted: Tensor, positive: Tensor, config: BoxLoss) -> Tensor:
+    """`box_loss` of offsets ``[..., 4]`` as boxes around a unit one (PaddleDetection); ``positive [...]``.
+
+    One that looks at centres is a mean, where others are sums.
+    """
+    loss = box_loss(around_unit(predicted), around_unit(wanted), positive.float(), config)
+    return loss if config.kind == "giou" else loss / mean_over_ranks(positive.sum(), floor=1)
 
 
 def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:

@@ -18,10 +18,10 @@ from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
-from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks
+from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks, unit_box_loss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
-from detzoo.blocks.suppression import SoftNMS, suppressed
+from detzoo.blocks.suppression import SoftNMS, moved_in_files, suppressed
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
@@ -81,11 +81,14 @@ class BoxHead(nn.Module):
         refines: bool = True  # boxes; False: RoIs are only classified
         stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)  # of box offsets
         shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
+        in_files: bool = False  # moves boxes in pixels of the file, and a next stage's out of it (PaddleDetection 0.x)
         legacy: bool = False  # offsets of MMDetection 1.x, where a box ends with its last pixel, a pixel sooner
         double_head: DoubleHead.Config | None = None  # refines boxes from wider RoIs; None: the layers above do
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
+        unit_boxes: bool = False  # a loss of boxes compares them around a unit box, times the classes (PaddleDetection)
+        by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
         positives: float = Field(default=0.25, gt=0, le=1)  # largest share of them that are positive
@@ -265,7 +268,7 @@ class BoxHead(nn.Module):
         config, prime = self.config, self.config.prime
         logits, offsets = raw
         labels = torch.where(samples.positive, samples.labels, self.classes)
-        moves = self._of_class(offsets, samples.labels)
+        moves = self._of_class(offsets, logits[..., :-1].argmax(-1) if config.by_best else samples.labels)
         wanted = pick(targets.boxes, samples.slot)
         weights = samples.valid if samples.weights is None else samples.weights
         if prime is not None:
@@ -283,10 +286,13 @@ class BoxHead(nn.Module):
         if self.side_aware is not None:
             of_sides = self.side_aware.losses(moves, samples.boxes, wanted, samples.positive, count, config.box_loss)
             return losses | of_sides
-        if config.box_loss.on_boxes:
+        if config.box_loss.on_boxes and not config.unit_boxes:
             moves = self._placed(samples.boxes, moves)
         else:
             wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
+        if config.unit_boxes:
+            loss = unit_box_loss(moves, wanted, samples.positive, config.box_loss) * self.classes
+            return losses | {"loss_bbox": loss / count}
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
         if prime is not None:
             scores = full_precision(logits).softmax(-1).gather(2, samples.labels.unsqueeze(2)).squeeze(2)
@@ -308,7 +314,7 @@ class BoxHead(nn.Module):
         best = scores.flatten(1).gather(1, pair)
         roi, labels = pair // self.classes, pair % self.classes
         moves = self._of_class(pick(offsets, roi), labels)
-        refined, sure = self._moved(pick(boxes, roi), moves, images)
+        refined, sure = self._moved(pick(boxes, roi), moves, images, config.in_files)
         best = best if sure is None else best * sure
         limits = config.nms, config.soft_nms, config.detections, self.classes
         return suppressed(refined, best, labels, used, *limits)
@@ -321,15 +327,20 @@ class BoxHead(nn.Module):
         """
         logits, offsets = raw
         labels = logits[..., :-1].argmax(-1)
-        if samples is not None:
+        if samples is not None and not self.config.by_best:
             labels = torch.where(samples.positive, samples.labels, labels)
         return self._moved(boxes, self._of_class(offsets, labels), images)[0]
 
-    def _moved(self, boxes: Tensor, moves: Tensor, images: Images) -> tuple[Tensor, Tensor | None]:
+    def _moved(
+        self, boxes: Tensor, moves: Tensor, images: Images, in_files: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
         if self.side_aware is not None:
             return self.side_aware.place(boxes, moves, images.sizes)
-        return clip(self._placed(boxes, moves), images.sizes - int(self.config.legacy)), None
+        if in_files:
+            return moved_in_files(boxes, images, lambda some: self._placed(some, moves)), None
+        moved = self._placed(boxes, moves)
+        return moved if self.config.in_files else clip(moved, images.sizes - int(self.config.legacy)), None
 
     def _placed(self, boxes: Tensor, moves: Tensor) -> Tensor:
         """``boxes [N, R, 4]`` moved by offsets ``[N, R, 4]``."""

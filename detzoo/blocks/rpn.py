@@ -20,6 +20,7 @@ from detzoo.ops.nms import select
 from detzoo.types import Images, Targets
 
 STDS = (1.0, 1.0, 1.0, 1.0)
+_ROUNDING = 1e-3  # pixels
 
 # objectness logits and offsets of each level, as `RPN.forward` gives them
 RawRPN = tuple[list[Tensor], list[Tensor]]
@@ -54,6 +55,7 @@ class Learned(BaseConfig):
     proposals: int = Field(default=1000, ge=1)
     nms: float = Field(default=0.7, ge=0, le=1)  # IoU
     shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
+    whole_canvas: bool = False  # proposals reach into the padding, and are a pixel wide and high at least
     min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
 
 
@@ -186,8 +188,14 @@ def best_proposals(
     best, index, level = best_per_level(scores, most)
     moves = pick(all_cells(offsets, 4), index)
     boxes = decode(_picked(anchors, index), moves, stds, legacy, shrink_bound=config.shrink_bound)
-    boxes = clip(boxes, images.sizes - int(legacy))
-    valid = (boxes[..., 2:] - boxes[..., :2] > config.min_size).all(-1) & (best >= 0)
+    least = config.min_size
+    if config.whole_canvas:
+        least = 1 - _ROUNDING
+        canvas = (torch.full_like(images.sizes[:, 0], side) for side in images.pixels.shape[-2:])
+        boxes = clip(boxes, torch.stack(list(canvas), 1), 1)
+    else:
+        boxes = clip(boxes, images.sizes - int(legacy))
+    valid = (boxes[..., 2:] - boxes[..., :2] > least).all(-1) & (best >= 0)
     order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
     return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from detzoo.config import Config as BaseConfig
-from detzoo.ops.boxes import pick
+from detzoo.ops.boxes import clip, pick
 from detzoo.ops.nms import rank, select
 from detzoo.ops.soft_nms import Method, soft_nms
-from detzoo.types import Detections
+from detzoo.types import Detections, Images
 
 
 class SoftNMS(BaseConfig):
@@ -18,6 +21,17 @@ class SoftNMS(BaseConfig):
     method: Method = "linear"
     sigma: float = Field(default=0.5, gt=0)  # gaussian: spread
     min_score: float = Field(default=1e-3, ge=0, le=1)  # boxes that fall below it are dropped
+
+
+def moved_in_files(boxes: Tensor, images: Images, move: Callable[[Tensor], Tensor]) -> Tensor:
+    """Boxes ``[N, K, 4]`` that ``move`` moves in pixels of the image files, and that end there.
+
+    Each is taken there with its first and its last pixel, so that it is not as much larger as the file.
+    """
+    factors = torch.ones_like(boxes) if images.scales is None else images.scales.to(boxes).flip(1).repeat(1, 2)[:, None]
+    last = torch.cat([torch.zeros_like(boxes[..., :2]), torch.ones_like(boxes[..., 2:])], -1)
+    sizes = images.sizes if images.scales is None else (images.sizes / images.scales).round()
+    return clip(move((boxes - last) / factors + last), sizes, 1) * factors
 
 
 def suppressed(

@@ -18,23 +18,24 @@ class Unaligned(nn.Module):
     """
 
     class Config(BaseConfig):
-        """Settings of `Unaligned`: only its name."""
+        """Settings of `Unaligned`."""
 
         kind: Literal["unaligned"] = "unaligned"
+        last_pixel: bool = False  # a RoI ends at the corner of its last pixel, a pixel sooner than its box
 
         def build(self, channels: int, levels: int, size: int, sampling: int) -> Unaligned:
             """The extractor; see `AnyRoIExtractor`."""
-            return Unaligned(size, sampling)
+            return Unaligned(size, sampling, self.last_pixel)
 
-    def __init__(self, size: int, sampling: int) -> None:
+    def __init__(self, size: int, sampling: int, last_pixel: bool = False) -> None:
         """Build for ``size`` bins per side with ``sampling`` samples per bin and side; 0: adaptive."""
         super().__init__()
-        self.size, self.sampling = size, sampling
+        self.size, self.sampling, self.last_pixel = size, sampling, last_pixel
 
     def forward(self, atlas: Atlas, boxes: Tensor) -> Tensor:
         """Features ``[N * R, C, size, size]`` of boxes ``[N, R, 4]``."""
         levels = pyramid_levels(boxes, len(atlas.strides))
         cell = (atlas.strides[0] << levels).to(boxes.dtype).unsqueeze(-1)
-        low = boxes[..., :2]
-        moved = torch.cat([low, torch.maximum(boxes[..., 2:], low + cell)], -1) + cell / 2
+        low, high = boxes[..., :2], boxes[..., 2:] - int(self.last_pixel)
+        moved = torch.cat([low, torch.maximum(high, low + cell)], -1) + cell / 2
         return roi_align(atlas, moved, levels, self.size, self.sampling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from torch.utils import data as torch_data
 
 from detzoo.config import ConfigError
 from detzoo.data import masks, shapes
-from detzoo.data.annotations import NO_MASK, Annotations
+from detzoo.data.annotations import NO_MASK, Annotations, concatenate
 from detzoo.data.augment import View, augment, mixed, to_input, whole
 from detzoo.data.class_maps import ClassMaps, open_class_maps, thinned
 from detzoo.data.images import read_image
 from detzoo.data.order import repeat_factors
+from detzoo.data.own import OwnData, own_half
 from detzoo.data.problems import DataError, log
 from detzoo.data.proposals import Proposals, open_proposals
 from detzoo.data.read import SplitName, read_split
 from detzoo.data.resize import Picture, pixels_of, to_tensor
+from detzoo.data.vary import Vary, vary
 from detzoo.detector import Input
 from detzoo.recipes.augment import Mixup, refuse_unbuilt
 from detzoo.recipes.settings import Data
@@ -70,10 +72,14 @@ class Dataset(torch_data.Dataset[Sample]):
         augment: whether samples vary.
         proposals: where the boxes come from that samples carry beside the objects, or None.
         class_maps: where the class maps come from that samples carry, or None.
+        own: where the pictures come from that are the program's own, or None.
+        steps: the program's callables that vary a picture before ``data.augment`` does; see `detzoo.data.vary`.
     """
 
     proposals: Proposals | None = None
     class_maps: ClassMaps | None = None
+    own: OwnData | None = None
+    steps: tuple[Vary, ...] = ()
 
     def __init__(self, annotations: Annotations, data: Data, input: Input, augment: bool) -> None:
         self.annotations = annotations
@@ -156,16 +162,16 @@ class Dataset(torch_data.Dataset[Sample]):
             FileNotFoundError, ImageError: its file is gone or cannot be read.
         """
         image = int(self.indices[index])
-        view, rows, path = self._whole(image)
+        view, annotations, rows, path = self._whole(image, rng)
         size, shares = view.size, None
         if self.augment:
             mixup = next(iter(self.data.augment), None)
             if isinstance(mixup, Mixup) and (mixup.epochs is None or epoch < mixup.epochs):
-                view, rows, shares = self._mixed(view, rows, mixup, rng)
+                view, annotations, rows, shares = self._mixed(view, annotations, rows, mixup, rng)
             view = augment(view, self.data.augment, self.data, self.input, rng)
         else:
             view = to_input(view, self.input)
-        target = self._target(view, image, rows[view.objects], size)
+        target = self._target(view, image, annotations, rows[view.objects], size)
         if shares is not None:
             target["shares"] = torch.from_numpy(shares[view.objects].astype(np.float32))
         return Sample(
@@ -184,40 +190,51 @@ class Dataset(torch_data.Dataset[Sample]):
         """
         return self._read(image)[0]
 
-    def _whole(self, image: int) -> tuple[View, NDArray[np.int64], str]:
-        """An image as it is, the rows of the annotations that its objects have, and its path."""
+    def _whole(self, image: int, rng: np.random.Generator) -> tuple[View, Annotations, NDArray[np.int64], str]:
+        """An image as it is, or as the program varies it, its objects by annotations and rows, and its path."""
         span = self.annotations.rows(image)
         rows = np.arange(span.start, span.stop)[self.delivered[span]]
         picture, path = self._read(image)
         given = None if self.proposals is None else self.proposals.of(image)
-        return whole(picture, self.annotations.boxes[rows], self.ignored[rows], given), rows, path
+        annotations, ignored = self.annotations, self.ignored[rows]
+        if self.augment and self.steps:
+            masks = self.data.masks
+            picture, annotations = vary(self.steps, picture, annotations, rows.tolist(), ignored, masks, rng, path)
+            rows, ignored = np.arange(len(annotations.boxes)), annotations.ignore
+        return whole(picture, annotations.boxes[rows], ignored, given), annotations, rows, path
 
     def _mixed(
-        self, view: View, rows: NDArray[np.int64], step: Mixup, rng: np.random.Generator
-    ) -> tuple[View, NDArray[np.int64], NDArray[np.float64]]:
-        """A view mixed with another image, the rows of the objects of both, and what each object counts."""
+        self, view: View, annotations: Annotations, rows: NDArray[np.int64], step: Mixup, rng: np.random.Generator
+    ) -> tuple[View, Annotations, NDArray[np.int64], NDArray[np.float64]]:
+        """A view mixed with another image, the objects of both by annotations and rows, and what each object counts."""
         share = float(rng.beta(step.beta, step.beta))
-        other, others, _ = self._whole(int(self.indices[rng.integers(len(self))]))
+        other, more, others, _ = self._whole(int(self.indices[rng.integers(len(self))]), rng)
         shares = np.repeat([share, 1 - share], [len(rows), len(others)])
-        return mixed(view, other, share), np.concatenate([rows, others]), shares
+        if more is not annotations:  # each varied picture has its own
+            others, annotations = others + len(annotations.boxes), concatenate([annotations, more])
+        return mixed(view, other, share), annotations, np.concatenate([rows, others]), shares
 
     def _read(self, image: int) -> tuple[NDArray[np.uint8], str]:
         name = self.annotations.files[image]
         if self.data.kind == "shapes":
             return shapes.picture(name), name
+        if self.own is not None:
+            return self.own.read(name), name
         height, width = self.annotations.sizes[image].tolist()
         path = Path(self.data.root) / name
         return read_image(path, (height, width), spare=True), str(path)
 
-    def _target(self, view: View, image: int, rows: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
-        """Targets of the objects at ``rows`` of the annotations, of an image file of that size."""
+    def _target(
+        self, view: View, image: int, annotations: Annotations, rows: NDArray[np.int64], size: tuple[int, int]
+    ) -> dict[str, Any]:
+        """Targets of the objects at ``rows`` of ``annotations``, of an image of that size before it was resized."""
         target: dict[str, Any] = {
             "boxes": torch.from_numpy(view.boxes.astype(np.float32)),
-            "labels": torch.from_numpy(self.annotations.labels[rows].astype(np.int64)),
-            "ignore": torch.from_numpy(self.ignored[rows]),
+            "labels": torch.from_numpy(annotations.labels[rows].astype(np.int64)),
+            "ignore": torch.from_numpy(~view.learned),
         }
         if self.data.masks:
-            target["masks"] = masks.drawn(self.annotations, rows.tolist(), size, view.rows, view.columns)
+            target["masks"] = masks.drawn(annotations, rows.tolist(), size, view.rows, view.columns)
         if self.proposals is not None:
             target["proposals"] = torch.from_numpy(view.proposals.astype(np.float32))
         if self.class_maps is not None:
@@ -233,6 +250,7 @@ def open_dataset(
     strict: bool = True,
     proposals: bool = False,
     class_maps: bool = False,
+    steps: Sequence[Vary] = (),
 ) -> Dataset:
     """Read a split's annotations.
 
@@ -245,6 +263,7 @@ def open_dataset(
         strict: as in `detzoo.data.read.read_split`.
         proposals: deliver proposals too; see `detzoo.data.proposals`.
         class_maps: deliver class maps too; see `detzoo.data.class_maps`.
+        steps: the program's callables that vary a picture before ``data.augment`` does; see `detzoo.data.vary`.
 
     Raises:
         ConfigError: the split has no parts, no proposals or no class maps, a class is unknown, or images are to be
@@ -256,7 +275,15 @@ def open_dataset(
         refuse_unbuilt(data.augment)
         if data.augment and isinstance(data.augment[0], Mixup) and (proposals or class_maps):
             raise ConfigError("mixup mixes neither proposals nor class maps: leave it out of data.augment")
+    if steps and (proposals or class_maps):
+        raise ConfigError(
+            "augment: this method also learns from a class map or from given boxes of each picture, which callables of "
+            "the program's own would not move along; data.augment has steps that do"
+        )
     dataset = Dataset(read_split(data, split, strict), data, input, augment)
+    dataset.steps = tuple(steps)
+    if data.kind == "own":
+        dataset.own = own_half(data, split)
     if proposals:
         dataset.proposals = open_proposals(data, split, dataset.annotations, dataset.indices)
     if class_maps:

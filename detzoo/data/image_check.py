@@ -56,7 +56,7 @@ def settle(datasets: Sequence[Dataset], problems: Sequence[Problems]) -> None:
 
 
 def _looks(dataset: Dataset) -> bool:
-    return dataset.data.kind != "shapes" and (dataset.data.check_images or dataset.data.skip_broken)
+    return dataset.data.kind not in ("shapes", "own") and (dataset.data.check_images or dataset.data.skip_broken)
 
 
 def _look(dataset: Dataset, deadline: float) -> Problems:

@@ -19,7 +19,7 @@ from detzoo.data.class_maps import padded
 from detzoo.data.dataset import Dataset, Sample
 from detzoo.data.images import ImageError
 from detzoo.data.order import evaluation_batches, training_batches
-from detzoo.data.problems import log
+from detzoo.data.problems import DataError, log
 from detzoo.data.resize import Picture, Resized, canvas_size, draw, fit_input, resize_picture
 from detzoo.detector import Input
 from detzoo.tta import Scale
@@ -259,6 +259,8 @@ class _Keyed(torch_data.Dataset[Sample | _Broken]):
                 # the 1 keeps these apart from the numbers that draw the order
                 rng = np.random.default_rng((seed, epoch, place, 1))
                 return self.dataset.sample(number % len(self.dataset), rng, epoch)
+            except DataError as error:  # what the program gives is broken, and so is what comes next
+                return _Broken(error)
             except (ImageError, OSError) as error:
                 broken = broken or _Broken(error)
                 if others > 1:

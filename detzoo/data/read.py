@@ -11,6 +11,7 @@ from detzoo.config import ConfigError
 from detzoo.data import coco, shapes, voc, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.held_out import held_out, take_images
+from detzoo.data.own import own_half
 from detzoo.data.problems import DataError, log
 from detzoo.nearest import unknown
 from detzoo.recipes.settings import Data, Split
@@ -68,7 +69,7 @@ def read_split(data: Data, split: SplitName, strict: bool = True) -> Annotations
 
 def class_names(data: Data, split: SplitName) -> list[str]:
     """The class names in a split's annotation files, in label order. Errors as `read_split`."""
-    return _union([_names(data, part) for part in _parts(data, split)])
+    return _union([_names(data, part, split) for part in _parts(data, split)])
 
 
 def _parts(data: Data, split: SplitName) -> tuple[Split, ...]:
@@ -94,6 +95,14 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
         if not part.count:
             raise ConfigError(f"data.{split}: a shapes split needs a count of at least 1")
         return shapes.read_shapes("train" if data.val_fraction else split, part.count, first)
+    if data.kind == "own":
+        found = own_half(data, split).annotations(data.workers)
+        if data.masks and len(found.boxes) and not found.mask_kind.any():
+            raise ConfigError(
+                f"no item of {part.annotations} has masks: give them masks, bool (M, H, W), or take a method without "
+                "masks, such as a faster_rcnn recipe"
+            )
+        return found
     if data.kind == "coco":
         return coco.read_coco(path, data.root, part.images, data.masks, data.skip_broken)
     if data.kind == "yolo":
@@ -108,10 +117,12 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
     return voc.read_voc(path, data.root, part.images, data.skip_broken)
 
 
-def _names(data: Data, part: Split) -> list[str]:
+def _names(data: Data, part: Split, split: SplitName) -> list[str]:
     path = Path(data.root) / part.annotations
     if data.kind == "shapes":
         return list(shapes.SHAPES)
+    if data.kind == "own":
+        return list(own_half(data, split).classes)
     if data.kind == "yolo":
         return yolo.class_names(path)
     return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)

@@ -11,6 +11,7 @@ from detzoo.config import ConfigError, load, validate
 from detzoo.data.layouts import data_in_folder
 from detzoo.data.layouts_coco import coco_file, top_level_keys
 from detzoo.data.layouts_yolo import yolo_file
+from detzoo.data.own import is_own, own_data
 from detzoo.data.problems import DataError
 from detzoo.data.yolo_sets import YAML
 from detzoo.recipes.settings import Data, Split
@@ -18,7 +19,7 @@ from detzoo.recipes.settings import Data, Split
 _SHAPES = re.compile(r"shapes(?::(\d+)/(\d+))?")
 
 
-def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
+def as_data(data: Any) -> Data:
     """Settings for whatever names a data set. Masks are off, except for ``shapes``; classes are read from the files.
 
     Args:
@@ -30,7 +31,9 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
               it is not divided into halves, ``train`` and ``val`` are the same images;
             * a COCO ``.json`` file, to validate on;
             * a ``data.yaml`` of a YOLO data set, or Darknet's ``obj.data``;
-            * a ``.json`` file of these settings, whose ``root`` is relative to the file.
+            * a ``.json`` file of these settings, whose ``root`` is relative to the file;
+            * an object of the program with ``classes``, a length and items (see docs/own-parts.md), both to train and
+              to validate on, or a pair of two, ``(train, val)``.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or a COCO file's images are not found.
@@ -42,6 +45,15 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
         return data
     if isinstance(data, Mapping):
         return validate(Data, dict(data))
+    if is_own(data):
+        return own_data(data)
+    if isinstance(data, tuple | list) and len(data) == 2 and all(map(is_own, data)):
+        return own_data(*data)
+    if not isinstance(data, str | Path):
+        raise ConfigError(
+            f"data is a folder, a .json or .yaml file, 'shapes', or an object with classes, a length and items: not a "
+            f"{type(data).__name__} that has {_lacking(data)}"
+        )
     match = _SHAPES.fullmatch(str(data))
     if match:
         train, val = (int(number) for number in match.groups(default="0"))
@@ -58,6 +70,10 @@ def as_data(data: Data | Mapping[str, Any] | str | Path) -> Data:
     if path.suffix.lower() != ".json":
         raise ConfigError(f"{path}: data is a folder, a .json or .yaml file, 'shapes' or 'shapes:200/50'")
     return _from_json(path)
+
+
+def _lacking(data: object) -> str:
+    return " and ".join(f"no {word}" for word in ("classes", "__len__", "__getitem__") if not hasattr(data, word))
 
 
 def shapes_data(train: int = 200, val: int = 50) -> Data:

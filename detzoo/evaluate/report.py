@@ -65,10 +65,13 @@ class Report:
         """The report as a table of plain text; control characters in names are shown, such as ``\\x1b``, not sent."""
         rate = self.images / self.seconds if self.seconds > 0 else 0.0
         lines = [f"{self.images} images, {self.objects} objects, {rate:.1f} images/s, metric {self.metric}", ""]
-        kinds = list(dict.fromkeys(name.partition("_")[0] for name in self.metrics))
-        names = list(dict.fromkeys(name.partition("_")[2] for name in self.metrics))
+        shown = [name for name in self.metrics if name.startswith(("box_", "mask_", "proposal_"))]
+        kinds = list(dict.fromkeys(name.partition("_")[0] for name in shown))
+        names = list(dict.fromkeys(name.partition("_")[2] for name in shown))
         rows = [[kind, *(_number(self.metrics.get(f"{kind}_{name}")) for name in names)] for kind in kinds]
         lines += _table(["", *(_HEADINGS.get(name, name) for name in names)], rows)
+        own = [f"{printable(name)} {_number(value)}" for name, value in self.metrics.items() if name not in shown]
+        lines += ["", *own] if own else []
         columns = [name for name in (self.per_class[0] if self.per_class else {}) if name != "name"]
         if columns:
             heads = [" ".join(_HEADINGS.get(part, part) for part in column.split("_", 1)) for column in columns]

@@ -43,6 +43,7 @@ from detzoo.evaluate.gather import (
 )
 from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.lvis import check_federated, lvis_metrics
+from detzoo.evaluate.own_metrics import OwnMetric, own_metrics
 from detzoo.evaluate.page import evaluation_sections
 from detzoo.evaluate.report import Report, report_file
 from detzoo.evaluate.results_file import write_results
@@ -65,13 +66,14 @@ AHEAD = 64  # images whose masks may wait to be encoded while the device works o
 
 def evaluate(
     detector: Detector,
-    data: Dataset | Data | Mapping[str, Any] | str | Path,
+    data: Any,
     *,
     split: SplitName = "val",
     batch: int = 4,
     device: torch.device | str | None = None,
     out: str | Path | None = None,
     metric: Metric | None = None,
+    metrics: Sequence[OwnMetric] = (),
     proposals: str | Path | None = None,
     results: str | Path | None = None,
     progress: bool = True,
@@ -98,6 +100,7 @@ def evaluate(
         metric: ``coco`` (boxes, masks), ``lvis`` (likewise, where only some classes were looked for in each image),
             ``voc`` (area under the curve), ``voc07`` (11 points) or ``proposals`` (recall whatever the class). None:
             ``proposals`` for a detector without classes, else what the data's settings say.
+        metrics: the program's own, measured beside it; see `detzoo.evaluate.own_metrics`.
         proposals: a ``.safetensors`` file to write the found boxes to, for a method that is given boxes; see
             `detzoo.data.proposals`.
         results: a ``.json`` file to write the detections to in COCO's results format, with the image and category ids
@@ -151,6 +154,7 @@ def evaluate(
             if chosen in WITH_MASKS and any(result.masks is not None for result in found.values()):
                 masked, why = _with_masks(data, masked, reread, split)
             measured = _measure(detector, dataset, masked, why, order, found, chosen, seconds)
+            measured.metrics.update(own_metrics(metrics, dataset.annotations, order, found, measured.metrics))
             if out is not None:
                 measured.save(out)
             if proposals is not None:

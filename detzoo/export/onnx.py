@@ -51,6 +51,8 @@ def to_onnx(
             verbose=False,
         )
     assert program is not None  # of which only the older exporter gives none
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # which lines of which file on this machine it comes from
     model = program.model_proto
     onnx.checker.check_model(model, full_check=True)
     return model

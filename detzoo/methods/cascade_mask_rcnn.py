@@ -18,10 +18,20 @@ from torch import Tensor, nn
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
+from detzoo.blocks.cascade import (
+    CASCADE_BOX_HEAD,
+    CASCADE_RPN,
+    STAGES,
+    Averaged,
+    CascadeConfig,
+    Stage,
+    box_heads,
+    passed_on,
+    refined,
+)
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
-from detzoo.detector import Detector, DetectorConfig
+from detzoo.detector import Detector
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import Atlas, build_atlas
@@ -31,7 +41,7 @@ from detzoo.types import Detections, Images, Targets
 class CascadeMaskRCNN(Detector):
     """Detection of boxes with instance masks in a first stage and three that refine."""
 
-    class Config(DetectorConfig):
+    class Config(CascadeConfig):
         """Settings of `CascadeMaskRCNN`."""
 
         method: Literal["cascade_mask_rcnn"] = "cascade_mask_rcnn"
@@ -40,6 +50,7 @@ class CascadeMaskRCNN(Detector):
         rpn: RPN.Config = CASCADE_RPN
         box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         mask_head: MaskHead.Config = MaskHead.Config()  # of every stage
+        one_mask_head: bool = False  # learns from the RoIs of the first stage; False: each stage has its own
         stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
 
@@ -47,15 +58,18 @@ class CascadeMaskRCNN(Detector):
 
     def __init__(self, config: CascadeMaskRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
-        self.stages = config.stages
+        self.stages, self.objects_once = config.stages, config.objects_once
+        self.averaged: Averaged = config.averaged
         self.roi_levels = config.roi_levels
         self.mask_threshold = config.mask_head.threshold
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
-        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels)
+        many = config.roi_levels, self.objects_once, config.shared_layers
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, *many)
         mask_heads = [MaskHead(config.mask_head, width, count, levels=config.roi_levels) for _ in config.stages]
+        mask_heads = mask_heads[:1] if config.one_mask_head else mask_heads
         self.mask_heads = cast("Sequence[MaskHead]", nn.ModuleList(mask_heads))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
@@ -71,17 +85,17 @@ class CascadeMaskRCNN(Detector):
         losses = self.rpn.losses(raw, targets, images.sizes)
         boxes, _, valid = self.rpn.propose(raw, images, training=True)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        for number, (stage, head, mask_head) in enumerate(
-            zip(self.stages, self.box_heads, self.mask_heads, strict=True)
-        ):
+        for number, (stage, head) in enumerate(zip(self.stages, self.box_heads, strict=True)):
             samples = head.sample(atlas, boxes, valid, targets)
             found = head(atlas, samples.boxes, samples.valid)
             positives = int(head.config.samples * head.config.positives)
-            some = head.compare(found, samples, targets) | mask_head.losses(atlas, samples, targets, positives)
+            some = head.compare(found, samples, targets)
+            for mask_head in self.mask_heads[number : number + 1]:
+                some |= mask_head.losses(atlas, samples, targets, positives)
             for name, value in some.items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
-            # a next stage learns from the same RoIs, moved; the objects themselves are put in again
-            boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
+            # a next stage learns from the same RoIs, moved
+            boxes, valid = passed_on(head, found, samples, images, self.objects_once)
         return losses
 
     def detect(self, images: Images) -> Detections:
@@ -89,7 +103,9 @@ class CascadeMaskRCNN(Detector):
         features = self.neck(self.backbone(images.pixels))
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        raw, boxes = refined(self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images)
+        raw, boxes = refined(
+            self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images, self.averaged
+        )
         found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
         height, width = images.pixels.shape[-2:]
         return dataclasses.replace(

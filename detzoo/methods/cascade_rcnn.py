@@ -19,10 +19,20 @@ from torch import Tensor
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.cascade import CASCADE_BOX_HEAD, CASCADE_RPN, STAGES, Stage, box_heads, refined
+from detzoo.blocks.cascade import (
+    CASCADE_BOX_HEAD,
+    CASCADE_RPN,
+    STAGES,
+    Averaged,
+    CascadeConfig,
+    Stage,
+    box_heads,
+    passed_on,
+    refined,
+)
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.rpn import RPN
-from detzoo.detector import Detector, DetectorConfig
+from detzoo.detector import Detector
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
 from detzoo.ops.roi_align import build_atlas
@@ -32,7 +42,7 @@ from detzoo.types import Detections, Images, Targets
 class CascadeRCNN(Detector):
     """Detection of boxes in a first stage and three that refine."""
 
-    class Config(DetectorConfig):
+    class Config(CascadeConfig):
         """Settings of `CascadeRCNN`."""
 
         method: Literal["cascade_rcnn"] = "cascade_rcnn"
@@ -45,13 +55,15 @@ class CascadeRCNN(Detector):
 
     def __init__(self, config: CascadeRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
-        self.stages = config.stages
+        self.stages, self.objects_once = config.stages, config.objects_once
+        self.averaged: Averaged = config.averaged
         self.roi_levels = config.roi_levels
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
         width, count = self.neck.channels[0], len(self.classes)
-        self.box_heads = box_heads(config.box_head, config.stages, width, count, config.roi_levels)
+        many = config.roi_levels, self.objects_once, config.shared_layers
+        self.box_heads = box_heads(config.box_head, config.stages, width, count, *many)
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
         """Losses ``loss_rpn_cls, loss_rpn_bbox`` and, of each stage, ``s0.loss_cls, s0.loss_bbox``.
@@ -68,8 +80,8 @@ class CascadeRCNN(Detector):
             found = head(atlas, samples.boxes, samples.valid)
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
-            # a next stage learns from the same RoIs, moved; the objects themselves are put in again
-            boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
+            # a next stage learns from the same RoIs, moved
+            boxes, valid = passed_on(head, found, samples, images, self.objects_once)
         return losses
 
     def detect(self, images: Images) -> Detections:
@@ -77,7 +89,9 @@ class CascadeRCNN(Detector):
         features = self.neck(self.backbone(images.pixels))
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        raw, boxes = refined(self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images)
+        raw, boxes = refined(
+            self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images, self.averaged
+        )
         return self.box_heads[-1].best(raw, boxes, proposals.valid, images)
 
     published_names = (

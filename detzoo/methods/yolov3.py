@@ -161,7 +161,8 @@ class YOLOv3(Detector):
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.candidates)
         prior, labels = pair // classes, pair % classes
         best = both.flatten(1).gather(1, pair)
-        boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(flat[..., :4], prior))
+        moves, _ = flat.split([4, flat.shape[2] - 4], 2)  # a slice OpenVINO would leave out before `pick`
+        boxes = self._decode(prior, [level.shape[-2:] for level in maps], pick(moves, prior))
         boxes, shown = self._bounded(boxes, images)
         return survivors(boxes, best, labels, used, classes, head.nms, head.detections, shown)
 

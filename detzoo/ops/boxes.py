@@ -74,10 +74,16 @@ def coverage(boxes: Tensor, regions: Tensor, eps: float = 1e-6) -> Tensor:
     return intersection(boxes, regions) / area(boxes).clamp(min=eps)
 
 
-def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """Boxes ``[N, K, 4]`` cut off at the borders of images of ``sizes [N, 2]`` (height, width)."""
+def clip(boxes: Tensor, sizes: Tensor, least: int = 0) -> Tensor:
+    """Boxes ``[N, K, 4]`` cut off at the borders of images of ``sizes [N, 2]`` (height, width).
+
+    Of one that ends there or lies outside ``least`` pixels are left.
+    """
     limit = sizes.to(boxes.dtype).flip(1).repeat(1, 2).unsqueeze(1)
-    return torch.minimum(boxes.clamp(min=0), limit)
+    if not least:
+        return torch.minimum(boxes.clamp(min=0), limit)
+    low, high = boxes[..., :2].clamp(min=0), boxes[..., 2:].clamp(min=least)
+    return torch.cat([torch.minimum(low, limit[..., :2] - least), torch.minimum(high, limit[..., :2])], -1)
 
 
 def to_centres(boxes: Tensor) -> Tensor:
@@ -139,6 +145,15 @@ def decode(
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + shift
     half = size * offsets[..., 2:].clamp(least, MAX_LOG_RATIO).exp() * 0.5
     return torch.cat([centre - half, centre + half], -1)
+
+
+def around_unit(offsets: Tensor) -> Tensor:
+    """Boxes ``[..., 4]`` that a box of size 1 around the origin becomes, of offsets a tenth and a fifth as large.
+
+    So PaddleDetection compares offsets as boxes, whatever they were scaled by.
+    """
+    half = offsets.new_full((2,), 0.5)
+    return decode(torch.cat([-half, half]), offsets, (0.1, 0.1, 0.2, 0.2), shrink_bound=False)
 
 
 def _scaled(offsets: Tensor, factors: Sequence[float]) -> Tensor:

@@ -126,8 +126,12 @@ def unknown_recipe(name: str, known: Iterable[str]) -> UnknownRecipe:
 
 
 def spellings(name: str, config: str | None) -> tuple[str, ...]:
-    """How a recipe may be called: by its name, or by that of its original config file."""
-    return (spelling(name), *(() if config is None else (spelling(PurePosixPath(config).stem),)))
+    """How a recipe may be called: by its name, or by that of its original config file in MMDetection.
+
+    PaddleDetection's files have the names that other rows have.
+    """
+    of_config = () if config is None or config.endswith(".yml") else (spelling(PurePosixPath(config).stem),)
+    return (spelling(name), *of_config)
 
 
 def spelling(name: str) -> str:

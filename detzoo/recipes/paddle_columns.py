@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from detzoo.backbones.resnet import ResNet
+from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig
-from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.cascade import STAGES, Stage
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.unaligned import Unaligned
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.methods.cascade_rcnn import CascadeRCNN
+from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.necks.fpn import FPN
+from detzoo.necks.no_neck import NoNeck
+from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, dcn
+from detzoo.recipes.recipe import Model, Published, Recipe, row
+from detzoo.recipes.settings import Schedule
 
-PADDLE_R50 = ResNet.Config(norm_frozen=True)
+PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
+PADDLE_R34 = PADDLE_R50.replace(depth=34)
+PADDLE_R101 = PADDLE_R50.replace(depth=101)
+
+
+def vd(backbone: ResNet.Config) -> ResNet.Config:
+    """ResNet-vd: a deep stem, and shortcuts that halve the size by average pooling."""
+    return backbone.replace(stem="deep", avg_down=True)
+
+
+def paddle_dcn(backbone: ResNet.Config) -> ResNet.Config:
+    """The backbone with modulated deformable convolution in C3 to C5."""
+    return dcn(backbone, version=2)
+
+
+PADDLE_R50_VD = vd(PADDLE_R50)
+PADDLE_R101_VD = vd(PADDLE_R101)
+PADDLE_X101_VD_64X4D = PADDLE_R101_VD.replace(groups=64, base_width=4)
+
 # an object claims its best anchors, which still learn from the object that they overlap most
 PADDLE_RPN = RPN.Config(
     match=MatchConfig(positive=0.7, negative=0.3, low_quality=0.0, claims=False),
@@ -16,3 +46,201 @@ PADDLE_RPN = RPN.Config(
     min_size=1.0,
 )
 PADDLE_BOX_HEAD = BoxHead.Config(shrink_bound=False)
+
+# without a pyramid: the last stage of the network runs on every RoI, in its plain form also in ResNet-vd
+C4 = {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "avg_down_stages": (1, 2, 3)}
+PADDLE_RPN_C4 = PADDLE_RPN.replace(
+    channels=1024,
+    anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), ratios_first=False),
+    train_candidates=12000,
+    train_proposals=2000,
+    candidates=6000,
+)
+PADDLE_BOX_HEAD_C4 = PADDLE_BOX_HEAD.replace(size=14, fcs=0)
+
+CASCADE_HEAD = PADDLE_BOX_HEAD.replace(class_agnostic=True)
+CASCADE_STAGES = tuple(
+    Stage(match=stage.match, stds=(1 / rate, 1 / rate, 2 / rate, 2 / rate), weight=1 / 3)
+    for stage, rate in zip(STAGES, (10, 20, 30), strict=True)
+)
+
+# lr is that of 8 x 1 images
+PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.01)
+PADDLE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.01)
+
+
+def _row(
+    name: str, weights: str, config: str, model: Model, schedule: Schedule, box_ap: float | None, mask_ap: float | None
+) -> Recipe:
+    return row(
+        name=name,
+        model=model,
+        data=COCO_MASKS if "mask" in model.method else COCO,
+        schedule=schedule,
+        published=None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap),
+        weights=weights,
+        config=config,
+    )
+
+
+def paddle_row(
+    model: Model,
+    schedule: Schedule,
+    box_ap: float | None = None,
+    mask_ap: float | None = None,
+    *,
+    name: str,
+    folder: str,
+) -> Recipe:
+    """A row of a dynamic-graph table; its config is in a ``folder``."""
+    of = name.removeprefix("pd_")
+    weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
+    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
+
+
+def static_row(
+    model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None, *, name: str, folder: str = ""
+) -> Recipe:
+    """A row of a static-graph table; its config may be in a ``folder``."""
+    of = name.removeprefix("pdold_")
+    weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
+    return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
+
+
+def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on a pyramid."""
+    return FasterRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+
+
+def paddle_mask(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on a pyramid."""
+    return MaskRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+
+
+def paddle_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on C4."""
+    return FasterRCNN.Config(
+        backbone=backbone.replace(**C4),
+        neck=NoNeck.Config(),
+        rpn=PADDLE_RPN_C4,
+        box_head=PADDLE_BOX_HEAD_C4,
+        roi_levels=1,
+        roi_stage=True,
+    )
+
+
+def paddle_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on C4."""
+    return MaskRCNN.Config(
+        backbone=backbone.replace(**C4),
+        neck=NoNeck.Config(),
+        rpn=PADDLE_RPN_C4,
+        box_head=PADDLE_BOX_HEAD_C4,
+        mask_head=MaskHead.Config(size=7, convs=0),
+        roi_levels=1,
+        roi_stage=True,
+    )
+
+
+def paddle_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
+    """Cascade R-CNN on a pyramid."""
+    return CascadeRCNN.Config(
+        backbone=backbone,
+        rpn=PADDLE_RPN.replace(train_proposals=2000),
+        box_head=CASCADE_HEAD,
+        stages=CASCADE_STAGES,
+        averaged="probabilities",
+        objects_once=True,
+    )
+
+
+def paddle_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN on a pyramid: one mask head, that learns with the first stage and with a weight of 1."""
+    return CascadeMaskRCNN.Config(
+        backbone=backbone,
+        rpn=PADDLE_RPN.replace(train_proposals=2000),
+        box_head=CASCADE_HEAD,
+        mask_head=MaskHead.Config(weight=3.0),
+        one_mask_head=True,
+        stages=CASCADE_STAGES,
+        averaged="probabilities",
+        objects_once=True,
+    )
+
+
+# Static-graph releases: boxes end with their last pixel, which is one pixel more everywhere; proposals reach into the
+# padding, and detections are found in pixels of the file.
+STATIC_ROIS = Unaligned.Config(last_pixel=True)
+STATIC_RPN = RPN.Config(
+    anchors=Anchors.Config(classic=True), border=0.0, shrink_bound=False, whole_canvas=True, train_proposals=2000
+)
+STATIC_BOX_HEAD = BoxHead.Config(extractor=STATIC_ROIS, sampling=2, shrink_bound=False, in_files=True)
+
+
+STATIC_MASK_HEAD = MaskHead.Config(extractor=STATIC_ROIS, sampling=2)
+STATIC_RPN_C4 = STATIC_RPN.replace(
+    channels=1024,
+    anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), classic=True),
+    train_candidates=12000,
+    candidates=6000,
+)
+STATIC_BOX_HEAD_C4 = STATIC_BOX_HEAD.replace(size=14, sampling=0, fcs=0)
+STATIC_CASCADE_HEAD = STATIC_BOX_HEAD.replace(class_agnostic=True)
+STATIC_GN = {"convs": 4, "fcs": 1, "norm": "gn"}
+
+
+def static_faster(backbone: ResNet.Config, gn: bool = False) -> FasterRCNN.Config:
+    """Faster R-CNN on a pyramid, of a static-graph release; ``gn``: neck and head with group normalization."""
+    return FasterRCNN.Config(
+        backbone=backbone,
+        neck=GN_FPN if gn else FPN.Config(),
+        rpn=STATIC_RPN,
+        box_head=STATIC_BOX_HEAD.replace(**STATIC_GN) if gn else STATIC_BOX_HEAD,
+    )
+
+
+def static_mask(backbone: ResNet.Config, gn: bool = False) -> MaskRCNN.Config:
+    """Mask R-CNN on a pyramid, of a static-graph release; ``gn``: neck and heads with group normalization."""
+    return MaskRCNN.Config(
+        backbone=backbone,
+        neck=GN_FPN if gn else FPN.Config(),
+        rpn=STATIC_RPN,
+        box_head=STATIC_BOX_HEAD.replace(**STATIC_GN) if gn else STATIC_BOX_HEAD,
+        mask_head=STATIC_MASK_HEAD.replace(norm="gn") if gn else STATIC_MASK_HEAD,
+    )
+
+
+def static_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
+    """Faster R-CNN on C4, of a static-graph release."""
+    return paddle_faster_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+
+
+def static_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
+    """Mask R-CNN on C4, of a static-graph release."""
+    return paddle_mask_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+
+
+def static_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
+    """Cascade R-CNN on a pyramid, of a static-graph release: all heads score the last boxes."""
+    return CascadeRCNN.Config(
+        backbone=backbone,
+        rpn=STATIC_RPN,
+        box_head=STATIC_CASCADE_HEAD,
+        stages=CASCADE_STAGES,
+        averaged="last_boxes",
+        objects_once=True,
+    )
+
+
+def static_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN on a pyramid, of a static-graph release."""
+    return CascadeMaskRCNN.Config(
+        backbone=backbone,
+        rpn=STATIC_RPN,
+        box_head=STATIC_CASCADE_HEAD,
+        mask_head=STATIC_MASK_HEAD.replace(weight=3.0),
+        one_mask_head=True,
+        stages=CASCADE_STAGES,
+        averaged="last_boxes",
+        objects_once=True,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from detzoo.config import Config
 from detzoo.precision import Precision
@@ -15,20 +15,26 @@ class Split(Config):
     """One annotated part of a data set; paths are relative to ``Data.root``."""
 
     # coco: a JSON file; voc: a text file of image names, e.g. ImageSets/Main/train.txt, or a folder of XML files;
-    # yolo: the file that names the classes, data.yaml or one name per line; shapes: unused
+    # yolo: the file that names the classes, data.yaml or one name per line; own: the class's name; shapes: unused
     annotations: str = ""
     # folder that file names are relative to; voc: the folder that holds JPEGImages and Annotations; yolo: a folder of
     # pictures or a text file that lists them
     images: str = ""
-    count: int = Field(default=0, ge=0)  # shapes: number of generated images
+    count: int = Field(default=0, ge=0)  # shapes: number of generated images; own: of items
     proposals: str = ""  # boxes for methods that are given them: a file that evaluate(..., proposals=FILE) wrote
     semantic: str = ""  # class maps for methods that learn them: a folder of PNG files, called as the images are
+
+
+def _from_the_program(own: Any) -> Any:
+    if own is not None and not isinstance(own, tuple):  # JSON has none
+        raise ValueError("a data set of the program's own is passed in by data=..., and by no file")
+    return own
 
 
 class Data(Config):
     """Which images to learn from and how they are varied."""
 
-    kind: Literal["coco", "voc", "yolo", "shapes"] = "coco"
+    kind: Literal["coco", "voc", "yolo", "shapes", "own"] = "coco"  # own: the program's, which no file can hold
     root: str = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()
@@ -54,6 +60,8 @@ class Data(Config):
     # lvis: COCO's where only some classes were looked for in each image; voc07: 11-point AP at IoU 0.5; voc: area under
     # the curve; proposals: recall, as of a detector without classes
     metric: Literal["coco", "lvis", "voc07", "voc", "proposals"] = "coco"
+    # own: what the program has passed in to train and to validate on, as of `detzoo.data.own`; in no file
+    own: Annotated[Any, AfterValidator(_from_the_program)] = Field(default=None, exclude=True, repr=False)
 
     @model_validator(mode="after")
     def _sizes_are_used(self) -> Data:

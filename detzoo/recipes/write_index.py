@@ -56,7 +56,7 @@ def _shortened(value: Any, defaults: dict[str, Any]) -> Any:
     if not isinstance(value, Config):
         return to_jsonable_python(value)
     kind = type(value)
-    fields = kind.model_fields
+    fields = {name: field for name, field in kind.model_fields.items() if not field.exclude}
     if kind.__qualname__ not in defaults:
         # those that have none are named, for the order
         defaults[kind.__qualname__] = {CLASS: kind.__qualname__} | {

@@ -60,7 +60,10 @@ from detzoo.recipes import (
     nas_fpn,
     no_pyramid,
     paa,
+    paddle_dcn,
+    paddle_mask_rcnn,
     paddle_ssd,
+    paddle_static_two_stage,
     paddle_yolov3,
     pafpn,
     pascal_voc,
@@ -166,6 +169,9 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     legacy.RECIPES,
     shapes.RECIPES,
     small.RECIPES,
+    paddle_mask_rcnn.RECIPES,
+    paddle_dcn.RECIPES,
+    paddle_static_two_stage.RECIPES,
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
@@ -190,6 +196,8 @@ def find(name: str) -> Recipe:
 
 def classes_of(recipe: Recipe) -> tuple[str, ...]:
     """The class names that a recipe was published for: its ``data.classes``, or else those of its data set."""
+    if recipe.data.classes is None and recipe.data.kind not in _CLASSES:
+        raise ValueError(f"{recipe.name} says no classes: pass classes=['cat', 'dog']")
     return recipe.data.classes or _CLASSES[recipe.data.kind]
 
 
@@ -229,7 +237,7 @@ def build(
     blueprint(recipe, names)
     detector = method_of(recipe)(recipe.model, names)
     fill(detector, backbone)
-    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names))
+    detector.recipe = recipe.replace(data=recipe.data.replace(classes=names, own=None))
     return detector
 
 

@@ -84,6 +84,7 @@ class State:
     best: Best = field(default_factory=Best)
     history: list[dict[str, Any]] = field(default_factory=list)
     given: str | None = None  # JSON of the recipe that the run began with, before what was typed beside it
+    own: dict[str, list[str]] = field(default_factory=dict)  # names of what the program has passed in
 
     @property
     def result(self) -> Detector:
@@ -202,6 +203,7 @@ def _contents(state: State, steps_per_epoch: int) -> dict[str, Any]:
         "version": VERSION,
         "recipe": to_json(recipe, indent=None) if recipe is not None else None,
         "given": state.given,
+        "own": state.own,
         "classes": list(state.detector.classes),
         "weights": state.detector.state_dict(),
         "averaged": state.ema.detector.state_dict() if state.ema else None,

@@ -74,8 +74,10 @@ class Run:
         display: what is shown.
         log: on the first rank.
         validate: measures a detector; called on every rank, and gives the same on all.
-        callbacks: called on the first rank with every record that goes to the log.
+        callbacks: called on the first rank with every record that goes to the log; a text that one returns is why the
+            run stops.
         window: steps between two looks at the losses; each look waits for the device.
+        stop: what a callback has returned, once all ranks know.
     """
 
     state: State
@@ -89,6 +91,7 @@ class Run:
     validate: Callable[[Detector], Validation] | None = None
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = ()
     window: int = 20
+    stop: str | None = None
     _pace: _Pace = field(default_factory=lambda: _Pace())
     _saved: tuple[int, ...] = ()  # the position of the last checkpoint of this process
 
@@ -97,7 +100,8 @@ class Run:
         if self.log is not None:
             self.log.write(record)
             for callback in self.callbacks:
-                callback(record)
+                answer = callback(record)
+                self.stop = answer if isinstance(answer, str) else self.stop
 
 
 @dataclass(slots=True)
@@ -137,7 +141,13 @@ def fit(run: Run) -> str:
                 if schedule.patience is not None and state.best.stale >= schedule.patience:
                     return f"stopped early: no better AP in {state.best.stale} validations"
                 _train_epoch(run, module, interrupts)
-                _finish_epoch(run, interrupts)
+                if run.stop is None or state.position.step >= len(run.loader):
+                    _finish_epoch(run, interrupts)
+                    run.stop = run.ranks.share(run.stop)
+                if run.stop is not None:
+                    with interrupts.sealed():
+                        _save(run)
+                    return f"stopped by a callback: {run.stop}"
                 if run.ranks.world == 1:
                     interrupts.check()
         except BaseException as error:
@@ -173,8 +183,13 @@ def _train_epoch(run: Run, module: nn.Module, interrupts: Interrupts) -> None:
         _update(run, module, batches, interrupts)
         is_due = len(state.meter) >= run.window or position.step >= steps
         if is_due and _report(run, run.lr * factor, interrupts) and several:
-            raise KeyboardInterrupt
+            run.stop = run.ranks.share(run.stop)
+            if run.stop is None:
+                raise KeyboardInterrupt
+            return
         if not several:
+            if run.stop is not None:
+                return
             interrupts.check()
 
 
@@ -211,7 +226,7 @@ def _report(run: Run, lr: float, interrupts: Interrupts) -> bool:
     state, position, pace, steps = run.state, run.state.position, run._pace, len(run.loader)
     count = len(state.meter)
     with interrupts.sealed():  # a window that is read and not yet summed would be lost
-        means, stop = state.meter.read(interrupts.requested)
+        means, stop = state.meter.read(interrupts.requested or run.stop is not None)
     now = time.perf_counter()
     pace.seconds += now - pace.mark
     pace.steps += count

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
 
 import detzoo
 from detzoo.atomic import write_atomically
@@ -22,8 +23,10 @@ from detzoo.data.image_check import find_broken, settle
 from detzoo.data.loader import make_loader
 from detzoo.data.read import SplitName
 from detzoo.data.table import ClassRow, class_table
+from detzoo.data.vary import Vary
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.evaluate.lvis import check_federated
+from detzoo.evaluate.own_metrics import OwnMetric
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, precision_word
@@ -43,7 +46,7 @@ from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log, read_log
 from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
-from detzoo.train.optimizer import learning_rate, make_optimizer
+from detzoo.train.optimizer import learning_rate, make_optimizer, own_optimizer
 from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
@@ -91,13 +94,16 @@ def train(
     *,
     backbone: nn.Module | None = None,
     methods: Sequence[type[Detector]] = (),
+    augment: Sequence[Any] | None = None,
+    metrics: Sequence[OwnMetric] = (),
+    optimizer: str | Callable[[list[nn.Parameter]], Optimizer] | None = None,
     weights: str | Path | Mapping[str, Tensor] | None = None,
     val: float | None = None,
     precision: Precision | torch.dtype | None = None,
     resume: bool | str | Path = False,
     device: str | torch.device | None = None,
     overrides: Iterable[str] | Mapping[str, Any] = (),
-    callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = (),
+    callbacks: Sequence[Any] = (),
     loggers: str | Sequence[str] = (),
     progress: bool = True,
     report: bool = True,
@@ -116,6 +122,11 @@ def train(
             ...) stays as the recipe has it, unless said here.
         backbone: the program's own in place of the recipe's, as of `detzoo.build`; it is trained, not a copy of it.
         methods: the program's own subclasses of `Detector` that a run to resume, or a file, may name.
+        augment: the program's own callables, each given a training picture and its objects before the recipe's steps
+            (see `detzoo.data.vary`); or what replaces these steps, as ``data.augment`` of the recipe.
+        metrics: the program's own, measured at every validation; see `detzoo.evaluate.own_metrics`.
+        optimizer: ``sgd``, ``adam`` or ``adamw``, as ``schedule.optimizer`` of the recipe; or a callable that makes one
+            from the trainable parameters: the schedule multiplies the rates that it has.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. The outputs of a head go by
             the names of the classes, where the weights have names; what is not taken is named, and starts at random.
@@ -132,7 +143,8 @@ def train(
         device: None: CUDA, else MPS, else CPU.
         overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last. With ``schedule.epochs`` alone the
             milestones of the schedule move in proportion.
-        callbacks: called with every record of the log.
+        callbacks: called on the first rank with every record of the log; or objects with ``on_step``, ``on_validation``
+            or ``on_epoch``, called with those of their event. One that returns a text stops the run, with that reason.
         loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
             ``csv``, the table of epochs, is always written.
         progress: show a progress bar.
@@ -170,11 +182,13 @@ def train(
         out, resume = folder, True
     if recipe is None and not resume:
         raise ValueError("which recipe? Name one of the zoo (detzoo list), a recipe's .json file or a weights file")
-    own = own_parts_of(recipe, methods, backbone)
+    if augment is not None and not any(map(callable, augment)):
+        settings, augment = {**settings, "augment": augment}, None
+    if isinstance(optimizer, str):
+        settings, optimizer = {**settings, "optimizer": optimizer}, None
+    own = own_parts_of(recipe, methods, backbone, augment or (), metrics, callbacks, optimizer)
     with knowing(own.methods):
-        return _train(
-            recipe, data, out, weights, resume, device, overrides, settings, callbacks, shown_by, progress, report, own
-        )
+        return _train(recipe, data, out, weights, resume, device, overrides, settings, shown_by, progress, report, own)
 
 
 def _train(
@@ -186,7 +200,6 @@ def _train(
     device: str | torch.device | None,
     overrides: Iterable[str] | Mapping[str, Any],
     settings: Mapping[str, Any],
-    callbacks: Sequence[Callable[[Mapping[str, Any]], object]],
     shown_by: Sequence[str],
     progress: bool,
     report: bool,
@@ -220,7 +233,7 @@ def _train(
         for note in notes:
             display.say(note)
         recipe = cast("Recipe", settled)
-        dataset = _opened(recipe, "train", augment=True)
+        dataset = _opened(recipe, "train", True, own.augment)
         unseen = _validation_set(recipe, display)
         sets = [dataset] if unseen is None else [dataset, unseen]
         settle(sets, ranks.share(find_broken(sets) if ranks.first else None))
@@ -245,24 +258,25 @@ def _train(
         give_teacher(detector, ranks, display.say)
         if contents is None:
             _begin(detector, start, recipe.init, ranks, display)
-        state, lr = _state(detector, recipe, ranks, display)
+        state, lr = _state(detector, recipe, ranks, display, own)
         state.given = contents.get("given") if contents is not None else to_json(cast("Recipe", given), indent=None)
         for remark in warnings(recipe.schedule, -(-len(loader) // recipe.schedule.accumulate)):
             display.say(remark)
         done = None
         if contents is not None:
-            same = same_run(cast("Recipe", detector.recipe), contents, files.state, display)
+            same = own.same_as(contents.get("own", {}), display.say)
+            same = same_run(cast("Recipe", detector.recipe), contents, files.state, display) and same
             restore(state, contents, files.state, len(loader), keep_memory=same)
             done = (state.position.epoch, state.position.update)
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
-        log = None
+        log, callbacks = None, own.callbacks
         if ranks.first:
             files.tidy()
             write_atomically(files.recipe, lambda path: path.write_text(to_json(recipe) + "\n"))
             log = Log(files.log, done, state.history)
             update = state.position.update
             shown = open_loggers(shown_by, files.out, recipe.model_dump(mode="json"), update, claims, display.say)
-            callbacks = [*callbacks, *shown]
+            callbacks = (*callbacks, *shown)
         run = Run(
             state=state,
             schedule=recipe.schedule,
@@ -272,11 +286,12 @@ def _train(
             files=files,
             display=display,
             log=log,
-            validate=None if unseen is None else _validator(recipe, unseen, ranks),
+            validate=None if unseen is None else _validator(recipe, unseen, ranks, own),
             callbacks=callbacks,
             window=1 if ranks.device.type == "cpu" else 20,
         )
-        run.record(_start(recipe, rows, ranks, state) | {"images": {"train": len(dataset), "val": len(unseen or ())}})
+        counts = {"train": len(dataset), "val": len(unseen or ())}
+        run.record(_start(recipe, rows, ranks, state) | {"images": counts, "own": state.own})
         ended = fit(run)
         display.say(f"{ended}; {_verdict(state)}the run is in {files.out}")
         trained = _result(state, files, ranks, ended)
@@ -332,17 +347,20 @@ def _start_from(detector: Detector, init: Init | None, ranks: Ranks, display: Di
     ranks.share_weights(detector)
 
 
-def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display) -> tuple[State, float]:
+def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display, own: Own) -> tuple[State, float]:
     """The state of a run at its start, and its learning rate."""
     schedule = recipe.schedule
-    lr = learning_rate(schedule, ranks.world)
+    lr, unused = learning_rate(schedule, ranks.world), []
+    if own.optimizer is None:
+        optimizer, unused = make_optimizer(detector, schedule, lr.value)
+    else:
+        optimizer, lr = own_optimizer(detector, own.optimizer)
     display.say(lr.why)
-    optimizer, unused = make_optimizer(detector, schedule, lr.value)
     for pattern in unused:
         display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
     scaler = GradScaler(ranks.device.type, enabled=schedule.precision == "fp16")
     ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
-    return State(detector, optimizer, scaler, Meter(ranks), ema), lr.value
+    return State(detector, optimizer, scaler, Meter(ranks), ema, own=own.names()), lr.value
 
 
 def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
@@ -360,19 +378,19 @@ def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:
             "WARNING: validation images are the training images, so AP says nothing about others; "
             f"{keep} keeps a fifth of them apart"
         )
-    dataset = _opened(recipe, "val", augment=False)
+    dataset = _opened(recipe, "val", False)
     if recipe.data.metric == "lvis":
         check_federated(dataset.annotations)
     return dataset
 
 
-def _opened(recipe: Recipe, split: SplitName, augment: bool) -> Dataset:
+def _opened(recipe: Recipe, split: SplitName, augment: bool, steps: Sequence[Vary] = ()) -> Dataset:
     """A half of the data with all that the method learns from."""
     given = {"proposals": method_of(recipe).takes_proposals, "class_maps": recipe.model.learns_class_maps}
-    return open_dataset(recipe.data, split, recipe.model.input, augment, **given)
+    return open_dataset(recipe.data, split, recipe.model.input, augment, steps=steps, **given)
 
 
-def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Detector], Validation]:
+def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks, own: Own) -> Callable[[Detector], Validation]:
     """A function that measures loss and AP on the validation images."""
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
@@ -380,7 +398,7 @@ def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks) -> Callable[[Dete
 
     def validate(detector: Detector) -> Validation:
         losses = validation_losses(detector, loader, ranks, recipe.schedule.precision)
-        report = evaluate(detector, data, batch=batch, workers=workers, progress=False)
+        report = evaluate(detector, data, batch=batch, workers=workers, metrics=own.metrics, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from detzoo.detector import Detector
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 
@@ -84,6 +85,39 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
     return kind(groups, lr=lr, fused=True), sorted(unused)
 
 
+def own_optimizer(
+    detector: Detector, make: Callable[[list[nn.Parameter]], Optimizer]
+) -> tuple[Optimizer, LearningRate]:
+    """The program's own optimizer of a detector's trainable parameters, and its rate, which is that of its first group.
+
+    The schedule multiplies the rates that it has; ``lr``, ``weight_decay``, ``momentum`` and ``groups`` are its own.
+
+    Raises:
+        TypeError: ``make`` does not return an optimizer.
+        ValueError: it has other parameters, or no rate.
+    """
+    trainable = [parameter for _, parameter in detector.trainable()]
+    optimizer = make(trainable)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer takes a callable that returns a torch.optim.Optimizer, not a {type(optimizer).__name__}: "
+            "optimizer=lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3)"
+        )
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    odd = held ^ set(map(id, trainable))
+    if odd:
+        raise ValueError(
+            f"the optimizer and the detector differ in {len(odd)} parameters: pass on those that are given"
+        )
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    if min(rates) < 0 or not rates[0] > 0:
+        raise ValueError(f"the optimizer has the learning rates {rates}: the first must be above 0")
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr_scale"] = rate / rates[0]
+    why = f"learning rate {rates[0]:g}, as the program's own {type(optimizer).__name__} has it"
+    return optimizer, LearningRate(rates[0], why)
+
+
 def _of_norms(detector: nn.Module) -> set[str]:
     """Names of the scales and offsets of normalization layers."""
     return {
@@ -140,5 +174,6 @@ __all__ = [
     "load_optimizer_state",
     "make_optimizer",
     "optimizer_state",
+    "own_optimizer",
     "set_learning_rate",
 ]

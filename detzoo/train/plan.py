@@ -29,7 +29,7 @@ from detzoo.typed import argument
 # what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
 _ELSEWHERE = {
     name: Data.model_fields[name].default
-    for name in ("kind", "root", "train", "val", "val_fraction", "classes", "metric")
+    for name in ("kind", "root", "train", "val", "val_fraction", "classes", "metric", "own")
 }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.evaluate.inference import in_original_pixels
-from detzoo.interop.renaming import Table, load_renamed
+from detzoo.interop.paddle.weights import names, renamed
 from detzoo.types import Detections, Images
 from tests.parity import standin
 from tests.parity.detections import mask_differences, pair
@@ -31,35 +31,62 @@ from tests.parity.training import gradient_differences, step
 
 def climb_paddle(model: Detector, golden: Golden) -> Iterator[Rung]:
     """Load the stand-in weights and compare in double precision; ends after parameters that do not fit."""
-    table = OF_METHOD[type(model)].names
     try:
-        load_renamed(model.double(), weights(golden), table)
-        OF_METHOD[type(model)].prepare(model)
+        model.double().load_state_dict(renamed(model, weights(golden)))
     except ValueError as error:
         yield Rung("parameters", math.inf, str(error))
         return
     yield Rung("parameters", 0.0)
+    OF_METHOD[type(model)].prepare(model)
     images = standin.images(golden.canvas, golden.sizes)
     images = dataclasses.replace(images, pixels=images.pixels.double(), scales=torch.tensor(golden.scales))
     with stable_sorting(compiled=False):
+        if golden.roles is not None:
+            yield from _in_test_mode(model.eval(), golden, images)
+            return
         yield from _evaluation(model.eval(), golden, images)
-        yield from _training(model.train(), golden, images, table)
+        yield from _training(model.train(), golden, images)
 
 
 def weights(golden: Golden) -> dict[str, Tensor]:
-    """The published state dict, laid out and called as `interop.paddle` gives it to the tables of names."""
-    return {_leaf(name): torch.from_numpy(_value(name, shape, golden)) for name, shape in golden.shapes.items()}
+    """The published state dict, as a file of PaddleDetection's has it."""
+    return {name: torch.from_numpy(_value(name, shape, golden)) for name, shape in golden.shapes.items()}
 
 
 def _value(name: str, shape: Sequence[int], golden: Golden) -> np.ndarray:
-    shape = list(shape)[::-1] if len(shape) == 2 else shape  # a linear layer's, inputs first
-    if name.endswith("._variance"):
+    role = (golden.roles or {}).get(name, name.rpartition(".")[2])
+    if role in ("_variance", "variance"):
         return 0.5 + standin.uniform(name, shape)
+    if role in ("_mean", "mean", "norm_bias"):
+        return 0.1 * standin.spread(name, shape)
+    if role == "norm_weight":
+        return 0.5 + standin.uniform(name, shape)
+    if len(shape) == 2:  # a linear layer's, inputs first
+        return np.asarray(standin.parameter(name, shape[::-1], golden.gain)).T
     return np.asarray(standin.parameter(name, shape, golden.gain))
 
 
-def _leaf(name: str) -> str:
-    return name.replace("._mean", ".running_mean").replace("._variance", ".running_var")
+@torch.no_grad()
+def _in_test_mode(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
+    """Features and detections, image by image; tensors are recorded under ``<rung>.<name>@<image>``."""
+    features = model.get_submodule("backbone")(images.pixels)
+    yield worst("backbone", _by_image("backbone", golden, features))
+    if golden.levels("neck"):
+        features = model.get_submodule("neck")(features)
+        yield worst("neck", _by_image("neck", golden, features))
+    found = _in_files(model.detect(images), golden)
+    yield worst("detections", pair(OF_METHOD[type(model)].recorded(golden), found)[1])
+
+
+def _by_image(rung: str, golden: Golden, levels: Sequence[Tensor]) -> dict[str, float]:
+    """Differences of recorded maps from those of ours of the same shape."""
+    ours = {}
+    for name in golden.levels(rung):
+        image = int(name.rpartition("@")[2])
+        level = next((one for one in levels if list(one.shape[1:]) == golden.stats[name]["shape"][1:]), None)
+        if level is not None:
+            ours[name] = golden.thin(level[image])
+    return of_entries(golden, rung, ours)
 
 
 @torch.no_grad()
@@ -84,8 +111,9 @@ def _in_files(found: Detections, golden: Golden) -> list[Detections]:
     return [in_original_pixels(found[index], size, original) for index, (size, original) in enumerate(pairs)]
 
 
-def _training(model: Detector, golden: Golden, images: Images, table: Table) -> Iterator[Rung]:
+def _training(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
     method = OF_METHOD[type(model)]
+    table = names(model, static=False)
     targets = standin.targets(golden.canvas, golden.sizes, len(model.classes), golden.masks)
     with method.learning(model, golden) as differences:
         losses, gradients = step(model, golden, images, targets, table)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.losses import BoxLoss
 from detzoo.config import flatten
-from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
-from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_R50, PADDLE_RPN
+from detzoo.recipes.paddle_columns import (
+    PADDLE_R34,
+    PADDLE_R50,
+    PADDLE_R50_VD,
+    PADDLE_R101,
+    PADDLE_R101_VD,
+    paddle_cascade,
+    paddle_cascade_mask,
+    paddle_dcn,
+    paddle_faster,
+    paddle_faster_c4,
+    paddle_mask,
+    vd,
+)
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
 
@@ -37,7 +50,68 @@ def _baseline(model: Model) -> Recipe:
     return Recipe(name="baseline", model=model, data=COCO, schedule=SCHEDULE_1X)
 
 
-FASTER = FasterRCNN.Config(backbone=PADDLE_R50, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
+FASTER = paddle_faster(PADDLE_R50_VD)
+GIOU = BoxLoss(kind="giou", weight=10.0)
+CIOU = BoxLoss(kind="ciou", weight=12.0)
+CLASS_AWARE = {"box_head.class_agnostic": False, "box_head.by_best": True}
+GN = {"neck.norm": "gn", "box_head.convs": 4, "box_head.fcs": 1, "box_head.norm": "gn", "mask_head.norm": "gn"}
+UNALIGNED = {"box_head.extractor": {"kind": "unaligned"}}
 PADDLE: dict[str, Case] = {
-    "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(FASTER)),
+    "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
+    "paddle/faster_rcnn_r50_fpn_1x_coco__head_verbatim": PaddleCase(_baseline(paddle_faster(PADDLE_R50)), UNALIGNED),
+    "paddle/faster_rcnn_r50_1x_coco__head_verbatim": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R50)), UNALIGNED),
+    "paddle/faster_rcnn_r101_1x_coco": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R101))),
+    "paddle/faster_rcnn_r50_vd_1x_coco": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R50_VD))),
+    "paddle/faster_rcnn_r34_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R34))),
+    "paddle/faster_rcnn_r34_vd_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(vd(PADDLE_R34)))),
+    "paddle/faster_rcnn_r50_vd_fpn_2x_coco": PaddleCase(_baseline(FASTER)),
+    "paddle/faster_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(FASTER)),
+    "paddle/faster_rcnn_r101_vd_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R101_VD))),
+    "paddle/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase(
+        _baseline(FASTER), {"box_head.box_loss": GIOU, "box_head.unit_boxes": True}
+    ),
+    "paddle/faster_rcnn_r50_vd_fpn_ciou_loss_1x": PaddleCase(
+        _baseline(FASTER), {"box_head.box_loss": CIOU, "box_head.unit_boxes": True}
+    ),
+    "paddle/faster_rcnn_dcn_r50_fpn_1x_coco": PaddleCase("pd_faster_rcnn_dcn_r50_fpn_1x_coco"),
+    "paddle/faster_rcnn_dcn_r101_vd_fpn_1x_coco": PaddleCase("pd_faster_rcnn_dcn_r101_vd_fpn_1x_coco"),
+    "paddle/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/mask_rcnn_r50_1x_coco": PaddleCase("pd_mask_rcnn_r50_1x_coco"),
+    "paddle/mask_rcnn_r50_fpn_1x_coco": PaddleCase("pd_mask_rcnn_r50_fpn_1x_coco"),
+    "paddle/mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_mask(PADDLE_R50)), GN),
+    "paddle/mask_rcnn_r50_vd_fpn_1x_coco": PaddleCase("pd_mask_rcnn_r50_vd_fpn_1x_coco"),
+    "paddle/mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase("pd_mask_rcnn_r50_vd_fpn_1x_coco"),
+    "paddle/mask_rcnn_r101_vd_fpn_1x_coco": PaddleCase("pd_mask_rcnn_r101_vd_fpn_1x_coco"),
+    "paddle/mask_rcnn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_mask_rcnn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/mask_rcnn_dcn_r50_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_fpn_1x_coco"),
+    "paddle/mask_rcnn_dcn_r50_vd_fpn_2x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_vd_fpn_2x_coco"),
+    "paddle/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/cascade_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50))),
+    "paddle/cascade_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50_VD))),
+    "paddle/cascade_rcnn_dcn_r50_fpn_class_aware": PaddleCase("pd_cascade_rcnn_dcn_r50_fpn_1x_coco", CLASS_AWARE),
+    "paddle/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase(_baseline(paddle_cascade(paddle_dcn(PADDLE_R101_VD)))),
+    "paddle/cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/cascade_mask_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50))),
+    "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
+    "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
+    "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
+    "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/faster_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),
+    "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/mask_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_mask_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_mask_rcnn_r50_fpn_gn_2x"),
+    "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
 }

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from detzoo.detector import Detector
-from detzoo.interop.paddle import backbone_names, two_stage_names
-from detzoo.interop.renaming import Table
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -25,32 +23,27 @@ class PaddleMethod(NamedTuple):
 
     Attributes:
         prepare: changes a model to the last digit of the original's float32 constants.
-        names: of its parameters -> ours.
         raw: of a model, images and the features that its heads see: tensors by their recorded names.
         losses: ours by their recorded names.
         learning: of a model and a case, around the losses: differences of what is learned from, filled at the end.
+        recorded: detections of static releases, with ours in place of theirs: no background, boxes to their last
+            pixel's far corner.
     """
 
     prepare: Callable[[Any], None]
-    names: Table
     raw: Callable[[Any, Images, Sequence[Tensor]], Mapping[str, Tensor]]
     losses: Callable[[Mapping[str, float]], dict[str, float]]
     learning: Callable[[Any, Golden], AbstractContextManager[dict[str, float]]]
+    recorded: Callable[[Golden], Golden]
 
 
-_BODY = (*backbone_names.NAMES, *backbone_names.pyramid(2))
 _TWO_STAGE = PaddleMethod(
-    two_stage.round_anchors,
-    (*_BODY, *two_stage_names.NAMES),
-    two_stage.raw,
-    two_stage.losses,
-    two_stage.learning,
+    two_stage.round_anchors, two_stage.raw, two_stage.losses, two_stage.learning, two_stage.recorded
 )
-_CASCADE = _TWO_STAGE._replace(names=(*_BODY, *two_stage_names.CASCADE_NAMES))
 
 OF_METHOD: dict[type[Detector], PaddleMethod] = {
-    CascadeMaskRCNN: _CASCADE,
-    CascadeRCNN: _CASCADE,
+    CascadeMaskRCNN: _TWO_STAGE,
+    CascadeRCNN: _TWO_STAGE,
     FasterRCNN: _TWO_STAGE,
     MaskRCNN: _TWO_STAGE,
 }

@@ -12,23 +12,12 @@ from detzoo.interop.paddle.backbone_names import Names
 from detzoo.interop.paddle.static_backbone_names import LEAVES
 
 _W = r"_(?P<leaf>w|b)$"
-_NORMED = r"_(?P<leaf>weights|scale|offset)$"
 _YOLO = r"\.(?P<kind>conv|bn)\.(?P<leaf>weights|bias|scale|offset|mean|var)$"
 
 
 def _plain(base: str) -> Callable[[re.Match[str]], str]:
     """A layer without normalization."""
     return lambda match: f"{match.expand(base)}.{LEAVES[match['leaf']]}"
-
-
-def _normed(base: str) -> Callable[[re.Match[str]], str]:
-    """A convolution and its normalization."""
-
-    def name(match: re.Match[str]) -> str:
-        kind = "conv" if match["leaf"] == "weights" else "norm"
-        return f"{match.expand(base)}.{kind}.{LEAVES[match['leaf']]}"
-
-    return name
 
 
 def _of_yolo(base: str) -> Callable[[re.Match[str]], str]:
@@ -70,43 +59,4 @@ RETINA: Names = (
     (rf"^retnet_bbox_pred_fpn3{_W}", _plain("head.retina_reg")),
 )
 
-_FIRST_STAGE: Names = (
-    (rf"^conv_rpn(?:_fpn2)?{_W}", _plain("rpn_head.rpn_feat.rpn_conv")),
-    (rf"^rpn_cls_logits(?:_fpn2)?{_W}", _plain("rpn_head.rpn_rois_score")),
-    (rf"^rpn_bbox_pred(?:_fpn2)?{_W}", _plain("rpn_head.rpn_rois_delta")),
-)
-_MASKS: Names = (
-    (rf"^mask_inter_feat_(\d){_W}", _plain(r"mask_head.head.upsample.mask_inter_feat_\1")),
-    (rf"^mask_inter_feat_(\d){_NORMED}", _normed(r"mask_head.head.upsample.mask_inter_feat_\1")),
-    (rf"^conv5_mask{_W}", _plain("mask_head.head.upsample.conv5_mask")),
-    (rf"^mask_fcn_logits{_W}", _plain("mask_head.mask_fcn_logits")),
-)
-TWO_STAGES: Names = (
-    *_FIRST_STAGE,
-    (rf"^fc([67])(?:bbox_head_conv3)?{_W}", _plain(r"bbox_head.head.fc\1")),
-    (rf"^bbox_head_conv(\d){_NORMED}", _normed(r"bbox_head.head.bbox_head_conv\1")),
-    (rf"^cls_score{_W}", _plain("bbox_head.bbox_score")),
-    (rf"^bbox_pred{_W}", _plain("bbox_head.bbox_delta")),
-    *_MASKS,
-)
-
-
-def _stage(base: str, first: int) -> Callable[[re.Match[str]], str]:
-    """A layer of a cascade's stage: counted from 1, of which the first has no number, or is ``first``."""
-
-    def name(match: re.Match[str]) -> str:
-        layer = base.format(stage=int(match["stage"] or first) - 1)
-        return f"{match.expand(layer)}.{LEAVES[match['leaf']]}"
-
-    return name
-
-
-CASCADE: Names = (
-    *_FIRST_STAGE,
-    (rf"^fc([67])(?:_(?P<stage>\d))?{_W}", _stage(r"bbox_head.head.{stage}.fc\1", 1)),
-    (rf"^cls_score(?:_(?P<stage>\d))?{_W}", _stage("bbox_head.bbox_score_stage{stage}", 1)),
-    (rf"^bbox_pred(?:_(?P<stage>\d))?{_W}", _stage("bbox_head.bbox_delta_stage{stage}", 1)),
-    *_MASKS,
-)
-
-__all__ = ["CASCADE", "RETINA", "TWO_STAGES", "YOLO", "default_boxes"]
+__all__ = ["RETINA", "YOLO", "default_boxes"]

@@ -35,12 +35,15 @@ def _masks(head: str) -> Names:
     )
 
 
+# the last stage of a network, where it runs on RoIs; in static releases it is called like the others
+ROI_STAGE: Names = (
+    (rf"^(?:bbox_head\.head|backbone)\.(?P<owner>)res(?P<stage>5)\.res5(?P<block>[a-z])\.{PART}", _roi_stage),
+)
 _HEAD = r"^bbox_head\.head\.(?:(?P<stage>\d)\.)?"
 _SHARED: Names = (
     (r"^rpn_head\.rpn_feat\.rpn_conv\.", "rpn.conv."),
     (r"^rpn_head\.rpn_rois_score\.", "rpn.cls."),
     (r"^rpn_head\.rpn_rois_delta\.", "rpn.reg."),
-    (rf"^bbox_head\.head\.(?P<owner>)res(?P<stage>5)\.res5(?P<block>[a-z])\.{PART}", _roi_stage),
     (rf"{_HEAD}(?:stage\d_)?bbox_head_conv(?P<number>\d)\.(?P<kind>conv|norm)(?=\.)", _box_conv),
     (rf"{_HEAD}fc(?P<number>[67])(?=\.)", _layer),
     (r"^bbox_head\.bbox_score_stage(\d)\.", r"box_heads.\1.fc_cls."),

@@ -17,6 +17,7 @@ from detzoo.interop.paddle import (
     ssd_names,
     static_backbone_names,
     static_head_names,
+    static_two_stage_names,
     two_stage_names,
     yolov3_names,
 )
@@ -36,10 +37,10 @@ _NAMES: dict[str, Names] = {
     "yolov3": yolov3_names.NAMES,
 }
 _STATIC_NAMES: dict[str, Names] = {
-    "cascade_mask_rcnn": static_head_names.CASCADE,
-    "cascade_rcnn": static_head_names.CASCADE,
-    "faster_rcnn": static_head_names.TWO_STAGES,
-    "mask_rcnn": static_head_names.TWO_STAGES,
+    "cascade_mask_rcnn": static_two_stage_names.CASCADE_NAMES,
+    "cascade_rcnn": static_two_stage_names.CASCADE_NAMES,
+    "faster_rcnn": static_two_stage_names.NAMES,
+    "mask_rcnn": static_two_stage_names.NAMES,
     "retinanet": static_head_names.RETINA,
     "ssd": (),  # it depends on the backbone
     "yolov3": static_head_names.YOLO,
@@ -76,7 +77,8 @@ def names(detector: Detector, static: bool) -> Names:
     pyramid: Names = ()
     if isinstance(neck, FPN.Config):
         pyramid = backbone_names.pyramid(config.backbone.out_stages[neck.start] + 1)
-    return (*backbone_names.NAMES, *pyramid, *_NAMES[method])
+    stage = two_stage_names.ROI_STAGE if getattr(config, "roi_stage", False) else ()
+    return (*stage, *backbone_names.NAMES, *pyramid, *_NAMES[method])
 
 
 def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,7 +129,7 @@ def _statistics(modules: Mapping[str, nn.Module], given: set[str]) -> dict[str, 
     for name, module in modules.items():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.running_mean" not in given:
             found[f"{name}.running_mean"] = torch.zeros(module.num_features)
-            found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps)
+            found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps, dtype=torch.float64)
     return found
 
 

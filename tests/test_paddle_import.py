@@ -326,7 +326,7 @@ def test_scale_and_offset_in_place_of_statistics() -> None:
     found = _statistics(table, set())
     norm, name = detector.get_submodule("backbone.bn1"), "backbone.bn1"
     assert isinstance(norm, torch.nn.BatchNorm2d)
-    norm.running_mean, norm.running_var = found[f"{name}.running_mean"], found[f"{name}.running_var"]
+    norm.running_mean, norm.running_var = found[f"{name}.running_mean"], found[f"{name}.running_var"].float()
     x = torch.rand(1, norm.num_features, 3, 3)
     expected = x * norm.weight.view(-1, 1, 1) + norm.bias.view(-1, 1, 1)
     assert torch.allclose(norm(x), expected, rtol=1e-6, atol=1e-6)

@@ -363,6 +363,8 @@ def _convert(options: argparse.Namespace) -> int:
 
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     inputs = [options.source, *([options.config] if options.config else [])]
+    if os.path.isdir(options.source):  # of a static model of PaddleDetection
+        inputs += [entry.path for entry in os.scandir(options.source)]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     more = {"classes": classes, "size": options.size}
     if (options.config or "").endswith((".yml", ".yaml")):

@@ -149,6 +149,19 @@ class Detector(nn.Module):
 
         load_renamed(self, weights, self.renaming, self.unpublished)
 
+    def load_paddle(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy weights of PaddleDetection into this detector: their names, layout and order of classes become ours.
+
+        Args:
+            weights: name there -> tensor, as `detzoo.pickles.paddle.read` gives them.
+
+        Raises:
+            ValueError: parameters are missing, left over, or of another shape; the message lists them.
+        """
+        from detzoo.interop.paddle.weights import renamed
+
+        self.load_state_dict(renamed(self, weights))
+
     @property
     def renaming(self) -> tuple[tuple[str, str], ...]:
         """``published_names``, behind those of a backbone whose parameters are called otherwise than published ones."""

@@ -138,6 +138,64 @@ BBoxPostProcess:
     nms_threshold: 0.5
 """
 
+# what stands beside the sections of Faster R-CNN
+MASKS = """
+architecture: MaskRCNN
+MaskRCNN:
+  backbone: ResNet
+  neck: FPN
+  rpn_head: RPNHead
+  bbox_head: BBoxHead
+  mask_head: MaskHead
+  bbox_post_process: BBoxPostProcess
+  mask_post_process: MaskPostProcess
+MaskHead:
+  head: MaskFeat
+  roi_extractor: {resolution: 14, sampling_ratio: 0, aligned: True}
+  mask_assigner: MaskAssigner
+  share_bbox_feat: False
+MaskFeat: {num_convs: 4, out_channel: 256}
+MaskAssigner: {mask_resolution: 28}
+MaskPostProcess: {binary_thresh: 0.5}
+"""
+C4 = """
+MaskRCNN: {neck: null}
+ResNet: {depth: 50, norm_type: bn, freeze_at: 0, return_idx: [2], num_stages: 3}
+RPNHead:
+  anchor_generator: {aspect_ratios: [0.5, 1.0, 2.0], anchor_sizes: [32, 64, 128, 256, 512], strides: [16]}
+BBoxHead:
+  head: Res5Head
+  with_pool: true
+  roi_extractor: {resolution: 14, sampling_ratio: 0, aligned: True}
+MaskHead: {share_bbox_feat: true, roi_extractor: {resolution: 14, sampling_ratio: 0, aligned: True}}
+MaskFeat: {num_convs: 0, out_channel: 256}
+MaskAssigner: {mask_resolution: 14}
+"""
+X101_DCN = """
+ResNet: {depth: 101, groups: 64, base_width: 4, variant: d, return_idx: [0, 1, 2, 3], dcn_v2_stages: [1, 2, 3]}
+"""
+YOLOV3 = """
+architecture: YOLOv3
+norm_type: sync_bn
+YOLOv3: {backbone: DarkNet, neck: YOLOv3FPN, yolo_head: YOLOv3Head, post_process: BBoxPostProcess}
+DarkNet: {depth: 53, return_idx: [2, 3, 4]}
+YOLOv3Head:
+  anchors: [[10, 13], [16, 30], [33, 23], [30, 61], [62, 45], [59, 119], [116, 90], [156, 198], [373, 326]]
+  anchor_masks: [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
+  loss: YOLOv3Loss
+YOLOv3Loss: {ignore_thresh: 0.7, downsample: [32, 16, 8], label_smooth: false}
+BBoxPostProcess:
+  decode: {name: YOLOBox, conf_thresh: 0.005, downsample_ratio: 32, clip_bbox: true}
+  nms: {name: MultiClassNMS, keep_top_k: 100, score_threshold: 0.01, nms_threshold: 0.45, nms_top_k: 1000}
+"""
+# by the recording of the model that they are of
+MODELS = {
+    "mask_rcnn_r50_fpn_1x_coco": (FASTER_RCNN, MASKS),
+    "mask_rcnn_r50_1x_coco": (FASTER_RCNN, MASKS, C4),
+    "faster_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": (FASTER_RCNN, X101_DCN),
+    "yolov3_darknet53_original_270e_coco": (YOLOV3,),
+}
+
 FILES = {
     "datasets/coco_detection.yml": DATA,
     "runtime.yml": RUNTIME,

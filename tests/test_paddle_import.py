@@ -14,17 +14,26 @@ import yaml
 from numpy.typing import NDArray
 
 import detzoo
+from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows, background_last
 from detzoo.cli import main
 from detzoo.config import ConfigError, flatten
 from detzoo.data.resize import fit_size, pixels_of, resize_picture
 from detzoo.detector import Detector
 from detzoo.interop.imported import DetectionsDiffer, UnnamedClasses
-from detzoo.interop.paddle import configs
+from detzoo.interop.paddle import backbone_names, configs, static_backbone_names
+from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.configs import read_file
 from detzoo.interop.paddle.importer import read_config
+from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.weights import _LEAVES, _NETWORKS, _statistics, names
+from detzoo.interop.renaming import rename
 from detzoo.pickles.machine import CheckpointError
-from tests.paddle_configs import FASTER_RCNN, FILES, READER
-from tests.paddle_files import pdparams
+from detzoo.recipes import zoo
+from detzoo.recipes.recipe import Recipe
+from tests.paddle_configs import FASTER_RCNN, FILES, MODELS, READER
+from tests.paddle_files import folder, pdparams, static
+from tests.published_paddle import paddle_rows, parameters_of, settings_of
+from tests.zoo import parameters
 
 CONFIG = "faster_rcnn/faster_rcnn_r50_fpn_1x_coco.yml"
 
@@ -40,7 +49,7 @@ def written(folder: Path, **changes: str) -> Path:
 
 def small() -> dict[str, Any]:
     """A merged config of a detector with half a million parameters and three classes."""
-    values = yaml.safe_load(FASTER_RCNN) | yaml.safe_load(READER)
+    values = yaml.safe_load(FASTER_RCNN) | {"EvalReader": yaml.safe_load(READER)["EvalReader"]}
     values |= {"num_classes": 3, "metric": "COCO"}
     values["ResNet"] = {"depth": 18, "freeze_at": 0, "return_idx": [0, 1], "num_stages": 2}
     values["FPN"]["out_channel"] = 16
@@ -115,6 +124,9 @@ def test_a_config_with_its_bases(tmp_path: Path) -> None:
         or len(imported.recipe.data.classes or ()) == 80
     )
     assert not imported.differences
+    assert imported.notes == (
+        "TrainDataset, TrainReader, LearningRate, OptimizerBuilder are not taken over: data and schedule are the usual",
+    )
 
 
 def test_a_model_and_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,3 +270,149 @@ def test_nothing_warns_of_a_model_that_is_whole() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         detzoo.from_paddle(small(), classes="abc")
+
+
+def static_yolo() -> dict[str, Any]:
+    """The settings of a static YOLOv3 in the form that its release writes."""
+    row = next(row for row in paddle_rows() if row.name == "pdold_yolov3_r50vd_dcn")
+    return settings_of(row) or {}
+
+
+def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
+    """Names of the static release, an optimizer's state beside them, and its sections."""
+    values: dict[str, Any] = static_yolo() | {"num_classes": 2}
+    values["ResNet"] |= {"depth": 18, "dcn_v2_stages": [], "variant": "b"}
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector = detzoo.from_paddle(values, classes=["a", "b"])
+        row = next(row for row in paddle_rows() if row.name == "pdold_yolov3_r34__s608")
+        table = names(detector, static=True)
+        later = names(detector, static=False)
+        state = detector.state_dict()
+        arrays = {}
+        for name in parameters_of(row) or {}:
+            ours = rename(
+                rename(name, table).replace("_mean", "running_mean").replace("_variance", "running_var"), later
+            )
+            if ours in state:  # of 34 layers 18 are here
+                arrays[name] = state[ours].numpy()
+        arrays["yolo_output.0.conv.bias_velocity_0"] = np.zeros(3, np.float32)
+        again = detzoo.from_paddle(values, static(tmp_path / "model.tar", arrays), classes=["a", "b"])
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in state.items())
+
+
+def test_no_file_of_a_static_model_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = folder(tmp_path / "model", {"w": np.zeros(2)})
+    before = (model / "w").read_bytes()
+    assert main(["convert", str(model), "--config", str(tmp_path / "a.yml"), "--out", str(model / "w")]) == 2
+    assert "choose another file with --out" in capsys.readouterr().err
+    assert (model / "w").read_bytes() == before
+
+
+def test_what_stands_first_in_static_models_goes_last() -> None:
+    """Class 0 was the background: it has rows of its own in each layer that tells classes apart."""
+    rows = torch.arange(8.0).view(8, 1)
+    assert background_last(rows, BACKGROUND_LAST, 8, 3).flatten().tolist() == [1, 2, 3, 0, 5, 6, 7, 4]  # two anchors
+    assert background_last(rows, ClassRows(each=4), 4, 1).flatten().tolist() == [4, 5, 6, 7]
+    assert background_last(rows, ONE_EACH, 7, 7).flatten().tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert background_last(rows, ONE_EACH, 8, 8) is rows
+
+
+def test_scale_and_offset_in_place_of_statistics() -> None:
+    """Affine channels are normalization whose statistics change nothing."""
+    detector = randomized(small())
+    table = dict(detector.named_modules())
+    found = _statistics(table, set())
+    norm, name = detector.get_submodule("backbone.bn1"), "backbone.bn1"
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    norm.running_mean, norm.running_var = found[f"{name}.running_mean"], found[f"{name}.running_var"].float()
+    x = torch.rand(1, norm.num_features, 3, 3)
+    expected = x * norm.weight.view(-1, 1, 1) + norm.bias.view(-1, 1, 1)
+    assert torch.allclose(norm(x), expected, rtol=1e-6, atol=1e-6)
+    assert not _statistics(table, {f"{name}.running_mean" for name in table})
+
+
+def test_a_file_of_another_toolbox_says_what_takes_it(tmp_path: Path) -> None:
+    for name, word in (("a.pdparams", "from_paddle"), ("a.pth", "from_mmdet")):
+        (tmp_path / name).write_bytes(bytes(100))
+        with pytest.raises(CheckpointError, match=rf"another toolbox's: detzoo\.{word}\(CONFIG, FILE\)"):
+            detzoo.load(tmp_path / name)
+
+
+def test_published_weights_are_paddles_by_their_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = randomized(small())
+    path = pdparams(tmp_path / "model.pdparams", theirs(before))
+    recipe = before.recipe
+    assert isinstance(recipe, Recipe)
+    recipe = recipe.replace(name="paddles", weights={"url": "https://host/model.pdparams"})
+    monkeypatch.setitem(zoo._BY_NAME, "paddles", recipe)
+    monkeypatch.setattr(zoo, "fetch", lambda url, sha256: path)
+    after = detzoo.load("paddles")
+    assert all(torch.equal(after.state_dict()[name], value) for name, value in before.state_dict().items())
+
+
+def test_single_steps_of_readers() -> None:
+    steps = [
+        {"type": "DecodeImage", "to_rgb": True},
+        {"type": "NormalizeImage", "is_scale": False, "mean": [104.0, 117.0, 123.0], "std": [1.0, 1.0, 1.0]},
+        {"type": "ResizeImage", "target_size": 800, "max_size": 1333, "use_cv2": False},
+        {"type": "Permute", "to_bgr": True},
+    ]
+    imported = read_config(changed("EvalReader.sample_transforms", steps), classes="abc")
+    found = imported.recipe.model.input
+    assert (found.order, found.mean, found.short, found.long, found.interpolation) == (
+        *("bgr", (104.0, 117.0, 123.0), 800, 1333),
+        "bilinear",
+    )
+    assert imported.differences == (
+        "pictures are resized with Pillow there",
+        "pictures are resized as floats there, here as whole grey levels",
+    )
+    for step, message in (
+        ({"type": "ResizeImage", "target_size": [640, 800], "max_size": 1333}, "are several; pass size="),
+        ({"Resize": {"target_size": [300, 300], "interp": 4}}, "interp=4 has no counterpart"),
+        ({"NormalizeImage": {"mean": [1, 2]}}, "mean must be a list of 3 numbers"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            read_config(changed("EvalReader.sample_transforms", [step]), classes="abc")
+    square = read_config(changed("EvalReader.sample_transforms", steps), classes="abc", size=(640, 480)).recipe.model
+    assert (square.input.short, square.input.long) == (480, 640)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_have_the_parameters_that_are_recorded(name: str, tmp_path: Path) -> None:
+    for number, text in enumerate(MODELS[name]):
+        (tmp_path / f"{number}.yml").write_text(text)
+    path = tmp_path / "model.yml"
+    bases = [f"{number}.yml" for number in range(len(MODELS[name]))]
+    path.write_text(f"_BASE_: {bases}\nnum_classes: 80\nmetric: COCO")
+    recipe = read_config(path).recipe
+    row = next(row for row in paddle_rows() if row.model == name)
+    assert parameters(recipe, parameters_of(row), of_paddle=True) == "yes"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms",
+        "faster_rcnn_r50_fpn_1x",
+        "yolov3_mobilenet_v1_voc",
+        "yolov3_r34",
+    ],
+)
+def test_static_backbones_have_the_parameters_that_are_recorded(name: str) -> None:
+    row = next(row for row in paddle_rows() if row.model == f"static/{name}")
+    parts = Parts(settings_of(row) or {}, [])
+    config: Any = read_backbone(parts, parts.model())
+    with torch.device("meta"):
+        ours = {f"backbone.{key}": list(value.shape) for key, value in config.build().state_dict().items()}
+    table = static_backbone_names.BACKBONES[_NETWORKS[config.kind]]
+    found = {}
+    for key, shape in (parameters_of(row) or {}).items():
+        owner, _, leaf = rename(key, table).rpartition(".")
+        if owner.startswith("backbone."):
+            found[rename(f"{owner}.{_LEAVES.get(leaf, leaf)}", backbone_names.NAMES)] = shape
+    assert found == {key: shape for key, shape in ours.items() if key in found}
+    statistics = ("num_batches_tracked", "running_mean", "running_var")
+    assert all(key in found for key in ours if not key.endswith(statistics))

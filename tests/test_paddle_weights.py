@@ -126,6 +126,9 @@ def test_folders_that_are_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (path / "notes").write_text("words")
     with pytest.raises(CheckpointError, match="notes is no variable of a static model"):
         read(path)
+    (path / "notes").write_text("")
+    with pytest.raises(CheckpointError, match="notes is empty"):
+        read(path)
     with pytest.raises(CheckpointError, match="holds no variables"):
         read(tmp_path)
     (path / "notes").unlink()

@@ -10,12 +10,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 import detzoo
-from tests import published
+from tests import published, published_paddle
 from tests.mmdet_files import FASTER_RCNN_2, FASTER_RCNN_3
+from tests.paddle_configs import FASTER_RCNN
 from tests.published import GOLDEN, Published, parameters_of, published_rows
-from tests.zoo import CLASSIFIER, Folders, Row, look, main, parameters, summary
+from tests.published_paddle import PaddleRow, paddle_rows
+from tests.zoo import CLASSIFIER, Folders, Row, imported_paddle, look, look_paddle, main, parameters, summary
 
 ROWS = {row.name: row for row in published_rows()}
 NOWHERE: Folders = {"3x": None, "2x": None}
@@ -47,7 +50,7 @@ def test_the_lists_are_whole_and_small():
 def test_a_row_with_a_recipe(name: str, recipe: str):
     given = ROWS[name]
     row = look(given, NOWHERE)
-    assert row == Row(name, given.system, given.config, recipe, "yes", "yes", "not tried", "not tried")
+    assert row == Row(name, given.system, given.config, recipe, "yes", "yes", "not tried", "not tried", "none")
     assert row.done
 
 
@@ -99,6 +102,7 @@ def test_the_command_sums_up_and_with_patterns_writes_nothing(
     monkeypatch.setattr("tests.zoo.REPORT", report)
     chosen = tuple(ROWS[name] for name in (RETINANET, "imagenet_cls_resnet101", "ssd300_coco__pisa_baseline"))
     monkeypatch.setattr("tests.zoo.published_rows", lambda: chosen)
+    monkeypatch.setattr("tests.zoo.paddle_rows", lambda: ())
     assert main(["retinanet*"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "   1 of   1  RetinaNet (Focal Loss)"
     assert not report.exists()
@@ -144,3 +148,53 @@ def test_the_lists_are_made_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_pat
         "b.py": "a/a.py",
     }
     assert published.main([]) == 2
+
+
+def test_paddles_rows_are_whole():
+    rows = paddle_rows()
+    assert len({row.name for row in rows}) == len(rows) == 98
+    assert sum(row.name.startswith("pdold_") for row in rows) == 77
+    assert all(published_paddle.parameters_of(row) for row in rows if row.model)
+    assert all(published_paddle.settings_of(row) for row in rows if row.model.startswith("static/"))
+    assert look_paddle(PaddleRow("pd_nothing", "Nothing", "a.yml", "")) == Row("pd_nothing", "Nothing", "a.yml")
+
+
+def test_what_is_wrong_with_paddles_models_is_told():
+    recipe = detzoo.find(FASTER)
+    row = next(row for row in paddle_rows() if row.model == "mask_rcnn_r50_fpn_1x_coco")
+    shapes = dict(published_paddle.parameters_of(row) or {})
+    assert "12 left over: mask_head.head." in parameters(recipe, shapes, of_paddle=True)
+    boxes = {name: shape for name, shape in shapes.items() if not name.startswith("mask_head.")}
+    assert parameters(recipe, boxes, of_paddle=True) == "yes"
+    assert imported_paddle(None, recipe) == "none"
+    assert imported_paddle({"architecture": "Nothing"}, recipe).startswith(
+        "refused: the config: architecture='Nothing'"
+    )
+    assert "rpn.min_size: 1.0 / 0.0" in imported_paddle(yaml.safe_load(FASTER_RCNN), recipe)
+
+
+def test_paddles_lists_are_made_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("ROWS", "MODELS"):
+        monkeypatch.setattr(published_paddle, name, tmp_path / name)
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "id,zoo,system,paddle_config\n"
+        "pd_a,paddle-dygraph,A,configs/a.yml\npdold_b__s320,paddle-static,B,release/0.2:configs/b.yml\nc,mmdet,C,\n"
+    )
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "b.json").write_text(json.dumps({"state": {"w": [2]}, "model": {"architecture": "B"}}))
+    rows = [
+        {"config": "configs/a.yml", "head_fixture": "a"},
+        {"config": "release/0.2:configs/b.yml", "static_fixture": "static/b", "head_fixture": "a"},
+    ]
+    (tmp_path / "_manifest_map.json").write_text(json.dumps(rows))
+    assert published_paddle.main([str(table), str(tmp_path)]) == 0
+    with (tmp_path / "ROWS").open(newline="") as file:
+        assert [list(row.values()) for row in csv.DictReader(file)] == [
+            ["pd_a", "PaddleDetection: A", "configs/a.yml", ""],
+            ["pdold_b__s320", "PaddleDetection 0.x: B", "release/0.2:configs/b.yml", "static/b"],
+        ]
+    assert json.loads(lzma.decompress((tmp_path / "MODELS").read_bytes())) == {
+        "static/b": {"state": {"w": [2]}, "model": {"architecture": "B"}}
+    }
+    assert published_paddle.main([]) == 2

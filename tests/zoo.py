@@ -1,4 +1,4 @@
-"""``make zoo``: what the zoo has of each row of MMDetection's published tables, in results/zoo.csv.
+"""``make zoo``: what the zoo has of each row of MMDetection's and PaddleDetection's tables, in results/zoo.csv.
 
     python -m tests.zoo [--new DIR] [--old DIR] [PATTERN ...]
 
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,13 +23,16 @@ import detzoo
 from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError, flatten, from_json, to_json
 from detzoo.interop.mmdet.importer import read_config
+from detzoo.interop.paddle.importer import read_config as read_paddle
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_configs import differing
 from tests.published import Published, parameters_of, published_rows
+from tests.published_paddle import PaddleRow, paddle_rows, settings_of
+from tests.published_paddle import parameters_of as paddle_parameters
 
 REPORT = Path(__file__).parents[1] / "results" / "zoo.csv"
 NOT_TRIED, CLASSIFIER = "not tried", "a model of image classification"
-CHECKS = ("parameters", "json", "imported_3x", "imported_2x")
+CHECKS = ("parameters", "json", "imported_3x", "imported_2x", "imported_paddle")
 # RPNs of MMDetection 2 alone learn from anchors inside of the picture only; the zoo follows 3
 OTHER_IN_2X, OTHERWISE = {"rpn.border"}, "published otherwise: "
 # the file of 3 has lost the pictures of 300 pixels of 2, for which its boxes are
@@ -51,7 +55,7 @@ class Row:
     Attributes:
         name: as in tests/golden/zoo.csv.
         system: likewise.
-        config: of MMDetection 3.
+        config: of MMDetection 3, or of PaddleDetection.
         recipe: its name in the zoo.
         parameters: whether its model, on the meta device, has the published names and shapes, renamed to ours.
         json: whether it is the same after it was written and read.
@@ -59,6 +63,8 @@ class Row:
             imported value, then the recipe's.
         imported_2x: likewise. "Published otherwise" and the settings where version 2 has others than 3, or where a
             table has a row beside that of the config.
+        imported_paddle: whether the settings of the model in PaddleDetection's config give the recipe's, all but the
+            input, which its readers say.
     """
 
     name: str
@@ -69,11 +75,12 @@ class Row:
     json: str = ""
     imported_3x: str = ""
     imported_2x: str = ""
+    imported_paddle: str = ""
 
     def wrong(self) -> dict[str, str]:
         """What is wrong, by column."""
         found = {name: getattr(self, name) for name in CHECKS if self.recipe}
-        good = ("yes", "none", NOT_TRIED)
+        good = ("yes", "none", "", NOT_TRIED)
         return {name: text for name, text in found.items() if text not in good and not text.startswith(OTHERWISE)}
 
     @property
@@ -96,7 +103,38 @@ def look(given: Published, folders: Folders) -> Row:
         "json": "yes" if from_json(Recipe, to_json(recipe)) == recipe else "another recipe",
     }
     found |= {f"imported_{version}": imported(given, version, folder, recipe) for version, folder in folders.items()}
+    found["imported_paddle"] = "none"
     return Row(**asdict(row) | {name: text[:MOST] for name, text in found.items()})
+
+
+def look_paddle(given: PaddleRow) -> Row:
+    """What the zoo has of a row of PaddleDetection's tables."""
+    row = Row(given.name, given.system, given.config)
+    recipe = _recipes().get(given.name)
+    if recipe is None:
+        return row
+    found = {
+        "recipe": recipe.name,
+        "parameters": parameters(recipe, paddle_parameters(given), of_paddle=True),
+        "json": "yes" if from_json(Recipe, to_json(recipe)) == recipe else "another recipe",
+        "imported_3x": "none",
+        "imported_2x": "none",
+        "imported_paddle": imported_paddle(settings_of(given), recipe),
+    }
+    return Row(**asdict(row) | {name: text[:MOST] for name, text in found.items()})
+
+
+def imported_paddle(settings: Mapping[str, Any] | None, recipe: Recipe) -> str:
+    """Whether the settings of a model in PaddleDetection's form become that of a recipe; see `Row`."""
+    if settings is None:
+        return "none"
+    try:
+        model = read_paddle(dict(settings)).recipe.model
+    except ConfigError as error:
+        return f"refused: {_line(error)}"
+    ours, zoo = flatten(model), flatten(recipe.model)
+    difference = differing(*({k: v for k, v in one.items() if not k.startswith("input.")} for one in (ours, zoo)))
+    return "yes" if difference == "same" else difference
 
 
 def recipe_of(given: Published) -> Recipe | None:
@@ -114,14 +152,15 @@ def _recipes() -> dict[str, Recipe]:
     return {name: detzoo.find(name) for name in detzoo.names()}
 
 
-def parameters(recipe: Recipe, shapes: Mapping[str, Sequence[int]] | None) -> str:
+def parameters(recipe: Recipe, shapes: Mapping[str, Sequence[int]] | None, of_paddle: bool = False) -> str:
     """Whether the model of a recipe has published parameters, name -> shape, and no others; see `Row`."""
     try:
         with torch.device("meta"):
             detector = detzoo.build(recipe)
             if shapes is None:
                 return "none"
-            detector.load_published({name: torch.empty(shape) for name, shape in shapes.items()})
+            load = detector.load_paddle if of_paddle else detector.load_published
+            load({name: torch.empty(shape) for name, shape in shapes.items()})
     except ValueError as error:  # a ConfigError is one
         return _line(error)
     return "yes"
@@ -187,12 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if folder is not None and not folder.is_dir():
             parser.error(f"there is no folder {folder}")
     rows = []
-    for given in published_rows():
+    for given in (*published_rows(), *paddle_rows()):
         if args.patterns and not any(
             fnmatchcase(text, p) for p in args.patterns for text in (given.name, given.system)
         ):
             continue
-        row = look(given, {"3x": args.new, "2x": args.old})
+        folders = {"3x": args.new, "2x": args.old}
+        row = look_paddle(given) if isinstance(given, PaddleRow) else look(given, folders)
         rows.append(row)
         if row.wrong():
             print(row.name, *(f"{name}: {text}" for name, text in row.wrong().items()), sep="\n    ", flush=True)

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "zoo.md"
 HEAD = """# The zoo
 
-Every row of MMDetection's published tables: {done} of {count} detectors have a recipe{missing}. Made by
-`python -m tests.zoo_page` from the recipes and from the tables in `results/`, never by hand.
+Every row of MMDetection's and PaddleDetection's published tables: {done} of {count} detectors have a recipe{missing}.
+Made by `python -m tests.zoo_page` from the recipes and from the tables in `results/`, never by hand.
 """
 COLUMNS = {
     "recipe": "the name for `detzoo.load`, `train` and the rest; `detzoo show NAME` prints it whole",
@@ -38,11 +38,14 @@ COLUMNS = {
     "3.x": "yes: the config that MMDetection 3 publishes is imported as the recipe; none: it publishes no config; "
     "(note): it has another setting, which [results/zoo.csv](../results/zoo.csv) names",
     "2.x": "the same of MMDetection 2",
+    "config": "in PaddleDetection's tables, in place of the two columns before: the settings of the model in its "
+    "config are imported as the recipe; none: they are not recorded",
     "parity": "the recipe computes what the original does, rung by rung, in double precision, with the largest "
     "relative difference of all rungs ([parity](parity.md)); empty: another recipe of the system is the case",
     "export": "of the method: boxes of a small detector, captured by `torch.export` with an open number of images, "
     "are within this many pixels of its own",
 }
+IMPORTED = {"3.x": "imported_3x", "2.x": "imported_2x", "config": "imported_paddle"}
 LEAST = 1e-12  # a smaller difference is none
 
 
@@ -57,7 +60,7 @@ def parity() -> dict[str, str]:
     found: dict[str, float] = {}
     for row in table("parity.csv"):
         case = CASES.get(row["case"])
-        if case is None or row["passed"] != "yes" or case.changes:
+        if case is None or row["passed"] != "yes" or case.changes or not isinstance(case.recipe, str):
             continue
         rungs = [float(text) for name, text in row.items() if name not in ("case", "passed") and _is_number(text)]
         found[case.recipe] = max(found.get(case.recipe, 0.0), *rungs)
@@ -102,11 +105,13 @@ def page() -> str:
 def _section(
     listed: Sequence[Mapping[str, str]], known: Mapping[str, Row], cases: Mapping[str, str], moved: Mapping[str, str]
 ) -> Iterator[str]:
-    yield from _heading(*COLUMNS)
+    left_out = ("3.x", "2.x") if listed[0]["system"].startswith("PaddleDetection") else ("config",)
+    columns = [name for name in COLUMNS if name not in left_out]
+    yield from _heading(*columns)
     for row in listed:
         name = row["recipe"]
         if not name:
-            yield _line(f"{row['name']}: none yet", *[""] * (len(COLUMNS) - 1))
+            yield _line(f"{row['name']}: none yet", *[""] * (len(columns) - 1))
             continue
         recipe = known[name]
         published: Mapping[str, Any] = recipe.recipe["published"] or {}
@@ -116,8 +121,7 @@ def _section(
             _percent(published, "mask_ap"),
             f"{recipe.parameters / 1e6:.1f}",
             _state(row["parameters"]),
-            _state(row["imported_3x"]),
-            _state(row["imported_2x"]),
+            *(_state(row[IMPORTED[name]]) for name in columns if name in IMPORTED),
             cases.get(name, ""),
             moved.get(recipe.recipe["model"]["method"], ""),
         )

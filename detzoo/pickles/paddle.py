@@ -19,6 +19,7 @@ from detzoo.pickles.allowed import BUILDERS, MOST_DIMENSIONS, RULES, as_shape
 from detzoo.pickles.files import mapped, mapping, state_dict
 from detzoo.pickles.machine import CheckpointError, Machine, Rule
 
+SUFFIXES = (".pdparams", ".tar")  # of published files
 MOST_BYTES = 1 << 32  # of all tensors; the largest published model has a third of it
 MOST_VARIABLES = 20_000  # of a static model, one file each; the largest published has 2400
 LONGEST_NAME = 4096  # bytes of a path in an archive
@@ -167,6 +168,8 @@ def _folder(path: Path, most: int) -> dict[str, Tensor]:
                 continue
             if not entry.is_file(follow_symlinks=False):
                 raise CheckpointError(f"{entry.name} is a link or a device, which is not read")
+            if not entry.stat().st_size:
+                raise CheckpointError(f"{entry.name} is empty")
             files[entry.name] = entry
     _check_size(sum(entry.stat().st_size for entry in files.values()), most)
     return _variables((name, mapping(Path(files[name].path))) for name in sorted(files))

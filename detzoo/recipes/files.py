@@ -20,12 +20,14 @@ from detzoo.backbones.own import own_parts
 from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
 from detzoo.pickles.machine import CheckpointError
+from detzoo.pickles.paddle import SUFFIXES
 from detzoo.precision import is_half
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint, changes, few, misfits, shapes_of
 from detzoo.recipes.classes import checked
 from detzoo.recipes.own import own_method
 from detzoo.recipes.own_backbone import fill
 from detzoo.recipes.recipe import METHODS, Recipe, method_of, recipe_of
+from detzoo.typed import either
 
 FORMAT = "detzoo"
 VERSION = 1
@@ -139,6 +141,10 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     """A file's content; names and shapes are compared with the recipe before any memory is taken."""
     if not path.is_file():  # which a device and a pipe are not, linked ones neither
         raise FileNotFoundError(f"no weights file at {path}")
+    if path.suffix in (".pth", *SUFFIXES):
+        word = "detzoo.from_paddle" if path.suffix in SUFFIXES else "detzoo.from_mmdet"
+        how = either(f"{word}(CONFIG, FILE)", "detzoo convert FILE --config CONFIG")
+        raise CheckpointError(f"{path} is another toolbox's: {how} makes a detector of it")
     with path.open("rb") as head:
         if int.from_bytes(head.read(8), "little") > MOST_DESCRIPTION:
             raise CheckpointError(f"{path} is damaged or not a safetensors file (a description without an end)")

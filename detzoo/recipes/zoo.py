@@ -12,6 +12,7 @@ from torch import nn
 from detzoo.config import flatten
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.device import pick_device
+from detzoo.pickles import paddle
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import Precision, pick_precision
@@ -316,9 +317,13 @@ def _published(recipe: Recipe) -> Detector:
             f"no weights were published for {recipe.name}; train it first, or build it with random ones by detzoo.build"
         )
     path = fetch(recipe.weights.url, recipe.weights.sha256)
-    content = read(path)
+    of_paddle = recipe.weights.url.endswith(paddle.SUFFIXES)
+    content = paddle.read(path) if of_paddle else read(path)
     detector = build(recipe)
     try:
+        if of_paddle:
+            detector.load_paddle(content)
+            return detector.eval()
         state = state_dict(content)
         if any(name.endswith(".legacy") and value for name, value in flatten(recipe.model).items()):
             state = version_1.upgraded(state, detector)

@@ -14,12 +14,11 @@ from torch import Tensor
 from detzoo.config import ConfigError
 from detzoo.detector import Detector, Input
 from detzoo.interop.imported import Imported, size_of, tell, told
-from detzoo.interop.paddle import two_stage
+from detzoo.interop.paddle import ssd, two_stage, yolov3
 from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
 from detzoo.interop.paddle.inputs import read_input
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.paddle.weights import renamed
 from detzoo.interop.section import Section
 from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
@@ -33,8 +32,10 @@ Reader = Callable[[Parts, Section, Input], Model]
 DYNAMIC: dict[str, Reader] = {
     "FasterRCNN": two_stage.faster_rcnn,
     "MaskRCNN": two_stage.mask_rcnn,
+    "SSD": ssd.ssd,
+    "YOLOv3": yolov3.yolov3,
 }
-STATIC: dict[str, Reader] = {}
+STATIC: dict[str, Reader] = {"SSD": ssd.ssd, "YOLOv3": yolov3.yolov3}
 
 # of the run, of exporting and of finding files, which change nothing of a model
 _OF_THE_RUN = (
@@ -44,6 +45,8 @@ _OF_THE_RUN = (
     *("metric", "norm_type", "num_classes", "max_iters", "epoch", "architecture", "use_fine_grained_loss"),
     *("train_feed", "eval_feed", "test_feed", "hooks", "save_prediction_only", "with_lmk", "HFFT", "multi_scale_eval"),
 )
+# what training reads, in place of which the recipe has the usual data and schedule
+_OF_TRAINING = ("TrainDataset", "TrainReader", "LearningRate", "OptimizerBuilder", "use_ema")
 _SLACK = 1 << 26  # bytes of a weights file beside its tensors
 _COPIES = 8  # of the model in a weights file: momenta, averages, and double precision
 
@@ -92,7 +95,7 @@ def from_paddle(
     detector = build(imported.recipe)
     if state is not None:
         try:
-            detector.load_state_dict(renamed(detector, state))
+            detector.load_paddle(state)
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
         detector.eval()
@@ -136,7 +139,11 @@ def _imported(
         recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
     except ValidationError as error:
         raise ConfigError(told(error)) from None
-    parts.top.ignore(*_OF_THE_RUN, *parts.unused())
+    if left := [name for name in _OF_TRAINING if parts.top.has(name)]:
+        notes.append(
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not taken over: data and schedule are the usual"
+        )
+    parts.top.ignore(*_OF_THE_RUN, *_OF_TRAINING, *parts.unused())
     with parts.top:
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))

@@ -42,7 +42,7 @@ def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input
     differences: list[str] = []
     for step in _steps(parts.top.section(reader)):
         with step:
-            _take(step, settings, differences)
+            _take(step, settings, differences, parts.static)
     if size is not None:
         settings |= {"resize": True, **_edges(size, settings.get("keep_ratio", True))}
     if not settings["resize"]:
@@ -65,7 +65,7 @@ def _steps(reader: Section) -> Iterator[Section]:
             yield Section(step, f"{reader.path}.{name}.{number}", reader.notes)
 
 
-def _take(step: Section, settings: dict[str, Any], differences: list[str]) -> None:
+def _take(step: Section, settings: dict[str, Any], differences: list[str], static: bool) -> None:
     kind = step.kind
     if kind == "DecodeImage":
         if not step.flag("to_rgb", True):
@@ -92,7 +92,7 @@ def _take(step: Section, settings: dict[str, Any], differences: list[str]) -> No
         settings["multiple"] = max(1, stride)
         step.ignore("pad_gt", "use_padded_im_info")  # of training; readers of static models know the second
     elif kind == "Permute":
-        if step.flag("to_bgr", False):
+        if step.flag("to_bgr", static):
             settings["order"] = "bgr"
         step.ignore("channel_first")  # of the array
     elif kind in _PASSIVE:

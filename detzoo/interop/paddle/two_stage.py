@@ -11,46 +11,59 @@ from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
+from detzoo.necks.no_neck import NoNeck
+from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_RPN
+
+_C4_CHANNELS = 1024  # of a ResNet's third stage, and of the region proposal network on it
 
 
 def faster_rcnn(parts: Parts, model: Section, input: Input) -> FasterRCNN.Config:
-    """``FasterRCNN`` on a pyramid."""
+    """``FasterRCNN``."""
     return FasterRCNN.Config.model_validate(_two_stages(parts, model, input))
 
 
 def mask_rcnn(parts: Parts, model: Section, input: Input) -> MaskRCNN.Config:
-    """``MaskRCNN`` on a pyramid."""
+    """``MaskRCNN``."""
     settings = _two_stages(parts, model, input)
-    settings["mask_head"] = mask_head(parts, model)
+    settings["mask_head"] = mask_head(parts, model, settings["roi_stage"])
     return MaskRCNN.Config.model_validate(settings)
 
 
 def _two_stages(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
-    extractor = parts.part(parts.part(model, "bbox_head", "BBoxHead"), "roi_extractor", "RoIAlign")
+    """On a pyramid, or on C4: the backbone ends with its third stage, and the last one runs on every RoI."""
+    backbone: Any = read_backbone(parts, model)
+    maps = len(getattr(backbone, "out_stages", (1, 2, 3, 4)))
+    if not model.has("neck") and backbone.avg_down:  # of the stage on RoIs there is one variant only
+        backbone = backbone.replace(avg_down_stages=(1, 2, 3))
+    neck: Any = read_neck(parts, model) if model.has("neck") else NoNeck.Config()
+    channels = neck.out_channels if model.has("neck") else _C4_CHANNELS
     return {
         "input": input,
-        "backbone": read_backbone(parts, model),
-        "neck": read_neck(parts, model),
-        "rpn": rpn(parts, model),
-        "box_head": box_head(parts, model),
-        "roi_levels": extractor.whole("end_level", 3) + 1,
+        "backbone": backbone,
+        "neck": neck,
+        "rpn": rpn(parts, model, channels),
+        "box_head": box_head(parts, model, maps),
+        "roi_levels": maps,
+        "roi_stage": not model.has("neck"),
     }
 
 
-def rpn(parts: Parts, model: Section) -> dict[str, Any]:
+def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
     """``RPNHead``."""
     with parts.part(model, "rpn_head", "RPNHead") as given:
         given.ignore("in_channel", "export_onnx")  # follows from the neck; of exporting
-        settings: dict[str, Any] = {"channels": parts.part(model, "neck", "FPN").whole("out_channel")}
+        settings: dict[str, Any] = {"channels": channels}
         with parts.part(given, "anchor_generator", "AnchorGenerator") as anchors:
-            sizes = anchors.take("anchor_sizes", [[32.0], [64.0], [128.0], [256.0], [512.0]])
-            strides = anchors.numbers("strides", (4, 8, 16, 32, 64))
+            strides = anchors.numbers("strides", (16.0,))
+            sizes = anchors.take("anchor_sizes", [32, 64, 128, 256, 512])
+            sizes = sizes if isinstance(sizes[0], list) else [sizes] * len(strides)
             scales = {tuple(size / stride for size in row) for row, stride in zip(sizes, strides, strict=False)}
             if len(scales) != 1 or len(sizes) != len(strides):
                 anchors.differs("anchor_sizes", "have no counterpart; as many strides on every level have")
             settings["anchors"] = {
                 "scales": next(iter(scales)),
                 "ratios": anchors.numbers("aspect_ratios", (0.5, 1.0, 2.0)),
+                "ratios_first": len(sizes[0]) == 1,  # all ratios of a size stand together
             }
             anchors.fixed("variance", [1.0] * 4)
             anchors.fixed("offset", 0.0)
@@ -58,13 +71,8 @@ def rpn(parts: Parts, model: Section) -> dict[str, Any]:
             settings["samples"] = learned.whole("batch_size_per_im", 256)
             settings["positives"] = learned.number("fg_fraction", 0.5)
             best = learned.number("positive_overlap", 0.7)
-            settings["match"] = {
-                "positive": best,
-                "negative": learned.number("negative_overlap", 0.3),
-                "low_quality": 0.0,
-                "claims": False,
-            }
-            settings |= {"by_samples": True, "shrink_bound": False}
+            negative = learned.number("negative_overlap", 0.3)
+            settings["match"] = PADDLE_RPN.match.replace(positive=best, negative=negative)
             learned.fixed("use_random", True)
             learned.ignore("assign_on_cpu", "ignore_thresh")  # where; of crowds
         for slot, prefix in (("train_proposal", "train_"), ("test_proposal", "")):
@@ -78,18 +86,29 @@ def rpn(parts: Parts, model: Section) -> dict[str, Any]:
                 made.fixed("eta", 1.0)
                 made.ignore("topk_after_collect")
         given.fixed("loss_rpn_bbox")
-        return settings
+        return PADDLE_RPN.model_dump() | settings
 
 
-def box_head(parts: Parts, model: Section) -> dict[str, Any]:
-    """``BBoxHead`` with ``TwoFCHead``."""
+def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
+    """``BBoxHead`` with fully connected layers, with convolutions before one of them, or with the last stage."""
     with parts.part(model, "bbox_head", "BBoxHead") as given:
-        given.ignore("in_channel", "num_classes", "use_cot", "with_pool")
-        settings: dict[str, Any] = {}
-        with parts.part(given, "head", "TwoFCHead") as layers:
-            layers.ignore("in_channel", "resolution")
-            settings["fc_channels"] = layers.whole("out_channel", 1024)
-        settings |= roi_extractor(parts, given)
+        given.ignore("in_channel", "num_classes")
+        given.fixed("use_cot", False)
+        settings = roi_extractor(parts, given, maps)
+        with parts.part(given, "head", "TwoFCHead", "XConvNormHead", "Res5Head") as layers:
+            layers.ignore("in_channel", "resolution", "freeze_norm", "mlp_dim")  # not needed, or unread
+            if layers.kind != "Res5Head":
+                settings["fc_channels"] = layers.whole("out_channel", 1024)
+            if layers.kind == "XConvNormHead":
+                settings |= {"fcs": 1, "norm": str(parts.shared(layers, "norm_type", "gn"))}
+                settings["convs"], settings["channels"] = layers.whole("num_convs", 4), layers.whole("conv_dim", 256)
+            elif layers.kind == "Res5Head":
+                settings["fcs"] = 0
+                layers.fixed("depth", 50)
+            if (layers.kind == "Res5Head") != (not model.has("neck")):
+                given.differs("head", "has no counterpart; Res5Head without a neck, and the others with one, have")
+            if given.flag("with_pool", False) != (layers.kind == "Res5Head"):
+                given.differs("with_pool", "has no counterpart; it belongs to Res5Head")
         with parts.part(given, "bbox_assigner", "BBoxAssigner", training=True) as learned:
             settings["samples"] = learned.whole("batch_size_per_im", 512)
             settings["positives"] = learned.number("fg_fraction", 0.25)
@@ -113,18 +132,18 @@ def box_head(parts: Parts, model: Section) -> dict[str, Any]:
             nms.fixed("nms_top_k", -1)
             nms.fixed("normalized", True)
             nms.fixed("nms_eta", 1.0)
-            nms.ignore("return_index", "return_rois_num", "trt")
-    return settings
+            nms.ignore("return_index", "return_rois_num", "trt", "cpu")
+    return PADDLE_BOX_HEAD.model_dump() | settings
 
 
-def roi_extractor(parts: Parts, head: Section) -> dict[str, Any]:
-    """``RoIAlign``: bins, samples and whether a cell's value is at its middle (``aligned``) or its corner."""
+def roi_extractor(parts: Parts, head: Section, maps: int) -> dict[str, Any]:
+    """``RoIAlign`` from so many maps; ``aligned``: a cell's value is at its middle, not at its corner."""
     with parts.part(head, "roi_extractor", "RoIAlign") as given:
         given.ignore("spatial_scale")  # follows from the features
         given.fixed("canconical_level", 4)
         given.fixed("canonical_size", 224)
         given.fixed("start_level", 0)
-        given.ignore("end_level")  # with the levels of the pyramid
+        given.fixed("end_level", 3, maps - 1)
         return {
             "size": given.whole("resolution", 14),
             "sampling": given.whole("sampling_ratio", 0),
@@ -132,17 +151,19 @@ def roi_extractor(parts: Parts, head: Section) -> dict[str, Any]:
         }
 
 
-def mask_head(parts: Parts, model: Section) -> dict[str, Any]:
+def mask_head(parts: Parts, model: Section, stage: bool) -> dict[str, Any]:
     """``MaskHead`` with ``MaskFeat``."""
     with parts.part(model, "mask_head", "MaskHead") as given:
         given.ignore("num_classes")
-        given.fixed("share_bbox_feat", False)
-        settings = roi_extractor(parts, given)
+        given.fixed("share_bbox_feat", stage)
+        settings = roi_extractor(parts, given, 4)
+        if stage:  # which halves what is pooled
+            settings = {"size": settings["size"] // 2}
         with parts.part(given, "mask_assigner", "MaskAssigner", training=True) as learned:
             learned.fixed("mask_resolution", 2 * settings["size"])
             learned.ignore("num_classes")
         with parts.part(given, "head", "MaskFeat") as layers:
-            layers.ignore("in_channel")
+            layers.ignore("in_channel", "out_channels")  # of what is before; unread
             settings["convs"] = layers.whole("num_convs", 4)
             settings["channels"] = layers.whole("out_channel", 256)
             if layers.has("norm_type"):

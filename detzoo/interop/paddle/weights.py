@@ -11,26 +11,47 @@ from torch import Tensor, nn
 
 from detzoo.blocks.class_rows import background_last, class_layers
 from detzoo.detector import Detector
-from detzoo.interop.paddle import backbone_names, static_two_stage_names, two_stage_names
+from detzoo.interop.paddle import (
+    backbone_names,
+    dense_names,
+    ssd_names,
+    static_backbone_names,
+    static_head_names,
+    static_two_stage_names,
+    two_stage_names,
+    yolov3_names,
+)
 from detzoo.interop.paddle.backbone_names import Names
 from detzoo.interop.renaming import fitted, rename
 from detzoo.necks.bfp import BFP
 from detzoo.necks.fpn import FPN
 
-# of what stands behind backbone and neck, by the method that has it here
+# of what stands behind backbone and neck, by the method that has it here: of both kinds of releases
 _NAMES: dict[str, Names] = {
     "cascade_mask_rcnn": two_stage_names.CASCADE_NAMES,
     "cascade_rcnn": two_stage_names.CASCADE_NAMES,
     "faster_rcnn": two_stage_names.NAMES,
+    "fcos": dense_names.NAMES,
     "mask_rcnn": two_stage_names.NAMES,
+    "retinanet": dense_names.NAMES,
+    "ssd": ssd_names.NAMES,
+    "yolov3": yolov3_names.NAMES,
 }
-# from static releases to the names above
 _STATIC_NAMES: dict[str, Names] = {
     "cascade_mask_rcnn": static_two_stage_names.CASCADE_NAMES,
     "cascade_rcnn": static_two_stage_names.CASCADE_NAMES,
     "faster_rcnn": static_two_stage_names.NAMES,
     "mask_rcnn": static_two_stage_names.NAMES,
+    "retinanet": static_head_names.RETINA,
+    "ssd": (),  # it depends on the backbone
+    "yolov3": static_head_names.YOLO,
 }
+# what a backbone of ours was called there
+_NETWORKS = {
+    **{"cbnet": "CBResNet", "darknet": "DarkNet", "hrnet": "HRNet", "mobilenet_v1": "MobileNet"},
+    **{"res2net": "Res2Net", "resnet": "ResNet", "senet": "SENet", "vgg": "VGG"},
+}
+_UNNAMED = {"mobilenet_v1": 35}  # convolutions without a name that a backbone has
 
 _LEAVES = {"_mean": "running_mean", "_variance": "running_var"}  # of batch normalization
 _OF_TRAINING = re.compile(r"(_(velocity|moment\d|beta\d_pow_acc)_\d+|^learning_rate_\d+|^@.*@)$")  # in static folders
@@ -42,12 +63,17 @@ def names(detector: Detector, static: bool) -> Names:
     Raises:
         ValueError: no weights of Paddle's are known for it.
     """
-    method = str(getattr(detector.config, "method", ""))
-    if method not in _NAMES or (static and method not in _STATIC_NAMES):
+    config: Any = detector.config
+    method = str(getattr(config, "method", ""))
+    known = config.backbone.kind in _NETWORKS if static else True
+    if method not in (_STATIC_NAMES if static else _NAMES) or not known:
         raise ValueError(f"{type(detector).__name__} has no weights of PaddleDetection{' 0.x' if static else ''}")
     if static:
-        return _STATIC_NAMES[method]
-    config: Any = detector.config
+        network = static_backbone_names.BACKBONES[_NETWORKS[config.backbone.kind]]
+        heads = _STATIC_NAMES[method]
+        if method == "ssd":
+            heads = static_head_names.default_boxes(_UNNAMED.get(config.backbone.kind, 0))
+        return (*heads, *static_backbone_names.NECKS, *network)
     neck = getattr(config, "neck", None)
     pyramid: Names = ()
     if isinstance(neck, FPN.Config | BFP.Config):
@@ -85,6 +111,8 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
             value = value.t()
         if value.dim() == 2 and len(shapes.get(name, ())) == 4:  # a linear layer there, which is a 1x1 convolution here
             value = value.t()[:, :, None, None]
+        if shapes.get(name) == (len(value), 1, 1):  # of a normalization over channels
+            value = value.view(-1, 1, 1)
         if static and name in shapes:
             value = _without_background(value, shapes[name], layers.get(owner), len(detector.classes))
         given[published] = value

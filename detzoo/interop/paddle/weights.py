@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from detzoo.blocks.class_rows import background_last, class_layers
 from detzoo.detector import Detector
-from detzoo.interop.paddle import backbone_names, static_two_stage_names, two_stage_names
+from detzoo.interop.paddle import (
+    backbone_names,
+    dense_names,
+    ssd_names,
+    static_two_stage_names,
+    two_stage_names,
+    yolov3_names,
+)
 from detzoo.interop.paddle.backbone_names import Names
 from detzoo.interop.renaming import fitted, rename
 from detzoo.necks.fpn import FPN
@@ -21,7 +28,11 @@ _NAMES: dict[str, Names] = {
     "cascade_mask_rcnn": two_stage_names.CASCADE_NAMES,
     "cascade_rcnn": two_stage_names.CASCADE_NAMES,
     "faster_rcnn": two_stage_names.NAMES,
+    "fcos": dense_names.NAMES,
     "mask_rcnn": two_stage_names.NAMES,
+    "retinanet": dense_names.NAMES,
+    "ssd": ssd_names.NAMES,
+    "yolov3": yolov3_names.NAMES,
 }
 # from static releases to the names above
 _STATIC_NAMES: dict[str, Names] = {

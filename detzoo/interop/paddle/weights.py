@@ -28,7 +28,6 @@ _NAMES: dict[str, Names] = {
     "cascade_mask_rcnn": two_stage_names.CASCADE_NAMES,
     "cascade_rcnn": two_stage_names.CASCADE_NAMES,
     "faster_rcnn": two_stage_names.NAMES,
-    "fcos": dense_names.NAMES,
     "mask_rcnn": two_stage_names.NAMES,
     "retinanet": dense_names.NAMES,
     "ssd": ssd_names.NAMES,

@@ -243,6 +243,13 @@ def _parser() -> argparse.ArgumentParser:
         help="size that pictures are resized to, where the config names several",
     )
 
+    export = add("export", _export, "write a detector as a file that runs without detzoo")
+    export.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
+    export.add_argument("--out", required=True, metavar="FILE", help="model.onnx, model.xml (OpenVINO) or model.pt2")
+    export.add_argument("--size", metavar="HxW", help="height and width of the only input; default: any that fits")
+    export.add_argument("--pictures", metavar="SOURCE", help="three to compare file and detector on; default: made up")
+    export.add_argument("--no-check", action="store_true", help="write the file however much it differs")
+
     add("doctor", _doctor, "check that everything works on this machine")
     for command in (show, train, evaluate, predict):
         command.usage = command.format_usage().removeprefix("usage: ").rstrip() + " [a.b.c=value ...]"
@@ -370,6 +377,18 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    from detzoo.export.write import check_format
+    from detzoo.overwrite import ReadFiles
+
+    check_format(options.out)
+    ReadFiles([options.name]).refuse(options.out, "choose another file with --out")
+    detector = _load(argparse.Namespace(name=options.name, device="cpu", precision=None))
+    check = not options.no_check
+    print(detector.export(options.out, size=options.size, pictures=options.pictures, check=check))
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from detzoo.doctor import examine
 
@@ -446,7 +465,9 @@ def _settled(detector: Detector, data: str | None, overrides: Iterable[str]) -> 
 
     before = detector.recipe
     if not isinstance(before, Recipe):
-        raise ValueError("these weights carry no recipe")
+        if data is None or list(overrides):
+            raise ValueError("an exported file carries no recipe: name --data, and change settings before the export")
+        return detector, as_data(data)
     recipe = before if data is None else before.replace(data=as_data(data))
     recipe = override(recipe, overrides)
     return with_model(detector, recipe.model), recipe.data

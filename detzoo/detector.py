@@ -28,6 +28,9 @@ class Input(Config):
     keep_ratio: bool = True  # False: exactly short (height) x long (width)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # of a resized picture; both smooth nothing
     multiple: int = Field(default=32, ge=1)  # edges of the canvas, plus `less`, are multiples of this
+    canvas: tuple[int, int] | None = (
+        None  # height, width of every input, which a picture is fitted into; None: as above
+    )
     less: int = Field(default=0, ge=0)  # pixels; with a multiple of 128, 1 makes edges of 127, 255, 383, 511, ...
     order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # grey levels, in `order`
@@ -249,6 +252,31 @@ class Detector(nn.Module):
         from detzoo.recipes.files import save
 
         return save(self, path, parts=parts)
+
+    def export(self, path: str | Path, **options: Any) -> Any:
+        """Write a file that runs without detzoo, from pictures to boxes; it is compared with this detector first.
+
+        Args:
+            path: ``.onnx``, ``.pt2`` (`torch.export`) or ``.xml`` (OpenVINO); `detzoo.load` opens each of them.
+            **options: as of `detzoo.export.write.export`.
+
+        Returns:
+            What was written, and how far its results are from this detector's.
+
+        Raises:
+            ExportError: the file cannot be made, or would find something else; the message says what to do.
+            ModuleNotFoundError: what makes or runs such a file is not installed; the message says how to install it.
+        """
+        from detzoo.export.write import export
+
+        return export(self, path, **options)
+
+    @staticmethod
+    def of_file(path: str | Path, device: torch.device) -> Detector:
+        """The detector in a file that `export` wrote; `detzoo.load` is the way to call it."""
+        from detzoo.export.exported import open_exported
+
+        return open_exported(path, device)
 
     def trainable(self) -> Iterable[tuple[str, nn.Parameter]]:
         """Name and parameter of everything that an optimizer should see."""

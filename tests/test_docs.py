@@ -64,7 +64,8 @@ def test_commands_are_understood(page: Path) -> None:
     text = page.read_text()
     lines = [line for _, code in blocks(page, "sh") for line in code.splitlines()]
     lines += [
-        f"detzoo {rest}" for rest in re.findall(r"`detzoo ((?:list|show|train|evaluate|predict|convert)\b[^`]*)`", text)
+        f"detzoo {rest}"
+        for rest in re.findall(r"`detzoo ((?:list|show|train|evaluate|predict|convert|export)\b[^`]*)`", text)
     ]
     for line in lines:
         words = shlex.split(line, comments=True)

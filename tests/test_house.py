@@ -66,11 +66,13 @@ PAGE = (
 PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 
 # This may import from below inside a function: it carries the public words of rooms that build on it. The command
-# line imports late to answer --help at once; operators, because Triton is only there with CUDA.
+# line imports late to answer --help at once; operators, because Triton is only there with CUDA; exports,
+# because onnx is an extra.
 LATE_IMPORTS_DOWN = {"detector.py"}
 LATE_IMPORTS_UP = {
     "cli.py",
     "doctor.py",
+    "export/write.py",
     "ops/nms.py",
     "ops/boxes.py",
     "ops/deform_roi_pool.py",

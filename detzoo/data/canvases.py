@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from detzoo.data.resize import canvas_size, fit_input
 from detzoo.detector import Input
@@ -58,3 +59,13 @@ def of_one_canvas(items: Iterable[tuple[_Key, _Item]], size: int, window: int | 
         count -= len(batch)
         yield batch
     yield from waiting.values()
+
+
+def padded(images: Sequence[Tensor], input: Input) -> tuple[Tensor, Tensor]:
+    """Pixels, uint8 ``[N, 3, H, W]``, of images ``[3, h, w]`` padded to one canvas, and sizes, int64 ``[N, 2]``."""
+    sizes = torch.tensor([image.shape[1:] for image in images], device="cpu")
+    height, width = canvas_size(sizes, input)
+    pixels = torch.zeros((len(images), 3, height, width), dtype=torch.uint8, device="cpu")
+    for index, image in enumerate(images):
+        pixels[index, :, : image.shape[1], : image.shape[2]] = image
+    return pixels, sizes

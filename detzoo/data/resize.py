@@ -41,8 +41,15 @@ def fit_input(height: int, width: int, input: Input, scale: Scale = 1.0) -> tupl
     ``scale`` multiplies the bounds of the edges, or the image's own size where that is kept, or gives other bounds.
 
     Raises:
-        ValueError: the image has no pixels.
+        ValueError: the image has no pixels, or ``scale`` is to change a detector's only canvas.
     """
+    if input.canvas is not None:
+        if scale != 1:
+            raise ValueError("this detector takes one size only: it cannot look at other scales")
+        if not input.keep_ratio or min(height, width) < 1:
+            return fit_size(height, width, *input.canvas, keep_ratio=False)
+        factor = min(input.canvas[0] / height, input.canvas[1] / width)
+        return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
     if isinstance(scale, tuple):
         return fit_size(height, width, *scale, input.keep_ratio)
     if not input.resize:
@@ -54,8 +61,10 @@ def fit_input(height: int, width: int, input: Input, scale: Scale = 1.0) -> tupl
 def canvas_size(sizes: Tensor, settings: Input) -> tuple[int, int]:
     """Height and width of the smallest canvas that images of ``sizes [N, 2]`` fit on, in pixels.
 
-    Plus ``settings.less``, both are multiples of ``settings.multiple``.
+    Plus ``settings.less``, both are multiples of ``settings.multiple``. ``settings.canvas`` is the only one, if given.
     """
+    if settings.canvas is not None:
+        return settings.canvas
     multiple, less = settings.multiple, settings.less
     height, width = (-(-(edge + less) // multiple) * multiple - less for edge in sizes.amax(0).tolist())
     return height, width

@@ -50,7 +50,7 @@ def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Det
     """
     wanted = pick_precision(precision)
     warn_if_slow(wanted or detector.dtype, detector.device.type)
-    if wanted is None or is_in_precision(detector, wanted):
+    if wanted is None or (detector.dtype == wanted and is_in_precision(detector, wanted)):
         return in_evaluation_mode(detector)
     copied = _switched_copy(detector, f"this detector is not in {wanted}", f"to({wanted})")
     for module in copied.modules():

@@ -49,9 +49,7 @@ def suppression_of(detector: Detector, nms: float | None = None) -> Suppression:
 
     ``nms`` takes the place of its own, also where that is soft.
     """
-    part = next(_parts_with("detections", detector.config), None) or next(
-        _parts_with("proposals", detector.config), None
-    )
+    part = next(parts_with("detections", detector.config), None) or next(parts_with("proposals", detector.config), None)
     limit = getattr(part, "detections", None) or getattr(part, "proposals", None)
     if nms is not None:
         return Suppression(nms, None, limit)
@@ -59,13 +57,13 @@ def suppression_of(detector: Detector, nms: float | None = None) -> Suppression:
     return Suppression(getattr(part, "nms", NMS), soft.model_dump() if isinstance(soft, Config) else soft, limit)
 
 
-def _parts_with(name: str, config: Config) -> Iterator[Config]:
+def parts_with(name: str, config: Config) -> Iterator[Config]:
     """The settings that have a value of that name, outermost first."""
     if name in type(config).model_fields:
         yield config
     for field in type(config).model_fields:
         if isinstance(part := getattr(config, field), Config):
-            yield from _parts_with(name, part)
+            yield from parts_with(name, part)
 
 
 def views_of(detector: Detector, tta: Any) -> TTA | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from detzoo.ops.boxes import full_precision
 
@@ -105,8 +106,10 @@ def rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         ``index [B, min(limit, K)]`` into the K entries, 0 in unused slots, and bool ``[B, min(limit, K)]``: which slots
-        are used.
+        are used. In a graph that is exported for any K there are ``limit`` slots.
     """
+    if torch.compiler.is_exporting() and isinstance(scores.shape[1], torch.SymInt):
+        scores, valid = F.pad(scores, (0, limit)), F.pad(valid, (0, limit))
     return torch.ops.detzoo.rank(full_precision(scores.detach()), valid, min(limit, scores.shape[1]))
 
 

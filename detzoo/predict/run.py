@@ -19,9 +19,9 @@ from rich.progress import track
 from torch import Tensor
 
 from detzoo.arguments import count, fraction
-from detzoo.data.canvases import canvas, of_one_canvas
+from detzoo.data.canvases import canvas, of_one_canvas, padded
 from detzoo.data.images import MAX_PIXELS, ImageError
-from detzoo.data.resize import canvas_size, fit_input, resize
+from detzoo.data.resize import fit_input, resize
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import detect_on_host, in_original_pixels
 from detzoo.evaluate.tta import detect_views, views_of
@@ -168,7 +168,7 @@ def _detected(
 ) -> Iterator[tuple[int, Result]]:
     """Results of one network call, or one a view, on pictures of one canvas."""
     resized = zip(*(picture.resized for picture in ready), strict=True)
-    scaled = [_padded(images, detector.config.input) for images in resized]
+    scaled = [padded(images, detector.config.input) for images in resized]
     if wanted.views is None:
         ((pixels, sizes),) = scaled
         files = torch.tensor([picture.size for picture in ready], device="cpu")
@@ -256,13 +256,3 @@ def _check_input(size: tuple[int, int], settings: Input, scales: Sequence[Scale]
                 f"size: an image of {size[0]} x {size[1]} pixels would become {height} x {width}, more than "
                 f"{MAX_PIXELS} pixels; choose a smaller size{' or scale' * (len(scales) > 1)}"
             )
-
-
-def _padded(images: Sequence[Tensor], settings: Input) -> tuple[Tensor, Tensor]:
-    """Pixels ``[N, 3, H, W]`` of images ``[3, h, w]`` padded to one canvas, and sizes."""
-    sizes = torch.tensor([image.shape[1:] for image in images], device="cpu")
-    height, width = canvas_size(sizes, settings)
-    pixels = torch.zeros((len(images), 3, height, width), dtype=torch.uint8, device="cpu")
-    for index, image in enumerate(images):
-        pixels[index, :, : image.shape[1], : image.shape[2]] = image
-    return pixels, sizes

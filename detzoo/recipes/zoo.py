@@ -177,6 +177,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
 _FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no recipe's name ends so
+_EXPORTED = (".onnx", ".pt2", ".xml")  # nor so
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 
@@ -276,6 +277,10 @@ def load(
     """
     place, dtype = pick_device(device), pick_precision(precision)
     found = locate(name_or_path)
+    if isinstance(found, Path) and found.suffix.lower() in _EXPORTED:
+        if parts or dtype is not None:
+            raise ValueError(f"{found} is an exported file, whose parts and precision are fixed")
+        return Detector.of_file(found, torch.device("cpu") if device is None else place)
     if isinstance(found, Path):
         with knowing(methods):
             return rebuild(found, parts, backbone).to(place, dtype)
@@ -300,7 +305,7 @@ def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
         return path
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
-    if not isinstance(name_or_path, str) or path.suffix in _FILES or len(path.parts) > 1:
+    if not isinstance(name_or_path, str) or path.suffix in (*_FILES, *_EXPORTED) or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
     return find(name_or_path)
 

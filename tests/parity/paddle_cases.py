@@ -145,7 +145,6 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/mask_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_mask_rcnn_r101_vd_fpn_1x"),
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
-    "paddle/static/mask_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_mask_rcnn_r50_fpn_gn_2x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),

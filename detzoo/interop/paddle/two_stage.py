@@ -58,7 +58,13 @@ def rpn(parts: Parts, model: Section) -> dict[str, Any]:
             settings["samples"] = learned.whole("batch_size_per_im", 256)
             settings["positives"] = learned.number("fg_fraction", 0.5)
             best = learned.number("positive_overlap", 0.7)
-            settings["match"] = {"positive": best, "negative": learned.number("negative_overlap", 0.3)}
+            settings["match"] = {
+                "positive": best,
+                "negative": learned.number("negative_overlap", 0.3),
+                "low_quality": 0.0,
+                "claims": False,
+            }
+            settings |= {"by_samples": True, "shrink_bound": False}
             learned.fixed("use_random", True)
             learned.ignore("assign_on_cpu", "ignore_thresh")  # where; of crowds
         for slot, prefix in (("train_proposal", "train_"), ("test_proposal", "")):
@@ -95,6 +101,7 @@ def box_head(parts: Parts, model: Section) -> dict[str, Any]:
             learned.ignore("cascade_iou", "num_classes", "assign_on_cpu", "ignore_thresh")
         weights = given.numbers("bbox_weight", (10.0, 10.0, 5.0, 5.0), count=4)
         settings["stds"] = tuple(1 / value for value in weights)
+        settings["shrink_bound"] = False
     with parts.part(model, "bbox_post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "RCNNBox") as decoded:

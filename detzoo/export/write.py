@@ -1,0 +1,214 @@
+"""`export`: a detector into a file that runs elsewhere, compared with the detector before it is there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from detzoo.data.resize import canvas_size
+from detzoo.data.shapes import picture
+from detzoo.detector import Detector, Input
+from detzoo.evaluate.inference import in_precision
+from detzoo.export.capture import Capture, capture, with_canvas
+from detzoo.export.exported import ExportedDetector, open_exported
+from detzoo.export.info import FileInfo, info_of
+from detzoo.export.parity import PIXELS, SCORES, Differences, differences
+from detzoo.export.plain_ops import PLAIN
+from detzoo.export.program import Program, named
+from detzoo.export.runners import INFO, needed
+from detzoo.nearest import unknown
+from detzoo.predict.sources import load
+from detzoo.predict.sources import pictures as read
+from detzoo.typed import argument
+
+log = logging.getLogger("detzoo.export")
+
+Outputs: TypeAlias = tuple[str, ...]
+ONNX = (("onnx", "export"), ("onnxscript", "export"), ("onnxruntime", "export"))
+NEEDED = {".onnx": ONNX, ".xml": (*ONNX[:2], ("openvino", "openvino"))}
+PICTURES = ("shapes/val/1", "shapes/val/2", "shapes/val/3")
+
+
+class ExportError(ValueError):
+    """A detector cannot be exported so, or the file would find something else than the detector."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        differences: of its results from the detector's.
+        size: height and width of the only input that it takes, pixels; None: any.
+    """
+
+    path: Path
+    differences: Differences
+    size: tuple[int, int] | None
+
+    def __str__(self) -> str:
+        """Two lines."""
+        takes = "images of any size" if self.size is None else "images of {} x {} pixels only".format(*self.size)
+        return f"{self.path}: takes {takes}, any number at once\n{self.differences}"
+
+
+def export(
+    detector: Detector,
+    path: str | Path,
+    *,
+    size: int | str | tuple[int, int] | None = None,
+    check: bool = True,
+    tolerance: tuple[float, float] = (SCORES, PIXELS),
+    pictures: Any = None,
+) -> Exported:
+    """Write a file that runs without detzoo; see `detzoo.detector.Detector.export`, which is the way to call it.
+
+    Raises:
+        ExportError: there is no such format, the file cannot be made, or it would find something else.
+        ModuleNotFoundError: what makes or runs such a file is not installed.
+        ValueError: ``size`` is no size, or ``pictures`` are none.
+    """
+    path = Path(path).expanduser()
+    write = check_format(path)
+    if isinstance(detector, ExportedDetector):
+        raise ExportError("this detector is an exported file: export the one that it was made of")
+    full = in_precision(detector, "fp32")
+    if full.device.type != "cpu":
+        raise ExportError(f"a detector is exported on the cpu, this one is on {full.device.type}: detector.to('cpu')")
+    if size is not None:
+        full = with_canvas(full, _edges(size, full.config.input))
+    shown = [picture(name) for name in PICTURES] if pictures is None else _shown(pictures)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        made = Path(folder, path.name)
+        taken, full = _captured(write, full, made)
+        found = differences(full, open_exported(made), shown)
+        if check and not found.within(*tolerance):
+            raise ExportError(
+                f"{path} would not find what the detector finds, and is not written: {found}. check=False writes it "
+                "all the same"
+            )
+        report = made.with_name(f"{path.stem}.parity.json")
+        report.write_text(found.to_json(file=path.name, size=taken.size) + "\n", encoding="utf-8")
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+            file.replace(path.with_name(file.name))
+    return Exported(path, found, taken.size)
+
+
+def check_format(path: str | Path) -> Callable[[Program, Capture, Outputs, FileInfo, Path], None]:
+    """What writes a file of this name.
+
+    Raises:
+        ExportError: there is no such format.
+        ModuleNotFoundError: a package that it needs is not installed; the message says how to install it.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ExportError(f"{path.name}: {unknown(path.suffix, FORMATS, 'format')}; there are {', '.join(FORMATS)}")
+    for package, extra in NEEDED.get(suffix, ()):
+        needed(package, path, extra)
+    return FORMATS[suffix]
+
+
+def _edges(size: int | str | tuple[int, int], settings: Input) -> tuple[int, int]:
+    """Height and width of ``480x640``, ``(480, 640)``, or of a square of ``640``.
+
+    Raises:
+        ValueError: it is neither, or no canvas of the method's.
+    """
+    given = str(size).split("x") if isinstance(size, int | str) else [str(edge) for edge in size]
+    if len(given) > 2 or not all(edge.strip().isdecimal() and int(edge) for edge in given):
+        raise ValueError(f"{argument('size', str(size))}: height and width in pixels, such as 480x640")
+    height, width = int(given[0]), int(given[-1])
+    fits = canvas_size(torch.tensor([[height, width]]), settings.replace(canvas=None))
+    if (height, width) != fits:
+        less = f", less {settings.less}" if settings.less else ""
+        of = f"both are multiples of {settings.multiple}{less}, such as {fits[0]}x{fits[1]}"
+        raise ValueError(f"{argument('size', f'{height}x{width}')}: {of}")
+    return height, width
+
+
+def _shown(source: Any) -> list[Any]:
+    return [load(one) for one in islice(iter(read(source)), 3)]
+
+
+def _captured(write: Callable[..., None], detector: Detector, path: Path) -> tuple[Capture, Detector]:
+    """Write the file, for images of any size or, where the method's graph does not allow that, of one."""
+    taken = capture(detector)
+    try:
+        _write(write, detector, taken, path)
+    except ImportError:
+        raise
+    except Exception as error:  # torch and the exporters have many classes for what they cannot do
+        why = str(error).strip().split("\n")[0][:300]
+        if taken.size is not None:
+            raise ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {why}") from error
+        settings = detector.config.input
+        size = canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
+        log.warning("images of any size are not possible (%s): the file takes %d x %d only", why, *size)
+        detector = with_canvas(detector, size)
+        taken = capture(detector)
+        _write(write, detector, taken, path)
+    return taken, detector
+
+
+def _write(write: Callable[..., None], detector: Detector, taken: Capture, path: Path) -> None:
+    pixels, sizes, *boxes = taken.inputs.values()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # exporters warn of what is theirs to mend
+        example = detector.detect(detector.normalize(pixels, sizes), *boxes)
+        outputs = tuple(named(example))
+        masks = "" if "masks" not in outputs else "crops" if example.dense is None else "dense"
+        info = info_of(detector, "fp32", masks, example.mask_threshold, taken.least, taken.size)
+        write(Program(detector).eval(), taken, outputs, info, path)
+
+
+def _write_torch(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
+    """With the operators of torch and torchvision alone."""
+    captured = torch.export.export(program, tuple(taken.inputs.values()), dynamic_shapes=taken.dynamic)
+    plain = captured.run_decompositions(PLAIN)
+    torch.export.save(plain, path, extra_files={INFO: json.dumps(info.texts())})
+
+
+def _write_onnx(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
+    from detzoo.export.onnx import to_onnx
+
+    example = tuple(taken.inputs.values())
+    model = to_onnx(program, example, dynamic=taken.dynamic, inputs=tuple(taken.inputs), outputs=outputs)
+    for name, text in info.texts().items():
+        model.metadata_props.add(key=name, value=text)
+    path.write_bytes(model.SerializeToString())
+
+
+def _write_openvino(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:
+    """From the ONNX file, through OpenVINO's own converter."""
+    import openvino
+
+    between = path.with_name("between.onnx")
+    _write_onnx(program, taken, outputs, info, between)
+    model = openvino.convert_model(between)
+    between.unlink()
+    for name, text in info.texts().items():
+        model.set_rt_info(text, ["detzoo", name])
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+FORMATS: dict[str, Callable[[Program, Capture, Outputs, FileInfo, Path], None]] = {
+    ".onnx": _write_onnx,
+    ".pt2": _write_torch,
+    ".xml": _write_openvino,
+}

@@ -164,6 +164,13 @@ class RoISamples(NamedTuple):
     proposed: Tensor
     weights: Tensor | None = None
 
+    def passed_on(self, boxes: Tensor, objects_too: bool) -> Tensor:
+        """Bool ``[N, S]``: which a next stage of a cascade learns from, when they have become ``boxes [N, S, 4]``.
+
+        They are the proposals alone; or the objects, too, but then none without area.
+        """
+        return self.valid & (boxes[..., 2:] > boxes[..., :2]).all(-1) if objects_too else self.proposed
+
 
 @torch.no_grad()
 def sample_rois(

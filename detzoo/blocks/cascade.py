@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from detzoo.blocks.assign import MatchConfig, RoISamples
+from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
@@ -84,16 +84,6 @@ def _of_stage(config: BoxHead.Config, stage: Stage) -> BoxHead.Config:
     if config.side_aware is None or stage.bucket_scale is None:
         return config
     return config.replace(side_aware=config.side_aware.replace(scale=stage.bucket_scale))
-
-
-def passed_on(
-    head: BoxHead, found: RawBoxes, samples: RoISamples, images: Images, objects_once: bool
-) -> tuple[Tensor, Tensor]:
-    """RoIs ``[N, S, 4]`` of a next stage in training, and which of them there are: bool ``[N, S]``."""
-    boxes = head.refine(found, samples.boxes, images, samples)
-    if not objects_once:
-        return boxes, samples.proposed
-    return boxes, samples.valid & (boxes[..., 2:] > boxes[..., :2]).all(-1)
 
 
 def refined(

@@ -27,7 +27,6 @@ from detzoo.blocks.cascade import (
     CascadeConfig,
     Stage,
     box_heads,
-    passed_on,
     refined,
 )
 from detzoo.blocks.roi_heads import BoxHead
@@ -81,7 +80,8 @@ class CascadeRCNN(Detector):
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved
-            boxes, valid = passed_on(head, found, samples, images, self.objects_once)
+            boxes = head.refine(found, samples.boxes, images, samples)
+            valid = samples.passed_on(boxes, self.objects_once)
         return losses
 
     def detect(self, images: Images) -> Detections:

@@ -74,7 +74,7 @@ def _in_test_mode(model: Detector, golden: Golden, images: Images) -> Iterator[R
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
         yield worst("neck", _by_image("neck", golden, features))
-    found = _in_files(model.detect(images), golden)
+    found = _in_files(model.detect(images), golden, OF_METHOD[type(model)].reach_out)
     yield worst("detections", pair(OF_METHOD[type(model)].recorded(golden), found)[1])
 
 

@@ -55,7 +55,8 @@ R34 = ResNet.Config(depth=34, out_stages=(2, 3, 4), project_first=True, frozen_s
 R50_VD = R34.replace(depth=50, stem="deep", avg_down=True, deform=Deform(version=2), deform_stages=(4,))
 DARKNET, RESNET34, R50VD_DCN = yolo(D53), yolo(R34), yolo(R50_VD, smoothing=False)
 MOBILENET, MOBILENET_VOC = yolo(MobileNetV1.Config()), yolo(MobileNetV1.Config(), smoothing=False)
-PAPER = DARKNET_VOC = yolo(D53, smoothing=False)
+DARKNET_VOC = yolo(D53, smoothing=False)
+PAPER = DARKNET_VOC.replace(head=DARKNET_VOC.head.replace(by_shape=ByShape(background=0.5)))
 RESNET34_VOC = yolo(R34, smoothing=False)
 IOU_LOSS = ByShape(box_loss=BoxLoss(kind="square_iou", weight=2.5))
 

@@ -73,7 +73,7 @@ UNALIGNED = {"box_head.extractor": {"kind": "unaligned"}}
 
 def _yolo(model: YOLOv3.Config, classes: int | None = None, **ways: Any) -> PaddleCase:
     """YOLOv3 as the dynamic-graph release has it: neither smoothing nor suppression by pixels."""
-    by_shape = ByShape(box_loss=ways.pop("box_loss", None))
+    by_shape = ByShape(box_loss=ways.pop("box_loss", None), background=ways.pop("background", 0.7))
     head = model.head.replace(legacy=False, by_shape=by_shape, **ways)
     return PaddleCase(_baseline(model.replace(head=head)), classes=classes)
 
@@ -155,7 +155,7 @@ PADDLE: dict[str, Case] = {
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),
-    "paddle/yolov3_darknet53_original_270e_coco": _yolo(DARKNET),
+    "paddle/yolov3_darknet53_original_270e_coco": _yolo(DARKNET, background=0.5),
     "paddle/yolov3_mobilenet_v1_270e_coco": _yolo(MOBILENET),
     "paddle/yolov3_mobilenet_v1_270e_voc": _yolo(MOBILENET, 20),
     "paddle/yolov3_mobilenet_v3_large_270e_voc": _yolo(MOBILENET.replace(backbone=MobileNetV3.Config()), 20),

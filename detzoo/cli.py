@@ -224,14 +224,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--size", metavar="PIXELS", help="short edge of the network's input, or both: 480x640")
 
     convert = add("convert", _convert, "make our weights file from an MMDetection or PaddleDetection model")
-    convert.add_argument(
-        "source", metavar="SRC", help="MMDetection's .pth; PaddleDetection's .pdparams, folder or .tar"
-    )
-    convert.add_argument(
-        "--config",
-        metavar="FILE",
-        help="its config (.py or .json; .yml of PaddleDetection); default: the one that SRC carries",
-    )
+    convert.add_argument("source", metavar="SRC", help="MMDetection's .pth; Paddle's .pdparams, folder or .tar")
+    convert.add_argument("--config", metavar="FILE", help="its config (.py, .json, .yml); default: the one in SRC")
     convert.add_argument("--configs", metavar="DIR", help="MMDetection's folder of configs, for bases that lie there")
     convert.add_argument("--out", required=True, metavar="FILE", help="our weights file, by habit NAME.safetensors")
     convert.add_argument("--classes", metavar="A,B", help="class names, where SRC does not say them")
@@ -248,6 +242,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", required=True, metavar="FILE", help="model.onnx, model.xml (OpenVINO) or model.pt2")
     export.add_argument("--size", metavar="HxW", help="height and width of the only input; default: any that fits")
     export.add_argument("--pictures", metavar="SOURCE", help="three to compare file and detector on; default: made up")
+    export.add_argument(
+        "--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of an ONNX file's layers"
+    )
+    export.add_argument("--calibration", metavar="SOURCE", help="pictures like those that an int8 file will see")
+    export.add_argument("--data", metavar="DATA", help="evaluate detector and file on this data set, too")
     export.add_argument("--no-check", action="store_true", help="write the file however much it differs")
 
     add("doctor", _doctor, "check that everything works on this machine")
@@ -386,8 +385,9 @@ def _export(options: argparse.Namespace) -> int:
     check_format(options.out)
     ReadFiles([options.name]).refuse(options.out, "choose another file with --out")
     detector = _load(argparse.Namespace(name=options.name, device="cpu", precision=None))
-    check = not options.no_check
-    print(detector.export(options.out, size=options.size, pictures=options.pictures, check=check))
+    names = ("size", "pictures", "precision", "calibration", "data")
+    given = {name: getattr(options, name) for name in names}
+    print(detector.export(options.out, check=not options.no_check, **given))
     return 0
 
 

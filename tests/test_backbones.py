@@ -111,7 +111,7 @@ def test_fewer_stages() -> None:
         ({"strides": (1, 2)}, "one to four entries each"),
         ({"strides": (1, 2), "dilations": (1, 1), "out_stages": (2,), "frozen_stages": 3}, "there are 2 stages"),
         ({"depth": 18, "groups": 32}, "bottleneck"),
-        ({"depth": 20}, "18, 34, 50, 101 or 152"),
+        ({"depth": 20}, "18, 34, 50, 101, 152 or 200"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:

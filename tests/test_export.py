@@ -17,8 +17,10 @@ from detzoo import cli
 from detzoo.data.shapes import picture
 from detzoo.detector import Detector
 from detzoo.export import write
+from detzoo.export.exported import open_exported
 from detzoo.export.info import ExportedFileError, read_info
 from detzoo.export.parity import differences
+from detzoo.export.smaller import feeds, halve, quantize
 from detzoo.export.write import ExportError
 from tests.test_docs import ROOT, blocks
 from tests.tiny import tiny
@@ -182,6 +184,36 @@ def test_file_that_finds_something_else_is_not_written(
     assert not changed.export(tmp_path / "model.onnx", pictures=PICTURES, check=False).differences.within()
 
 
+@pytest.mark.parametrize(("precision", "smaller", "apart"), [("fp16", 1.9, 0.01), ("int8", 3.5, 0.1)])
+def test_smaller_numbers(
+    detector: Detector, onnx_file: Path, tmp_path: Path, precision: str, smaller: float, apart: float
+):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_file.read_bytes())
+    if precision == "fp16":
+        halve(path)
+    else:
+        quantize(path, feeds(PICTURES, detector.config.input))
+    assert onnx_file.stat().st_size > smaller * path.stat().st_size
+    exported = open_exported(path)
+    assert exported.info.precision == precision
+    assert exported.classes == detector.classes
+    for ours, theirs in zip(exported.predict(PICTURES), detector.predict(PICTURES), strict=True):
+        assert float((ours.scores[:3] - theirs.scores[:3]).abs().max()) < apart
+        assert ours.scores.dtype == ours.boxes.dtype == torch.float32
+
+
+def test_precisions_that_do_not_fit_are_said(detector: Detector, tmp_path: Path):
+    with pytest.raises(ValueError, match="'fp8' is not a precision; did you mean 'fp32' or 'fp16'"):
+        detector.export(tmp_path / "model.onnx", precision="fp8")
+    with pytest.raises(ExportError, match=r"fp16 and int8 are for \.onnx files"):
+        detector.export(tmp_path / "model.pt2", precision="fp16")
+    with pytest.raises(ExportError, match="int8 goes with calibration"):
+        detector.export(tmp_path / "model.onnx", precision="int8")
+    with pytest.raises(ExportError, match="int8 goes with calibration"):
+        detector.export(tmp_path / "model.onnx", calibration=PICTURES)
+
+
 def test_what_is_no_exported_file_is_refused(onnx_file: Path, tmp_path: Path):
     for suffix in (".onnx", ".pt2", ".xml"):
         broken = tmp_path / f"broken{suffix}"
@@ -203,6 +235,11 @@ def test_unknown_formats_and_sizes_are_said(detector: Detector, tmp_path: Path):
         detector.export(tmp_path / "a.onnx", size="big")
     with pytest.raises(ValueError, match="multiples of 32, such as 96x128"):
         detector.export(tmp_path / "a.onnx", size="96x100")
+
+
+def test_an_engine_is_made_of_the_onnx_file_where_the_gpu_is(detector: Detector, tmp_path: Path):
+    with pytest.raises(ExportError, match=r"trtexec --onnx=model\.onnx --saveEngine=model\.engine"):
+        detector.export(tmp_path / "model.engine")
 
 
 def test_missing_runtime_is_one_sentence(onnx_file: Path, monkeypatch: pytest.MonkeyPatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import tempfile
 import warnings
@@ -19,6 +20,7 @@ from detzoo.data.resize import canvas_size
 from detzoo.data.shapes import picture
 from detzoo.detector import Detector, Input
 from detzoo.evaluate.inference import in_precision
+from detzoo.evaluate.run import evaluate
 from detzoo.export.capture import Capture, capture, with_canvas
 from detzoo.export.exported import ExportedDetector, open_exported
 from detzoo.export.info import FileInfo, info_of
@@ -26,6 +28,7 @@ from detzoo.export.parity import PIXELS, SCORES, Differences, differences
 from detzoo.export.plain_ops import PLAIN
 from detzoo.export.program import Program, named
 from detzoo.export.runners import INFO, needed
+from detzoo.export.smaller import MOST, PRECISIONS, ExportPrecision, feeds, halve, quantize
 from detzoo.nearest import unknown
 from detzoo.predict.sources import load
 from detzoo.predict.sources import pictures as read
@@ -37,6 +40,12 @@ Outputs: TypeAlias = tuple[str, ...]
 ONNX = (("onnx", "export"), ("onnxscript", "export"), ("onnxruntime", "export"))
 NEEDED = {".onnx": ONNX, ".xml": (*ONNX[:2], ("openvino", "openvino"))}
 PICTURES = ("shapes/val/1", "shapes/val/2", "shapes/val/3")
+# in scores and in pixels, how far a file may be off; of int8 the AP says what that is worth
+TOLERANCES: dict[ExportPrecision, tuple[float, float]] = {
+    "fp32": (SCORES, PIXELS),
+    "fp16": (0.02, 2.0),
+    "int8": (math.inf, math.inf),
+}
 
 
 class ExportError(ValueError):
@@ -51,16 +60,19 @@ class Exported:
         path: the file.
         differences: of its results from the detector's.
         size: height and width of the only input that it takes, pixels; None: any.
+        ap: of the detector and of the file, where they were evaluated.
     """
 
     path: Path
     differences: Differences
     size: tuple[int, int] | None
+    ap: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        """Two lines."""
+        """Two lines, and one of AP."""
         takes = "images of any size" if self.size is None else "images of {} x {} pixels only".format(*self.size)
-        return f"{self.path}: takes {takes}, any number at once\n{self.differences}"
+        ap = "" if self.ap is None else "\nAP {:.3f} of the detector, {:.3f} of the file".format(*self.ap)
+        return f"{self.path}: takes {takes}, any number at once\n{self.differences}{ap}"
 
 
 def export(
@@ -69,10 +81,24 @@ def export(
     *,
     size: int | str | tuple[int, int] | None = None,
     check: bool = True,
-    tolerance: tuple[float, float] = (SCORES, PIXELS),
+    tolerance: tuple[float, float] | None = None,
     pictures: Any = None,
+    precision: ExportPrecision = "fp32",
+    calibration: Any = None,
+    data: Any = None,
 ) -> Exported:
     """Write a file that runs without detzoo; see `detzoo.detector.Detector.export`, which is the way to call it.
+
+    Args:
+        detector: on the CPU.
+        path: of the file; its ending says the format.
+        size: height and width of the only input; None: any that the method allows.
+        check: False: write the file however much it differs.
+        tolerance: how far scores and boxes (pixels) may be off; None: as `TOLERANCES` says.
+        pictures: anything `detzoo.predict.sources` reads: three to compare with. None: generated ones.
+        precision: what an ONNX file computes its convolutions and linear layers in.
+        calibration: pictures whose ranges int8 is scaled by.
+        data: a data set to evaluate detector and file on, for the AP that is lost.
 
     Raises:
         ExportError: there is no such format, the file cannot be made, or it would find something else.
@@ -86,6 +112,7 @@ def export(
     full = in_precision(detector, "fp32")
     if full.device.type != "cpu":
         raise ExportError(f"a detector is exported on the cpu, this one is on {full.device.type}: detector.to('cpu')")
+    _check_precision(precision, path, calibration, detector)
     if size is not None:
         full = with_canvas(full, _edges(size, full.config.input))
     shown = [picture(name) for name in PICTURES] if pictures is None else _shown(pictures)
@@ -93,19 +120,27 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         made = Path(folder, path.name)
         taken, full = _captured(write, full, made)
-        found = differences(full, open_exported(made), shown)
-        if check and not found.within(*tolerance):
+        if precision == "fp16":
+            halve(made)
+        elif precision == "int8":
+            quantize(made, feeds((load(one) for one in islice(iter(read(calibration)), MOST)), full.config.input))
+        exported = open_exported(made)
+        found = differences(full, exported, shown)
+        if check and not found.within(*(tolerance or TOLERANCES[precision])):
             raise ExportError(
                 f"{path} would not find what the detector finds, and is not written: {found}. check=False writes it "
                 "all the same"
             )
+        ap = None if data is None else (_ap(full, data), _ap(exported, data))
         report = made.with_name(f"{path.stem}.parity.json")
-        report.write_text(found.to_json(file=path.name, size=taken.size) + "\n", encoding="utf-8")
+        more = {} if ap is None else {"ap_of_detector": ap[0], "ap_of_file": ap[1]}
+        said = found.to_json(file=path.name, size=taken.size, precision=precision, **more)
+        report.write_text(said + "\n", encoding="utf-8")
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
             with file.open("rb+") as written:
                 os.fsync(written.fileno())
             file.replace(path.with_name(file.name))
-    return Exported(path, found, taken.size)
+    return Exported(path, found, taken.size, ap)
 
 
 def check_format(path: str | Path) -> Callable[[Program, Capture, Outputs, FileInfo, Path], None]:
@@ -117,11 +152,33 @@ def check_format(path: str | Path) -> Callable[[Program, Capture, Outputs, FileI
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if suffix == ".engine":
+        how = f"trtexec --onnx={path.stem}.onnx --saveEngine={path.name}"
+        raise ExportError(
+            f"{path.name}: TensorRT makes it of a .onnx file, on the machine and GPU that it is for: {how}"
+        )
     if suffix not in FORMATS:
         raise ExportError(f"{path.name}: {unknown(path.suffix, FORMATS, 'format')}; there are {', '.join(FORMATS)}")
     for package, extra in NEEDED.get(suffix, ()):
         needed(package, path, extra)
     return FORMATS[suffix]
+
+
+def _check_precision(precision: str, path: Path, calibration: Any, detector: Detector) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"{argument('precision', precision)}: {unknown(precision, PRECISIONS, 'precision')}")
+    if precision != "fp32" and path.suffix.lower() != ".onnx":
+        raise ExportError(f"{path.name}: fp16 and int8 are for .onnx files")
+    if (precision == "int8") != (calibration is not None):
+        raise ExportError(f"int8 goes with {argument('calibration')}, a folder of pictures like those it will see")
+    if precision == "int8" and detector.takes_proposals:
+        raise ExportError(f"{type(detector).__name__} is given boxes, and is not calibrated on pictures alone")
+
+
+def _ap(detector: Detector, data: Any) -> float:
+    """Of boxes, in [0, 1]; of a detector without classes the recall of its proposals."""
+    metrics = evaluate(detector, data, progress=False, report=False).metrics
+    return metrics["box_ap"] if "box_ap" in metrics else next(iter(metrics.values()))
 
 
 def _edges(size: int | str | tuple[int, int], settings: Input) -> tuple[int, int]:

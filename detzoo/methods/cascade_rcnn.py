@@ -29,7 +29,7 @@ from detzoo.blocks.cascade import (
     box_heads,
     refined,
 )
-from detzoo.blocks.class_aware_cascade import best_of_stages
+from detzoo.blocks.class_aware_cascade import best_of_stages, placed_by_class
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector
@@ -95,7 +95,10 @@ class CascadeRCNN(Detector):
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved
-            boxes = head.refine(found, samples.boxes, images, samples if self.shares is None else None)
+            if self.shares is None:
+                boxes = head.refine(found, samples.boxes, images, samples)
+            else:
+                boxes = placed_by_class(head, found, samples.boxes)[1]
             valid = samples.passed_on(boxes, self.objects_once)
         return losses
 

@@ -141,13 +141,15 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
     "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
     "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms"
+    ),
     "paddle/static/cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
         "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms"
     ),
     "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
-    "paddle/static/faster_rcnn_cbr50_vd_dual_fpn_1x": PaddleCase("pdold_faster_rcnn_cbr50_vd_dual_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),

@@ -230,7 +230,7 @@ def static_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
     return paddle_mask_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
 
 
-def static_cascade(backbone: ResNet.Config | CBNet.Config) -> CascadeRCNN.Config:
+def static_cascade(backbone: ResNet.Config | CBNet.Config | SENet.Config) -> CascadeRCNN.Config:
     """Cascade R-CNN on a pyramid, of a static-graph release: all heads score the last boxes."""
     return CascadeRCNN.Config(
         backbone=backbone,

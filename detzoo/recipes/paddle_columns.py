@@ -73,9 +73,9 @@ CASCADE_STAGES = tuple(
     for stage, rate in zip(STAGES, (10, 20, 30), strict=True)
 )
 
-# lr is that of 8 x 1 images
-PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.01)
-PADDLE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.01)
+# of rows with one image on each of eight devices
+PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), batch=1, lr=0.01, base_batch=8)
+PADDLE_2X = PADDLE_1X.replace(epochs=24, milestones=(16, 22))
 
 
 def _row(

@@ -146,7 +146,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         else:
             with layers:
                 settings |= _layers(layers)
-        if given.has("bbox_loss"):
+        if given.take("bbox_loss") is not None:
             given.noted("bbox_loss", "is not taken over")  # of training
         if prefix == "":
             with parts.part(given, "box_coder", "BoxCoder") as coder:

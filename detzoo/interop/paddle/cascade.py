@@ -14,6 +14,7 @@ from detzoo.interop.paddle.two_stage import (
     roi_extractor,
     sampled,
     shared_layers,
+    stds,
     two_stages,
 )
 from detzoo.interop.section import Section
@@ -77,7 +78,7 @@ def _stages(parts: Parts, model: Section) -> list[dict[str, Any]]:
     return [
         {
             "match": {"positive": iou, "negative": iou},
-            "stds": tuple(1 / value for value in row),
+            "stds": stds(given, "bbox_weight", row),
             "weight": share,
         }
         for iou, row, share in zip(ious, weights, parts_of_loss, strict=True)

@@ -9,6 +9,7 @@ from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import norm, read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.two_stage import stds
 from detzoo.interop.section import Section
 from detzoo.methods.retinanet import RetinaNet
 
@@ -90,8 +91,8 @@ def _static_head(parts: Parts, model: Section) -> dict[str, Any]:
             best, negative = learned.number("positive_overlap", 0.5), learned.number("negative_overlap", 0.4)
             settings["match"] = {"positive": best, "negative": negative, "low_quality": 0.0}
         settings |= {"alpha": given.number("alpha", 0.25), "gamma": given.number("gamma", 2.0)}
-        beta = round(given.number("sigma", 3.0151134457776365) ** -2, 6)  # without the last digits of a square root
-        settings["box_loss"] = {"kind": "smooth_l1", "beta": beta}
+        (root,) = stds(given, "sigma", (given.number("sigma", 3.0151134457776365),))
+        settings["box_loss"] = {"kind": "smooth_l1", "beta": round(root**2, 6)}  # without the root's last digits
         with parts.part(given, "output_decoder", "RetinaOutputDecoder") as found:
             settings["threshold"] = found.number("score_thresh", 0.05)
             settings["nms"] = found.number("nms_thresh", 0.3)

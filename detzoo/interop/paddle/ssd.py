@@ -31,14 +31,18 @@ def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
 def _extra_maps(parts: Parts, network: Section) -> dict[str, Any]:
     """Those behind MobileNet, each made by a 1x1 convolution to half as many channels and a 3x3."""
     pairs = network.take("extra_block_filters", [[256, 512], [128, 256], [128, 256], [64, 128]])
-    channels = tuple(pair[-1] for pair in pairs)
-    if [list(pair) for pair in pairs] != [[width // 2, width] for width in channels]:
+    channels = [pair[-1] if isinstance(pair, list) and pair else 0 for pair in pairs] if isinstance(pairs, list) else []
+    if (
+        not channels
+        or not all(isinstance(width, int) and width > 1 for width in channels)
+        or (pairs != [[width // 2, width] for width in channels])
+    ):
         network.differs("extra_block_filters", "has no counterpart; pairs of half a width and that width have")
     if not network.flag("with_extra_blocks", False):
         network.differs("with_extra_blocks", "has no counterpart here; true has")
     if not parts.static:
         network.fixed("feature_maps", [11, 13, *range(14, 14 + len(channels))])
-    return {"out_channels": channels, "relu6": not parts.static}
+    return {"out_channels": tuple(channels), "relu6": not parts.static}
 
 
 def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, A
     large = given.take("max_sizes", [60.0, 111.0, 162.0, 213.0, 264.0, 315.0])
     first_mean = not isinstance(large, list) or large[:1] != [[]]  # a list for a map may be empty
     following = Section({"max_sizes": large if first_mean else large[1:]}, given.path, given.notes).numbers("max_sizes")
-    if small[1 if first_mean else 2 :] != following[:-1]:
+    if not following or small[1 if first_mean else 2 :] != following[:-1]:
         given.differs("max_sizes", "have no counterpart; the next of min_sizes have")
     given.fixed("offset", 0.5)
     settings: dict[str, Any] = {

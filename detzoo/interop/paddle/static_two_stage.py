@@ -8,6 +8,7 @@ from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.two_stage import stds
 from detzoo.interop.section import Section
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
@@ -198,7 +199,10 @@ def _cascade(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
     positive, negative = (given.numbers(name, (0.5, 0.6, 0.7), count) for name in ("fg_thresh", "bg_thresh_hi"))
     stages = [
         stage.model_dump()
-        | {"match": {"positive": best, "negative": least}, "stds": (1 / rate, 1 / rate, 2 / rate, 2 / rate)}
+        | {
+            "match": {"positive": best, "negative": least},
+            "stds": stds(given, "bbox_reg_weights", (rate, rate, rate / 2, rate / 2)),
+        }
         for stage, best, least, rate in zip(CASCADE_STAGES, positive, negative, weights, strict=True)
     ]
     shared = settings["box_head"]["convs"] > 0

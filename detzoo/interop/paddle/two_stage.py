@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
@@ -111,8 +112,15 @@ def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
             }
             learned.ignore("cascade_iou")
         weights = given.numbers("bbox_weight", WEIGHTS, count=4)
-        settings["stds"] = tuple(1 / value for value in weights)
+        settings["stds"] = stds(given, "bbox_weight", weights)
     return PADDLE_BOX_HEAD.model_dump() | settings | detections(parts, model, weights)
+
+
+def stds(given: Section, name: str, weights: Sequence[float]) -> tuple[float, ...]:
+    """What multiplies box offsets that are divided by the ``weights`` of a setting."""
+    if min(weights) <= 0:
+        raise ConfigError(f"{given.path}.{name} must be positive numbers")
+    return tuple(1 / weight for weight in weights)
 
 
 def shared_layers(parts: Parts, layers: Section) -> dict[str, Any]:
@@ -194,6 +202,15 @@ def mask_head(parts: Parts, model: Section, stage: bool) -> dict[str, Any]:
 
 
 __all__ = [
-    *("box_head", "detections", "faster_rcnn", "mask_head", "mask_rcnn", "roi_extractor", "rpn"),
-    *("sampled", "shared_layers", "two_stages"),
+    "box_head",
+    "detections",
+    "faster_rcnn",
+    "mask_head",
+    "mask_rcnn",
+    "roi_extractor",
+    "rpn",
+    "sampled",
+    "shared_layers",
+    "stds",
+    "two_stages",
 ]

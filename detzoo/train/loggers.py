@@ -60,7 +60,7 @@ class Wandb:
     """A run of Weights & Biases; a resumed one goes on."""
 
     def __init__(self, run: Opened) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         number = run.ids.setdefault("wandb", uuid.uuid4().hex[:12])
         self._run = wandb.init(
@@ -80,8 +80,8 @@ class MLflow:
     """A run of MLflow; a resumed one goes on."""
 
     def __init__(self, run: Opened) -> None:
-        from mlflow.entities import Metric, Param
-        from mlflow.tracking import MlflowClient
+        from mlflow.entities import Metric, Param  # pyright: ignore[reportMissingImports]
+        from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
 
         self._client, self._metric = MlflowClient(), Metric
         known = self._client.get_experiment_by_name(PROJECT)
@@ -108,7 +108,7 @@ class Trackio:
     """A run of Trackio; a resumed one goes on."""
 
     def __init__(self, run: Opened) -> None:
-        import trackio
+        import trackio  # pyright: ignore[reportMissingImports]
 
         self._trackio = trackio
         name = run.ids.setdefault("trackio", f"{run.out.name}-{uuid.uuid4().hex[:6]}")

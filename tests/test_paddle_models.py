@@ -22,6 +22,7 @@ from detzoo.recipes.paddle_columns import (
     PADDLE_R50,
     paddle_cascade,
     paddle_cascade_mask,
+    static_cascade,
     static_cascade_mask,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
@@ -214,6 +215,14 @@ ResNetC5: {variant: b}
 MaskHead: {num_convs: 0, resolution: 14}
 MaskAssigner: {resolution: 14}
 """
+SOFT = """
+CascadeBBoxHead: {nms: MultiClassSoftNMS}
+MultiClassSoftNMS: {score_threshold: 0.001, keep_top_k: 300, softnms_sigma: 0.15}
+"""
+SOFTENED = {
+    "box_head.soft_nms": {"method": "gaussian", "sigma": 0.15, "min_score": 0.001},
+    **{"box_head.threshold": 0.001, "box_head.detections": 300},
+}
 STATIC_DCN = "ResNet: {norm_type: bn, dcn_v2_stages: [3, 4, 5]}"
 # what is read, and the recipe or the settings that it gives
 CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
@@ -241,6 +250,10 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
     "static c4, masks": ((STATIC_FASTER, STATIC_C4, STATIC_C4_MASK), "pdold_mask_rcnn_r50_1x"),
     "static cascade": ((STATIC_FASTER, STATIC_CASCADE), "pdold_cascade_rcnn_r50_fpn_1x"),
     "static cascade, deformed": ((STATIC_FASTER, STATIC_CASCADE, STATIC_DCN), "pdold_cascade_rcnn_dcn_r50_fpn_1x"),
+    "static cascade, soft": (
+        (STATIC_FASTER, STATIC_CASCADE, SOFT),
+        lambda: _changed(static_cascade(PADDLE_R50), SOFTENED),
+    ),
     "static cascade, masks": ((STATIC_FASTER, STATIC_CASCADE, CASCADE_MASK), "pdold_cascade_mask_rcnn_r50_fpn_1x"),
     "static cascade, masks, gn": (
         (STATIC_FASTER, STATIC_CASCADE, CASCADE_MASK, SHARED_CONVS),
@@ -343,7 +356,7 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("static faster", "FPNRPNHead: {test_proposal: {min_size: 4}}", "min_size=4 has no counterpart"),
         ("static faster", "FPNRoIAlign: {canonical_size: 112}", "canonical_size=112 has no counterpart"),
         ("static faster", "BBoxHead: {nms: {normalized: true}}", "normalized=True has no counterpart"),
-        ("static faster", "BBoxHead: {nms: MultiClassSoftNMS}", "'MultiClassSoftNMS' is not known here"),
+        ("static faster", "BBoxHead: {nms: MatrixNMS}", "'MatrixNMS' is not known here"),
         ("static faster", "FasterRCNN: {rpn_only: true}", "rpn_only=True has no counterpart"),
         ("static mask, gn", "MaskHead: {resolution: 14}", "resolution=14 has no counterpart; 28, twice"),
         ("static c4, vd", "ResNetC5: {depth: 101}", "depth=101 has no counterpart; 50 has"),

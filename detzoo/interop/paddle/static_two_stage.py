@@ -155,12 +155,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
                 coder.fixed("code_type", "decode_center_size")
                 coder.fixed("box_normalized", False)
                 coder.fixed("axis", 1)
-        with parts.part(given, "nms", "MultiClassNMS") as nms:
-            settings["threshold"] = nms.number("score_threshold", 0.05)
-            settings["nms"] = nms.number("nms_threshold", 0.5)
-            settings["detections"] = nms.whole("keep_top_k", 100)
-            for name, value in (("nms_top_k", -1), ("normalized", False), ("nms_eta", 1.0), ("background_label", 0)):
-                nms.fixed(name, value)
+        settings |= _detections(parts, given)
     with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", training=True) as learned:
         settings["samples"] = learned.whole("batch_size_per_im", 512)
         settings["positives"] = learned.number("fg_fraction", 0.25)
@@ -176,6 +171,20 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
             learned.fixed("bbox_reg_weights", settings["stds"])
     usual = STATIC_CASCADE_HEAD if prefix else STATIC_BOX_HEAD
     return usual.model_dump() | settings, stage
+
+
+def _detections(parts: Parts, head: Section) -> dict[str, Any]:
+    with parts.part(head, "nms", "MultiClassNMS", "MultiClassSoftNMS") as nms:
+        nms.fixed("normalized", False)
+        nms.fixed("background_label", 0)
+        if nms.kind == "MultiClassSoftNMS":
+            least = nms.number("score_threshold", 0.01)
+            soft = {"method": "gaussian", "sigma": nms.number("softnms_sigma", 0.5), "min_score": least}
+            return {"threshold": least, "soft_nms": soft, "detections": nms.whole("keep_top_k", 300)}
+        nms.fixed("nms_top_k", -1)
+        nms.fixed("nms_eta", 1.0)
+        settings = {"threshold": nms.number("score_threshold", 0.05), "nms": nms.number("nms_threshold", 0.5)}
+        return {**settings, "detections": nms.whole("keep_top_k", 100)}
 
 
 def _layers(layers: Section) -> dict[str, Any]:

@@ -12,9 +12,9 @@ logits, each for its own boxes (in the paper, the mean probability of the last b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from detzoo.backbones.any_backbone import AnyBackbone
@@ -29,7 +29,8 @@ from detzoo.blocks.cascade import (
     box_heads,
     refined,
 )
-from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.class_aware_cascade import best_of_stages, placed_by_class
+from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector
 from detzoo.necks.any_neck import AnyNeck
@@ -51,11 +52,25 @@ class CascadeRCNN(Detector):
         box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+        # of the stages in the mean of each class's scores and boxes; None: scores as `averaged` says, the last boxes
+        shares: tuple[float, ...] | None = None
+
+        @model_validator(mode="after")
+        def _shares_fit(self) -> Self:
+            head = self.box_head
+            if self.shares is None:
+                return self
+            if len(self.shares) != len(self.stages):
+                raise ValueError(f"shares has {len(self.shares)} numbers for {len(self.stages)} stages")
+            if head.class_agnostic or not head.refines or head.side_aware is not None or not head.in_files:
+                raise ValueError("shares needs a box_head with a box for each class that moves boxes in_files")
+            return self
 
     def __init__(self, config: CascadeRCNN.Config, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.stages, self.objects_once = config.stages, config.objects_once
         self.averaged: Averaged = config.averaged
+        self.shares = config.shares
         self.roi_levels = config.roi_levels
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
@@ -80,7 +95,10 @@ class CascadeRCNN(Detector):
             for name, value in head.compare(found, samples, targets).items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved
-            boxes = head.refine(found, samples.boxes, images, samples)
+            if self.shares is None:
+                boxes = head.refine(found, samples.boxes, images, samples)
+            else:
+                boxes = placed_by_class(head, found, samples.boxes)[1]
             valid = samples.passed_on(boxes, self.objects_once)
         return losses
 
@@ -89,9 +107,13 @@ class CascadeRCNN(Detector):
         features = self.neck(self.backbone(images.pixels))
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
-        raw, boxes = refined(
-            self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images, self.averaged
-        )
+
+        def score(head: BoxHead, some: Tensor) -> RawBoxes:
+            return head(atlas, some)
+
+        if self.shares is not None:
+            return best_of_stages(self.box_heads, score, proposals.boxes, proposals.valid, images, self.shares)
+        raw, boxes = refined(self.box_heads, score, proposals.boxes, images, self.averaged)
         return self.box_heads[-1].best(raw, boxes, proposals.valid, images)
 
     published_names = (

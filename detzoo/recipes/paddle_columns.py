@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.cbnet import CBNet
 from detzoo.backbones.resnet import ResNet
+from detzoo.backbones.senet import SENet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.cascade import STAGES, Stage
+from detzoo.blocks.non_local import NonLocal
+from detzoo.blocks.plugins import Plugin
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
+from detzoo.blocks.suppression import SoftNMS
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
@@ -37,6 +42,10 @@ def paddle_dcn(backbone: ResNet.Config) -> ResNet.Config:
 PADDLE_R50_VD = vd(PADDLE_R50)
 PADDLE_R101_VD = vd(PADDLE_R101)
 PADDLE_X101_VD_64X4D = PADDLE_R101_VD.replace(groups=64, base_width=4)
+PADDLE_R200_VD_NL = paddle_dcn(PADDLE_R101_VD).replace(
+    depth=200, plugins=(Plugin(block=NonLocal.Config(), stages=(3,), after="block", every=12),)
+)
+PADDLE_SE154_VD = SENet.Config(norm_frozen=True, project_first=True)
 
 # an object claims its best anchors, which still learn from the object that they overlap most
 PADDLE_RPN = RPN.Config(
@@ -102,7 +111,7 @@ def static_row(
     model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None, *, name: str, folder: str = ""
 ) -> Recipe:
     """A row of a static-graph table; its config may be in a ``folder``."""
-    of = name.removeprefix("pdold_")
+    of = name.removeprefix("pdold_").partition("__")[0]
     weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
     return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
 
@@ -188,9 +197,10 @@ STATIC_RPN_C4 = STATIC_RPN.replace(
 STATIC_BOX_HEAD_C4 = STATIC_BOX_HEAD.replace(size=14, sampling=0, fcs=0)
 STATIC_CASCADE_HEAD = STATIC_BOX_HEAD.replace(class_agnostic=True)
 STATIC_GN = {"convs": 4, "fcs": 1, "norm": "gn"}
+SOFT = {"soft_nms": SoftNMS(method="gaussian", min_score=0.01), "threshold": 0.01, "detections": 300}
 
 
-def static_faster(backbone: ResNet.Config, gn: bool = False) -> FasterRCNN.Config:
+def static_faster(backbone: ResNet.Config | CBNet.Config | SENet.Config, gn: bool = False) -> FasterRCNN.Config:
     """Faster R-CNN on a pyramid, of a static-graph release; ``gn``: neck and head with group normalization."""
     return FasterRCNN.Config(
         backbone=backbone,
@@ -200,7 +210,7 @@ def static_faster(backbone: ResNet.Config, gn: bool = False) -> FasterRCNN.Confi
     )
 
 
-def static_mask(backbone: ResNet.Config, gn: bool = False) -> MaskRCNN.Config:
+def static_mask(backbone: ResNet.Config | SENet.Config, gn: bool = False) -> MaskRCNN.Config:
     """Mask R-CNN on a pyramid, of a static-graph release; ``gn``: neck and heads with group normalization."""
     return MaskRCNN.Config(
         backbone=backbone,
@@ -225,7 +235,7 @@ def static_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
     )
 
 
-def static_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
+def static_cascade(backbone: ResNet.Config | CBNet.Config | SENet.Config) -> CascadeRCNN.Config:
     """Cascade R-CNN on a pyramid, of a static-graph release: all heads score the last boxes."""
     return CascadeRCNN.Config(
         backbone=backbone,
@@ -237,15 +247,25 @@ def static_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
     )
 
 
-def static_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
-    """Cascade Mask R-CNN on a pyramid, of a static-graph release."""
+def static_class_aware(backbone: ResNet.Config) -> CascadeRCNN.Config:
+    """Cascade R-CNN with a box for each class, of a static-graph release: later stages count for more."""
+    return static_cascade(backbone).replace(
+        box_head=STATIC_BOX_HEAD.replace(size=14), averaged="probabilities", shares=(0.2, 0.3, 0.5)
+    )
+
+
+def static_cascade_mask(backbone: ResNet.Config | SENet.Config, gn: bool = False) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN on a pyramid, of a static-graph release; ``gn``: with group normalization, and then the
+    stages share the layers of their heads."""
     return CascadeMaskRCNN.Config(
         backbone=backbone,
+        neck=GN_FPN if gn else FPN.Config(),
         rpn=STATIC_RPN,
-        box_head=STATIC_CASCADE_HEAD,
-        mask_head=STATIC_MASK_HEAD.replace(weight=3.0),
+        box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN) if gn else STATIC_CASCADE_HEAD,
+        mask_head=STATIC_MASK_HEAD.replace(weight=3.0, norm="gn" if gn else None),
         one_mask_head=True,
         stages=CASCADE_STAGES,
         averaged="last_boxes",
         objects_once=True,
+        shared_layers=gn,
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from detzoo.recipes.columns import SCHEDULE_1X, SCHEDULE_2X
+from detzoo.backbones.cbnet import CBNet
+from detzoo.blocks.layers import Deform
+from detzoo.detector import Input
+from detzoo.recipes.columns import BGR_DETECTRON, SCHEDULE_1X, SCHEDULE_2X
 from detzoo.recipes.paddle_columns import (
     PADDLE_1X,
     PADDLE_2X,
@@ -10,16 +13,40 @@ from detzoo.recipes.paddle_columns import (
     PADDLE_R50_VD,
     PADDLE_R101,
     PADDLE_R101_VD,
+    PADDLE_R200_VD_NL,
+    PADDLE_SE154_VD,
     PADDLE_X101_VD_64X4D,
+    SOFT,
+    STATIC_CASCADE_HEAD,
     paddle_dcn,
     static_cascade,
     static_cascade_mask,
+    static_class_aware,
     static_faster,
     static_faster_c4,
     static_mask,
     static_mask_c4,
     static_row,
 )
+from detzoo.recipes.recipe import Published, Recipe
+from detzoo.recipes.settings import Schedule
+from detzoo.tta import TTA
+
+# of one image per device, on eight devices
+SE_1X = Schedule(epochs=18, milestones=(14, 16), batch=1, lr=0.01, base_batch=8)
+SE_DCN = SE_1X.replace(epochs=20, milestones=(16, 19))
+LONG = SE_1X.replace(epochs=31, milestones=(23, 30))
+LARGE = Input(short=1200, long=2000)
+SE154_DCN = PADDLE_SE154_VD.replace(form="original", project_first=False, deform=Deform(version=2))
+CLASS_AWARE = static_class_aware(PADDLE_R101_VD)
+# boxes of all views are then also averaged with those that overlap them by 0.9, which `evaluate` does not do
+VIEWS = TTA(scales=((800, 1333), *((short, 2000) for short in (400, 500, 600, 700, 900, 1000, 1100, 1200))))
+
+
+def _in_sizes(recipe: Recipe, long: int) -> Recipe:
+    """A recipe that trains in sizes far apart."""
+    return recipe.replace(data=recipe.data.replace(sizes=tuple((short, long) for short in range(416, 1409, 32))))
+
 
 RECIPES = (
     static_row(static_faster_c4(PADDLE_R50), PADDLE_1X, 35.2, name="pdold_faster_rcnn_r50_1x"),
@@ -34,6 +61,12 @@ RECIPES = (
     static_row(static_cascade(PADDLE_R50), SCHEDULE_1X, 40.9, name="pdold_cascade_rcnn_r50_fpn_1x"),
     static_row(static_cascade_mask(PADDLE_R50), PADDLE_1X, 41.3, 35.5, name="pdold_cascade_mask_rcnn_r50_fpn_1x"),
     static_row(static_faster(PADDLE_R50_VD), SCHEDULE_2X, 38.9, name="pdold_faster_rcnn_r50_vd_fpn_2x"),
+    static_row(
+        static_faster(CBNet.Config(network=PADDLE_R50_VD)),
+        PADDLE_1X,
+        39.7,
+        name="pdold_faster_rcnn_cbr50_vd_dual_fpn_1x",
+    ),
     static_row(static_mask(PADDLE_R50_VD), PADDLE_2X, 39.8, 35.4, name="pdold_mask_rcnn_r50_vd_fpn_2x"),
     static_row(static_faster_c4(PADDLE_R101), PADDLE_1X, 38.3, name="pdold_faster_rcnn_r101_1x"),
     static_row(static_faster(PADDLE_R101), PADDLE_1X, 38.7, name="pdold_faster_rcnn_r101_fpn_1x"),
@@ -42,10 +75,30 @@ RECIPES = (
     static_row(static_faster(PADDLE_R101_VD), PADDLE_1X, 40.5, name="pdold_faster_rcnn_r101_vd_fpn_1x"),
     static_row(static_faster(PADDLE_R101_VD), PADDLE_2X, 40.8, name="pdold_faster_rcnn_r101_vd_fpn_2x"),
     static_row(static_mask(PADDLE_R101_VD), PADDLE_1X, 41.4, 36.8, name="pdold_mask_rcnn_r101_vd_fpn_1x"),
+    static_row(
+        static_faster(CBNet.Config(network=PADDLE_R101_VD)),
+        PADDLE_1X,
+        42.7,
+        name="pdold_faster_rcnn_cbr101_vd_dual_fpn_1x",
+    ),
     static_row(static_faster(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.2, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
     static_row(static_faster(PADDLE_X101_VD_64X4D), PADDLE_2X, 41.7, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_2x"),
     static_row(static_mask(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.9, 37.9, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
     static_row(static_mask(PADDLE_X101_VD_64X4D), PADDLE_2X, 42.6, 37.6, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_2x"),
+    static_row(static_faster(PADDLE_SE154_VD), SE_1X, 42.9, name="pdold_faster_rcnn_se154_vd_fpn_s1x"),
+    static_row(static_mask(PADDLE_SE154_VD), SE_1X, 44.0, 38.7, name="pdold_mask_rcnn_se154_vd_fpn_s1x"),
+    static_row(
+        CLASS_AWARE.replace(box_head=CLASS_AWARE.box_head.replace(**SOFT)),
+        SCHEDULE_1X,
+        44.7,
+        name="pdold_cascade_rcnn_cls_aware_r101_vd_fpn_1x_softnms",
+    ),
+    static_row(
+        CLASS_AWARE, SCHEDULE_1X, 46.5, name="pdold_cascade_rcnn_cls_aware_r101_vd_fpn_1x_softnms__ms_test"
+    ).replace(
+        published=Published(box_ap=46.5, tta=VIEWS),
+        config="release/0.3:configs/cascade_rcnn_cls_aware_r101_vd_fpn_ms_test.yml",
+    ),
     static_row(
         static_faster(paddle_dcn(PADDLE_R50)), SCHEDULE_1X, 41.0, name="pdold_faster_rcnn_dcn_r50_fpn_1x", folder="dcn/"
     ),
@@ -117,6 +170,39 @@ RECIPES = (
         47.3,
         name="pdold_cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x",
         folder="dcn/",
+    ),
+    _in_sizes(
+        static_row(
+            static_cascade_mask(SE154_DCN, gn=True).replace(input=BGR_DETECTRON),
+            SE_DCN,
+            51.9,
+            43.9,
+            name="pdold_cascade_mask_rcnn_dcnv2_se154_vd_fpn_gn_s1x",
+            folder="dcn/",
+        ),
+        1600,
+    ),
+    _in_sizes(
+        static_row(
+            static_class_aware(PADDLE_R200_VD_NL).replace(input=LARGE, box_head=CLASS_AWARE.box_head.replace(**SOFT)),
+            LONG,
+            51.7,
+            name="pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms",
+            folder="dcn/",
+        ),
+        1800,
+    ),
+    _in_sizes(
+        static_row(
+            static_cascade(CBNet.Config(network=PADDLE_R200_VD_NL)).replace(
+                input=LARGE, box_head=STATIC_CASCADE_HEAD.replace(size=14, **SOFT)
+            ),
+            LONG.replace(lr=0.005),
+            53.3,
+            name="pdold_cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms",
+            folder="dcn/",
+        ),
+        1600,
     ),
     static_row(
         static_faster(PADDLE_R50, gn=True), SCHEDULE_2X, 39.7, name="pdold_faster_rcnn_r50_fpn_gn_2x", folder="gn/"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from tests.parity.cases import matching
 from tests.parity.golden import THIN, path_of, save
-from tests.parity.paddle_cases import PADDLE
+from tests.parity.paddle_cases import PADDLE, USUAL
 
 EVERY = 4
 # the other RoIAlign, of which there are cases of its own; images of every class; targets that losses show
@@ -52,7 +53,7 @@ def convert(double: Path, parameters: Path, name: str) -> None:
         arrays = {key: _fewer(file[key]) for key in file.files if not key.startswith(LEFT_OUT)}
     meta = {
         "config": record["config"],
-        "threshold": None,
+        "threshold": _threshold(record["overrides"]),
         "shapes": published["state"],
         "gain": record["gain"],
         "canvas": record["input_shape"][2:],
@@ -66,6 +67,15 @@ def convert(double: Path, parameters: Path, name: str) -> None:
         "roles": published.get("roles"),
     }
     save(path_of(name), meta, arrays)
+
+
+def _threshold(overrides: Mapping[str, Any]) -> float | None:
+    """Least score of a detection; None: as in most cases, or there is none."""
+    for name, value in overrides.items():
+        found = _threshold(value) if isinstance(value, Mapping) else value if name == "score_threshold" else None
+        if found is not None:
+            return None if found == USUAL else found
+    return None
 
 
 def _fewer(values: np.ndarray) -> np.ndarray:

@@ -20,18 +20,24 @@ from detzoo.recipes.paddle_columns import (
     PADDLE_R50_VD,
     PADDLE_R101,
     PADDLE_R101_VD,
+    STATIC_CASCADE_HEAD,
+    STATIC_GN,
     paddle_cascade,
     paddle_cascade_mask,
     paddle_dcn,
     paddle_faster,
     paddle_faster_c4,
     paddle_mask,
+    static_cascade,
     vd,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
+from detzoo.recipes.paddle_static_two_stage import SE154_DCN
 from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
+
+USUAL = 0.02  # least score of a detection, as most cases were recorded
 
 
 class PaddleCase(Case):
@@ -41,6 +47,7 @@ class PaddleCase(Case):
         """What every recording changed: of two stages every anchor and RoI is used, and little is kept."""
         changes: dict[str, Any] = {}
         settings = flatten(model)
+        least = USUAL if threshold is None else threshold
         for path, value in settings.items():
             part, _, name = path.rpartition(".")
             if name == "positives":
@@ -50,7 +57,9 @@ class PaddleCase(Case):
             elif name in ("train_proposals", "proposals"):
                 changes[path] = min(value, 60)
             elif path == "box_head.detections":
-                changes |= {path: 30, "box_head.threshold": 0.02}
+                changes |= {path: 30, "box_head.threshold": least}
+            elif path == "box_head.soft_nms.min_score":
+                changes[path] = least
             elif path == "head.detections":
                 changes[path] = 30
             elif path == "neck.drop.kept":
@@ -89,6 +98,9 @@ RETINA = RetinaNet.Config(
     ),
 )
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
+SE154_GN = static_cascade(SE154_DCN).replace(
+    neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
+)
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
@@ -129,6 +141,12 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
     "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
     "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms"
+    ),
+    "paddle/static/cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms"
+    ),
     "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
@@ -140,6 +158,7 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
     "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/obj365_cascade_rcnn_dcnv2_se154_vd_fpn_gn_cas": PaddleCase(_baseline(SE154_GN), classes=365),
     "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),

@@ -86,9 +86,15 @@ def _every_mask(model: Any, atlas: Atlas, boxes: Tensor) -> Tensor:
     return head.conv_logits(hidden[0])
 
 
-def round_anchors(model: Any) -> None:
-    """Have anchors be float32 numbers, as the original's are: a last digit shows where boxes grow much."""
+def round_constants(model: Any) -> None:
+    """Have anchors be float32 numbers, as the original's are: a last digit shows where boxes grow much.
+
+    Recordings of static cascades scale the last stage's offsets by 0.033333 and 0.066667, not by 1/30 and 2/30.
+    """
     model.rpn.anchors.register_forward_hook(lambda _, __, anchors: anchors.float().to(anchors))
+    last = model.box_heads[-1] if hasattr(model, "box_heads") else None
+    if last is not None and last.config.in_files and getattr(model, "shares", None) is None:
+        last.config = last.config.replace(stds=tuple(round(std, 6) for std in last.config.stds))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from detzoo.recipes.paddle_columns import (
     paddle_cascade_mask,
     static_cascade,
     static_cascade_mask,
+    static_class_aware,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.recipe import Model
@@ -223,6 +224,13 @@ SOFTENED = {
     "box_head.soft_nms": {"method": "gaussian", "sigma": 0.15, "min_score": 0.001},
     **{"box_head.threshold": 0.001, "box_head.detections": 300},
 }
+CLASS_AWARE = """
+architecture: CascadeRCNNClsAware
+CascadeRCNNClsAware: {backbone: ResNet, fpn: FPN, rpn_head: FPNRPNHead, roi_extractor: FPNRoIAlign,
+  bbox_head: CascadeBBoxHead, bbox_assigner: CascadeBBoxAssigner}
+CascadeBBoxAssigner: {class_aware: true}
+FPNRoIAlign: {box_resolution: 14}
+"""
 STATIC_DCN = "ResNet: {norm_type: bn, dcn_v2_stages: [3, 4, 5]}"
 # what is read, and the recipe or the settings that it gives
 CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
@@ -250,6 +258,10 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
     "static c4, masks": ((STATIC_FASTER, STATIC_C4, STATIC_C4_MASK), "pdold_mask_rcnn_r50_1x"),
     "static cascade": ((STATIC_FASTER, STATIC_CASCADE), "pdold_cascade_rcnn_r50_fpn_1x"),
     "static cascade, deformed": ((STATIC_FASTER, STATIC_CASCADE, STATIC_DCN), "pdold_cascade_rcnn_dcn_r50_fpn_1x"),
+    "static cascade, class-aware": (
+        (STATIC_FASTER, STATIC_CASCADE, CLASS_AWARE),
+        lambda: static_class_aware(PADDLE_R50),
+    ),
     "static cascade, soft": (
         (STATIC_FASTER, STATIC_CASCADE, SOFT),
         lambda: _changed(static_cascade(PADDLE_R50), SOFTENED),
@@ -363,7 +375,8 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("static c4, vd", "ResNetC5: {variant: a}", "variant='a' has no counterpart"),
         ("static c4, masks", "ResNetC5: {variant: d}", "variant='d' has no counterpart"),
         ("static cascade", "CascadeBBoxAssigner: {class_aware: true}", "class_aware=True has no counterpart"),
-        ("static cascade", "architecture: CascadeRCNNClsAware\nCascadeRCNNClsAware: {fpn: FPN}", "cannot be imported"),
+        ("static cascade, class-aware", "CascadeBBoxAssigner: {class_aware: false}", "class_aware=False has no"),
+        ("static faster", "architecture: PPYOLO\nPPYOLO: {backbone: ResNet}", "cannot be imported"),
     ],
 )
 def test_what_changes_results_is_refused(name: str, change: str, message: str) -> None:

@@ -40,6 +40,7 @@ DYNAMIC: dict[str, Reader] = {
 STATIC: dict[str, Reader] = {
     "CascadeMaskRCNN": static_two_stage.cascade_mask_rcnn,
     "CascadeRCNN": static_two_stage.cascade_rcnn,
+    "CascadeRCNNClsAware": static_two_stage.class_aware_cascade,
     "FasterRCNN": static_two_stage.faster_rcnn,
     "MaskRCNN": static_two_stage.mask_rcnn,
     "RetinaNet": dense.retinanet,

@@ -27,6 +27,7 @@ from detzoo.recipes.paddle_columns import (
 _SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 _FIRST, _LAST = 2, 6  # levels of a pyramid; RoIs are pooled from all but the last
 _OVERLAPS = (("positive", 0.7), ("negative", 0.3))
+_SHARES = (0.2, 0.3, 0.5)  # of the stages of a class-aware cascade in its boxes and scores
 _VARIANCE = [0.1, 0.1, 0.2, 0.2]
 
 
@@ -45,6 +46,13 @@ def mask_rcnn(parts: Parts, model: Section, input: Input) -> MaskRCNN.Config:
 def cascade_rcnn(parts: Parts, model: Section, input: Input) -> CascadeRCNN.Config:
     """``CascadeRCNN``."""
     return CascadeRCNN.Config.model_validate(_cascade(parts, model, input))
+
+
+def class_aware_cascade(parts: Parts, model: Section, input: Input) -> CascadeRCNN.Config:
+    """``CascadeRCNNClsAware``, with a box for each class, of which later stages count for more."""
+    settings = _cascade(parts, model, input, class_aware=True)
+    settings["box_head"]["class_agnostic"] = False
+    return CascadeRCNN.Config.model_validate(settings | {"averaged": "probabilities", "shares": _SHARES})
 
 
 def cascade_mask_rcnn(parts: Parts, model: Section, input: Input) -> CascadeMaskRCNN.Config:
@@ -196,13 +204,13 @@ def _layers(layers: Section) -> dict[str, Any]:
     return settings
 
 
-def _cascade(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
+def _cascade(parts: Parts, model: Section, input: Input, class_aware: bool = False) -> dict[str, Any]:
     """Stages that share all convolutions and the layer behind them, if they have any."""
     settings = _two_stages(parts, model, input, True, "Cascade")
     del settings["roi_stage"]
     given = parts.part(model, "bbox_assigner", "CascadeBBoxAssigner")
-    if given.flag("class_aware", False):
-        given.differs("class_aware", "has no counterpart")
+    if given.flag("class_aware", False) != class_aware:
+        given.differs("class_aware", f"has no counterpart in {model.kind}; {class_aware} has")
     count = len(CASCADE_STAGES)
     weights = given.numbers("bbox_reg_weights", (10.0, 20.0, 30.0), count)
     positive, negative = (given.numbers(name, (0.5, 0.6, 0.7), count) for name in ("fg_thresh", "bg_thresh_hi"))
@@ -235,4 +243,4 @@ def _mask_head(parts: Parts, model: Section, pyramid: bool) -> dict[str, Any]:
     return settings
 
 
-__all__ = ["cascade_mask_rcnn", "cascade_rcnn", "faster_rcnn", "mask_rcnn"]
+__all__ = ["cascade_mask_rcnn", "cascade_rcnn", "class_aware_cascade", "faster_rcnn", "mask_rcnn"]

@@ -38,7 +38,7 @@ NON_LOCAL = {"block": {"kind": "non_local"}, "stages": (3,), "after": "block", "
 GC = {"block": {"kind": "context", "fusion": ("multiply",)}, "stages": (2, 3, 4)}
 # section, what it says, what it is here
 DYNAMIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
-    ("ResNet", {}, ResNet, {**FROZEN}),
+    ("ResNet", {}, ResNet, {"project_first": True, **FROZEN}),
     ("ResNet", {"depth": 34, "freeze_at": -1, "freeze_norm": False, "return_idx": [1, 2, 3], "norm_type": "sync_bn"},
      ResNet, {"depth": 34, "project_first": True, **LEARNED, "frozen_stages": -1, "out_stages": (2, 3, 4)}),
     ("ResNet", {"variant": "d", "groups": 64, "base_width": 4, "depth": 101, "dcn_v2_stages": [1, 2, 3]},
@@ -61,9 +61,10 @@ STATIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
     ("ResNet", {"norm_type": "affine_channel", "feature_maps": 4, "variant": "d"}, ResNet,
      {**VD, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,)}),
     ("ResNet", {"depth": 200, "nonlocal_stages": [4], "dcn_v2_stages": [5], "freeze_at": 0, "norm_type": "bn"}, ResNet,
-     {**FROZEN, **DCN, "depth": 200, "deform_stages": (4,), "frozen_stages": -1, "plugins": (NON_LOCAL,)}),
+     {**FROZEN, **DCN, "depth": 200, "project_first": True, "deform_stages": (4,), "frozen_stages": -1,
+      "plugins": (NON_LOCAL,)}),
     ("ResNet", {"gcb_stages": [3, 4, 5], "gcb_params": {"ratio": 0.0625, "fusion_types": ["channel_mul"]}}, ResNet,
-     {**FROZEN, "plugins": (GC,)}),
+     {**FROZEN, "project_first": True, "plugins": (GC,)}),
     ("ResNeXt", {"depth": 101, "groups": 64, "group_width": 4, "variant": "d"}, ResNet,
      {**VD, "depth": 101, "groups": 64, "base_width": 4}),
     ("CBResNet", {"variant": "d", "repeat_num": 2}, CBNet, {"network": VD}),

@@ -187,6 +187,7 @@ STATIC_BOX_HEAD = BoxHead.Config(extractor=STATIC_ROIS, sampling=2, shrink_bound
 
 
 STATIC_MASK_HEAD = MaskHead.Config(extractor=STATIC_ROIS, sampling=2)
+STATIC_C4 = {**C4, "avg_down_stages": (1, 2, 3, 4)}  # the stage on RoIs is of the backbone's form, too
 STATIC_RPN_C4 = STATIC_RPN.replace(
     channels=1024,
     anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), classic=True),
@@ -222,12 +223,16 @@ def static_mask(backbone: ResNet.Config | SENet.Config, gn: bool = False) -> Mas
 
 def static_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
     """Faster R-CNN on C4, of a static-graph release."""
-    return paddle_faster_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+    return paddle_faster_c4(backbone).replace(
+        backbone=backbone.replace(**STATIC_C4), rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4
+    )
 
 
 def static_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
     """Mask R-CNN on C4, of a static-graph release."""
-    return paddle_mask_c4(backbone).replace(rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4)
+    return paddle_mask_c4(backbone).replace(
+        backbone=backbone.replace(**STATIC_C4), rpn=STATIC_RPN_C4, box_head=STATIC_BOX_HEAD_C4
+    )
 
 
 def static_cascade(backbone: ResNet.Config | CBNet.Config | SENet.Config) -> CascadeRCNN.Config:

@@ -154,6 +154,7 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/faster_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_vd_1x": PaddleCase("pdold_faster_rcnn_r50_vd_1x"),
     "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),

@@ -188,7 +188,7 @@ def _form(variant: str) -> dict[str, Any]:
 def _resnet(parts: Parts, given: Section, groups: int, width: int, variant: str) -> ResNet.Config:
     settings = {"depth": given.whole("depth", 50), "groups": groups, "base_width": width, **_stages(parts, given)}
     settings |= _form(_variant(given, variant))
-    settings["project_first"] = settings["avg_down"] or settings["depth"] < 50  # where it makes a difference
+    settings["project_first"] = True
     if not parts.static and settings["strides"] == (1, 2, 2):
         settings["avg_down_stages"] = (1, 2, 3)  # the stage on RoIs is always of variant b
     settings["plugins"] = (*_non_local(given, settings["depth"]), *_context(given))

@@ -1,4 +1,4 @@
-"""SSD on VGG-16 from PaddleDetection's settings, of both kinds of releases."""
+"""SSD on VGG-16 or MobileNet from PaddleDetection's settings, of both kinds of releases."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.paddle_ssd import VGG300, VGG512
+from detzoo.recipes.paddle_ssd import MOBILENET_VOC, VGG300, VGG512
 
 _MODELS = {6: VGG300, 7: VGG512}  # by how many maps there are
 
 
 def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
     """``SSD``."""
-    parts.part(model, "backbone", "VGG")
+    network = parts.part(model, "backbone", "VGG", "MobileNet")
     boxes = _static_boxes(parts, model) if parts.static else _boxes(parts, model)
     usual = _MODELS.get(len(boxes["ratios"]))
+    if network.kind == "MobileNet":
+        usual = MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(**_extra_maps(parts, network)))
     if usual is None:
         model.differs("backbone", "has another number of maps than 6 or 7, which have a counterpart")
         usual = VGG300
@@ -26,13 +28,28 @@ def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
     return usual.replace(input=input, backbone=backbone, head=usual.head.replace(**boxes))
 
 
+def _extra_maps(parts: Parts, network: Section) -> dict[str, Any]:
+    """Those behind MobileNet, each made by a 1x1 convolution to half as many channels and a 3x3."""
+    pairs = network.take("extra_block_filters", [[256, 512], [128, 256], [128, 256], [64, 128]])
+    channels = [pair[-1] if isinstance(pair, list) and pair else 0 for pair in pairs] if isinstance(pairs, list) else []
+    if (
+        not channels
+        or not all(isinstance(width, int) and width > 1 for width in channels)
+        or (pairs != [[width // 2, width] for width in channels])
+    ):
+        network.differs("extra_block_filters", "has no counterpart; pairs of half a width and that width have")
+    if not network.flag("with_extra_blocks", False):
+        network.differs("with_extra_blocks", "has no counterpart here; true has")
+    if not parts.static:
+        network.fixed("feature_maps", [11, 13, *range(14, 14 + len(channels))])
+    return {"out_channels": tuple(channels), "relu6": not parts.static}
+
+
 def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "multi_box_head", "MultiBoxHead") as given:
         given.ignore("base_size", "min_ratio", "max_ratio", "num_classes")  # sizes say it in pixels
-        settings = _default_boxes(given)
+        settings = _default_boxes(given, None) | _kernel(given, "pad", 1)
         given.fixed("flip", True)
-        given.fixed("kernel_size", 3)
-        given.fixed("pad", 1)
     return settings | _suppressed(parts, model, "output_decoder")
 
 
@@ -40,10 +57,8 @@ def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "ssd_head", "SSDHead") as given:
         given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
         given.fixed("use_sepconv", False)
-        given.fixed("padding", 1)
-        given.fixed("kernel_size", 3)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
-            settings = _default_boxes(anchors)
+            settings = _kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
             anchors.fixed("flip", True)
             anchors.fixed("clip", False)
             anchors.ignore("base_size", "min_ratio", "max_ratio")
@@ -54,19 +69,31 @@ def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
         return settings | _suppressed(parts, given, "nms")
 
 
-def _default_boxes(given: Section) -> dict[str, Any]:
+def _kernel(given: Section, padding: str, usual: int) -> dict[str, Any]:
+    kernel = given.whole("kernel_size", usual)
+    if given.whole(padding, usual // 2) != kernel // 2:
+        given.differs(padding, f"has no counterpart; {kernel // 2} has")
+    return {"kernel": kernel}
+
+
+def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, Any]:
+    """Default boxes; ``steps`` where they are not said, None or zeros: cells of a map share the picture evenly."""
     ratios = given.take("aspect_ratios", [[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]])
     small = given.numbers("min_sizes", (30.0, 60.0, 111.0, 162.0, 213.0, 264.0))
-    large = given.numbers("max_sizes", (60.0, 111.0, 162.0, 213.0, 264.0, 315.0))
-    if small[1:] != large[:-1]:
+    large = given.take("max_sizes", [60.0, 111.0, 162.0, 213.0, 264.0, 315.0])
+    first_mean = not isinstance(large, list) or large[:1] != [[]]  # a list for a map may be empty
+    following = Section({"max_sizes": large if first_mean else large[1:]}, given.path, given.notes).numbers("max_sizes")
+    if not following or small[1 if first_mean else 2 :] != following[:-1]:
         given.differs("max_sizes", "have no counterpart; the next of min_sizes have")
     given.fixed("offset", 0.5)
-    return {
-        "sizes": (*small, large[-1]),
+    settings: dict[str, Any] = {
+        "sizes": (*small, following[-1]),
+        "first_mean": first_mean,
         "ratios": tuple(tuple(one) if isinstance(one, list) else (one,) for one in ratios),
-        "steps": given.wholes("steps", (8, 16, 32, 64, 100, 300)),
         "mean_last": not given.flag("min_max_aspect_ratios_order", False),
     }
+    found = given.wholes("steps", steps) if given.has("steps") or steps else ()
+    return settings | ({"steps": found, "spread": False} if any(found) else {"spread": True})
 
 
 def _suppressed(parts: Parts, owner: Section, slot: str) -> dict[str, Any]:

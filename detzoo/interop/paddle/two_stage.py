@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
@@ -14,23 +16,24 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_RPN
 
+WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of box offsets
 _C4_CHANNELS = 1024  # of a ResNet's third stage, and of the region proposal network on it
 
 
 def faster_rcnn(parts: Parts, model: Section, input: Input) -> FasterRCNN.Config:
     """``FasterRCNN``."""
-    return FasterRCNN.Config.model_validate(_two_stages(parts, model, input))
+    return FasterRCNN.Config.model_validate(two_stages(parts, model, input))
 
 
 def mask_rcnn(parts: Parts, model: Section, input: Input) -> MaskRCNN.Config:
     """``MaskRCNN``."""
-    settings = _two_stages(parts, model, input)
+    settings = two_stages(parts, model, input)
     settings["mask_head"] = mask_head(parts, model, settings["roi_stage"])
     return MaskRCNN.Config.model_validate(settings)
 
 
-def _two_stages(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
-    """On a pyramid, or on C4: the backbone ends with its third stage, and the last one runs on every RoI."""
+def two_stages(parts: Parts, model: Section, input: Input, head: Callable[..., Any] | None = None) -> dict[str, Any]:
+    """What all have: on a pyramid, or on C4, where the backbone ends with stage 3 and the last runs on every RoI."""
     backbone: Any = read_backbone(parts, model)
     maps = len(getattr(backbone, "out_stages", (1, 2, 3, 4)))
     if not model.has("neck") and backbone.avg_down:  # of the stage on RoIs there is one variant only
@@ -42,7 +45,7 @@ def _two_stages(parts: Parts, model: Section, input: Input) -> dict[str, Any]:
         "backbone": backbone,
         "neck": neck,
         "rpn": rpn(parts, model, channels),
-        "box_head": box_head(parts, model, maps),
+        "box_head": (head or box_head)(parts, model, maps),
         "roi_levels": maps,
         "roi_stage": not model.has("neck"),
     }
@@ -96,35 +99,59 @@ def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
         given.fixed("use_cot", False)
         settings = roi_extractor(parts, given, maps)
         with parts.part(given, "head", "TwoFCHead", "XConvNormHead", "Res5Head") as layers:
-            layers.ignore("in_channel", "resolution", "freeze_norm", "mlp_dim")  # not needed, or unread
-            if layers.kind != "Res5Head":
-                settings["fc_channels"] = layers.whole("out_channel", 1024)
-            if layers.kind == "XConvNormHead":
-                settings |= {"fcs": 1, "norm": str(parts.shared(layers, "norm_type", "gn"))}
-                settings["convs"], settings["channels"] = layers.whole("num_convs", 4), layers.whole("conv_dim", 256)
-            elif layers.kind == "Res5Head":
-                settings["fcs"] = 0
-                layers.fixed("depth", 50)
+            settings |= shared_layers(parts, layers)
             if (layers.kind == "Res5Head") != (not model.has("neck")):
                 given.differs("head", "has no counterpart; Res5Head without a neck, and the others with one, have")
             if given.flag("with_pool", False) != (layers.kind == "Res5Head"):
                 given.differs("with_pool", "has no counterpart; it belongs to Res5Head")
         with parts.part(given, "bbox_assigner", "BBoxAssigner", training=True) as learned:
-            settings["samples"] = learned.whole("batch_size_per_im", 512)
-            settings["positives"] = learned.number("fg_fraction", 0.25)
+            settings |= sampled(learned)
             settings["match"] = {
                 "positive": learned.number("fg_thresh", 0.5),
                 "negative": learned.number("bg_thresh", 0.5),
             }
-            learned.fixed("use_random", True)
-            learned.ignore("cascade_iou", "num_classes", "assign_on_cpu", "ignore_thresh")
-        weights = given.numbers("bbox_weight", (10.0, 10.0, 5.0, 5.0), count=4)
-        settings["stds"] = tuple(1 / value for value in weights)
-        settings["shrink_bound"] = False
+            learned.ignore("cascade_iou")
+        weights = given.numbers("bbox_weight", WEIGHTS, count=4)
+        settings["stds"] = stds(given, "bbox_weight", weights)
+    return PADDLE_BOX_HEAD.model_dump() | settings | detections(parts, model, weights)
+
+
+def stds(given: Section, name: str, weights: Sequence[float]) -> tuple[float, ...]:
+    """What multiplies box offsets that are divided by the ``weights`` of a setting."""
+    if min(weights) <= 0:
+        raise ConfigError(f"{given.path}.{name} must be positive numbers")
+    return tuple(1 / weight for weight in weights)
+
+
+def shared_layers(parts: Parts, layers: Section) -> dict[str, Any]:
+    """Fully connected layers, convolutions before one, or none but the network's last stage."""
+    layers.ignore("in_channel", "resolution", "freeze_norm", "mlp_dim")  # not needed, or unread
+    if layers.kind == "Res5Head":
+        layers.fixed("depth", 50)
+        return {"fcs": 0}
+    settings: dict[str, Any] = {"fc_channels": layers.whole("out_channel", 1024)}
+    if layers.kind.endswith("XConvNormHead"):
+        settings |= {"fcs": 1, "norm": str(parts.shared(layers, "norm_type", "gn"))}
+        settings["convs"], settings["channels"] = layers.whole("num_convs", 4), layers.whole("conv_dim", 256)
+    return settings
+
+
+def sampled(learned: Section) -> dict[str, Any]:
+    """RoIs of ``BBoxAssigner``."""
+    learned.fixed("use_random", True)
+    learned.ignore("num_classes", "assign_on_cpu", "ignore_thresh")
+    return {"samples": learned.whole("batch_size_per_im", 512), "positives": learned.number("fg_fraction", 0.25)}
+
+
+def detections(parts: Parts, model: Section, weights: Sequence[float]) -> dict[str, Any]:
+    """``BBoxPostProcess``, which knows by what ``weights`` the last offsets are divided."""
+    settings: dict[str, Any] = {}
     with parts.part(model, "bbox_post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "RCNNBox") as decoded:
             decoded.ignore("num_classes", "export_onnx")
+            if decoded.numbers("prior_box_var", WEIGHTS) != tuple(weights):
+                decoded.differs("prior_box_var", f"has no counterpart; bbox_weight={list(weights)} has")
         with parts.part(given, "nms", "MultiClassNMS") as nms:
             settings["threshold"] = nms.number("score_threshold", 0.05)
             settings["nms"] = nms.number("nms_threshold", 0.5)
@@ -133,7 +160,7 @@ def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
             nms.fixed("normalized", True)
             nms.fixed("nms_eta", 1.0)
             nms.ignore("return_index", "return_rois_num", "trt", "cpu")
-    return PADDLE_BOX_HEAD.model_dump() | settings
+    return settings
 
 
 def roi_extractor(parts: Parts, head: Section, maps: int) -> dict[str, Any]:
@@ -174,4 +201,16 @@ def mask_head(parts: Parts, model: Section, stage: bool) -> dict[str, Any]:
     return settings
 
 
-__all__ = ["box_head", "faster_rcnn", "mask_head", "mask_rcnn", "roi_extractor", "rpn"]
+__all__ = [
+    "box_head",
+    "detections",
+    "faster_rcnn",
+    "mask_head",
+    "mask_rcnn",
+    "roi_extractor",
+    "rpn",
+    "sampled",
+    "shared_layers",
+    "stds",
+    "two_stages",
+]

@@ -114,7 +114,8 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
         if shapes.get(name) == (len(value), 1, 1):  # of a normalization over channels
             value = value.view(-1, 1, 1)
         if static and name in shapes:
-            value = _without_background(value, shapes[name], layers.get(owner), len(detector.classes))
+            rows = next((rows for layer, rows in layers.items() if name.startswith(f"{layer}.")), None)
+            value = _without_background(value, shapes[name], rows, len(detector.classes))
         given[published] = value
     if static:
         given |= _statistics(modules, {rename(name, table) for name in given})

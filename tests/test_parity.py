@@ -63,7 +63,7 @@ def kinds(case: Case) -> set[str]:
 def first_cases() -> dict[str, bool]:
     """Of every method and every kind of part the first case that has it, and whether it is always run."""
     seen: set[str] = set()
-    firsts = {}
+    firsts: dict[str, bool] = {}
     for name, case in CASES.items():
         if not kinds(case) <= seen:
             method = method_of(case.published())

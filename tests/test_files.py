@@ -107,7 +107,7 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, kept: int):
 def test_anything_else_is_refused(tmp_path: Path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pth")
     save_file({"weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(CheckpointError, match=r"model\.pth is damaged or not a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"model\.pth is another toolbox's: detzoo\.from_mmdet"):
         detzoo.load(tmp_path / "model.pth")
     with pytest.raises(CheckpointError, match="not one that detzoo wrote"):
         detzoo.load(tmp_path / "foreign.safetensors")

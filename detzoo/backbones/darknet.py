@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
-from detzoo.blocks.layers import ConvNorm, Norm
+from detzoo.blocks.layers import ConvNorm, Norm, start_he
 from detzoo.config import Config as BaseConfig
 
 SLOPE = 0.1  # of every leaky ReLU below zero
@@ -38,10 +39,7 @@ class Darknet(PartlyFrozen):
         @model_validator(mode="after")
         def _fits(self) -> Darknet.Config:
             stages = len(self.blocks)
-            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-                raise ValueError(f"out_stages must rise, got {self.out_stages}")
-            if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
-                raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+            check_chosen("out_stages", self.out_stages, stages)
             if self.frozen_stages > stages:
                 raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
             return self
@@ -69,9 +67,7 @@ class Darknet(PartlyFrozen):
             self.add_module(f"conv_res_block{stage}", layer)
         self.channels = tuple(config.width * 2**stage for stage in config.out_stages)
         self.strides = tuple(2**stage for stage in config.out_stages)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_he(self)
         self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:

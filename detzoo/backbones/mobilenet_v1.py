@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.config import Config as BaseConfig
 
 STEM = 32
@@ -41,10 +42,7 @@ class MobileNetV1(PartlyFrozen):
 
         @model_validator(mode="after")
         def _fits(self) -> MobileNetV1.Config:
-            if not self.out_pairs or list(self.out_pairs) != sorted(set(self.out_pairs)):
-                raise ValueError(f"out_pairs must rise, got {self.out_pairs}")
-            if self.out_pairs[0] < 1 or self.out_pairs[-1] > len(PAIRS):
-                raise ValueError(f"out_pairs must lie in 1 to {len(PAIRS)}, got {self.out_pairs}")
+            check_chosen("out_pairs", self.out_pairs, len(PAIRS))
             return self
 
         @property
@@ -70,9 +68,7 @@ class MobileNetV1(PartlyFrozen):
         found = [found[pair - 1] for pair in config.out_pairs]
         self.channels = tuple(channels for channels, _ in found)
         self.strides = tuple(stride for _, stride in found)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_he(self)
         self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.config import Config as BaseConfig
 
 STEM, LAST, DIVISOR = 32, 1280, 8
@@ -43,10 +44,7 @@ class MobileNetV2(PartlyFrozen):
 
         @model_validator(mode="after")
         def _fits(self) -> MobileNetV2.Config:
-            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-                raise ValueError(f"out_stages must rise, got {self.out_stages}")
-            if self.out_stages[0] < 1 or self.out_stages[-1] > len(STAGES) + 1:
-                raise ValueError(f"out_stages must lie in 1 to {len(STAGES) + 1}, got {self.out_stages}")
+            check_chosen("out_stages", self.out_stages, len(STAGES) + 1)
             return self
 
         @property
@@ -81,9 +79,7 @@ class MobileNetV2(PartlyFrozen):
         found.append((last, stride))
         self.channels = tuple(found[stage - 1][0] for stage in config.out_stages)
         self.strides = tuple(found[stage - 1][1] for stage in config.out_stages)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_he(self)
         self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:

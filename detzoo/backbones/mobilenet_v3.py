@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.mobilenet_v2 import rounded
 from detzoo.blocks.extra_map import ExtraMap
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.blocks.squeeze_excitation import SqueezeExcitation
 from detzoo.config import Config as BaseConfig
 
@@ -54,10 +55,7 @@ class WideningConfig(BaseConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> WideningConfig:
-        if not self.out_blocks or list(self.out_blocks) != sorted(set(self.out_blocks)):
-            raise ValueError(f"out_blocks must rise, got {self.out_blocks}")
-        if self.out_blocks[0] < 1 or self.out_blocks[-1] > self.count():
-            raise ValueError(f"out_blocks must lie in 1 to {self.count()}, got {self.out_blocks}")
+        check_chosen("out_blocks", self.out_blocks, self.count())
         if self.frozen_blocks > self.count():
             raise ValueError(f"frozen_blocks is {self.frozen_blocks}, but there are {self.count()} blocks")
         return self
@@ -104,9 +102,7 @@ class WideningStages(PartlyFrozen):
                 found.append((width, stride))
         self.channels = tuple(channels for channels, _ in found)
         self.strides = tuple(stride for _, stride in found)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_he(self)
         self.freeze(config.norm_eval)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
@@ -78,10 +79,7 @@ class StagesConfig(BaseConfig):
             raise ValueError(
                 f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
             )
-        if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-            raise ValueError(f"out_stages must rise, got {self.out_stages}")
-        if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
-            raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+        check_chosen("out_stages", self.out_stages, stages)
         if self.frozen_stages > stages:
             raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
         if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import Conv2d
 from detzoo.config import Config as BaseConfig
@@ -61,10 +62,7 @@ class Swin(PartlyFrozen):
             for stage, heads in enumerate(self.heads):
                 if heads < 1 or self.width * 2**stage % heads:
                     raise ValueError(f"{self.width * 2**stage} channels of stage {stage + 1} are not for {heads} heads")
-            if not self.out_stages or list(self.out_stages) != sorted(set(self.out_stages)):
-                raise ValueError(f"out_stages must rise, got {self.out_stages}")
-            if self.out_stages[0] < 1 or self.out_stages[-1] > stages:
-                raise ValueError(f"out_stages must lie in 1 to {stages}, got {self.out_stages}")
+            check_chosen("out_stages", self.out_stages, stages)
             if self.frozen_stages > stages:
                 raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
             return self

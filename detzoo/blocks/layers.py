@@ -110,6 +110,13 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     return norm
 
 
+def start_he(network: nn.Module) -> None:
+    """Draw the weights of all convolutions of a network as arXiv:1502.01852 does, by what follows them."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 def start_xavier(network: nn.Module) -> None:
     """Draw the weights of all convolutions of a network as Glorot and Bengio (2010) do; their biases start at zero."""
     for module in network.modules():

@@ -78,17 +78,10 @@ PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), batch=1, lr=0.01, base_batch
 PADDLE_2X = PADDLE_1X.replace(epochs=24, milestones=(16, 22))
 
 
-def _row(
-    name: str, weights: str, config: str, model: Model, schedule: Schedule, box_ap: float | None, mask_ap: float | None
-) -> Recipe:
+def _row(name: str, weights: str, config: str, model: Model, schedule: Schedule, published: Published | None) -> Recipe:
+    data = COCO_MASKS if "mask" in model.method else COCO
     return row(
-        name=name,
-        model=model,
-        data=COCO_MASKS if "mask" in model.method else COCO,
-        schedule=schedule,
-        published=None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap),
-        weights=weights,
-        config=config,
+        name=name, model=model, data=data, schedule=schedule, published=published, weights=weights, config=config
     )
 
 
@@ -104,16 +97,25 @@ def paddle_row(
     """A row of a dynamic-graph table; its config is in a ``folder``."""
     of = name.removeprefix("pd_")
     weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
-    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
+    published = None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap)
+    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, published)
 
 
 def static_row(
-    model: Model, schedule: Schedule, box_ap: float, mask_ap: float | None = None, *, name: str, folder: str = ""
+    model: Model,
+    schedule: Schedule,
+    box_ap: float,
+    mask_ap: float | None = None,
+    *,
+    name: str,
+    fps: float | None = None,
+    folder: str = "",
 ) -> Recipe:
     """A row of a static-graph table; its config may be in a ``folder``."""
     of = name.removeprefix("pdold_").partition("__")[0]
     weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
-    return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, box_ap, mask_ap)
+    published = Published(box_ap=box_ap, mask_ap=mask_ap, fps=fps)
+    return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, published)
 
 
 def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:

@@ -49,44 +49,52 @@ def _in_sizes(recipe: Recipe, long: int) -> Recipe:
 
 
 RECIPES = (
-    static_row(static_faster_c4(PADDLE_R50), PADDLE_1X, 35.2, name="pdold_faster_rcnn_r50_1x"),
-    static_row(static_faster_c4(PADDLE_R50), PADDLE_2X, 37.1, name="pdold_faster_rcnn_r50_2x"),
-    static_row(static_mask_c4(PADDLE_R50), PADDLE_1X, 36.5, 32.2, name="pdold_mask_rcnn_r50_1x"),
-    static_row(static_mask_c4(PADDLE_R50), PADDLE_2X, 38.2, 33.4, name="pdold_mask_rcnn_r50_2x"),
-    static_row(static_faster_c4(PADDLE_R50_VD), PADDLE_1X, 36.4, name="pdold_faster_rcnn_r50_vd_1x"),
-    static_row(static_faster(PADDLE_R50), SCHEDULE_1X, 37.2, name="pdold_faster_rcnn_r50_fpn_1x"),
-    static_row(static_faster(PADDLE_R50), SCHEDULE_2X, 37.7, name="pdold_faster_rcnn_r50_fpn_2x"),
-    static_row(static_mask(PADDLE_R50), PADDLE_1X, 37.9, 34.2, name="pdold_mask_rcnn_r50_fpn_1x"),
-    static_row(static_mask(PADDLE_R50), PADDLE_2X, 38.7, 34.7, name="pdold_mask_rcnn_r50_fpn_2x"),
-    static_row(static_cascade(PADDLE_R50), SCHEDULE_1X, 40.9, name="pdold_cascade_rcnn_r50_fpn_1x"),
+    static_row(static_faster_c4(PADDLE_R50), PADDLE_1X, 35.2, name="pdold_faster_rcnn_r50_1x", fps=12.747),
+    static_row(static_faster_c4(PADDLE_R50), PADDLE_2X, 37.1, name="pdold_faster_rcnn_r50_2x", fps=12.686),
+    static_row(static_mask_c4(PADDLE_R50), PADDLE_1X, 36.5, 32.2, name="pdold_mask_rcnn_r50_1x", fps=11.615),
+    static_row(static_mask_c4(PADDLE_R50), PADDLE_2X, 38.2, 33.4, name="pdold_mask_rcnn_r50_2x", fps=11.494),
+    static_row(static_faster_c4(PADDLE_R50_VD), PADDLE_1X, 36.4, name="pdold_faster_rcnn_r50_vd_1x", fps=12.575),
+    static_row(static_faster(PADDLE_R50), SCHEDULE_1X, 37.2, name="pdold_faster_rcnn_r50_fpn_1x", fps=22.273),
+    static_row(static_faster(PADDLE_R50), SCHEDULE_2X, 37.7, name="pdold_faster_rcnn_r50_fpn_2x", fps=22.297),
+    static_row(static_mask(PADDLE_R50), PADDLE_1X, 37.9, 34.2, name="pdold_mask_rcnn_r50_fpn_1x", fps=15.184),
+    static_row(static_mask(PADDLE_R50), PADDLE_2X, 38.7, 34.7, name="pdold_mask_rcnn_r50_fpn_2x", fps=15.881),
+    static_row(static_cascade(PADDLE_R50), SCHEDULE_1X, 40.9, name="pdold_cascade_rcnn_r50_fpn_1x", fps=17.507),
     static_row(static_cascade_mask(PADDLE_R50), PADDLE_1X, 41.3, 35.5, name="pdold_cascade_mask_rcnn_r50_fpn_1x"),
-    static_row(static_faster(PADDLE_R50_VD), SCHEDULE_2X, 38.9, name="pdold_faster_rcnn_r50_vd_fpn_2x"),
+    static_row(static_faster(PADDLE_R50_VD), SCHEDULE_2X, 38.9, name="pdold_faster_rcnn_r50_vd_fpn_2x", fps=21.847),
     static_row(
         static_faster(CBNet.Config(network=PADDLE_R50_VD)),
-        PADDLE_1X,
+        SCHEDULE_1X,
         39.7,
         name="pdold_faster_rcnn_cbr50_vd_dual_fpn_1x",
     ),
-    static_row(static_mask(PADDLE_R50_VD), PADDLE_2X, 39.8, 35.4, name="pdold_mask_rcnn_r50_vd_fpn_2x"),
-    static_row(static_faster_c4(PADDLE_R101), PADDLE_1X, 38.3, name="pdold_faster_rcnn_r101_1x"),
-    static_row(static_faster(PADDLE_R101), PADDLE_1X, 38.7, name="pdold_faster_rcnn_r101_fpn_1x"),
-    static_row(static_faster(PADDLE_R101), PADDLE_2X, 39.1, name="pdold_faster_rcnn_r101_fpn_2x"),
-    static_row(static_mask(PADDLE_R101), PADDLE_1X, 39.5, 35.2, name="pdold_mask_rcnn_r101_fpn_1x"),
-    static_row(static_faster(PADDLE_R101_VD), PADDLE_1X, 40.5, name="pdold_faster_rcnn_r101_vd_fpn_1x"),
-    static_row(static_faster(PADDLE_R101_VD), PADDLE_2X, 40.8, name="pdold_faster_rcnn_r101_vd_fpn_2x"),
-    static_row(static_mask(PADDLE_R101_VD), PADDLE_1X, 41.4, 36.8, name="pdold_mask_rcnn_r101_vd_fpn_1x"),
+    static_row(static_mask(PADDLE_R50_VD), PADDLE_2X, 39.8, 35.4, name="pdold_mask_rcnn_r50_vd_fpn_2x", fps=15.825),
+    static_row(static_faster_c4(PADDLE_R101), PADDLE_1X, 38.3, name="pdold_faster_rcnn_r101_1x", fps=9.316),
+    static_row(static_faster(PADDLE_R101), PADDLE_1X, 38.7, name="pdold_faster_rcnn_r101_fpn_1x", fps=17.297),
+    static_row(static_faster(PADDLE_R101), PADDLE_2X, 39.1, name="pdold_faster_rcnn_r101_fpn_2x", fps=17.246),
+    static_row(static_mask(PADDLE_R101), PADDLE_1X, 39.5, 35.2, name="pdold_mask_rcnn_r101_fpn_1x", fps=12.983),
+    static_row(static_faster(PADDLE_R101_VD), PADDLE_1X, 40.5, name="pdold_faster_rcnn_r101_vd_fpn_1x", fps=17.011),
+    static_row(static_faster(PADDLE_R101_VD), PADDLE_2X, 40.8, name="pdold_faster_rcnn_r101_vd_fpn_2x", fps=16.934),
+    static_row(static_mask(PADDLE_R101_VD), PADDLE_1X, 41.4, 36.8, name="pdold_mask_rcnn_r101_vd_fpn_1x", fps=13.105),
     static_row(
         static_faster(CBNet.Config(network=PADDLE_R101_VD)),
-        PADDLE_1X,
+        SCHEDULE_1X,
         42.7,
         name="pdold_faster_rcnn_cbr101_vd_dual_fpn_1x",
     ),
-    static_row(static_faster(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.2, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
-    static_row(static_faster(PADDLE_X101_VD_64X4D), PADDLE_2X, 41.7, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_2x"),
-    static_row(static_mask(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.9, 37.9, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
-    static_row(static_mask(PADDLE_X101_VD_64X4D), PADDLE_2X, 42.6, 37.6, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_2x"),
-    static_row(static_faster(PADDLE_SE154_VD), SE_1X, 42.9, name="pdold_faster_rcnn_se154_vd_fpn_s1x"),
-    static_row(static_mask(PADDLE_SE154_VD), SE_1X, 44.0, 38.7, name="pdold_mask_rcnn_se154_vd_fpn_s1x"),
+    static_row(
+        static_faster(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.2, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_1x", fps=8.815
+    ),
+    static_row(
+        static_faster(PADDLE_X101_VD_64X4D), PADDLE_2X, 41.7, name="pdold_faster_rcnn_x101_vd_64x4d_fpn_2x", fps=8.809
+    ),
+    static_row(
+        static_mask(PADDLE_X101_VD_64X4D), PADDLE_1X, 42.9, 37.9, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_1x", fps=7.689
+    ),
+    static_row(
+        static_mask(PADDLE_X101_VD_64X4D), PADDLE_2X, 42.6, 37.6, name="pdold_mask_rcnn_x101_vd_64x4d_fpn_2x", fps=7.859
+    ),
+    static_row(static_faster(PADDLE_SE154_VD), SE_1X, 42.9, name="pdold_faster_rcnn_se154_vd_fpn_s1x", fps=3.408),
+    static_row(static_mask(PADDLE_SE154_VD), SE_1X, 44.0, 38.7, name="pdold_mask_rcnn_se154_vd_fpn_s1x", fps=3.233),
     static_row(
         CLASS_AWARE.replace(box_head=CLASS_AWARE.box_head.replace(**SOFT)),
         SCHEDULE_1X,
@@ -100,13 +108,19 @@ RECIPES = (
         config="release/0.3:configs/cascade_rcnn_cls_aware_r101_vd_fpn_ms_test.yml",
     ),
     static_row(
-        static_faster(paddle_dcn(PADDLE_R50)), SCHEDULE_1X, 41.0, name="pdold_faster_rcnn_dcn_r50_fpn_1x", folder="dcn/"
+        static_faster(paddle_dcn(PADDLE_R50)),
+        SCHEDULE_1X,
+        41.0,
+        name="pdold_faster_rcnn_dcn_r50_fpn_1x",
+        fps=19.978,
+        folder="dcn/",
     ),
     static_row(
         static_faster(paddle_dcn(PADDLE_R50_VD)),
         SCHEDULE_2X,
         42.4,
         name="pdold_faster_rcnn_dcn_r50_vd_fpn_2x",
+        fps=19.222,
         folder="dcn/",
     ),
     static_row(
@@ -114,6 +128,7 @@ RECIPES = (
         SCHEDULE_1X,
         44.1,
         name="pdold_faster_rcnn_dcn_r101_vd_fpn_1x",
+        fps=14.477,
         folder="dcn/",
     ),
     static_row(
@@ -121,10 +136,17 @@ RECIPES = (
         PADDLE_1X,
         45.2,
         name="pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x",
+        fps=7.209,
         folder="dcn/",
     ),
     static_row(
-        static_mask(paddle_dcn(PADDLE_R50)), PADDLE_1X, 41.9, 37.3, name="pdold_mask_rcnn_dcn_r50_fpn_1x", folder="dcn/"
+        static_mask(paddle_dcn(PADDLE_R50)),
+        PADDLE_1X,
+        41.9,
+        37.3,
+        name="pdold_mask_rcnn_dcn_r50_fpn_1x",
+        fps=14.53,
+        folder="dcn/",
     ),
     static_row(
         static_mask(paddle_dcn(PADDLE_R50_VD)),
@@ -132,6 +154,7 @@ RECIPES = (
         42.9,
         38.0,
         name="pdold_mask_rcnn_dcn_r50_vd_fpn_2x",
+        fps=14.832,
         folder="dcn/",
     ),
     static_row(
@@ -140,6 +163,7 @@ RECIPES = (
         44.6,
         39.2,
         name="pdold_mask_rcnn_dcn_r101_vd_fpn_1x",
+        fps=11.546,
         folder="dcn/",
     ),
     static_row(
@@ -148,6 +172,7 @@ RECIPES = (
         46.2,
         40.4,
         name="pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x",
+        fps=6.45,
         folder="dcn/",
     ),
     static_row(

@@ -7,6 +7,8 @@ training started from are none of those in `detzoo.recipes.initial`, but for Dar
 
 from __future__ import annotations
 
+from typing import Any
+
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
@@ -22,7 +24,7 @@ from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Mixup, Resize
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
 from detzoo.recipes.initial import INIT_DARKNET53
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published, Recipe, row
 from detzoo.recipes.settings import Schedule
 
 PADDLE_YOLO_HEAD = YOLOv3.Head(
@@ -39,9 +41,11 @@ def yolo(backbone: AnyBackbone, smoothing: bool = True) -> YOLOv3.Config:
     return YOLOv3.Config(input=PIXELS, backbone=backbone, head=head, follow_batches=True)
 
 
-def at(edge: int, model: YOLOv3.Config) -> YOLOv3.Config:
-    """The model for pictures of so many pixels in height and width."""
-    return model.replace(input=model.input.replace(short=edge, long=edge))
+def tested_at(edge: int, trained: Recipe, box_ap: float, *, name: str) -> Recipe:
+    """The row of the same weights for pictures of so many pixels in height and width."""
+    model: Any = trained.model
+    model = model.replace(input=model.input.replace(short=edge, long=edge))
+    return trained.replace(name=name, model=model, published=Published(box_ap=box_ap))
 
 
 def learning(ways: ByShape, iou_aware: float | None = None) -> YOLOv3.Config:
@@ -78,125 +82,86 @@ SCHEDULE = Schedule(
     evaluate_every=10,
 )
 SCHEDULE_VOC = SCHEDULE.replace(warmup_steps=1000)
-DARKNET_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet.tar"
-MOBILENET_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1.tar"
-MOBILENET_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1_voc.tar"
-RESNET34_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34.tar"
-DARKNET_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet_voc.tar"
-RESNET34_VOC_FILE = "https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34_voc.tar"
+
+PAPER_608 = row(
+    name="pdold_yolov3_darknet_paper__s608",
+    model=PAPER,
+    data=YOLO_COCO.replace(augment=AUGMENT[1:]),
+    schedule=SCHEDULE,
+    init=INIT_DARKNET53,
+    published=Published(box_ap=33),
+    config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
+)
+DARKNET_608 = row(
+    name="pdold_yolov3_darknet__s608",
+    model=DARKNET,
+    data=YOLO_COCO,
+    schedule=SCHEDULE,
+    init=INIT_DARKNET53,
+    published=Published(box_ap=38.9, fps=45.571),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet.tar",
+    config="release/0.2:configs/yolov3_darknet.yml",
+)
+MOBILENET_608 = row(
+    name="pdold_yolov3_mobilenet_v1__s608",
+    model=MOBILENET,
+    data=YOLO_COCO,
+    schedule=SCHEDULE,
+    published=Published(box_ap=29.3, fps=78.302),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1.tar",
+    config="release/0.2:configs/yolov3_mobilenet_v1.yml",
+)
+RESNET34_608 = row(
+    name="pdold_yolov3_r34__s608",
+    model=RESNET34,
+    data=YOLO_COCO,
+    schedule=SCHEDULE,
+    published=Published(box_ap=36.2, fps=63.356),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34.tar",
+    config="release/0.2:configs/yolov3_r34.yml",
+)
+DARKNET_VOC_608 = row(
+    name="pdold_yolov3_darknet_voc__s608",
+    model=DARKNET_VOC,
+    data=YOLO_VOC,
+    schedule=SCHEDULE_VOC,
+    init=INIT_DARKNET53,
+    published=Published(box_ap=83.5, fps=54.977),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet_voc.tar",
+    config="release/0.2:configs/yolov3_darknet_voc.yml",
+)
+MOBILENET_VOC_608 = row(
+    name="pdold_yolov3_mobilenet_v1_voc__s608",
+    model=MOBILENET_VOC,
+    data=YOLO_VOC,
+    schedule=SCHEDULE_VOC,
+    published=Published(box_ap=76.2, fps=104.291),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1_voc.tar",
+    config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
+)
+RESNET34_VOC_608 = row(
+    name="pdold_yolov3_r34_voc__s608",
+    model=RESNET34_VOC,
+    data=YOLO_VOC,
+    schedule=SCHEDULE_VOC,
+    published=Published(box_ap=82.6, fps=82.247),
+    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34_voc.tar",
+    config="release/0.2:configs/yolov3_r34_voc.yml",
+)
 
 RECIPES = (
-    row(
-        name="pdold_yolov3_darknet_paper__s608",
-        model=PAPER,
-        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=33),
-        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet_paper__s416",
-        model=at(416, PAPER),
-        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=31),
-        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet_paper__s320",
-        model=at(320, PAPER),
-        data=YOLO_COCO.replace(augment=AUGMENT[1:]),
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=28.2),
-        config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet__s608",
-        model=DARKNET,
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=38.9, fps=45.571),
-        weights=DARKNET_FILE,
-        config="release/0.2:configs/yolov3_darknet.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet__s416",
-        model=at(416, DARKNET),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=37.5),
-        weights=DARKNET_FILE,
-        config="release/0.2:configs/yolov3_darknet.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet__s320",
-        model=at(320, DARKNET),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=34.8),
-        weights=DARKNET_FILE,
-        config="release/0.2:configs/yolov3_darknet.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1__s608",
-        model=MOBILENET,
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=29.3, fps=78.302),
-        weights=MOBILENET_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1__s416",
-        model=at(416, MOBILENET),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=29.3),
-        weights=MOBILENET_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1__s320",
-        model=at(320, MOBILENET),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=27.1),
-        weights=MOBILENET_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34__s608",
-        model=RESNET34,
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=36.2, fps=63.356),
-        weights=RESNET34_FILE,
-        config="release/0.2:configs/yolov3_r34.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34__s416",
-        model=at(416, RESNET34),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=34.3),
-        weights=RESNET34_FILE,
-        config="release/0.2:configs/yolov3_r34.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34__s320",
-        model=at(320, RESNET34),
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        published=Published(box_ap=31.4),
-        weights=RESNET34_FILE,
-        config="release/0.2:configs/yolov3_r34.yml",
-    ),
+    PAPER_608,
+    tested_at(416, PAPER_608, 31, name="pdold_yolov3_darknet_paper__s416"),
+    tested_at(320, PAPER_608, 28.2, name="pdold_yolov3_darknet_paper__s320"),
+    DARKNET_608,
+    tested_at(416, DARKNET_608, 37.5, name="pdold_yolov3_darknet__s416"),
+    tested_at(320, DARKNET_608, 34.8, name="pdold_yolov3_darknet__s320"),
+    MOBILENET_608,
+    tested_at(416, MOBILENET_608, 29.3, name="pdold_yolov3_mobilenet_v1__s416"),
+    tested_at(320, MOBILENET_608, 27.1, name="pdold_yolov3_mobilenet_v1__s320"),
+    RESNET34_608,
+    tested_at(416, RESNET34_608, 34.3, name="pdold_yolov3_r34__s416"),
+    tested_at(320, RESNET34_608, 31.4, name="pdold_yolov3_r34__s320"),
     row(
         name="pdold_yolov3_r50vd_dcn",
         model=R50VD_DCN,
@@ -215,90 +180,15 @@ RECIPES = (
         weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_pretrained_coco.tar",
         config="release/0.2:configs/dcn/yolov3_r50vd_dcn_obj365_pretrained_coco.yml",
     ),
-    row(
-        name="pdold_yolov3_darknet_voc__s608",
-        model=DARKNET_VOC,
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=83.5, fps=54.977),
-        weights=DARKNET_VOC_FILE,
-        config="release/0.2:configs/yolov3_darknet_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet_voc__s416",
-        model=at(416, DARKNET_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=83.6),
-        weights=DARKNET_VOC_FILE,
-        config="release/0.2:configs/yolov3_darknet_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_darknet_voc__s320",
-        model=at(320, DARKNET_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        init=INIT_DARKNET53,
-        published=Published(box_ap=82.2),
-        weights=DARKNET_VOC_FILE,
-        config="release/0.2:configs/yolov3_darknet_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1_voc__s608",
-        model=MOBILENET_VOC,
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=76.2, fps=104.291),
-        weights=MOBILENET_VOC_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1_voc__s416",
-        model=at(416, MOBILENET_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=76.7),
-        weights=MOBILENET_VOC_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_mobilenet_v1_voc__s320",
-        model=at(320, MOBILENET_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=75.3),
-        weights=MOBILENET_VOC_FILE,
-        config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34_voc__s608",
-        model=RESNET34_VOC,
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=82.6, fps=82.247),
-        weights=RESNET34_VOC_FILE,
-        config="release/0.2:configs/yolov3_r34_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34_voc__s416",
-        model=at(416, RESNET34_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=81.9),
-        weights=RESNET34_VOC_FILE,
-        config="release/0.2:configs/yolov3_r34_voc.yml",
-    ),
-    row(
-        name="pdold_yolov3_r34_voc__s320",
-        model=at(320, RESNET34_VOC),
-        data=YOLO_VOC,
-        schedule=SCHEDULE_VOC,
-        published=Published(box_ap=80.1),
-        weights=RESNET34_VOC_FILE,
-        config="release/0.2:configs/yolov3_r34_voc.yml",
-    ),
+    DARKNET_VOC_608,
+    tested_at(416, DARKNET_VOC_608, 83.6, name="pdold_yolov3_darknet_voc__s416"),
+    tested_at(320, DARKNET_VOC_608, 82.2, name="pdold_yolov3_darknet_voc__s320"),
+    MOBILENET_VOC_608,
+    tested_at(416, MOBILENET_VOC_608, 76.7, name="pdold_yolov3_mobilenet_v1_voc__s416"),
+    tested_at(320, MOBILENET_VOC_608, 75.3, name="pdold_yolov3_mobilenet_v1_voc__s320"),
+    RESNET34_VOC_608,
+    tested_at(416, RESNET34_VOC_608, 81.9, name="pdold_yolov3_r34_voc__s416"),
+    tested_at(320, RESNET34_VOC_608, 80.1, name="pdold_yolov3_r34_voc__s320"),
     row(
         name="pdold_yolov3_r50vd_dcn_db_obj365_pretrained_coco",
         model=learning(ByShape()),

@@ -55,6 +55,11 @@ class Images(_Tensors):
     sizes: Tensor
     scales: Tensor | None = None
 
+    def in_files(self) -> tuple[Tensor, Tensor]:
+        """`scales`, or 1, as ``[N, 2]`` (down, across) and as boxes have them, ``[N, 1, 4]`` (x, y, x, y)."""
+        scales = torch.ones_like(self.sizes, dtype=torch.float32) if self.scales is None else self.scales
+        return scales, scales.flip(1).repeat(1, 2).unsqueeze(1)
+
 
 def bucket(count: int, smallest: int = 4) -> int:
     """The number of slots for ``count`` objects: the next power of two, so that few shapes occur."""

@@ -28,10 +28,10 @@ def moved_in_files(boxes: Tensor, images: Images, move: Callable[[Tensor], Tenso
 
     Each is taken there with its first and its last pixel, so that it is not as much larger as the file.
     """
-    factors = torch.ones_like(boxes) if images.scales is None else images.scales.to(boxes).flip(1).repeat(1, 2)[:, None]
+    scales, across = images.in_files()
     last = torch.cat([torch.zeros_like(boxes[..., :2]), torch.ones_like(boxes[..., 2:])], -1)
-    sizes = images.sizes if images.scales is None else (images.sizes / images.scales).round()
-    return clip(move((boxes - last) / factors + last), sizes, 1) * factors
+    sizes = (images.sizes / scales).round()
+    return clip(move((boxes - last) / across + last), sizes, 1) * across
 
 
 def suppressed(

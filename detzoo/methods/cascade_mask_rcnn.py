@@ -67,8 +67,8 @@ class CascadeMaskRCNN(Detector):
         width, count = self.neck.channels[0], len(self.classes)
         many = config.roi_levels, self.objects_once, config.shared_layers
         self.box_heads = box_heads(config.box_head, config.stages, width, count, *many)
-        mask_heads = [MaskHead(config.mask_head, width, count, levels=config.roi_levels) for _ in config.stages]
-        mask_heads = mask_heads[:1] if config.one_mask_head else mask_heads
+        masked = 1 if config.one_mask_head else len(config.stages)
+        mask_heads = [MaskHead(config.mask_head, width, count, levels=config.roi_levels) for _ in range(masked)]
         self.mask_heads = cast("Sequence[MaskHead]", nn.ModuleList(mask_heads))
 
     def forward(self, images: Images, targets: Targets) -> dict[str, Tensor]:
@@ -89,8 +89,8 @@ class CascadeMaskRCNN(Detector):
             found = head(atlas, samples.boxes, samples.valid)
             positives = int(head.config.samples * head.config.positives)
             some = head.compare(found, samples, targets)
-            for mask_head in self.mask_heads[number : number + 1]:
-                some |= mask_head.losses(atlas, samples, targets, positives)
+            if number < len(self.mask_heads):
+                some |= self.mask_heads[number].losses(atlas, samples, targets, positives)
             for name, value in some.items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved

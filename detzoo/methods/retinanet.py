@@ -174,8 +174,7 @@ class RetinaNet(Detector):
 
     def _by_pixels(self, boxes: Tensor, images: Images) -> tuple[Tensor, Tensor]:
         """Boxes ``[N, K, 4]`` as they are suppressed, in pixels of the file, and as they are returned."""
-        scales = torch.ones_like(images.sizes, dtype=boxes.dtype) if images.scales is None else images.scales
-        across = scales.flip(1).repeat(1, 2).unsqueeze(1)
+        scales, across = images.in_files()
         height, width = images.pixels.shape[-2:]
         canvas = torch.stack([height / scales[:, 0], width / scales[:, 1]], 1).round()
         boxes = clip(torch.cat([boxes[..., :2], boxes[..., 2:] - 1], -1) / across, canvas - 1)

@@ -202,8 +202,7 @@ class YOLOv3(Detector):
         head = self.head
         if not (head.last_pixel or head.legacy):
             return boxes, clip(boxes, images.sizes) if head.clip else boxes
-        scales = torch.ones_like(images.sizes, dtype=boxes.dtype) if images.scales is None else images.scales
-        across = scales.flip(1).repeat(1, 2).unsqueeze(1)
+        scales, across = images.in_files()
         boxes = boxes / across
         if head.last_pixel:
             boxes = clip(boxes, (images.sizes / scales + 1e-3).floor() - 1)  # rounding keeps nothing from being whole

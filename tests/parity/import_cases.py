@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.parity.cases import matching
+from tests.parity.cases import CASES, matching
 from tests.parity.golden import path_of, save
 
 
 def main(arguments: list[str]) -> int:
+    return copy_cases("import_cases", [name for name in CASES if not name.startswith("paddle/")], convert, arguments)
+
+
+def copy_cases(
+    command: str, cases: Collection[str], convert: Callable[[Path, Path, str], object], arguments: list[str]
+) -> int:
+    """The command of this or of another toolbox's ``cases``, each of which ``convert`` writes."""
     if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
-        print("usage: python -m tests.parity.import_cases DOUBLE PARAMETERS [PATTERN ...]; both are folders")
+        print(f"usage: python -m tests.parity.{command} DOUBLE PARAMETERS [PATTERN ...]; both are folders")
         return 2
-    names = matching(arguments[2:])
+    names = [name for name in matching(arguments[2:]) if name in cases]
     for name in names:
         convert(Path(arguments[0]), Path(arguments[1]), name)
     print(f"{len(names)} cases, {sum(path_of(name).stat().st_size for name in names) / 1000:.0f} kB")

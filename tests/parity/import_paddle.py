@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.parity.cases import matching
 from tests.parity.golden import THIN, path_of, save
+from tests.parity.import_cases import copy_cases
 from tests.parity.paddle_cases import PADDLE, USUAL
 
 EVERY = 4
@@ -28,14 +28,7 @@ LEFT_OUT = (
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
-        print("usage: python -m tests.parity.import_paddle DOUBLE PARAMETERS [PATTERN ...]; both are folders")
-        return 2
-    names = [name for name in matching(arguments[2:]) if name in PADDLE]
-    for name in names:
-        convert(Path(arguments[0]), Path(arguments[1]), name)
-    print(f"{len(names)} cases, {sum(path_of(name).stat().st_size for name in names) / 1000:.0f} kB")
-    return 0
+    return copy_cases("import_paddle", PADDLE, convert, arguments)
 
 
 def convert(double: Path, parameters: Path, name: str) -> None:

@@ -30,13 +30,14 @@ from torch import Tensor, nn
 
 from benchmarks.table import merge
 from detzoo.detector import Detector
+from detzoo.export.program import OUTPUTS, named
 from detzoo.types import Images
 from tests.tiny import FORMS, images, proposals, tiny
 
 TRACED = 2  # images that an exported graph is captured with
 BATCHES = (1, 3)  # images that it is run with
 TIES = 1e-6  # scores that are as near may change places where other kernels ran
-INPUTS, RESULTS = ("pixels", "sizes"), ("boxes", "scores", "labels", "valid", "masks")
+INPUTS = ("pixels", "sizes")
 IN_OPENVINO = ("FasterRCNN", "MaskRCNN", "RetinaNet", "FCOS", "SSD", "YOLOv3", "DETR")
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
@@ -51,11 +52,10 @@ class Prediction(nn.Module):
         self.given = proposals(0) if detector.takes_proposals else None
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        """Boxes, scores, labels, valid and, of a detector with masks, crops; see `detzoo.types.Detections`."""
+        """As `detzoo.export.program.Program`, of images that are normalized already."""
         given = {} if self.given is None else {"proposals": self.given.expand(pixels.shape[0], -1, -1)}
         found = self.detector.detect(Images(pixels, sizes), **given)
-        parts = (found.boxes, found.scores, found.labels, found.valid, found.crops, found.dense)
-        return tuple(part for part in parts if part is not None)
+        return tuple(named(found).values())
 
 
 class Differences(NamedTuple):
@@ -91,7 +91,7 @@ def onnx_model(detector: Detector, example: Images) -> tuple[bytes, Sequence[str
     model, count = Prediction(detector).eval(), torch.export.Dim("images", min=1, max=64)
     given = (example.pixels, example.sizes)
     with torch.no_grad():
-        outputs = RESULTS[: len(model(*given))]
+        outputs = OUTPUTS[: len(model(*given))]
     made = to_onnx(model, given, dynamic=({0: count}, {0: count}), inputs=INPUTS, outputs=outputs)
     return made.SerializeToString(), outputs
 

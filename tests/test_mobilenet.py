@@ -11,7 +11,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
 from detzoo.config import validate
 from detzoo.interop.mmdet.backbones import backbone
+from detzoo.interop.mmdet.yolov3 import yolov3
 from detzoo.interop.section import Section
+from detzoo.methods.yolov3 import YOLOv3
+
+LEAKY = {"type": "LeakyReLU", "negative_slope": 0.1}
+CROSS_ENTROPY = {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": 1.0, "reduction": "sum"}
 
 
 def build(**settings: Any) -> MobileNetV2:
@@ -73,8 +78,7 @@ def test_checkpointing_changes_no_number() -> None:
 
 def test_settings_of_mmdetection() -> None:
     assert read() == MobileNetV2.Config(out_stages=(2, 3, 5, 8))
-    act = {"type": "LeakyReLU", "negative_slope": 0.1}
-    assert read(out_indices=(2, 4, 6), act_cfg=act) == MobileNetV2.Config(out_stages=(3, 5, 7), slope=0.1)
+    assert read(out_indices=(2, 4, 6), act_cfg=LEAKY) == MobileNetV2.Config(out_stages=(3, 5, 7), slope=0.1)
     made = read(widen_factor=0.5, act_cfg={"type": "ReLU"}, frozen_stages=2, norm_eval=True, with_cp=True)
     assert made == MobileNetV2.Config(
         width=0.5, out_stages=(2, 3, 5, 8), slope=0.0, frozen_stages=2, norm_eval=True, checkpointing=True
@@ -83,3 +87,37 @@ def test_settings_of_mmdetection() -> None:
                   {"act_cfg": {"type": "Swish"}}, {"out_indices": (2, 8)}):  # fmt: skip
         with pytest.raises(ValueError, match=r"model\.backbone|out_stages"):
             read(**wrong)
+
+
+def test_yolov3_on_it_is_read() -> None:
+    """As MMDetection publishes it: no Darknet, and convolutions before the outputs that are no wider than the neck."""
+    backbone = {"type": "MobileNetV2", "out_indices": (2, 4, 6), "act_cfg": LEAKY}
+    narrow = [96, 96, 96]
+    neck = {"type": "YOLOV3Neck", "num_scales": 3, "in_channels": [320, 96, 32], "out_channels": narrow}
+    priors = YOLOv3.Head().priors
+    head = {
+        "type": "YOLOV3Head",
+        "num_classes": 80,
+        "in_channels": narrow,
+        "out_channels": narrow,
+        "anchor_generator": {"type": "YOLOAnchorGenerator", "base_sizes": priors, "strides": [32, 16, 8]},
+        "featmap_strides": [32, 16, 8],
+        "loss_cls": CROSS_ENTROPY,
+        "loss_conf": CROSS_ENTROPY,
+        "loss_xy": {**CROSS_ENTROPY, "loss_weight": 2.0},
+        "loss_wh": {"type": "MSELoss", "loss_weight": 2.0, "reduction": "sum"},
+    }
+    test = {
+        "nms_pre": 1000,
+        "score_thr": 0.05,
+        "conf_thr": 0.005,
+        "nms": {"type": "nms", "iou_threshold": 0.45},
+        "max_per_img": 100,
+    }
+    model = {"type": "YOLOV3", "backbone": backbone, "neck": neck, "bbox_head": head, "test_cfg": test}
+    config, classes = yolov3(Section(model, "model", []), YOLOv3.Config().input)
+    assert (config.backbone, classes) == (MobileNetV2.Config(out_stages=(3, 5, 7), slope=0.1), 80)
+    assert (config.neck.out_channels, config.head.channels) == ((96, 96, 96), (96, 96, 96))
+    with torch.device("meta"):
+        made = YOLOv3(config, [str(number) for number in range(classes)])
+    assert [output.in_channels for output in made.outputs] == narrow

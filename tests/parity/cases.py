@@ -284,6 +284,14 @@ CASES = {
         "retinanet_r50_fpn_1x_coco",
         {"backbone": {"kind": "mobilenet_v2", "out_stages": (3, 5, 7)}, "neck.start": 0},
     ),
+    "yolov3_mobilenetv2_8xb24-ms-416-300e_coco": Case(
+        "yolov3_d53_mstrain-416_273e_coco",
+        {
+            "backbone": {"kind": "mobilenet_v2", "out_stages": (3, 5, 7), "slope": 0.1},
+            "neck.out_channels": (96, 96, 96),
+            "head.channels": (96, 96, 96),
+        },
+    ),
     "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": Case("mask_rcnn_r50_fpn_1x_coco", {"backbone": CONVNEXT}),
     "retinanet_r50_fpn_1x_widerface": Case(
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1

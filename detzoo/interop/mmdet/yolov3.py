@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.darknet import Darknet
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet import backbones, learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.section import Section
 from detzoo.methods.yolov3 import YOLOv3
@@ -21,7 +22,7 @@ _LOSSES = ("loss_cls", "loss_conf", "loss_xy", "loss_wh")
 def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
     """Settings and number of classes of a ``YOLOV3``."""
     with model as given:
-        backbone, features = _darknet(given.section("backbone"))
+        backbone, features = _backbone(given.section("backbone"))
         neck = _neck(given.section("neck"), features)
         strides = tuple(reversed(features.strides))
         with (
@@ -31,7 +32,10 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
         ):
             head.kinds("YOLOV3Head")
             parts.derived(head, "in_channels", neck.out_channels)
-            parts.derived(head, "out_channels", [2 * width for width in neck.out_channels])
+            twice = tuple(2 * width for width in neck.out_channels)  # as in every published config
+            inner = head.wholes("out_channels", twice, len(twice))
+            if not 0 < max(inner) <= MOST_CHANNELS:
+                head.differs("out_channels", "has no counterpart")
             parts.derived(head, "featmap_strides", strides)
             head.fixed("conv_cfg")
             head.fixed("act_cfg", _LEAKY)
@@ -43,6 +47,7 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
                 coder.kinds("YOLOBBoxCoder")
                 coder.ignore("eps", "use_box_type")  # of targets; how boxes are wrapped in Python
             settings: dict[str, Any] = {
+                "channels": None if inner == twice else inner,
                 "priors": _priors(head.section("anchor_generator"), strides),
                 "norm": parts.norm(head, default="bn"),
                 "objectness": test.number("conf_thr", -1.0),
@@ -56,6 +61,11 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
             classes = head.whole("num_classes")
         made = YOLOv3.Head.model_validate(settings)
         return YOLOv3.Config(input=input, backbone=backbone, neck=neck, head=made), classes
+
+
+def _backbone(given: Section) -> tuple[AnyBackbone, Features]:
+    """Darknet, which no other method has, or one of theirs."""
+    return _darknet(given) if given.kinds("Darknet", *backbones.READERS) == "Darknet" else backbones.backbone(given)
 
 
 def _darknet(backbone: Section) -> tuple[Darknet.Config, Features]:

@@ -16,6 +16,9 @@ import detzoo
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.config import ConfigError, override, validate
 from detzoo.evaluate.inference import in_evaluation_mode
+from detzoo.interop.mmdet.backbones import backbone as read_backbone
+from detzoo.interop.renaming import rename
+from detzoo.interop.section import Section
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
@@ -231,3 +234,24 @@ def test_a_convnext_has_the_names_of_mmpretrain() -> None:
     ):
         assert detector.own_name(f"backbone.{published}") == f"backbone.{ours}"
         assert f"backbone.{ours}" in detector.state_dict()
+
+
+def test_mmpretrain_s_models_of_timm_are_read_with_their_weights() -> None:
+    """``TIMMBackbone``: its settings are timm's, and its parameters' names are timm's behind ``timm_model``."""
+    given = {"type": "mmpretrain.TIMMBackbone", "model_name": "mobilenetv3_small_050", "features_only": True}
+    made, features = read_backbone(Section({**given, "pretrained": True, "out_indices": (3, 4)}, "backbone", []))
+    wanted = TimmBackbone.Config(name="mobilenetv3_small_050", pretrained=True, out_indices=(3, 4))
+    assert made == wanted
+    assert features.strides == (16, 32)
+    network = wanted.build()
+    for name in network.state_dict():
+        published = name.replace("network.", "backbone.timm_model.", 1)
+        assert rename(published, network.published_names) == f"backbone.{name}"
+    for wrong in ({"features_only": False}, {"in_channels": 1}, {"checkpoint_path": "a.pth"}, {"output_stride": 16}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            read_backbone(Section({**given, **wrong}, "backbone", []))
+
+
+def test_a_name_that_timm_calls_deprecated_builds() -> None:
+    with torch.device("meta"), pytest.warns(UserWarning, match="deprecated model name"):
+        assert build("tv_resnet34").channels == (64, 128, 256, 512)

@@ -19,6 +19,9 @@ from detzoo.blocks.layers import in_type_of
 from detzoo.config import Config as BaseConfig
 from detzoo.nearest import unknown
 
+# MMPretrain's name of a model that it takes from timm
+_TIMM = ((r"^backbone\.timm_model\.", "backbone.network."),)
+
 # what timm raises where a model has no maps, not these, or not with such options
 _REFUSALS = (AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError)
 
@@ -117,8 +120,8 @@ class TimmBackbone(PartlyFrozen):
 
     @property
     def published_names(self) -> tuple[tuple[str, str], ...]:
-        """What MMPretrain calls the parameters -> ours, as of `Detector`; nothing of models that it does not share."""
-        return _CONVNEXT if "convnext" in self.config.name else ()
+        """What MMPretrain calls the parameters -> ours, as of `Detector`: of its own ConvNeXt, or of timm's models."""
+        return (*_TIMM, *_CONVNEXT) if "convnext" in self.config.name else _TIMM
 
     def load_pretrained(self) -> str:
         """Copy timm's weights, which its hub is asked for where they are not in its cache.
@@ -136,8 +139,8 @@ class TimmBackbone(PartlyFrozen):
             raise
         except Exception as error:  # of the hub's client
             raise OSError(f"{type(error).__name__}: {error}") from error
-        cfg = _timm().get_pretrained_cfg(self.config.name)
-        return f"starting from timm's weights of {self.config.name} ({cfg.license or 'no licence is said'})"
+        licence = getattr(_timm().get_pretrained_cfg(self.config.name), "license", None)
+        return f"starting from timm's weights of {self.config.name} ({licence or 'no licence is said'})"
 
     def frozen_parts(self) -> list[nn.Module]:
         """Modules without children in the order of definition, up to the end of the last frozen stage."""
@@ -172,7 +175,9 @@ def _create(config: TimmBackbone.Config, pretrained: bool = False) -> Any:
         return timm.create_model(config.name, **{"pretrained": pretrained, **settings, **more})
 
     try:
-        network = _of_any_size(create, fixed=timm.get_pretrained_cfg(name).fixed_input_size)
+        # a deprecated name has no entry of its own
+        fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
+        network = _of_any_size(create, fixed)
         maps = network.feature_info.module_name()
     except _REFUSALS as error:
         asked = f"with out_indices {config.out_indices}"

@@ -19,7 +19,7 @@ from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.mobilenet_v2 import mobilenet_v2
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
-from detzoo.interop.mmdet.swin import convnext, swin
+from detzoo.interop.mmdet.swin import convnext, swin, timm
 from detzoo.interop.section import Section
 from detzoo.methods.tridentnet import TridentResNet
 
@@ -215,7 +215,9 @@ READERS: dict[str, Callable[[Section], AnyBackbone]] = {
     "SwinTransformer": swin,
     "TridentResNet": trident_resnet,
     "mmcls.ConvNeXt": convnext,
+    "mmcls.TIMMBackbone": timm,
     "mmpretrain.ConvNeXt": convnext,
+    "mmpretrain.TIMMBackbone": timm,
 }
 
 __all__ = ["READERS", "backbone", "detectors_resnet"]

@@ -1,4 +1,4 @@
-"""Swin from MMDetection's settings, and ConvNeXt from MMPretrain's, which is timm's."""
+"""Swin from MMDetection's settings, and from MMPretrain's ConvNeXt and whatever it takes from timm."""
 
 from __future__ import annotations
 
@@ -72,5 +72,24 @@ def convnext(backbone: Section) -> TimmBackbone.Config:
                 "norms": True,
                 "frozen_stages": frozen if frozen > 0 else -1,
                 "checkpointing": given.flag("with_cp", False),
+            }
+        )
+
+
+def timm(backbone: Section) -> TimmBackbone.Config:
+    """``TIMMBackbone`` of MMPretrain or MMClassification."""
+    with backbone as given:
+        given.kinds("mmpretrain.TIMMBackbone", "mmcls.TIMMBackbone")
+        given.fixed("in_channels", 3)
+        given.fixed("checkpoint_path", "")
+        given.ignore("init_cfg")  # where training began
+        if not given.flag("features_only", False):
+            given.differs("features_only", "has no counterpart; True has")
+        return TimmBackbone.Config.model_validate(
+            {
+                "name": given.word("model_name"),
+                "pretrained": given.flag("pretrained", False),
+                "out_indices": given.wholes("out_indices", (0, 1, 2, 3, 4)),
+                "drop_path": given.number("drop_path_rate", 0.0) or None,
             }
         )

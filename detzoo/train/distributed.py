@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 import torch
@@ -32,6 +34,7 @@ from detzoo.device import pick_device
 # rank 0 computes AP and writes checkpoints while the others wait for it
 PATIENCE = timedelta(hours=4)
 Value = TypeVar("Value")
+_GROUPS = count()  # numbers of the groups that this process has been in, the same on every rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,15 @@ def without_sync(module: nn.Module, last: bool) -> AbstractContextManager[None]:
     return module.no_sync()
 
 
+@cache
+def _store() -> Any:
+    """Where the processes of this run find each other; made once, as all groups of a process meet in it."""
+    from torch.distributed.rendezvous import rendezvous  # some builds of torch have none of this
+
+    store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
+    return store
+
+
 @contextmanager
 def join(device: str | torch.device | None) -> Iterator[Ranks]:
     """Take this process's place in the run that a launcher described, or be the only one.
@@ -113,8 +125,17 @@ def join(device: str | torch.device | None) -> Iterator[Ranks]:
         torch.cuda.set_device(place)
     started = world > 1 and not dist.is_initialized()
     if started:
-        backend = "nccl" if place.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE, device_id=place if place.type == "cuda" else None)
+        cuda = place.type == "cuda"
+        # what the ranks of an earlier group left in the launcher's store a later one would take for its own, and wait
+        store = dist.PrefixStore(f"detzoo-{next(_GROUPS)}", _store())  # pyright: ignore[reportPrivateImportUsage]
+        dist.init_process_group(
+            "nccl" if cuda else "gloo",
+            timeout=PATIENCE,
+            world_size=world,
+            rank=rank,
+            store=store,
+            device_id=place if cuda else None,
+        )
     try:
         yield Ranks(rank, world, place)
     finally:

@@ -70,7 +70,8 @@ def _value(name: str, shape: Sequence[int], golden: Golden) -> np.ndarray:
 def _in_test_mode(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
     """Features and detections, image by image; tensors are recorded under ``<rung>.<name>@<image>``."""
     features = model.get_submodule("backbone")(images.pixels)
-    yield worst("backbone", _by_image("backbone", golden, features))
+    shown = OF_METHOD[type(model)].shown("backbone", model, features)
+    yield worst("backbone", _by_image("backbone", golden, shown))
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
         yield worst("neck", _by_image("neck", golden, features))

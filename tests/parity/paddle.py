@@ -70,7 +70,8 @@ def _value(name: str, shape: Sequence[int], golden: Golden) -> np.ndarray:
 def _in_test_mode(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]:
     """Features and detections, image by image; tensors are recorded under ``<rung>.<name>@<image>``."""
     features = model.get_submodule("backbone")(images.pixels)
-    yield worst("backbone", _by_image("backbone", golden, features))
+    shown = OF_METHOD[type(model)].shown("backbone", model, features)
+    yield worst("backbone", _by_image("backbone", golden, shown))
     if golden.levels("neck"):
         features = model.get_submodule("neck")(features)
         yield worst("neck", _by_image("neck", golden, features))
@@ -128,5 +129,5 @@ def _training(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]
         yield worst("targets", differences)
     yield worst("losses", relative(method.losses(losses), golden.losses))
     linear = {name for name, shape in golden.shapes.items() if len(shape) == 2}
-    laid_out = {name: value.T if name in linear else value for name, value in gradients.items()}
+    laid_out = {name: value.flatten(1).T if name in linear else value for name, value in gradients.items()}
     yield worst("gradients", gradient_differences(laid_out, golden))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from detzoo.backbones.ghostnet import GhostNet
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
@@ -13,6 +15,7 @@ from detzoo.config import flatten
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
     PADDLE_R34,
@@ -33,15 +36,22 @@ from detzoo.recipes.paddle_columns import (
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.paddle_static_two_stage import SE154_DCN
-from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
+from detzoo.recipes.paddle_yolov3 import DARKNET, DARKNET_VOC, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
 
 USUAL = 0.02  # least score of a detection, as most cases were recorded
 
 
+@dataclass(frozen=True)
 class PaddleCase(Case):
-    """A case of PaddleDetection."""
+    """A case of PaddleDetection.
+
+    Attributes:
+        most: how many detections of an image were kept; None: as many as published.
+    """
+
+    most: int | None = 30
 
     def recorded(self, model: Model, threshold: float | None) -> dict[str, Any]:
         """What every recording changed: of two stages every anchor and RoI is used, and little is kept."""
@@ -61,7 +71,7 @@ class PaddleCase(Case):
             elif path == "box_head.soft_nms.min_score":
                 changes[path] = least
             elif path == "head.detections":
-                changes[path] = 30
+                changes[path] = self.most or value
             elif path == "neck.drop.kept":
                 changes[path] = 1.0
         return changes
@@ -101,6 +111,19 @@ RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg
 SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
 )
+SSD_MOBILENET = MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))
+LITE = {"spread": False, "first_mean": True, "kernel": 3, "separable": True, "inside": True}
+SSDLITE_300 = SSD_MOBILENET.replace(
+    head=SSD_MOBILENET.head.replace(sizes=(30, 60, 114, 168, 222, 276, 330), steps=(16, 32, 64, 100, 150, 300), **LITE)
+)
+SSDLITE_320 = SSDLITE_300.replace(
+    neck=SSDNeck.Config(out_channels=(), steps=(), paddings=(), scale=None),
+    head=SSDLITE_300.head.replace(sizes=(32, 64, 121.6, 179.2, 236.8, 294.4, 352), steps=(16, 32, 64, 107, 160, 320)),
+)
+LITE_MAPS = ((256, 512), (128, 256), (128, 256), (64, 128))
+LITE_V3 = MobileNetV3.Config(size="small", end_width=0.5, out_blocks=(9,), extra=LITE_MAPS, pad_same=True)
+LITE_GHOST = GhostNet.Config(width=1.3, out_blocks=(12,), extra=LITE_MAPS)
+DIOU_VOC = DARKNET_VOC.head.replace(by_shape=ByShape(box_loss=BoxLoss(kind="diou", weight=5.0)))
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
@@ -167,11 +190,31 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/ssd_vgg16_300": PaddleCase("pdold_ssd_vgg16_300", most=None),
+    "paddle/static/ssd_vgg16_300_voc": PaddleCase("pdold_ssd_vgg16_300_voc", most=None),
+    "paddle/static/ssd_vgg16_512": PaddleCase("pdold_ssd_vgg16_512", most=None),
+    "paddle/static/yolov3_darknet": PaddleCase("pdold_yolov3_darknet__s608"),
+    "paddle/static/yolov3_darknet_voc": PaddleCase("pdold_yolov3_darknet_voc__s608"),
+    "paddle/static/yolov3_darknet_voc_diouloss": PaddleCase(_baseline(DARKNET_VOC.replace(head=DIOU_VOC)), classes=20),
+    "paddle/static/yolov3_mobilenet_v1_fruit": PaddleCase(_baseline(MOBILENET), classes=3),
+    "paddle/static/yolov3_mobilenet_v1_voc": PaddleCase("pdold_yolov3_mobilenet_v1_voc__s608"),
+    "paddle/static/yolov3_r34": PaddleCase("pdold_yolov3_r34__s608"),
+    "paddle/static/yolov3_r50vd_dcn": PaddleCase("pdold_yolov3_r50vd_dcn"),
+    "paddle/static/yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco"
+    ),
+    "paddle/static/yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco"
+    ),
+    "paddle/static/yolov3_r50vd_dcn_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_obj365_pretrained_coco"
+    ),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
-    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
-        _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
-    ),
+    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(_baseline(SSD_MOBILENET), classes=20),
+    "paddle/ssdlite_ghostnet_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_GHOST))),
+    "paddle/ssdlite_mobilenet_v1_300_coco": PaddleCase(_baseline(SSDLITE_300)),
+    "paddle/ssdlite_mobilenet_v3_small_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_V3))),
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),

@@ -67,6 +67,7 @@ OF_METHOD: dict[type[Detector], PaddleMethod] = {
     SSD: _ONE_STAGE._replace(
         raw=one_stage.ssd_raw,
         losses=one_stage.ssd_losses,
+        recorded=one_stage.relative_boxes,
         shown=one_stage.extended,
         reach_out=True,
     ),

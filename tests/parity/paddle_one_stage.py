@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
 from detzoo.types import Images, Targets
+from tests.parity.golden import Golden
 
 SHARES = (1.0, 0.7, 0.4, 1.0, 0.9)  # of the objects of each image, as if it were mixed
 
@@ -39,6 +41,16 @@ def ssd_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str,
     raw = {f"raw.scores.{level}": by_cell(x, len(model.classes) + 1) for level, x in enumerate(logits)}
     raw |= {f"raw.boxes.{level}": by_cell(x, 4) for level, x in enumerate(offsets)}
     return raw | {f"raw.priors.{level}": x for level, x in enumerate(default)}
+
+
+def relative_boxes(golden: Golden) -> Golden:
+    """SSD of a static release, its detections as ours: class 0 is none; boxes are in pixels, not parts, of the file."""
+    arrays = dict(golden.arrays)
+    scales = golden.scales or [(1.0, 1.0)] * len(golden.sizes)
+    for image, (size, scale) in enumerate(zip(golden.sizes, scales, strict=True)):
+        arrays[f"pred.{image}.labels"] = arrays[f"pred.{image}.labels"] - 1
+        arrays[f"pred.{image}.boxes"] = arrays[f"pred.{image}.boxes"] * np.tile(np.divide(size, scale)[::-1], 2)
+    return dataclasses.replace(golden, arrays=arrays)
 
 
 def retina_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:

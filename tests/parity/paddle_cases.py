@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
@@ -40,8 +41,15 @@ from tests.parity.case import Case
 USUAL = 0.02  # least score of a detection, as most cases were recorded
 
 
+@dataclass(frozen=True)
 class PaddleCase(Case):
-    """A case of PaddleDetection."""
+    """A case of PaddleDetection.
+
+    Attributes:
+        most: how many detections of an image were kept; None: as many as published.
+    """
+
+    most: int | None = 30
 
     def recorded(self, model: Model, threshold: float | None) -> dict[str, Any]:
         """What every recording changed: of two stages every anchor and RoI is used, and little is kept."""
@@ -61,7 +69,7 @@ class PaddleCase(Case):
             elif path == "box_head.soft_nms.min_score":
                 changes[path] = least
             elif path == "head.detections":
-                changes[path] = 30
+                changes[path] = self.most or value
             elif path == "neck.drop.kept":
                 changes[path] = 1.0
         return changes
@@ -167,6 +175,13 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/blazeface": PaddleCase("pdold_blazeface", most=None),
+    "paddle/static/blazeface_nas": PaddleCase("pdold_blazeface_nas", most=None),
+    "paddle/static/blazeface_nas_v2": PaddleCase("pdold_blazeface_nas_v2", most=None),
+    "paddle/static/faceboxes": PaddleCase("pdold_faceboxes", most=None),
+    "paddle/static/faceboxes_lite": PaddleCase("pdold_faceboxes_lite", most=None),
+    "paddle/blazeface_1000e": PaddleCase("pd_blazeface_1000e"),
+    "paddle/blazeface_fpn_ssh_1000e": PaddleCase("pd_blazeface_fpn_ssh_1000e"),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
     "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(

@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
+from detzoo.necks.ssd import SSDNeck
 from detzoo.types import Images, Targets
+from tests.parity.golden import Golden
 
 SHARES = (1.0, 0.7, 0.4, 1.0, 0.9)  # of the objects of each image, as if it were mixed
 
@@ -22,7 +25,7 @@ def bridged(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tenso
 
 def extended(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tensor]:
     """SSD's backbone has the extra maps, too."""
-    return model.neck(features)
+    return model.neck(features) if isinstance(model.neck, SSDNeck) else features
 
 
 def yolo_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -32,13 +35,23 @@ def yolo_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str
 
 def ssd_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
     """Outputs of each map by default box, and those as parts of the canvas."""
-    logits, offsets = model.heads(model.neck(features))
+    logits, offsets = model.heads(extended("raw", model, features))
     height, width = images.pixels.shape[-2:]
     counts = [by_cell(level, 4).shape[1] for level in offsets]
     default = (model._default(logits, images).double() / torch.tensor([width, height] * 2)).split(counts)
     raw = {f"raw.scores.{level}": by_cell(x, len(model.classes) + 1) for level, x in enumerate(logits)}
     raw |= {f"raw.boxes.{level}": by_cell(x, 4) for level, x in enumerate(offsets)}
     return raw | {f"raw.priors.{level}": x for level, x in enumerate(default)}
+
+
+def relative_boxes(golden: Golden) -> Golden:
+    """SSD of a static release, its detections as ours: class 0 is none, and boxes are in pixels, not shares, of the file."""
+    arrays = dict(golden.arrays)
+    scales = golden.scales or [(1.0, 1.0)] * len(golden.sizes)
+    for image, (size, scale) in enumerate(zip(golden.sizes, scales, strict=True)):
+        arrays[f"pred.{image}.labels"] = arrays[f"pred.{image}.labels"] - 1
+        arrays[f"pred.{image}.boxes"] = arrays[f"pred.{image}.boxes"] * np.tile(np.divide(size, scale)[::-1], 2)
+    return dataclasses.replace(golden, arrays=arrays)
 
 
 def retina_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.ghostnet import GhostNet
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
-from detzoo.blocks.extra_map import ExtraMap
+from detzoo.blocks.ssdlite import ExtraMap
 from detzoo.config import ConfigError, validate
 
 EXTRA = ((256, 512), (128, 256), (128, 256), (64, 128))

@@ -226,7 +226,15 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "RetinaNet-pixels": (RetinaNet, {"head": {"last_pixel": True, "anchors": {"classic": True}}}),
     "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
     "SSD-pisa": (SSD, {"head": {"prime": {}}}),
-    "SSD-spread": (SSD, {"head": {"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False}}),
+    "SSD-spread": (
+        SSD,
+        {
+            "head": {
+                **{"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False},
+                "separable": True,
+            }
+        },
+    ),
     "YOLOv3-by-shape": (
         YOLOv3,
         {

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.mobilenet_v2 import rounded
-from detzoo.blocks.extra_map import ExtraMap
 from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.blocks.squeeze_excitation import SqueezeExcitation
+from detzoo.blocks.ssdlite import ExtraMap
 from detzoo.config import Config as BaseConfig
 
 STEM = 16

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
@@ -28,9 +28,10 @@ from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.dense import survivors
-from detzoo.blocks.layers import Conv2d, follow_batches
+from detzoo.blocks.layers import Conv2d, follow_batches, start_xavier
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
+from detzoo.blocks.ssdlite import SeparableConv
 from detzoo.config import Config as BaseConfig
 from detzoo.config import kind_if_absent
 from detzoo.detector import Detector, DetectorConfig, Input
@@ -78,6 +79,7 @@ class SSD(Detector):
         detections: int = Field(default=200, ge=1)  # per image
         clip: bool = True  # cut boxes off at the borders of the image
         kernel: Literal[1, 3] = 3  # of the convolutions that predict
+        separable: bool = False  # each of them in two, for channels and for places: SSDLite (arXiv:1801.04381)
 
         @model_validator(mode="after")
         def _fits(self) -> SSD.Head:
@@ -148,12 +150,11 @@ class SSD(Detector):
         self.anchors = ShapedAnchors(head.shapes(), steps, head.legacy, head.shifts(steps))
         parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
         outputs = len(self.classes) + 1  # background last
-        conv = partial(Conv2d, kernel_size=head.kernel, padding=head.kernel // 2)
+        conv = partial(SeparableConv if head.separable else Conv2d, kernel_size=head.kernel, padding=head.kernel // 2)
         self.cls = nn.ModuleList(conv(width, boxes * outputs) for width, boxes in parts)
         self.reg = nn.ModuleList(conv(width, boxes * 4) for width, boxes in parts)
-        for layer in (*self.cls, *self.reg):
-            nn.init.xavier_uniform_(layer.get_parameter("weight"))
-            nn.init.zeros_(layer.get_parameter("bias"))
+        for layers in (self.cls, self.reg):
+            start_xavier(layers)
         if config.follow_batches:
             follow_batches(self)
 
@@ -231,7 +232,7 @@ class SSD(Detector):
         return (worst * taken).sum()
 
     def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The best (box, class) pairs of each map, or of all: scores, default boxes, labels and slots in use, all ``[N, K]``."""
+        """The best (box, class) pairs of each map or all: scores, default boxes, labels and slots in use, all ``[N, K]``."""
         found, start = [], 0
         classes = len(self.classes)
         cells = [by_cell(level, classes + 1) for level in logits]
@@ -243,7 +244,12 @@ class SSD(Detector):
         scores, boxes, labels, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
         return scores, boxes, labels, used
 
-    class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}
+    @property
+    def class_rows(self) -> Mapping[str, ClassRows]:
+        """Where the classes are in the outputs' weights."""
+        names = [f"cls.{level}.pw_conv" for level in range(len(self.cls))] if self.head.separable else ["cls"]
+        return dict.fromkeys(names, BACKGROUND_LAST)
+
     published_names = (
         (r"^backbone\.features\.", "backbone.features."),
         (r"^neck\.", "neck."),

@@ -7,6 +7,7 @@ together in PaddleDetection's BlazeFace-FPN-SSH.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -69,7 +70,7 @@ class _Context(nn.Module):
         widths = (width, width // 2, *(width // 4 for _ in range(4)))
         self.convs = nn.ModuleList(
             ConvNorm(inputs, outputs, 3, norm="bn", slope=SLOPE, relu=number % 2 == 1)
-            for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False))
+            for number, (inputs, outputs) in enumerate(pairwise(widths))
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -130,5 +130,5 @@ def _training(model: Detector, golden: Golden, images: Images) -> Iterator[Rung]
         yield worst("targets", differences)
     yield worst("losses", relative(method.losses(losses), golden.losses))
     linear = {name for name, shape in golden.shapes.items() if len(shape) == 2}
-    laid_out = {name: value.T if name in linear else value for name, value in gradients.items()}
+    laid_out = {name: value.flatten(1).T if name in linear else value for name, value in gradients.items()}
     yield worst("gradients", gradient_differences(laid_out, golden))

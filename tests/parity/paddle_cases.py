@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from detzoo.backbones.ghostnet import GhostNet
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
@@ -14,6 +15,7 @@ from detzoo.config import flatten
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
     PADDLE_R34,
@@ -109,6 +111,18 @@ RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg
 SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
 )
+SSD_MOBILENET = MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))
+LITE = {"spread": False, "first_mean": True, "kernel": 3, "separable": True, "inside": True}
+SSDLITE_300 = SSD_MOBILENET.replace(
+    head=SSD_MOBILENET.head.replace(sizes=(30, 60, 114, 168, 222, 276, 330), steps=(16, 32, 64, 100, 150, 300), **LITE)
+)
+SSDLITE_320 = SSDLITE_300.replace(
+    neck=SSDNeck.Config(out_channels=(), steps=(), paddings=(), scale=None),
+    head=SSDLITE_300.head.replace(sizes=(32, 64, 121.6, 179.2, 236.8, 294.4, 352), steps=(16, 32, 64, 107, 160, 320)),
+)
+LITE_MAPS = ((256, 512), (128, 256), (128, 256), (64, 128))
+LITE_V3 = MobileNetV3.Config(size="small", end_width=0.5, out_blocks=(9,), extra=LITE_MAPS, pad_same=True)
+LITE_GHOST = GhostNet.Config(width=1.3, out_blocks=(12,), extra=LITE_MAPS)
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
@@ -182,11 +196,29 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faceboxes_lite": PaddleCase("pdold_faceboxes_lite", most=None),
     "paddle/blazeface_1000e": PaddleCase("pd_blazeface_1000e"),
     "paddle/blazeface_fpn_ssh_1000e": PaddleCase("pd_blazeface_fpn_ssh_1000e"),
+    "paddle/static/ssd_vgg16_300": PaddleCase("pdold_ssd_vgg16_300", most=None),
+    "paddle/static/ssd_vgg16_300_voc": PaddleCase("pdold_ssd_vgg16_300_voc", most=None),
+    "paddle/static/ssd_vgg16_512": PaddleCase("pdold_ssd_vgg16_512", most=None),
+    "paddle/static/yolov3_darknet": PaddleCase("pdold_yolov3_darknet__s608"),
+    "paddle/static/yolov3_darknet_voc": PaddleCase("pdold_yolov3_darknet_voc__s608"),
+    "paddle/static/yolov3_mobilenet_v1_voc": PaddleCase("pdold_yolov3_mobilenet_v1_voc__s608"),
+    "paddle/static/yolov3_r34": PaddleCase("pdold_yolov3_r34__s608"),
+    "paddle/static/yolov3_r50vd_dcn": PaddleCase("pdold_yolov3_r50vd_dcn"),
+    "paddle/static/yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco"
+    ),
+    "paddle/static/yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco"
+    ),
+    "paddle/static/yolov3_r50vd_dcn_obj365_pretrained_coco": PaddleCase(
+        "pdold_yolov3_r50vd_dcn_obj365_pretrained_coco"
+    ),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
-    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
-        _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
-    ),
+    "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(_baseline(SSD_MOBILENET), classes=20),
+    "paddle/ssdlite_ghostnet_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_GHOST))),
+    "paddle/ssdlite_mobilenet_v1_300_coco": PaddleCase(_baseline(SSDLITE_300)),
+    "paddle/ssdlite_mobilenet_v3_small_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_V3))),
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),

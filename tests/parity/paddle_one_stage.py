@@ -45,7 +45,7 @@ def ssd_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str,
 
 
 def relative_boxes(golden: Golden) -> Golden:
-    """SSD of a static release, its detections as ours: class 0 is none, and boxes are in pixels, not shares, of the file."""
+    """SSD of a static release, its detections as ours: class 0 is none; boxes are in pixels, not parts, of the file."""
     arrays = dict(golden.arrays)
     scales = golden.scales or [(1.0, 1.0)] * len(golden.sizes)
     for image, (size, scale) in enumerate(zip(golden.sizes, scales, strict=True)):

@@ -1,4 +1,4 @@
-"""SSD on VGG-16 or MobileNet from PaddleDetection's settings, of both kinds of releases."""
+"""SSD and SSDLite from PaddleDetection's settings, of both kinds of releases."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD
+from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC, VGG300, VGG512
 
 _MODELS = {6: VGG300, 7: VGG512}  # by how many maps there are
+_WHOLE = ("MobileNetV3", "GhostNet")  # which have all maps themselves
 
 
 def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
     """``SSD``."""
-    network = parts.part(model, "backbone", "VGG", "MobileNet")
+    network = parts.part(model, "backbone", "VGG", "MobileNet", *_WHOLE)
     boxes = _static_boxes(parts, model) if parts.static else _boxes(parts, model)
     usual = _MODELS.get(len(boxes["ratios"]))
     if network.kind == "MobileNet":
         usual = MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(**_extra_maps(parts, network)))
+    elif network.kind in _WHOLE:
+        usual = MOBILENET_VOC.replace(neck=SSDNeck.Config(out_channels=(), steps=(), paddings=(), scale=None))
     if usual is None:
         model.differs("backbone", "has another number of maps than 6 or 7, which have a counterpart")
         usual = VGG300
@@ -56,12 +60,12 @@ def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
 def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "ssd_head", "SSDHead") as given:
         given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
-        given.fixed("use_sepconv", False)
+        given.fixed("use_extra_head", False)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
             settings = _kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
+            settings |= {"separable": given.flag("use_sepconv", False), "inside": anchors.flag("clip", False)}
             anchors.fixed("flip", True)
-            anchors.fixed("clip", False)
-            anchors.ignore("base_size", "min_ratio", "max_ratio")
+            anchors.ignore("base_size", "min_ratio", "max_ratio")  # sizes say it in pixels
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "SSDBox") as decoded:
@@ -81,8 +85,12 @@ def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, A
     ratios = given.take("aspect_ratios", [[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]])
     small = given.numbers("min_sizes", (30.0, 60.0, 111.0, 162.0, 213.0, 264.0))
     large = given.take("max_sizes", [60.0, 111.0, 162.0, 213.0, 264.0, 315.0])
+    if not small and large == []:
+        small, large = _even_sizes(given, len(ratios))
     first_mean = not isinstance(large, list) or large[:1] != [[]]  # a list for a map may be empty
-    following = Section({"max_sizes": large if first_mean else large[1:]}, given.path, given.notes).numbers("max_sizes")
+    following = Section({"max_sizes": list(large) if first_mean else large[1:]}, given.path, given.notes).numbers(
+        "max_sizes"
+    )
     if not following or small[1 if first_mean else 2 :] != following[:-1]:
         given.differs("max_sizes", "have no counterpart; the next of min_sizes have")
     given.fixed("offset", 0.5)
@@ -94,6 +102,18 @@ def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, A
     }
     found = given.wholes("steps", steps) if given.has("steps") or steps else ()
     return settings | ({"steps": found, "spread": False} if any(found) else {"spread": True})
+
+
+def _even_sizes(given: Section, maps: int) -> tuple[tuple[float, ...], list[float]]:
+    """Sizes in even steps from a share of the input to another, in percent, behind those of the first map."""
+    edge, least, most = given.whole("base_size", 300), given.whole("min_ratio", 15), given.whole("max_ratio", 90)
+    if maps < 3 or most - least < maps - 2 or least < 1:
+        given.differs("aspect_ratios", "has no counterpart with these min_ratio and max_ratio and without min_sizes")
+    step = (most - least) // (maps - 2)
+    shares = [10, *range(least, least + (maps - 1) * step, step)]
+    return tuple(edge * share / 100 for share in shares), [
+        edge * share / 100 for share in (20, *shares[2:], shares[-1] + step)
+    ]
 
 
 def _suppressed(parts: Parts, owner: Section, slot: str) -> dict[str, Any]:

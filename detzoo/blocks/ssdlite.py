@@ -1,18 +1,32 @@
-"""The coarser maps that SSDLite makes behind a mobile network: MobileNetV2, arXiv:1801.04381, section 6.2."""
+"""What SSDLite has in place of SSD's convolutions: MobileNetV2, arXiv:1801.04381, section 6.2.
+
+Parameters are called as PaddleDetection calls them.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.layers import ConvNorm
+from detzoo.blocks.layers import BatchNorm2d, Conv2d, ConvNorm, conv_norm
+
+
+class SeparableConv(nn.Module):
+    """A depthwise convolution with batch normalization and ReLU6, and a 1x1: what predicts."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, padding: int) -> None:
+        super().__init__()
+        self.dw_conv = Conv2d(inputs, inputs, kernel_size, padding=padding, groups=inputs, bias=False)
+        self.bn = BatchNorm2d(inputs)
+        self.pw_conv = Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
+        return self.pw_conv(F.relu6(conv_norm(x, self.dw_conv, self.bn)))
 
 
 class ExtraMap(nn.Module):
-    """A 1x1, a depthwise 3x3 of stride 2 and a 1x1 convolution, each with batch normalization and ReLU6.
-
-    Parameters are called as PaddleDetection calls them.
-    """
+    """A coarser map: a 1x1, a depthwise 3x3 of stride 2 and a 1x1 convolution, each with a norm and ReLU6."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, *, pad_same: bool = False) -> None:
         """Build for ``inputs`` and ``outputs`` channels, with ``inner``, which divide these, between the first two.

@@ -232,7 +232,7 @@ class SSD(Detector):
         return (worst * taken).sum()
 
     def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The best (box, class) pairs of each map or all: scores, default boxes, labels and slots in use, all ``[N, K]``."""
+        """The best (box, class) pairs of each map or of all: scores, boxes, labels and slots in use, all ``[N, K]``."""
         found, start = [], 0
         classes = len(self.classes)
         cells = [by_cell(level, classes + 1) for level in logits]

@@ -21,7 +21,7 @@ from detzoo.recipes.settings import Data, Schedule, Split
 
 STD = (127.502231, 127.502231, 127.502231)
 INPUT = Input(resize=False, multiple=1, mean=(123.0, 117.0, 104.0), std=STD)
-STATIC_INPUT = INPUT.replace(mean=(104.0, 117.0, 123.0))
+STATIC_INPUT = INPUT.replace(order="bgr", mean=(104.0, 117.0, 123.0))
 BLAZE_HEAD = SSD.Head(
     squares=((16, 24), (32, 48, 64, 80, 96, 128)),
     steps=(8, 16),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import detzoo
+from detzoo.recipes.augment import Mixup, Resize
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 from detzoo.train.checkpoint import read_state
@@ -77,6 +78,15 @@ def test_the_loss_halves_and_the_file_holds_what_was_learned(form: str, tmp_path
         before, after = (detect(detector, images()) for detector in (done.detector, loaded))
     for name in ("boxes", "scores", "labels", "valid"):
         assert torch.equal(getattr(before, name), getattr(after, name)), name
+
+
+def test_mixed_pictures_smooth_labels_and_predicted_overlaps_are_learned_together(tmp_path: Path) -> None:
+    form = "YOLOv3-by-shape"
+    done = run(form, tmp_path, STEPS, augment=(Mixup(), Resize()), masks=False)
+    history = totals(done)
+    assert sum(history[-3:]) / 3 < history[0] / 2, [round(value, 2) for value in history]
+    steps = [record["losses"] for record in read_log(done.log) if record["event"] == "train"]
+    assert steps[-1]["loss_iou_aware"] < steps[0]["loss_iou_aware"]
 
 
 @every_form

@@ -226,13 +226,25 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "RetinaNet-pixels": (RetinaNet, {"head": {"last_pixel": True, "anchors": {"classic": True}}}),
     "RetinaNet-pisa": (RetinaNet, {"head": {"prime": {}}}),
     "SSD-pisa": (SSD, {"head": {"prime": {}}}),
-    "SSD-spread": (
+    "SSD-spread": (SSD, {"head": {"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False}}),
+    "SSD-separable": (
         SSD,
+        # the coarsest map has several cells, to be normalized of one image
         {
+            "backbone": {"kind": "mobilenet_v1", "width": 0.25, "out_pairs": (11, 13)},
+            "neck": {
+                "out_channels": (32,),
+                "steps": (2,),
+                "paddings": (1,),
+                "scale": None,
+                "norm": "bn",
+                "relu6": True,
+            },
             "head": {
-                **{"spread": True, "inside": True, "mean_last": True, "alone": 0.01, "clip": False},
-                "separable": True,
-            }
+                **{"sizes": (16, 32, 64, 96), "ratios": ((2,), (2,), (2,)), "steps": None, "inside": True},
+                **{"mean_last": True, "alone": 0.01, "clip": False, "separable": True},
+            },
+            "follow_batches": True,
         },
     ),
     "YOLOv3-by-shape": (

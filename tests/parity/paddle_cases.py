@@ -36,7 +36,7 @@ from detzoo.recipes.paddle_columns import (
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.paddle_static_two_stage import SE154_DCN
-from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
+from detzoo.recipes.paddle_yolov3 import DARKNET, DARKNET_VOC, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
 from tests.parity.case import Case
 
@@ -123,6 +123,7 @@ SSDLITE_320 = SSDLITE_300.replace(
 LITE_MAPS = ((256, 512), (128, 256), (128, 256), (64, 128))
 LITE_V3 = MobileNetV3.Config(size="small", end_width=0.5, out_blocks=(9,), extra=LITE_MAPS, pad_same=True)
 LITE_GHOST = GhostNet.Config(width=1.3, out_blocks=(12,), extra=LITE_MAPS)
+DIOU_VOC = DARKNET_VOC.head.replace(by_shape=ByShape(box_loss=BoxLoss(kind="diou", weight=5.0)))
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R50))),
@@ -201,6 +202,8 @@ PADDLE: dict[str, Case] = {
     "paddle/static/ssd_vgg16_512": PaddleCase("pdold_ssd_vgg16_512", most=None),
     "paddle/static/yolov3_darknet": PaddleCase("pdold_yolov3_darknet__s608"),
     "paddle/static/yolov3_darknet_voc": PaddleCase("pdold_yolov3_darknet_voc__s608"),
+    "paddle/static/yolov3_darknet_voc_diouloss": PaddleCase(_baseline(DARKNET_VOC.replace(head=DIOU_VOC)), classes=20),
+    "paddle/static/yolov3_mobilenet_v1_fruit": PaddleCase(_baseline(MOBILENET), classes=3),
     "paddle/static/yolov3_mobilenet_v1_voc": PaddleCase("pdold_yolov3_mobilenet_v1_voc__s608"),
     "paddle/static/yolov3_r34": PaddleCase("pdold_yolov3_r34__s608"),
     "paddle/static/yolov3_r50vd_dcn": PaddleCase("pdold_yolov3_r50vd_dcn"),

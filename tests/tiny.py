@@ -247,6 +247,29 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
             "follow_batches": True,
         },
     ),
+    "SSD-blazeface": (
+        SSD,
+        {
+            "backbone": {
+                **{"kind": "blazenet", "stem": 16, "singles": ((16, 1), (32, 2)), "middle": "hard_swish"},
+                **{"doubles": ((16, 32, 2), (16, 64, 2)), "out_blocks": (3, 4)},
+            },
+            "neck": {"kind": "fpn_ssh"},
+            "head": {"squares": ((16, 24), (32, 48, 64)), "steps": (8, 16), "together": True},
+            "follow_batches": True,
+        },
+    ),
+    "SSD-faceboxes": (
+        SSD,
+        {
+            "backbone": {"kind": "faceboxnet", "width": 0.25},
+            "neck": {"kind": "none"},
+            "head": {
+                **{"squares": ((16, 32), (48,), (64,)), "densities": ((2, 1), (1,), (1,)), "steps": (8, 16, 32)},
+                **{"inside": True, "together": True},
+            },
+        },
+    ),
     "YOLOv3-by-shape": (
         YOLOv3,
         {

@@ -10,9 +10,11 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from detzoo.backbones.blazenet import BlazeNet
 from detzoo.backbones.cbnet import CBNet
 from detzoo.backbones.darknet import Darknet
 from detzoo.backbones.detectors_resnet import DetectorsResNet
+from detzoo.backbones.faceboxnet import FaceBoxNet
 from detzoo.backbones.ghostnet import GhostNet
 from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
@@ -30,9 +32,11 @@ from detzoo.backbones.vgg import VGG
 from detzoo.config import kind_if_absent
 
 AnyBackbone: TypeAlias = Annotated[
-    CBNet.Config
+    BlazeNet.Config
+    | CBNet.Config
     | Darknet.Config
     | DetectorsResNet.Config
+    | FaceBoxNet.Config
     | GhostNet.Config
     | HRNet.Config
     | MobileNetV1.Config

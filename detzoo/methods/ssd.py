@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,13 +33,16 @@ from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.blocks.ssdlite import SeparableConv
 from detzoo.config import Config as BaseConfig
+from detzoo.config import kind_if_absent
 from detzoo.detector import Detector, DetectorConfig, Input
+from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.ssd import SSDNeck
 from detzoo.ops.boxes import clip, decode, encode, full_precision
 from detzoo.ops.nms import rank
 from detzoo.types import Detections, Images, Targets
 
 STDS = (0.1, 0.1, 0.2, 0.2)
+_Neck = Annotated[SSDNeck.Config | AnyNeck, Field(discriminator="kind"), BeforeValidator(kind_if_absent("ssd"))]
 
 
 class SSD(Detector):
@@ -70,6 +73,7 @@ class SSD(Detector):
         box_loss: BoxLoss = BoxLoss(kind="smooth_l1")
         prime: PrimeSamples | None = None  # weighs positives (PISA); None: all alike
         candidates: int = Field(default=1000, ge=1)  # best (box, class) pairs per map that enter suppression
+        together: bool = False  # ... of all maps together
         threshold: float = Field(default=0.02, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.45, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=200, ge=1)  # per image
@@ -130,7 +134,7 @@ class SSD(Detector):
         method: Literal["ssd"] = "ssd"
         input: Input = Input(short=300, long=300, keep_ratio=False, multiple=1, std=(1.0, 1.0, 1.0))
         backbone: AnyBackbone = VGG.Config()
-        neck: SSDNeck.Config = SSDNeck.Config()
+        neck: _Neck = SSDNeck.Config()
         head: SSD.Head = Field(default_factory=lambda: SSD.Head())
         follow_batches: bool = False  # of batch normalization: see `detzoo.blocks.layers.follow_batches`
 
@@ -138,7 +142,7 @@ class SSD(Detector):
         super().__init__(config, classes)
         head = self.head = config.head
         self.backbone = config.backbone.build()
-        self.neck = SSDNeck(config.neck, self.backbone.channels, self.backbone.strides)
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         if head.maps != len(self.neck.channels):
             what = "squares" if head.squares else "ratios"
             raise ValueError(f"head.{what} is for {head.maps} maps, but there are {len(self.neck.channels)}")
@@ -228,11 +232,12 @@ class SSD(Detector):
         return (worst * taken).sum()
 
     def _candidates(self, logits: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The best (box, class) pairs of each map: scores, default boxes, labels and slots in use, all ``[N, K]``."""
+        """The best (box, class) pairs of each map or of all: scores, boxes, labels and slots in use, all ``[N, K]``."""
         found, start = [], 0
         classes = len(self.classes)
-        for level in logits:  # maps differ in size: one ranking each
-            scores = full_precision(by_cell(level, classes + 1)).softmax(-1)[..., :-1].flatten(1)
+        cells = [by_cell(level, classes + 1) for level in logits]
+        for level in [torch.cat(cells, 1)] if self.head.together else cells:  # maps differ in size: one ranking each
+            scores = full_precision(level).softmax(-1)[..., :-1].flatten(1)
             pair, used = rank(scores, scores > self.head.threshold, self.head.candidates)
             found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
             start += scores.shape[1] // classes

@@ -16,6 +16,7 @@ from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.fpg import FPG
 from detzoo.necks.fpn import FPN
 from detzoo.necks.fpn_carafe import FPNCarafe
+from detzoo.necks.fpn_ssh import FPNSSH
 from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.nas_fcos import NASFCOSNeck
 from detzoo.necks.nas_fpn import NASFPN
@@ -29,6 +30,7 @@ AnyNeck: TypeAlias = Annotated[
     | FPG.Config
     | FPN.Config
     | FPNCarafe.Config
+    | FPNSSH.Config
     | HRFPN.Config
     | NASFCOSNeck.Config
     | NASFPN.Config

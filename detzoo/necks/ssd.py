@@ -49,6 +49,10 @@ class SSDNeck(nn.Module):
                 )
             return self
 
+        def build(self, channels: Sequence[int], strides: Sequence[int]) -> SSDNeck:
+            """The neck for a backbone that returns maps of these ``channels`` and ``strides``."""
+            return SSDNeck(self, channels, strides)
+
     def __init__(self, config: SSDNeck.Config, channels: Sequence[int], strides: Sequence[int]) -> None:
         """Build for a backbone that returns maps of these ``channels`` and ``strides``."""
         super().__init__()

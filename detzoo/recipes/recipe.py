@@ -146,6 +146,7 @@ class Published(Config):
 
     box_ap: float | None = None
     mask_ap: float | None = None
+    wider_ap: tuple[float, float, float] | None = None  # AP of WIDER Face's easy, medium and hard faces, in percent
     ar1000: float | None = None  # average recall of 1000 proposals per image, in percent
     memory_gb: float | None = None  # training, per device
     fps: float | None = None  # inference, as the table's authors measured it

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
+from detzoo.necks.ssd import SSDNeck
 from detzoo.types import Images, Targets
 from tests.parity.golden import Golden
 
@@ -24,7 +25,7 @@ def bridged(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tenso
 
 def extended(rung: str, model: Any, features: Sequence[Tensor]) -> Sequence[Tensor]:
     """SSD's backbone has the extra maps, too."""
-    return model.neck(features)
+    return model.neck(features) if isinstance(model.neck, SSDNeck) else features
 
 
 def yolo_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -34,7 +35,7 @@ def yolo_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str
 
 def ssd_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
     """Outputs of each map by default box, and those as parts of the canvas."""
-    logits, offsets = model.heads(model.neck(features))
+    logits, offsets = model.heads(extended("raw", model, features))
     height, width = images.pixels.shape[-2:]
     counts = [by_cell(level, 4).shape[1] for level in offsets]
     default = (model._default(logits, images).double() / torch.tensor([width, height] * 2)).split(counts)

@@ -36,8 +36,8 @@ class Order:
 
 
 @contextmanager
-def stable_sorting(compiled: bool = True) -> Iterator[Order]:
-    """Make ``Tensor.sort`` stable and have it round to `DIGITS` first, until the end of the block.
+def stable_sorting(compiled: bool = True, digits: int = DIGITS) -> Iterator[Order]:
+    """Make ``Tensor.sort`` stable and have it round to so many ``digits`` first, until the end of the block.
 
     But, where the original's suppression is ``compiled``, when an RPN suppresses: that sorts by all digits. Those of
     large levels were rounded before, when their best were chosen; those of levels that are smaller than the choice were
@@ -48,7 +48,7 @@ def stable_sorting(compiled: bool = True) -> Iterator[Order]:
     def sort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
         if stable:  # its order is defined
             return default(self, stable=True, dim=dim, descending=descending)
-        shown = self.detach().round(decimals=DIGITS) if self.is_floating_point() else self
+        shown = self.detach().round(decimals=digits) if self.is_floating_point() else self
         values, index = default(shown, stable=True, dim=dim, descending=descending)
         if self.requires_grad:  # rounding has no gradient
             values = self.gather(dim, index)

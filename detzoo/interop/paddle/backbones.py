@@ -20,6 +20,7 @@ from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.senet import SENet
 from detzoo.backbones.vgg import VGG
+from detzoo.interop.paddle.face_backbones import blazenet, faceboxnet
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 
@@ -259,8 +260,10 @@ def _frozen_norm(parts: Parts, given: Section, frozen: bool) -> dict[str, Any]:
 
 BACKBONES: dict[str, Callable[[Parts, Section], AnyBackbone]] = {
     "ResNet": resnet,
+    "BlazeNet": blazenet,
     "CBResNet": cbresnet,
     "DarkNet": darknet,
+    "FaceBoxNet": faceboxnet,
     "GhostNet": ghostnet,
     "HRNet": hrnet,
     "MobileNet": mobilenet_v1,

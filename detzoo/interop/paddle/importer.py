@@ -14,7 +14,7 @@ from torch import Tensor
 from detzoo.config import ConfigError
 from detzoo.detector import Detector, Input
 from detzoo.interop.imported import Imported, size_of, tell, told
-from detzoo.interop.paddle import cascade, dense, ssd, static_two_stage, two_stage, yolov3
+from detzoo.interop.paddle import cascade, dense, faces, ssd, static_two_stage, two_stage, yolov3
 from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
 from detzoo.interop.paddle.inputs import read_input
@@ -30,6 +30,7 @@ from detzoo.recipes.zoo import build
 Reader = Callable[[Parts, Section, Input], Model]
 
 DYNAMIC: dict[str, Reader] = {
+    "BlazeFace": faces.blazeface,
     "CascadeRCNN": cascade.cascade_rcnn,
     "FasterRCNN": two_stage.faster_rcnn,
     "MaskRCNN": two_stage.mask_rcnn,
@@ -38,9 +39,11 @@ DYNAMIC: dict[str, Reader] = {
     "YOLOv3": yolov3.yolov3,
 }
 STATIC: dict[str, Reader] = {
+    "BlazeFace": faces.blazeface,
     "CascadeMaskRCNN": static_two_stage.cascade_mask_rcnn,
     "CascadeRCNN": static_two_stage.cascade_rcnn,
     "CascadeRCNNClsAware": static_two_stage.class_aware_cascade,
+    "FaceBoxes": faces.faceboxes,
     "FasterRCNN": static_two_stage.faster_rcnn,
     "MaskRCNN": static_two_stage.mask_rcnn,
     "RetinaNet": dense.retinanet,

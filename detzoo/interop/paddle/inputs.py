@@ -13,12 +13,15 @@ _READERS = ("EvalReader", "TestReader")
 # which change no pixel of a test's picture: reading, packing, and the ground truth
 _PASSIVE = ("Decode", "Permute", "NormalizeBox", "PadBox", "BboxXYXY2XYWH", "PadGT", "Gt2YoloTarget", "PadBatchSingle")
 _LINEAR, _CUBIC = 1, 2  # how OpenCV is told to resize
+_FACES: dict[str, Any] = {"resize": False, "multiple": 1, "std": (127.502231,) * 3}
 _GUESSES: dict[str, dict[str, Any]] = {
     "YOLOv3": {"short": 608, "long": 608, "keep_ratio": False, "multiple": 1, "interpolation": "bicubic"},
     "SSD": {
         **{"short": 300, "long": 300, "keep_ratio": False, "multiple": 1},
         **{"mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)},
     },
+    "BlazeFace": {**_FACES, "mean": (123.0, 117.0, 104.0)},
+    "FaceBoxes": {**_FACES, "order": "bgr", "mean": (104.0, 117.0, 123.0)},
 }
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -35,9 +38,10 @@ def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input
     """
     reader = next((name for name in _READERS if _has_steps(parts.top, name)), None)
     if reader is None:
-        found = {**_GUESSES.get(parts.architecture, {}), **_edges(size)}
+        found = _GUESSES.get(parts.architecture, {}) | ({"resize": True, **_edges(size)} if size else {})
         guess = Input.model_validate(found)
-        return guess, [f"no reader says how pictures become the input, so that {guess.short} pixels are a guess"]
+        pixels = f"{guess.short} pixels are" if guess.resize else "their own size is"
+        return guess, [f"no reader says how pictures become the input, so that {pixels} a guess"]
     settings: dict[str, Any] = {"resize": False, "multiple": 1}
     differences: list[str] = []
     for step in _steps(parts.top.section(reader)):

@@ -52,9 +52,9 @@ def _extra_maps(parts: Parts, network: Section) -> dict[str, Any]:
 def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "multi_box_head", "MultiBoxHead") as given:
         given.ignore("base_size", "min_ratio", "max_ratio", "num_classes")  # sizes say it in pixels
-        settings = _default_boxes(given, None) | _kernel(given, "pad", 1)
+        settings = _default_boxes(given, None) | kernel(given, "pad", 1)
         given.fixed("flip", True)
-    return settings | _suppressed(parts, model, "output_decoder")
+    return settings | detections(parts, model)
 
 
 def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
@@ -62,18 +62,26 @@ def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
         given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
         given.fixed("use_extra_head", False)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
-            settings = _kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
+            settings = kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
             settings |= {"separable": given.flag("use_sepconv", False), "inside": anchors.flag("clip", False)}
             anchors.fixed("flip", True)
             anchors.ignore("base_size", "min_ratio", "max_ratio")  # sizes say it in pixels
+    return settings | detections(parts, model)
+
+
+def detections(parts: Parts, model: Section, together: bool = False) -> dict[str, Any]:
+    """What is returned of the boxes that were found; ``together``: no more enter than are said for all maps."""
+    if parts.static:
+        return _suppressed(parts, model, "output_decoder", together)
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "SSDBox") as decoded:
             decoded.ignore("num_classes", "export_onnx")
-        return settings | _suppressed(parts, given, "nms")
+        return _suppressed(parts, given, "nms", together)
 
 
-def _kernel(given: Section, padding: str, usual: int) -> dict[str, Any]:
+def kernel(given: Section, padding: str, usual: int) -> dict[str, Any]:
+    """Size of the convolutions that predict."""
     kernel = given.whole("kernel_size", usual)
     if given.whole(padding, usual // 2) != kernel // 2:
         given.differs(padding, f"has no counterpart; {kernel // 2} has")
@@ -116,18 +124,18 @@ def _even_sizes(given: Section, maps: int) -> tuple[tuple[float, ...], list[floa
     ]
 
 
-def _suppressed(parts: Parts, owner: Section, slot: str) -> dict[str, Any]:
+def _suppressed(parts: Parts, owner: Section, slot: str, together: bool) -> dict[str, Any]:
     with parts.part(owner, slot, "SSDOutputDecoder", "MultiClassNMS") as nms:
-        nms.ignore(
-            "background_label", "nms_top_k", "return_index", "return_rois_num", "trt", "cpu"
-        )  # enough candidates
+        nms.ignore("background_label", "return_index", "return_rois_num", "trt", "cpu")
+        most = nms.whole("nms_top_k", 400)  # where it is not for all maps, more of each are enough
         nms.fixed("nms_eta", 1.0)
         nms.fixed("normalized", True)
         return {
             "threshold": nms.number("score_threshold", 0.01),
             "nms": nms.number("nms_threshold", 0.45),
             "detections": nms.whole("keep_top_k", 200),
+            **({"candidates": most, "together": True} if together else {}),
         }
 
 
-__all__ = ["ssd"]
+__all__ = ["detections", "kernel", "ssd"]

@@ -14,6 +14,7 @@ from detzoo.detector import Detector
 from detzoo.interop.paddle import (
     backbone_names,
     dense_names,
+    face_names,
     ssd_names,
     static_backbone_names,
     static_head_names,
@@ -34,7 +35,7 @@ _NAMES: dict[str, Names] = {
     "fcos": dense_names.NAMES,
     "mask_rcnn": two_stage_names.NAMES,
     "retinanet": dense_names.NAMES,
-    "ssd": ssd_names.NAMES,
+    "ssd": (*ssd_names.NAMES, *face_names.NAMES),
     "yolov3": yolov3_names.NAMES,
 }
 _STATIC_NAMES: dict[str, Names] = {
@@ -46,6 +47,7 @@ _STATIC_NAMES: dict[str, Names] = {
     "ssd": (),  # it depends on the backbone
     "yolov3": static_head_names.YOLO,
 }
+_FACES = ("blazenet", "faceboxnet")  # whose names in static releases depend on the order of layers
 # what a backbone of ours was called there
 _NETWORKS = {
     **{"cbnet": "CBResNet", "darknet": "DarkNet", "hrnet": "HRNet", "mobilenet_v1": "MobileNet"},
@@ -65,9 +67,13 @@ def names(detector: Detector, static: bool) -> Names:
     """
     config: Any = detector.config
     method = str(getattr(config, "method", ""))
-    known = config.backbone.kind in _NETWORKS if static else True
+    known = config.backbone.kind in (*_NETWORKS, *_FACES) if static else True
     if method not in (_STATIC_NAMES if static else _NAMES) or not known:
         raise ValueError(f"{type(detector).__name__} has no weights of PaddleDetection{' 0.x' if static else ''}")
+    if static and config.backbone.kind in _FACES:
+        backbone = detector.get_submodule("backbone")
+        before = face_names.convs(backbone)
+        return (*static_head_names.default_boxes(before), *face_names.static_names(backbone))
     if static:
         network = static_backbone_names.BACKBONES[_NETWORKS[config.backbone.kind]]
         heads = _STATIC_NAMES[method]

@@ -1,0 +1,111 @@
+"""PaddleDetection's face detectors: BlazeFace (arXiv:1907.05047) and FaceBoxes (arXiv:1708.05234) on WIDER Face.
+
+They are SSDs of square default boxes. ``wider_ap`` was measured on several sizes of each picture, whose own size is the
+network's input in a test. Departures of training here: pictures are varied as SSD's are, without cuts around faces of a
+drawn size, and Adam stands in for RMSProp. Milestones of the second release's epochs; 320,000 updates of the first's
+are 795 epochs of 32 images.
+"""
+
+from __future__ import annotations
+
+from detzoo.backbones.blazenet import BlazeNet
+from detzoo.backbones.faceboxnet import FaceBoxNet
+from detzoo.blocks.assign import MatchConfig
+from detzoo.detector import Input
+from detzoo.methods.ssd import SSD
+from detzoo.necks.fpn_ssh import FPNSSH
+from detzoo.necks.no_neck import NoNeck
+from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Resize
+from detzoo.recipes.recipe import Published, Recipe, row
+from detzoo.recipes.settings import Data, Schedule, Split
+
+STD = (127.502231, 127.502231, 127.502231)
+INPUT = Input(resize=False, multiple=1, mean=(123.0, 117.0, 104.0), std=STD)
+STATIC_INPUT = INPUT.replace(order="bgr", mean=(104.0, 117.0, 123.0))
+BLAZE_HEAD = SSD.Head(
+    squares=((16, 24), (32, 48, 64, 80, 96, 128)),
+    steps=(8, 16),
+    match=MatchConfig(positive=0.35, negative=0.35, low_quality=0.0, low_quality_ties=False),
+    alone=0.01,
+    candidates=5000,
+    together=True,
+    threshold=0.01,
+    nms=0.3,
+    detections=750,
+    clip=False,
+)
+BLAZEFACE = SSD.Config(
+    input=INPUT, backbone=BlazeNet.Config(), neck=NoNeck.Config(), head=BLAZE_HEAD, follow_batches=True
+)
+BLAZEFACE_FPN_SSH = BLAZEFACE.replace(backbone=BlazeNet.Config(middle="hard_swish"), neck=FPNSSH.Config())
+STATIC_BLAZEFACE = BLAZEFACE.replace(input=STATIC_INPUT, backbone=BlazeNet.Config(dense=True))
+NAS = BlazeNet.Config(
+    stem=12,
+    singles=((12, 1), (12, 2), (12, 1)),
+    doubles=((16, 24, 2), (12, 24, 1), (16, 72, 2), (12, 72, 1)),
+    out_blocks=(5, 7),
+    dense=True,
+)
+NAS_V2 = NAS.replace(doubles=((16, 32, 2), (32, 32, 1), (16, 72, 2), (24, 72, 1)))
+FACEBOXES = STATIC_BLAZEFACE.replace(
+    backbone=FaceBoxNet.Config(),
+    head=BLAZE_HEAD.replace(
+        squares=((32, 64, 128), (256,), (512,)), densities=((4, 2, 1), (1,), (1,)), steps=(8, 16, 32), inside=True
+    ),
+)
+FACEBOXES_LITE = FACEBOXES.replace(
+    backbone=FaceBoxNet.Config(lite=True),
+    head=FACEBOXES.head.replace(squares=((16, 32, 64), (96, 128)), densities=((2, 1, 1), (1, 1)), steps=(8, 16)),
+)
+
+SCHEDULE = Schedule(
+    epochs=1000, batch=8, optimizer="adam", lr=1e-3, base_batch=64, weight_decay=5e-4, milestones=(333, 800),
+    warmup_start=1 / 3, evaluate_every=10,
+)  # fmt: skip
+WIDER_FACE = Data(
+    kind="voc",
+    root="data/WIDERFace",
+    train=(Split(annotations="WIDER_train/train.txt", images="WIDER_train"),),
+    val=(Split(annotations="WIDER_val/val.txt", images="WIDER_val"),),
+    classes=("face",),
+    augment=(Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip(), Distort()),
+    group_by_aspect=False,
+    metric="voc",
+)
+
+
+def faces(name: str, model: SSD.Config, wider_ap: tuple[float, float, float], file: str) -> Recipe:
+    """A row of the first release's table, trained with four devices."""
+    return row(
+        name=f"pdold_{name}",
+        model=model,
+        data=WIDER_FACE,
+        schedule=SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 745), warmup_steps=0),
+        published=Published(wider_ap=wider_ap),
+        weights=f"https://paddlemodels.bj.bcebos.com/object_detection/{file}.tar",
+        config=f"release/0.2:configs/face_detection/{name}.yml",
+    )
+
+
+def dynamic_faces(name: str, model: SSD.Config, wider_ap: tuple[float, float, float]) -> Recipe:
+    """A row of the second release's table."""
+    return row(
+        name=f"pd_{name}",
+        model=model,
+        data=WIDER_FACE,
+        schedule=SCHEDULE,
+        published=Published(wider_ap=wider_ap),
+        weights=f"https://paddledet.bj.bcebos.com/models/{name}.pdparams",
+        config=f"configs/face_detection/{name}.yml",
+    )
+
+
+RECIPES = (
+    dynamic_faces("blazeface_1000e", BLAZEFACE, (88.5, 85.5, 73.1)),
+    dynamic_faces("blazeface_fpn_ssh_1000e", BLAZEFACE_FPN_SSH, (90.7, 88.3, 79.3)),
+    faces("blazeface", STATIC_BLAZEFACE, (91.5, 89.2, 79.7), "blazeface_original"),
+    faces("blazeface_nas", STATIC_BLAZEFACE.replace(backbone=NAS), (83.7, 80.7, 65.8), "blazeface_nas"),
+    faces("blazeface_nas_v2", STATIC_BLAZEFACE.replace(backbone=NAS_V2), (87.0, 83.7, 68.5), "blazeface_nas2"),
+    faces("faceboxes", FACEBOXES, (87.8, 85.1, 57.6), "faceboxes_original"),
+    faces("faceboxes_lite", FACEBOXES_LITE, (90.1, 87.5, 76.0), "faceboxes_lite"),
+)

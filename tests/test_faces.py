@@ -133,7 +133,11 @@ def test_settings_and_weights_are_those_published(recipe: Recipe) -> None:
         ((DYNAMIC,), "BlazeNet: {blaze_filters: 3}", "is no list of up to 64 blocks"),
         ((DYNAMIC,), "BlazeNet: {blaze_filters: [[24, 32], [24, 48]]}", "a block is given 32 channels and has 24"),
         ((DYNAMIC,), "BlazeNeck: {neck_type: only_fpn}", "neck_type='only_fpn' has no counterpart"),
-        ((DYNAMIC,), "AnchorGeneratorSSD: {max_sizes: [[20], []]}", "max_sizes=[...] has no counterpart; [] for each map has"),
+        (
+            (DYNAMIC,),
+            "AnchorGeneratorSSD: {max_sizes: [[20], []]}",
+            "max_sizes=[...] has no counterpart; [] for each map has",
+        ),
         ((DYNAMIC,), "AnchorGeneratorSSD: {min_sizes: [[0.], [16.]]}", "are no sizes"),
         ((DYNAMIC,), "AnchorGeneratorSSD: {min_sizes: 16}", "is no list of a list for each map"),
         ((BLAZEFACE,), "BlazeNet: {lite_edition: true}", "lite_edition=True has no counterpart"),

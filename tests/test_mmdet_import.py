@@ -463,14 +463,15 @@ REFUSED_OF_OTHERS = [
     # the settings of one version in the head of another
     ("detr_oldest_2.py", {"model__bbox_head__type": "DETRHead"}, "bbox_head.transformer.encoder is missing"),
     ("ssd.py", {"model__backbone__depth": 11}, r"model\.backbone\.depth=11 has no counterpart; 16 has"),
-    ("ssd.py", {"model__neck__use_depthwise": True}, "use_depthwise=True has no counterpart"),
+    ("ssd.py", {"model__neck__use_depthwise": True}, "neck.norm_cfg=None has no counterpart; batch normalization has"),
+    ("ssd.py", {"model__backbone__type": "Darknet"}, "'Darknet' is not known here; SSDVGG and"),
     (
         "ssd.py",
         {"model__bbox_head__anchor_generator__basesize_ratio_range": (0.3, 0.9)},
         "input_size 300 with basesize_ratio_range from 0.3 is not known",
     ),
     ("yolo.py", {"model__backbone__type": "CSPDarknet"}, "'CSPDarknet' is not known here; Darknet and"),
-    ("yolo.py", {"model__bbox_head__out_channels": [2, 4]}, r"bbox_head\.out_channels=\[2, 4\] is not 3 whole numbers"),
+    ("yolo.py", {"model__bbox_head__out_channels": [2, 4]}, r"bbox_head\.out_channels must be a list of 3 numbers"),
     ("yolo.py", {"model__bbox_head__anchor_generator__base_sizes": [1, 2, 3]}, "base_sizes=.* is no list of lists"),
     ("corner.py", {"model__bbox_head__corner_emb_channels": 2}, "corner_emb_channels=2 has no counterpart; 1 has"),
     ("corner.py", {"model__test_cfg__nms__method": "linear"}, "soft_nms with method='gaussian' has"),

@@ -11,8 +11,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from detzoo.backbones.mobilenet_v2 import MobileNetV2
 from detzoo.config import validate
 from detzoo.interop.mmdet.backbones import backbone
+from detzoo.interop.mmdet.ssd import ssd
 from detzoo.interop.mmdet.yolov3 import yolov3
+from detzoo.interop.renaming import rename
 from detzoo.interop.section import Section
+from detzoo.methods.ssd import SSD
 from detzoo.methods.yolov3 import YOLOv3
 
 LEAKY = {"type": "LeakyReLU", "negative_slope": 0.1}
@@ -83,9 +86,9 @@ def test_settings_of_mmdetection() -> None:
     assert made == MobileNetV2.Config(
         width=0.5, out_stages=(2, 3, 5, 8), slope=0.0, frozen_stages=2, norm_eval=True, checkpointing=True
     )
-    for wrong in ({"norm_cfg": {"type": "BN", "eps": 0.001}}, {"norm_cfg": {"type": "GN", "num_groups": 32}}, {"x": 1},
+    for wrong in ({"norm_cfg": {"type": "BN", "eps": -1.0}}, {"norm_cfg": {"type": "GN", "num_groups": 32}}, {"x": 1},
                   {"act_cfg": {"type": "Swish"}}, {"out_indices": (2, 8)}):  # fmt: skip
-        with pytest.raises(ValueError, match=r"model\.backbone|out_stages"):
+        with pytest.raises(ValueError, match=r"model\.backbone|out_stages|norm_eps"):
             read(**wrong)
 
 
@@ -121,3 +124,38 @@ def test_yolov3_on_it_is_read() -> None:
     with torch.device("meta"):
         made = YOLOv3(config, [str(number) for number in range(classes)])
     assert [output.in_channels for output in made.outputs] == narrow
+
+
+def test_ssdlite_on_it_is_read() -> None:
+    """As MMDetection publishes it: convolutions in two, normalization with its own epsilon, no L2 normalization."""
+    norm = {"type": "BN", "eps": 0.001, "momentum": 0.03}
+    how = {"use_depthwise": True, "norm_cfg": norm, "act_cfg": {"type": "ReLU6"}}
+    widths, six = [96, 1280, 512, 256, 256, 128], [[2, 3]] * 6
+    neck = {"type": "SSDNeck", "in_channels": (96, 1280), "out_channels": widths, "l2_norm_scale": None, **how}
+    neck |= {"level_strides": (2, 2, 2, 2), "level_paddings": (1, 1, 1, 1)}
+    boxes = {"type": "SSDAnchorGenerator", "strides": [16, 32, 64, 107, 160, 320], "ratios": six}
+    boxes |= {"min_sizes": [48, 100, 150, 202, 253, 304], "max_sizes": [100, 150, 202, 253, 304, 320]}
+    coder = {"type": "DeltaXYWHBBoxCoder", "target_stds": [0.1, 0.1, 0.2, 0.2]}
+    head = {"type": "SSDHead", "in_channels": widths, "anchor_generator": boxes, "bbox_coder": coder, **how}
+    model = {
+        "type": "SingleStageDetector",
+        "backbone": {"type": "MobileNetV2", "out_indices": (4, 7), "norm_cfg": norm},
+        "neck": neck,
+        "bbox_head": head,
+        "test_cfg": {"nms": {"type": "nms", "iou_threshold": 0.45}, "score_thr": 0.02, "max_per_img": 200},
+    }
+    config, _ = ssd(Section(model, "model", []), SSD.Config().input)
+    assert config.backbone == MobileNetV2.Config(out_stages=(5, 8), norm_eps=0.001)
+    with torch.device("meta"):
+        made = SSD(config, ["thing"])
+    assert made.neck.strides == (16, 32, 64, 128, 256, 512)
+    assert {one.eps for one in made.modules() if isinstance(one, _BatchNorm)} == {0.001}
+    published = {
+        "bbox_head.cls_convs.3.0.conv.weight": "cls.3.dw_conv.weight",
+        "bbox_head.reg_convs.0.0.bn.bias": "reg.0.bn.bias",
+        "bbox_head.reg_convs.5.1.bias": "reg.5.pw_conv.bias",
+        "neck.extra_layers.2.1.depthwise_conv.conv.weight": "neck.extra_layers.2.1.depthwise_conv.conv.weight",
+    }
+    for name, ours in published.items():
+        assert rename(name, SSD.published_names) == ours
+        assert made.get_parameter(ours) is not None

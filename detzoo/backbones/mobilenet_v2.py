@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from detzoo.backbones.chosen import check_chosen
 from detzoo.backbones.frozen import PartlyFrozen
-from detzoo.blocks.layers import ConvNorm, start_he
+from detzoo.blocks.layers import ConvNorm, set_norm_eps, start_he
 from detzoo.config import Config as BaseConfig
 
 STEM, LAST, DIVISOR = 32, 1280, 8
@@ -38,6 +38,7 @@ class MobileNetV2(PartlyFrozen):
         width: float = Field(default=1.0, gt=0, le=16)  # multiplies all channels, which are rounded to eights
         out_stages: tuple[int, ...] = (2, 3, 5, 7)  # stages whose output is returned
         slope: float | None = Field(default=None, ge=0, le=1)  # of leaky ReLUs below zero; None: ReLU6
+        norm_eps: float = Field(default=1e-5, ge=0)  # what normalization adds to the variance
         norm_eval: bool = False  # batch normalization keeps its statistics in training
         frozen_stages: int = Field(default=-1, ge=-1, le=7)  # -1: none; 0: the first convolution; k: also stages 1 to k
         checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
@@ -79,6 +80,7 @@ class MobileNetV2(PartlyFrozen):
         found.append((last, stride))
         self.channels = tuple(found[stage - 1][0] for stage in config.out_stages)
         self.strides = tuple(found[stage - 1][1] for stage in config.out_stages)
+        set_norm_eps(self, config.norm_eps)
         start_he(self)
         self.freeze(config.norm_eval)
 

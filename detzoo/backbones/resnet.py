@@ -23,7 +23,6 @@ from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.layers import (
-    BatchNorm2d,
     Conv2d,
     Deform,
     DeformConv,
@@ -31,6 +30,7 @@ from detzoo.blocks.layers import (
     StandardizedConv2d,
     build_norm,
     conv_norm,
+    set_norm_eps,
 )
 from detzoo.blocks.non_local import NonLocal
 from detzoo.blocks.plugins import Plugin
@@ -132,9 +132,7 @@ class Stages(PartlyFrozen):
                 blocks = list(self.get_submodule(f"layer{stage}").children())
                 for block in blocks[plugin.every - 1 :: plugin.every]:
                     cast(_Block, block).plug(plugin)
-        for module in self.modules():
-            if isinstance(module, BatchNorm2d | nn.GroupNorm):
-                module.eps = config.norm_eps
+        set_norm_eps(self, config.norm_eps)
         initialize(self, config.zero_init)
         self.freeze(config.norm_eval)
 

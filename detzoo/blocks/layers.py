@@ -110,6 +110,13 @@ def build_norm(kind: Norm, channels: int, *, frozen: bool = False) -> nn.Module:
     return norm
 
 
+def set_norm_eps(network: nn.Module, eps: float) -> None:
+    """Have all normalization of a network add ``eps`` to the variance."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d | nn.GroupNorm):
+            module.eps = eps
+
+
 def start_he(network: nn.Module) -> None:
     """Draw the weights of all convolutions of a network as arXiv:1502.01852 does, by what follows them."""
     for module in network.modules():

@@ -14,11 +14,12 @@ from detzoo.blocks.layers import BatchNorm2d, Conv2d, ConvNorm, conv_norm
 class SeparableConv(nn.Module):
     """A depthwise convolution with batch normalization and ReLU6, and a 1x1: what predicts."""
 
-    def __init__(self, inputs: int, outputs: int, kernel_size: int, padding: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, padding: int, bias: bool) -> None:
+        """Build for ``inputs`` and ``outputs`` channels; ``bias`` is that of the 1x1."""
         super().__init__()
         self.dw_conv = Conv2d(inputs, inputs, kernel_size, padding=padding, groups=inputs, bias=False)
         self.bn = BatchNorm2d(inputs)
-        self.pw_conv = Conv2d(inputs, outputs, 1, bias=False)
+        self.pw_conv = Conv2d(inputs, outputs, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""

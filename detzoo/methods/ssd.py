@@ -28,7 +28,7 @@ from detzoo.blocks.anchors import ShapedAnchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import BACKGROUND_LAST, ClassRows
 from detzoo.blocks.dense import survivors
-from detzoo.blocks.layers import Conv2d, follow_batches, start_xavier
+from detzoo.blocks.layers import Conv2d, follow_batches, set_norm_eps, start_xavier
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
 from detzoo.blocks.prime_samples import PrimeSamples, rank_weights, score_weights
 from detzoo.blocks.ssdlite import SeparableConv
@@ -80,6 +80,8 @@ class SSD(Detector):
         clip: bool = True  # cut boxes off at the borders of the image
         kernel: Literal[1, 3] = 3  # of the convolutions that predict
         separable: bool = False  # each of them in two, for channels and for places: SSDLite (arXiv:1801.04381)
+        biased: bool = True  # the last of them has a bias
+        norm_eps: float = Field(default=1e-5, ge=0)  # what normalization between the two adds to the variance
 
         @model_validator(mode="after")
         def _fits(self) -> SSD.Head:
@@ -150,11 +152,13 @@ class SSD(Detector):
         self.anchors = ShapedAnchors(head.shapes(), steps, head.legacy, head.shifts(steps))
         parts = list(zip(self.neck.channels, self.anchors.per_cell, strict=True))
         outputs = len(self.classes) + 1  # background last
-        conv = partial(SeparableConv if head.separable else Conv2d, kernel_size=head.kernel, padding=head.kernel // 2)
+        kind = SeparableConv if head.separable else Conv2d
+        conv = partial(kind, kernel_size=head.kernel, padding=head.kernel // 2, bias=head.biased)
         self.cls = nn.ModuleList(conv(width, boxes * outputs) for width, boxes in parts)
         self.reg = nn.ModuleList(conv(width, boxes * 4) for width, boxes in parts)
         for layers in (self.cls, self.reg):
             start_xavier(layers)
+            set_norm_eps(layers, head.norm_eps)
         if config.follow_batches:
             follow_batches(self)
 
@@ -254,6 +258,9 @@ class SSD(Detector):
         (r"^backbone\.features\.", "backbone.features."),
         (r"^neck\.", "neck."),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(?:0\.)?(weight|bias)$", r"\1.\2.\3"),
+        (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.0\.conv\.", r"\1.\2.dw_conv."),
+        (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.0\.bn\.", r"\1.\2.bn."),
+        (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.1\.", r"\1.\2.pw_conv."),
         # weights from before MMDetection 2.14 have the neck's layers in the backbone, one after the other
         (r"^backbone\.l2_norm\.", "neck.l2_norm."),
         *((rf"^backbone\.extra\.{i}\.", f"neck.extra_layers.{i // 2}.{i % 2}.conv.") for i in range(10)),

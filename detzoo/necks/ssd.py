@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.layers import ConvNorm, Norm, start_xavier
+from detzoo.blocks.layers import ConvNorm, Norm, set_norm_eps, start_xavier
 from detzoo.config import Config as BaseConfig
 
 
@@ -39,6 +39,8 @@ class SSDNeck(nn.Module):
         scale: float | None = Field(default=20.0, gt=0)
         norm: Norm | None = None  # of the extra maps' convolutions
         relu6: bool = False  # they end with a ReLU that goes no higher than 6 (arXiv:1801.04381)
+        separable: bool = False  # each 3x3 in two, for places and for channels, as in SSDLite (section 6.2 there)
+        norm_eps: float = Field(default=1e-5, ge=0)  # what normalization adds to the variance
 
         @model_validator(mode="after")
         def _fits(self) -> SSDNeck.Config:
@@ -67,12 +69,14 @@ class SSDNeck(nn.Module):
             kernel = config.last_kernel if index == last else 3
             how: dict[str, Any] = {"norm": config.norm, "relu": not config.relu6}
             reduce = ConvNorm(inputs, outputs // 2, 1, **how)
+            kind = _Separable if config.separable else ConvNorm
             self.extra_layers.append(
-                nn.Sequential(reduce, ConvNorm(outputs // 2, outputs, kernel, stride=step, padding=padding, **how))
+                nn.Sequential(reduce, kind(outputs // 2, outputs, kernel, stride=step, padding=padding, **how))
             )
             all_strides.append(all_strides[-1] * step)
         self.strides = tuple(all_strides)
         start_xavier(self)
+        set_norm_eps(self, config.norm_eps)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Maps ``[N, channels[i], H_i, W_i]``, finest first, of the backbone's ``features``.
@@ -81,11 +85,14 @@ class SSDNeck(nn.Module):
         """
         outputs = [self.l2_norm(features[0]), *features[1:]]
         for layer in self.extra_layers:
-            reduce, last = cast("list[ConvNorm]", list(layer.children()))
-            conv = cast(nn.Conv2d, last.conv)
+            reduce, last = layer.children()
+            steps = [last.depthwise_conv, last.pointwise_conv] if isinstance(last, _Separable) else [last]
+            conv = cast(nn.Conv2d, cast(ConvNorm, steps[0]).conv)
             kernel, padding = conv.kernel_size[0], cast("tuple[int, ...]", conv.padding)[0]
-            x = self._bounded(reduce(outputs[-1]))
-            outputs.append(self._bounded(last(_at_least(x, kernel - 2 * padding))))
+            x = _at_least(self._bounded(reduce(outputs[-1])), kernel - 2 * padding)
+            for step in steps:
+                x = self._bounded(step(x))
+            outputs.append(x)
         return outputs
 
     def _bounded(self, x: Tensor) -> Tensor:
@@ -96,6 +103,15 @@ def _at_least(x: Tensor, size: int) -> Tensor:
     """``x [N, C, H, W]`` with zeros at right and bottom where it is less than ``size`` wide or high."""
     missing = [max(0, size - x.shape[-1]), max(0, size - x.shape[-2])]
     return F.pad(x, (0, missing[0], 0, missing[1])) if max(missing) > 0 else x
+
+
+class _Separable(nn.Module):
+    """A convolution of each channel and a 1x1 of all."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, **how: Any) -> None:
+        super().__init__()
+        self.depthwise_conv = ConvNorm(inputs, inputs, kernel, stride=stride, padding=padding, groups=inputs, **how)
+        self.pointwise_conv = ConvNorm(inputs, outputs, 1, **how)
 
 
 class L2Norm(nn.Module):

@@ -10,6 +10,26 @@ from tests.parity.paddle_cases import PADDLE
 
 CONVNEXT = {"kind": "timm", "name": "convnext_tiny", "out_indices": (0, 1, 2, 3), "drop_path": 0.4, "norms": True}
 # continuous integration runs the first of each method
+SSDLITE = {
+    "backbone": {"kind": "mobilenet_v2", "out_stages": (5, 8), "norm_eps": 0.001},
+    "neck": {
+        "kind": "ssd",
+        "out_channels": (512, 256, 256, 128),
+        "steps": (2, 2, 2, 2),
+        "paddings": (1, 1, 1, 1),
+        "scale": None,
+        "norm": "bn",
+        "relu6": True,
+        "separable": True,
+        "norm_eps": 0.001,
+    },
+    "head.separable": True,
+    "head.norm_eps": 0.001,
+    "head.sizes": (48, 100, 150, 202, 253, 304, 320),
+    "head.ratios": ((2, 3),) * 6,
+    "head.steps": (16, 32, 64, 107, 160, 320),
+}
+
 CASES = {
     "atss_r50_fpn_1x_coco": Case("atss_r50_fpn_1x_coco"),
     "autoassign_r50-caffe_fpn_1x_coco": Case("autoassign_r50_fpn_8x2_1x_coco"),
@@ -292,6 +312,7 @@ CASES = {
             "head.channels": (96, 96, 96),
         },
     ),
+    "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": Case("ssd300_coco", SSDLITE),
     "mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco": Case("mask_rcnn_r50_fpn_1x_coco", {"backbone": CONVNEXT}),
     "retinanet_r50_fpn_1x_widerface": Case(
         "retinanet_r50_fpn_1x_coco", {"input.short": 640, "input.long": 640}, classes=1

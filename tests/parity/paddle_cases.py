@@ -112,7 +112,7 @@ SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
 )
 SSD_MOBILENET = MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))
-LITE = {"spread": False, "first_mean": True, "kernel": 3, "separable": True, "inside": True}
+LITE = {"spread": False, "first_mean": True, "kernel": 3, "separable": True, "biased": False, "inside": True}
 SSDLITE_300 = SSD_MOBILENET.replace(
     head=SSD_MOBILENET.head.replace(sizes=(30, 60, 114, 168, 222, 276, 330), steps=(16, 32, 64, 100, 150, 300), **LITE)
 )

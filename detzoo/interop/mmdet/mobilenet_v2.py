@@ -13,7 +13,7 @@ def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:
         given.kinds("MobileNetV2")
         given.fixed("conv_cfg")
         given.ignore("pretrained", "init_cfg")  # where training began
-        if parts.norm(given, default="bn") != "bn" or parts.norm_frozen(given):
+        if parts.norm(given, default="bn", any_eps=True) != "bn" or parts.norm_frozen(given):
             given.differs("norm_cfg", "has no counterpart; batch normalization that learns has")
         slope = None
         if given.has("act_cfg"):
@@ -27,6 +27,7 @@ def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:
                 "width": given.number("widen_factor", 1.0),
                 "out_stages": tuple(index + 1 for index in given.wholes("out_indices", (1, 2, 4, 7))),
                 "slope": slope,
+                "norm_eps": parts.norm_eps(given),
                 "norm_eval": given.flag("norm_eval", False),
                 "frozen_stages": given.whole("frozen_stages", -1),
                 "checkpointing": given.flag("with_cp", False),

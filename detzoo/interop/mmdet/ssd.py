@@ -8,8 +8,8 @@ from typing import Any
 from detzoo.backbones.vgg import VGG
 from detzoo.config import ConfigError
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts
-from detzoo.interop.mmdet.parts import MOST_CHANNELS
+from detzoo.interop.mmdet import backbones, learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD, STDS
 from detzoo.necks.ssd import SSDNeck
@@ -32,26 +32,28 @@ _FIRST = {(300, 0.15): 7, (300, 0.2): 10, (512, 0.1): 4, (512, 0.15): 7}
 def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
     """Settings and number of classes of an SSD, whose type is ``SingleStageDetector``, also with ``PISASSDHead``."""
     with model as given:
-        backbone, size, scale = _vgg(given)
-        neck = _neck(given.section("neck")) if given.has("neck") else _old_neck(given, size, scale)
+        if given.section("backbone").kinds("SSDVGG", *backbones.READERS) == "SSDVGG":
+            backbone, size, scale = _vgg(given)
+            features = Features(_CHANNELS, _STRIDES)
+            neck = _neck(given.section("neck"), features) if given.has("neck") else _old_neck(given, size, scale)
+        else:
+            backbone, features = backbones.backbone(given.section("backbone"))
+            neck = _neck(given.section("neck"), features)
         with (
             given.section("bbox_head") as head,
             given.section("train_cfg", {}, training=True) as train,
             given.section("test_cfg") as test,
         ):
             kind = head.kinds("SSDHead", "PISASSDHead")
-            parts.derived(head, "in_channels", (*_CHANNELS, *neck.out_channels))
+            parts.derived(head, "in_channels", (*features.channels, *neck.out_channels))
             head.fixed("stacked_convs", 0)
-            head.fixed("use_depthwise", False)
             head.fixed("reg_decoded_bbox", False)
-            for name in ("conv_cfg", "norm_cfg"):
-                head.fixed(name)
-            # of stacked convolutions, of which there are none; where training began
-            head.ignore("feat_channels", "act_cfg", "init_cfg")
+            head.ignore("feat_channels", "init_cfg")  # of stacked convolutions, of which there are none; the start
+            separable = _separable(head)
             legacy = parts.legacy(head)
             parts.fixed_coder(head, STDS, legacy)
             boxes = _boxes(head.section("anchor_generator"))
-            settings: dict[str, Any] = {"legacy": legacy, **boxes, **parts.dense_tests(test)}
+            settings: dict[str, Any] = {"legacy": legacy, **separable, **boxes, **parts.dense_tests(test)}
             if kind == "PISASSDHead":
                 settings["prime"] = learning.prime_samples(train)
             settings |= learning.matched(train, SSD.Head().match)
@@ -87,25 +89,43 @@ def _old_neck(model: Section, size: int, scale: float) -> SSDNeck.Config:
     return SSDNeck.Config.model_validate({**_OLD_NECKS[size], "scale": scale})
 
 
-def _neck(neck: Section) -> SSDNeck.Config:
+def _neck(neck: Section, features: Features) -> SSDNeck.Config:
     with neck as given:
         given.kinds("SSDNeck")
-        parts.derived(given, "in_channels", _CHANNELS)
+        channels = features.channels
+        parts.derived(given, "in_channels", channels)
         out = given.wholes("out_channels")
-        if out[: len(_CHANNELS)] != _CHANNELS or max(out) > MOST_CHANNELS:
-            given.differs("out_channels", f"does not begin with the backbone's {list(_CHANNELS)}")
-        given.fixed("use_depthwise", False)
-        for name in ("conv_cfg", "norm_cfg"):
-            given.fixed(name)
-        given.fixed("act_cfg", {"type": "ReLU"})
+        if out[: len(channels)] != tuple(channels) or max(out) > MOST_CHANNELS:
+            given.differs("out_channels", f"does not begin with the backbone's {list(channels)}")
         given.ignore("init_cfg")  # where training began
-        return SSDNeck.Config(
-            out_channels=out[len(_CHANNELS) :],
-            steps=given.wholes("level_strides"),
-            paddings=given.wholes("level_paddings"),
-            last_kernel=given.whole("last_kernel_size", 3, 64),
-            scale=given.number("l2_norm_scale", 20.0),
+        separable = _separable(given)
+        if separable:
+            separable |= {"norm": "bn", "relu6": True}
+        none = None if "l2_norm_scale" in given.values else 20.0  # None is no normalization
+        return SSDNeck.Config.model_validate(
+            {
+                "out_channels": out[len(channels) :],
+                "steps": given.wholes("level_strides"),
+                "paddings": given.wholes("level_paddings"),
+                "last_kernel": given.whole("last_kernel_size", 3, 64),
+                "scale": given.number("l2_norm_scale") if given.has("l2_norm_scale") else none,
+                **separable,
+            }
         )
+
+
+def _separable(given: Section) -> dict[str, Any]:
+    """``use_depthwise`` with its normalization and ReLU6, as SSDLite has it; without it there are neither."""
+    given.fixed("conv_cfg")
+    if not given.flag("use_depthwise", False):
+        given.fixed("norm_cfg")
+        given.fixed("act_cfg", {"type": "ReLU"})
+        return {}
+    given.fixed("act_cfg", {"type": "ReLU6"})
+    found = parts.norm(given, any_eps=True)
+    if found != "bn":
+        given.differs("norm_cfg", "has no counterpart; batch normalization has")
+    return {"separable": True, "norm_eps": parts.norm_eps(given)}
 
 
 def _boxes(generator: Section) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
         given.fixed("use_extra_head", False)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
             settings = kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
-            settings |= {"separable": given.flag("use_sepconv", False), "inside": anchors.flag("clip", False)}
+            separable = given.flag("use_sepconv", False)
+            settings |= {"separable": separable, "biased": not separable, "inside": anchors.flag("clip", False)}
             anchors.fixed("flip", True)
             anchors.ignore("base_size", "min_ratio", "max_ratio")  # sizes say it in pixels
     return settings | detections(parts, model)

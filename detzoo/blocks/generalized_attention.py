@@ -114,7 +114,7 @@ class GeneralizedAttention(nn.Module):
     def _energies(self, x: Tensor, seen: Tensor, queries: Tensor | None) -> Tensor:
         """Logits of attention ``[N, heads, H W or 1, keys]``; one row where they are the same for all places."""
         height, width = x.shape[2:]
-        energies = x.new_zeros(len(x), self.heads, 1, seen.shape[2] * seen.shape[3])
+        energies = x.new_zeros(x.shape[0], self.heads, 1, seen.shape[2] * seen.shape[3])
         if self.key_conv is not None:
             asking = _sum(queries if self.by_content else None, self._of_head(self.appr_bias))
             energies = energies + asking @ self._split(self.key_conv(seen)).mT

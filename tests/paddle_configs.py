@@ -188,6 +188,92 @@ BBoxPostProcess:
   decode: {name: YOLOBox, conf_thresh: 0.005, downsample_ratio: 32, clip_bbox: true}
   nms: {name: MultiClassNMS, keep_top_k: 100, score_threshold: 0.01, nms_threshold: 0.45, nms_top_k: 1000}
 """
+
+_BOXES = """
+    aspect_ratios: [[2.], [2., 3.], [2., 3.], [2., 3.], [2., 3.], [2., 3.]]
+    base_size: 300
+    min_ratio: 20
+    max_ratio: 90
+    min_sizes: [60.0, 105.0, 150.0, 195.0, 240.0, 285.0]
+    max_sizes: [[], 150.0, 195.0, 240.0, 285.0, 300.0]
+    flip: true
+    offset: 0.5
+"""
+SSD_MOBILENET = f"""
+architecture: SSD
+num_classes: 20
+SSD: {{backbone: MobileNet, ssd_head: SSDHead, post_process: BBoxPostProcess}}
+MobileNet:
+  norm_decay: 0.
+  scale: 1
+  conv_learning_rate: 0.1
+  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
+  with_extra_blocks: true
+  feature_maps: [11, 13, 14, 15, 16, 17]
+SSDHead:
+  kernel_size: 1
+  padding: 0
+  anchor_generator:
+    steps: [0, 0, 0, 0, 0, 0]
+    min_max_aspect_ratios_order: false{_BOXES}
+BBoxPostProcess:
+  decode: {{name: SSDBox}}
+  nms: {{name: MultiClassNMS, keep_top_k: 200, score_threshold: 0.01, nms_threshold: 0.45, nms_top_k: 400}}
+"""
+LITE = """
+SSDHead:
+  use_sepconv: true
+  conv_decay: 0.00004
+  kernel_size: 3
+  padding: 1
+  anchor_generator:
+    steps: [16, 32, 64, 100, 150, 300]
+    max_ratio: 95
+    min_sizes: []
+    max_sizes: []
+    clip: true
+"""
+LITE_V3 = """
+SSD: {backbone: MobileNetV3}
+MobileNetV3:
+  scale: 1.0
+  model_name: small
+  conv_decay: 0.00004
+  with_extra_blocks: true
+  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
+  feature_maps: [10, 13, 14, 15, 16, 17]
+  lr_mult_list: [0.25, 0.25, 0.5, 0.5, 0.75]
+  multiplier: 0.5
+SSDHead: {anchor_generator: {base_size: 320, steps: [16, 32, 64, 107, 160, 320]}}
+"""
+LITE_GHOST = """
+SSD: {backbone: GhostNet}
+GhostNet:
+  scale: 1.3
+  conv_decay: 0.00004
+  with_extra_blocks: true
+  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
+  feature_maps: [13, 18, 19, 20, 21, 22]
+  lr_mult_list: [0.25, 0.25, 0.5, 0.5, 0.75]
+SSDHead: {anchor_generator: {base_size: 320, steps: [16, 32, 64, 107, 160, 320]}}
+"""
+STATIC_SSD = f"""
+architecture: SSD
+num_classes: 21
+SSD:
+  backbone: MobileNet
+  multi_box_head: MultiBoxHead
+  output_decoder: {{background_label: 0, keep_top_k: 200, nms_eta: 1.0, nms_threshold: 0.45, nms_top_k: 400,
+    score_threshold: 0.01}}
+MobileNet:
+  norm_decay: 0.
+  conv_group_scale: 1
+  conv_learning_rate: 0.1
+  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
+  with_extra_blocks: true
+MultiBoxHead:{_BOXES}
+"""
+
 # by the recording of the model that they are of
 MODELS = {
     "mask_rcnn_r50_fpn_1x_coco": (FASTER_RCNN, MASKS),

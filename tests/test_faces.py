@@ -197,7 +197,7 @@ def test_a_double_block_that_halves(middle: str) -> None:
     first, second = net(torch.randn(2, 3, 21, 30, dtype=torch.float64))
     assert first.shape == (2, 4, 11, 15)
     assert second.shape == (2, 8, 6, 8)
-    block = net.double_blaze_0
+    block: Any = net.double_blaze_0
     assert block.depthwise2.conv.groups == 6
     after = {"relu": F.relu, "hard_swish": lambda x: x * F.relu6(x + 3) / 6, "none": lambda x: x}[middle]
     y = after(_conv(block.pointwise, F.relu(_conv(block.depthwise, first))))
@@ -208,7 +208,7 @@ def test_a_double_block_that_halves(middle: str) -> None:
 
 def test_blazenet_ends_with_the_last_asked_block() -> None:
     config = validate(BlazeNet.Config, {"out_blocks": (4, 6), "dense": True})
-    net = config.build()
+    net: Any = config.build()
     assert (net.channels, net.strides, config.title) == ((48, 96), (4, 8), "BlazeNet")
     assert not hasattr(net, "double_blaze_1")
     assert net.double_blaze_0.depthwise2.conv.groups == 1

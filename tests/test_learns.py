@@ -26,13 +26,15 @@ SCHEDULE = Schedule(
     epochs=1, batch=2, optimizer="adamw", lr=3e-4, base_batch=2, decay="constant", warmup_steps=0, evaluate_every=0
 )
 # the rate at which a method halves its loss in so few steps, where that is not the one above
-RATES = {"DETR": 1e-3, "FasterRCNN-cascade-rpn": 1e-3, "GridRCNN": 1e-3, "PointRend": 1e-3}
+RATES = {"DETR": 1e-3, "FasterRCNN-cascade-rpn": 1e-3, "GridRCNN": 1e-3, "PointRend": 1e-3, "YOLOv3-by-shape": 1e-3}
 # what is trained as the published rows are: group normalization has more groups than some forms have channels
 OWN: dict[str, dict[str, dict[str, Any]]] = {
     "FasterRCNN-regnet": {"backbone": {"norm": "bn"}},
     "MaskRCNN-resnest": {"backbone": {"norm": "bn", "norm_eval": False}},
     "RetinaNet-nas-fpn": {"neck": {"norm": "bn"}},
 }
+# pictures that are mixed, of which this form learns smooth labels and IoUs
+MIXED: dict[str, dict[str, Any]] = {"YOLOv3-by-shape": {"augment": (Mixup(), Resize()), "masks": False}}
 
 __all__ = ["quick"]
 pytestmark = pytest.mark.usefixtures("quick")
@@ -50,7 +52,7 @@ def run(form: str, out: Path, steps: int, resume: bool = False, stop: int = 0, *
     recipe = Recipe(
         name="learns",
         model=small.config,  # pyright: ignore[reportArgumentType] # it is one of the union
-        data=TWO.replace(repeat=steps, **data),
+        data=TWO.replace(repeat=steps, **MIXED.get(form, {}), **data),
         schedule=SCHEDULE.replace(lr=RATES.get(form, SCHEDULE.lr)),
     )
 
@@ -78,15 +80,6 @@ def test_the_loss_halves_and_the_file_holds_what_was_learned(form: str, tmp_path
         before, after = (detect(detector, images()) for detector in (done.detector, loaded))
     for name in ("boxes", "scores", "labels", "valid"):
         assert torch.equal(getattr(before, name), getattr(after, name)), name
-
-
-def test_mixed_pictures_smooth_labels_and_predicted_overlaps_are_learned_together(tmp_path: Path) -> None:
-    form = "YOLOv3-by-shape"
-    done = run(form, tmp_path, STEPS, augment=(Mixup(), Resize()), masks=False)
-    history = totals(done)
-    assert sum(history[-3:]) / 3 < history[0] / 2, [round(value, 2) for value in history]
-    steps = [record["losses"] for record in read_log(done.log) if record["event"] == "train"]
-    assert steps[-1]["loss_iou_aware"] < steps[0]["loss_iou_aware"]
 
 
 @every_form

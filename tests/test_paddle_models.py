@@ -28,9 +28,9 @@ from detzoo.recipes.paddle_columns import (
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.recipe import Model
-from tests.paddle_configs import FASTER_RCNN, MASKS
+from tests.paddle_configs import FASTER_RCNN, LITE, LITE_GHOST, LITE_V3, MASKS, SSD_MOBILENET, STATIC_SSD
 from tests.paddle_files import pdparams, static
-from tests.parity.paddle_cases import GN, RETINA
+from tests.parity.paddle_cases import GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
 from tests.published_paddle import paddle_rows, parameters_of
 from tests.test_paddle_import import THEIRS, small
 from tests.zoo import parameters
@@ -76,53 +76,6 @@ RetinaHead:
   loss_class: {name: FocalLoss, gamma: 2.0, alpha: 0.25, loss_weight: 1.0}
   loss_bbox: {name: SmoothL1Loss, beta: 0.0, loss_weight: 1.0}
   nms: {name: MultiClassNMS, nms_top_k: 1000, keep_top_k: 100, score_threshold: 0.05, nms_threshold: 0.5}
-"""
-_BOXES = """
-    aspect_ratios: [[2.], [2., 3.], [2., 3.], [2., 3.], [2., 3.], [2., 3.]]
-    base_size: 300
-    min_ratio: 20
-    max_ratio: 90
-    min_sizes: [60.0, 105.0, 150.0, 195.0, 240.0, 285.0]
-    max_sizes: [[], 150.0, 195.0, 240.0, 285.0, 300.0]
-    flip: true
-    offset: 0.5
-"""
-SSD_MOBILENET = f"""
-architecture: SSD
-num_classes: 20
-SSD: {{backbone: MobileNet, ssd_head: SSDHead, post_process: BBoxPostProcess}}
-MobileNet:
-  norm_decay: 0.
-  scale: 1
-  conv_learning_rate: 0.1
-  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
-  with_extra_blocks: true
-  feature_maps: [11, 13, 14, 15, 16, 17]
-SSDHead:
-  kernel_size: 1
-  padding: 0
-  anchor_generator:
-    steps: [0, 0, 0, 0, 0, 0]
-    min_max_aspect_ratios_order: false{_BOXES}
-BBoxPostProcess:
-  decode: {{name: SSDBox}}
-  nms: {{name: MultiClassNMS, keep_top_k: 200, score_threshold: 0.01, nms_threshold: 0.45, nms_top_k: 400}}
-"""
-STATIC_SSD = f"""
-architecture: SSD
-num_classes: 21
-SSD:
-  backbone: MobileNet
-  multi_box_head: MultiBoxHead
-  output_decoder: {{background_label: 0, keep_top_k: 200, nms_eta: 1.0, nms_threshold: 0.45, nms_top_k: 400,
-    score_threshold: 0.01}}
-MobileNet:
-  norm_decay: 0.
-  conv_group_scale: 1
-  conv_learning_rate: 0.1
-  extra_block_filters: [[256, 512], [128, 256], [128, 256], [64, 128]]
-  with_extra_blocks: true
-MultiBoxHead:{_BOXES}
 """
 STATIC_RETINANET = """
 architecture: RetinaNet
@@ -250,6 +203,9 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
         (SSD_MOBILENET,),
         lambda: MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True)),
     ),
+    "ssdlite on mobilenet": ((SSD_MOBILENET, LITE), lambda: SSDLITE_300),
+    "ssdlite on mobilenet v3": ((SSD_MOBILENET, LITE, LITE_V3), lambda: SSDLITE_V3),
+    "ssdlite on ghostnet": ((SSD_MOBILENET, LITE, LITE_GHOST), lambda: SSDLITE_GHOST),
     "static ssd": ((STATIC_SSD,), "pdold_ssd_mobilenet_v1_voc"),
     "static retinanet": ((STATIC_RETINANET,), "pdold_retinanet_r50_fpn_1x"),
     "static faster": ((STATIC_FASTER,), "pdold_faster_rcnn_r50_fpn_1x"),
@@ -322,6 +278,12 @@ def test_settings_are_those_of_the_zoo(name: str) -> None:
     assert not imported.notes
 
 
+def test_which_rows_resize_bicubically() -> None:
+    for row in paddle_rows():
+        cubic = "yolov3" in row.name or ("rcnn" in row.name and row.name.startswith("pd_"))
+        assert detzoo.find(row.name).model.input.interpolation == ("bicubic" if cubic else "bilinear"), row.name
+
+
 @pytest.mark.parametrize(
     ("name", "row"),
     [
@@ -358,6 +320,8 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("ssd on mobilenet", "MobileNet: {extra_block_filters: [[200, 512]]}", "extra_block_filters"),
         ("ssd on mobilenet", "SSDHead: {padding: 1}", "padding=1 has no counterpart; 0 has"),
         ("ssd on mobilenet", "MobileNet: {extra_block_filters: 3}", "extra_block_filters"),
+        ("ssd on mobilenet", "SSDHead: {use_extra_head: true}", "use_extra_head=True has no counterpart"),
+        ("ssdlite on mobilenet", "SSDHead: {anchor_generator: {max_ratio: 20}}", "aspect_ratios"),
         ("static retinanet", "RetinaHead: {sigma: 0}", "sigma must be positive numbers"),
         ("static cascade", "CascadeBBoxAssigner: {bbox_reg_weights: [0, 1, 2]}", "must be positive numbers"),
         ("static ssd", "MultiBoxHead: {max_sizes: [[]]}", "max_sizes"),

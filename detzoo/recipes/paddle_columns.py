@@ -94,10 +94,11 @@ def paddle_row(
     name: str,
     folder: str,
 ) -> Recipe:
-    """A row of a dynamic-graph table; its config is in a ``folder``."""
+    """A row of a dynamic-graph table, whose pictures are resized bicubically; its config is in a ``folder``."""
     of = name.removeprefix("pd_")
     weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
     published = None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap)
+    model = model.replace(input=model.input.replace(interpolation="bicubic"))
     return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, published)
 
 

@@ -30,7 +30,7 @@ from detzoo.recipes.settings import Schedule
 PADDLE_YOLO_HEAD = YOLOv3.Head(
     by_shape=ByShape(), threshold=0.01, joint=True, candidates=3000, last_pixel=True, legacy=True
 )
-PIXELS = Input(short=608, long=608, keep_ratio=False)
+PIXELS = Input(short=608, long=608, keep_ratio=False, interpolation="bicubic")
 # a slip of the published training, which divided numbers up to 255 as if they were up to 1
 UNSCALED = PIXELS.replace(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

@@ -121,8 +121,10 @@ SSDLITE_320 = SSDLITE_300.replace(
     head=SSDLITE_300.head.replace(sizes=(32, 64, 121.6, 179.2, 236.8, 294.4, 352), steps=(16, 32, 64, 107, 160, 320)),
 )
 LITE_MAPS = ((256, 512), (128, 256), (128, 256), (64, 128))
-LITE_V3 = MobileNetV3.Config(size="small", end_width=0.5, out_blocks=(9,), extra=LITE_MAPS, pad_same=True)
-LITE_GHOST = GhostNet.Config(width=1.3, out_blocks=(12,), extra=LITE_MAPS)
+SSDLITE_V3 = SSDLITE_320.replace(
+    backbone=MobileNetV3.Config(size="small", end_width=0.5, out_blocks=(9,), extra=LITE_MAPS, pad_same=True)
+)
+SSDLITE_GHOST = SSDLITE_320.replace(backbone=GhostNet.Config(width=1.3, out_blocks=(12,), extra=LITE_MAPS))
 DIOU_VOC = DARKNET_VOC.head.replace(by_shape=ByShape(box_loss=BoxLoss(kind="diou", weight=5.0)))
 SQUARE_IOU = BoxLoss(kind="square_iou", weight=2.5)
 PADDLE: dict[str, Case] = {
@@ -219,9 +221,9 @@ PADDLE: dict[str, Case] = {
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
     "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(_baseline(SSD_MOBILENET), classes=20),
-    "paddle/ssdlite_ghostnet_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_GHOST))),
+    "paddle/ssdlite_ghostnet_320_coco": PaddleCase(_baseline(SSDLITE_GHOST)),
     "paddle/ssdlite_mobilenet_v1_300_coco": PaddleCase(_baseline(SSDLITE_300)),
-    "paddle/ssdlite_mobilenet_v3_small_320_coco": PaddleCase(_baseline(SSDLITE_320.replace(backbone=LITE_V3))),
+    "paddle/ssdlite_mobilenet_v3_small_320_coco": PaddleCase(_baseline(SSDLITE_V3)),
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),

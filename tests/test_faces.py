@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,6 +24,7 @@ from detzoo.recipes.paddle_faces import RECIPES
 from detzoo.recipes.recipe import Recipe
 from detzoo.types import Images
 from tests.parity.golden import load
+from tests.parity.paddle import weights
 from tests.zoo import parameters
 
 DYNAMIC = """
@@ -140,6 +142,17 @@ def test_settings_and_weights_are_those_published(recipe: Recipe) -> None:
     place = f"paddle/{'static/' if release == 'pdold' else ''}{name}"
     shapes = lite_shapes() if name == "blazeface_lite" else load(place).shapes
     assert parameters(recipe, shapes, of_paddle=True) == "yes"
+
+
+def test_a_static_model_by_its_files_names() -> None:
+    golden = load("paddle/static/faceboxes_lite")
+    detector: Any = detzoo.from_paddle(merged(*CASES["pdold_faceboxes_lite"]), weights(golden), classes=["face"])
+    assert not detector.training
+    assert detector.classes == ("face",)
+    background, face = weights(golden)["conv2d_30.w_0"][:2]  # of the second map's first box, where it stands second
+    assert torch.allclose(detector.cls[1].weight[:2], torch.stack([face, background]).float())
+    picture = np.random.default_rng(0).integers(0, 255, (61, 83, 3), dtype=np.uint8)
+    assert len(detector.predict(picture, threshold=0.0)[0].scores) > 5
 
 
 @pytest.mark.parametrize(

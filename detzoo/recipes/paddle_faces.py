@@ -3,7 +3,7 @@
 They are SSDs of square default boxes. ``wider_ap`` was measured on several sizes of each picture, whose own size is the
 network's input in a test. Departures of training here: pictures are varied as SSD's are, without cuts around faces of a
 drawn size, and Adam stands in for RMSProp. Milestones of the second release's epochs; 320,000 updates of the first's
-are 795 epochs of 32 images.
+are 795 epochs of 32 images. WIDER Face is read with its annotations as VOC's XML files, as MMDetection has it.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ STATIC_SCHEDULE = SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 7
 WIDER_FACE = Data(
     kind="voc",
     root="data/WIDERFace",
-    train=(Split(annotations="WIDER_train/train.txt", images="WIDER_train"),),
-    val=(Split(annotations="WIDER_val/val.txt", images="WIDER_val"),),
+    train=(Split(annotations="WIDER_train/Annotations", images="WIDER_train"),),
+    val=(Split(annotations="WIDER_val/Annotations", images="WIDER_val"),),
     classes=("face",),
     augment=(Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip(), Distort()),
     group_by_aspect=False,

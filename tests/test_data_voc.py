@@ -338,6 +338,22 @@ def test_a_folder_of_xml_files_in_place_of_a_list(tmp_path: Path, caplog: pytest
     assert len(read_voc(tmp_path / "Annotations", tmp_path, "Annotations")) == 2
 
 
+def test_xml_files_that_say_which_folder_their_picture_is_in(tmp_path: Path) -> None:
+    """As WIDER Face's are in MMDetection's form: pictures lie in a folder for each event, XML files all in one."""
+    write_voc(tmp_path, {"a": [("face", (1, 1, 9, 9))], "b": [("face", (1, 1, 9, 9))], "c": []})
+    for name, folder in (("a", "0--Parade"), ("b", "1--Riot")):
+        (tmp_path / "JPEGImages" / folder).mkdir()
+        (tmp_path / f"JPEGImages/{name}.jpg").rename(tmp_path / f"JPEGImages/{folder}/1.jpg")
+        xml = tmp_path / f"Annotations/{name}.xml"
+        xml.write_text(xml.read_text().replace("<size>", f"<folder>{folder}</folder><filename>1.jpg</filename><size>"))
+    xml = tmp_path / "Annotations/c.xml"
+    xml.write_text(xml.read_text().replace("<size>", "<folder>elsewhere</folder><filename>c.jpg</filename><size>"))
+    found = read_voc(tmp_path / "Annotations", tmp_path)
+    assert [found.files[image] for image in range(3)] == [
+        *("JPEGImages/0--Parade/1.jpg", "JPEGImages/1--Riot/1.jpg", "JPEGImages/c.jpg"),
+    ]
+
+
 def test_a_folder_of_xml_files_without_pictures_or_xml(tmp_path: Path) -> None:
     write_voc(tmp_path, {"a": []})
     (tmp_path / "JPEGImages/a.jpg").rename(tmp_path / "JPEGImages/b.jpg")

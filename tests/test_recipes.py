@@ -77,6 +77,8 @@ def test_published_numbers_and_weights_are_plausible(recipe: Recipe):
     if recipe.published is not None:
         for value in (recipe.published.box_ap, recipe.published.mask_ap, recipe.published.ar1000):
             assert value is None or 20 < value < 90
+        easy, medium, hard = recipe.published.wider_ap or (3, 2, 1)
+        assert 95 > easy > medium > hard > 0
     if recipe.weights is not None:
         marked = re.search(r"-([0-9a-f]{8})\.pth$", recipe.weights.url)
         assert recipe.weights.sha256 == (marked and marked[1])

@@ -36,6 +36,8 @@ class BlazeNet(nn.Module):
         singles: tuple[Single, ...] = ((24, 1), (24, 1), (48, 2), (48, 1), (48, 1))
         doubles: tuple[Double, ...] = ((24, 96, 2), (24, 96, 1), (24, 96, 1), (24, 96, 2), (24, 96, 1), (24, 96, 1))
         out_blocks: tuple[int, ...] = (8, 11)  # blocks, from 1 and single ones first, whose output is returned
+        kernels: tuple[Literal[3, 5], Literal[3, 5]] = (3, 5)  # of the first convolution, and of those of blocks
+        single: Literal["relu", "none"] = "none"  # what follows the 1x1 of a single block
         dense: bool = False  # the second 5x5 of a double block mixes all channels, as in PaddleDetection 0.x
         middle: Literal["relu", "hard_swish", "none"] = "relu"  # what follows the first 1x1 of a double block
 
@@ -56,7 +58,7 @@ class BlazeNet(nn.Module):
     def __init__(self, config: BlazeNet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or BlazeNet.Config()
-        self.conv1 = ConvNorm(3, config.stem, 3, stride=2, norm="bn")
+        self.conv1 = ConvNorm(3, config.stem, config.kernels[0], stride=2, norm="bn")
         width, stride, found = config.stem, 2, []
         blocks = [(f"blaze_{index}", None, *single) for index, single in enumerate(config.singles)]
         blocks += [(f"double_blaze_{index}", *double) for index, double in enumerate(config.doubles)]
@@ -93,11 +95,12 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, middle: int | None, outputs: int, stride: int, config: BlazeNet.Config) -> None:
         super().__init__()
-        self.middle = None if middle is None else config.middle
-        self.depthwise = ConvNorm(inputs, inputs, 5, stride=stride, groups=inputs, norm="bn")
-        self.pointwise = ConvNorm(inputs, middle or outputs, 1, norm="bn", relu=self.middle == "relu")
+        kernel, after = config.kernels[1], config.single if middle is None else config.middle
+        self.double, self.hard_swish = middle is not None, after == "hard_swish"
+        self.depthwise = ConvNorm(inputs, inputs, kernel, stride=stride, groups=inputs, norm="bn")
+        self.pointwise = ConvNorm(inputs, middle or outputs, 1, norm="bn", relu=after == "relu")
         if middle is not None:
-            self.depthwise2 = ConvNorm(middle, middle, 5, groups=1 if config.dense else middle, norm="bn")
+            self.depthwise2 = ConvNorm(middle, middle, kernel, groups=1 if config.dense else middle, norm="bn")
             self.pointwise2 = ConvNorm(middle, outputs, 1, norm="bn")
         self.shortcut = ConvNorm(inputs, outputs, 1, norm="bn") if stride > 1 or inputs != outputs else None
         self.stride = stride
@@ -105,8 +108,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
         y = self.pointwise(self.depthwise(x))
-        if self.middle is not None:
-            y = self.pointwise2(self.depthwise2(F.hardswish(y) if self.middle == "hard_swish" else y))
+        if self.double:
+            y = self.pointwise2(self.depthwise2(F.hardswish(y) if self.hard_swish else y))
         if self.stride > 1:
             x = F.max_pool2d(x, self.stride, self.stride, ceil_mode=True)
         return F.relu_(y + (x if self.shortcut is None else self.shortcut(x)))

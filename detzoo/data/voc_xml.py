@@ -48,7 +48,8 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What an XML file says: height and width if it does so sensibly, the name of its picture, and the objects."""
+    """What an XML file says: height and width if it does so sensibly, the objects, and the name of its picture, in the
+    folder that it says."""
 
     size: tuple[int, int] | None
     file_name: str
@@ -79,7 +80,8 @@ def read_xml(path: Path) -> Sheet:
         objects = [_object(item) for item in items]
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
-    return Sheet(_size(tree), (tree.findtext("filename") or "").strip(), objects)
+    folder, name = ((tree.findtext(tag) or "").strip() for tag in ("folder", "filename"))
+    return Sheet(_size(tree), f"{folder}/{name}" if folder and name else name, objects)
 
 
 def _text(data: bytes) -> bytes | str:

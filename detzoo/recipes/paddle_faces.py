@@ -3,7 +3,7 @@
 They are SSDs of square default boxes. ``wider_ap`` was measured on several sizes of each picture, whose own size is the
 network's input in a test. Departures of training here: pictures are varied as SSD's are, without cuts around faces of a
 drawn size, and Adam stands in for RMSProp. Milestones of the second release's epochs; 320,000 updates of the first's
-are 795 epochs of 32 images.
+are 795 epochs of 32 images. WIDER Face is read with its annotations as VOC's XML files, as MMDetection has it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,17 @@ NAS = BlazeNet.Config(
     dense=True,
 )
 NAS_V2 = NAS.replace(doubles=((16, 32, 2), (32, 32, 1), (16, 72, 2), (24, 72, 1)))
+# a config's `lite_edition`
+LITE = BlazeNet.Config(
+    singles=(
+        *((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1), (96, 2)),
+        *((96, 1),) * 4,
+    ),
+    doubles=(),
+    out_blocks=(11, 16),
+    kernels=(5, 3),
+    single="relu",
+)
 FACEBOXES = STATIC_BLAZEFACE.replace(
     backbone=FaceBoxNet.Config(),
     head=BLAZE_HEAD.replace(
@@ -62,11 +73,12 @@ SCHEDULE = Schedule(
     epochs=1000, batch=8, optimizer="adam", lr=1e-3, base_batch=64, weight_decay=5e-4, milestones=(333, 800),
     warmup_start=1 / 3, evaluate_every=10,
 )  # fmt: skip
+STATIC_SCHEDULE = SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 745), warmup_steps=0)
 WIDER_FACE = Data(
     kind="voc",
     root="data/WIDERFace",
-    train=(Split(annotations="WIDER_train/train.txt", images="WIDER_train"),),
-    val=(Split(annotations="WIDER_val/val.txt", images="WIDER_val"),),
+    train=(Split(annotations="WIDER_train/Annotations", images="WIDER_train"),),
+    val=(Split(annotations="WIDER_val/Annotations", images="WIDER_val"),),
     classes=("face",),
     augment=(Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip(), Distort()),
     group_by_aspect=False,
@@ -74,38 +86,54 @@ WIDER_FACE = Data(
 )
 
 
-def faces(name: str, model: SSD.Config, wider_ap: tuple[float, float, float], file: str) -> Recipe:
-    """A row of the first release's table, trained with four devices."""
+def faces(*, name: str, model: SSD.Config, wider_ap: tuple[float, float, float], weights: str) -> Recipe:
+    """A row of the tables of the first release, trained with four devices, or of the second."""
+    release, _, config = name.partition("_")
+    static = release == "pdold"
+    folder = "object_detection" if static else "models"
     return row(
-        name=f"pdold_{name}",
+        name=name,
         model=model,
         data=WIDER_FACE,
-        schedule=SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 745), warmup_steps=0),
+        schedule=STATIC_SCHEDULE if static else SCHEDULE,
         published=Published(wider_ap=wider_ap),
-        weights=f"https://paddlemodels.bj.bcebos.com/object_detection/{file}.tar",
-        config=f"release/0.2:configs/face_detection/{name}.yml",
-    )
-
-
-def dynamic_faces(name: str, model: SSD.Config, wider_ap: tuple[float, float, float]) -> Recipe:
-    """A row of the second release's table."""
-    return row(
-        name=f"pd_{name}",
-        model=model,
-        data=WIDER_FACE,
-        schedule=SCHEDULE,
-        published=Published(wider_ap=wider_ap),
-        weights=f"https://paddledet.bj.bcebos.com/models/{name}.pdparams",
-        config=f"configs/face_detection/{name}.yml",
+        weights=f"https://{'paddlemodels' if static else 'paddledet'}.bj.bcebos.com/{folder}/{weights}",
+        config=f"{'release/0.2:' if static else ''}configs/face_detection/{config}.yml",
     )
 
 
 RECIPES = (
-    dynamic_faces("blazeface_1000e", BLAZEFACE, (88.5, 85.5, 73.1)),
-    dynamic_faces("blazeface_fpn_ssh_1000e", BLAZEFACE_FPN_SSH, (90.7, 88.3, 79.3)),
-    faces("blazeface", STATIC_BLAZEFACE, (91.5, 89.2, 79.7), "blazeface_original"),
-    faces("blazeface_nas", STATIC_BLAZEFACE.replace(backbone=NAS), (83.7, 80.7, 65.8), "blazeface_nas"),
-    faces("blazeface_nas_v2", STATIC_BLAZEFACE.replace(backbone=NAS_V2), (87.0, 83.7, 68.5), "blazeface_nas2"),
-    faces("faceboxes", FACEBOXES, (87.8, 85.1, 57.6), "faceboxes_original"),
-    faces("faceboxes_lite", FACEBOXES_LITE, (90.1, 87.5, 76.0), "faceboxes_lite"),
+    faces(name="pd_blazeface_1000e", model=BLAZEFACE, wider_ap=(88.5, 85.5, 73.1), weights="blazeface_1000e.pdparams"),
+    faces(
+        name="pd_blazeface_fpn_ssh_1000e",
+        model=BLAZEFACE_FPN_SSH,
+        wider_ap=(90.7, 88.3, 79.3),
+        weights="blazeface_fpn_ssh_1000e.pdparams",
+    ),
+    faces(
+        name="pdold_blazeface",
+        model=STATIC_BLAZEFACE,
+        wider_ap=(91.5, 89.2, 79.7),
+        weights="blazeface_original.tar",
+    ),
+    faces(
+        name="pdold_blazeface_lite",
+        model=STATIC_BLAZEFACE.replace(backbone=LITE),
+        wider_ap=(90.9, 88.5, 78.1),
+        weights="blazeface_lite.tar",
+    ),
+    faces(
+        name="pdold_blazeface_nas",
+        model=STATIC_BLAZEFACE.replace(backbone=NAS),
+        wider_ap=(83.7, 80.7, 65.8),
+        weights="blazeface_nas.tar",
+    ),
+    faces(
+        name="pdold_blazeface_nas_v2",
+        model=STATIC_BLAZEFACE.replace(backbone=NAS_V2),
+        wider_ap=(87.0, 83.7, 68.5),
+        weights="blazeface_nas2.tar",
+    ),
+    faces(name="pdold_faceboxes", model=FACEBOXES, wider_ap=(87.8, 85.1, 57.6), weights="faceboxes_original.tar"),
+    faces(name="pdold_faceboxes_lite", model=FACEBOXES_LITE, wider_ap=(90.1, 87.5, 76.0), weights="faceboxes_lite.tar"),
 )

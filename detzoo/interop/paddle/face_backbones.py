@@ -8,6 +8,7 @@ from detzoo.backbones.blazenet import BlazeNet
 from detzoo.backbones.faceboxnet import FaceBoxNet
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
+from detzoo.recipes.paddle_faces import LITE
 
 _SINGLES = [[24, 24], [24, 24], [24, 48, 2], [48, 48], [48, 48]]
 _DOUBLES = [[48, 24, 96, 2], [96, 24, 96], [96, 24, 96], [96, 24, 96, 2], [96, 24, 96], [96, 24, 96]]
@@ -18,7 +19,9 @@ def blazenet(parts: Parts, given: Section) -> BlazeNet.Config:
     """``BlazeNet``, of which maps of two strides are returned."""
     given.fixed("use_5x5kernel", True)
     given.fixed("with_extra_blocks", True)
-    given.fixed("lite_edition", False)
+    if parts.static and given.flag("lite_edition", False):
+        given.ignore("blaze_filters", "double_blaze_filters")  # it has its own
+        return LITE
     singles = _blocks(given, "blaze_filters", _SINGLES, 1)
     doubles = _blocks(given, "double_blaze_filters", _DOUBLES, 2)
     settings: dict[str, Any] = {"stem": singles[0][0], "dense": parts.static}

@@ -22,6 +22,10 @@ def _kind(match: re.Match[str]) -> str:
     return "conv" if match["layer"] == "conv" else "bn"
 
 
+def _layer(match: re.Match[str]) -> str:
+    return _PARTS.get(f"1_{match['layer']}", "")
+
+
 def _pyramid(match: re.Match[str]) -> str:
     number = int(match["number"])
     return f"neck.{'merges.0' if number == 3 else f'laterals.{number - 1}'}.{_kind(match)}"
@@ -52,6 +56,11 @@ NAMES: Names = (
 _CONVS: Names = (
     (r"^(conv1|conv_\d(?:_\d)?)_weights$", r"backbone.\1.conv.weight"),
     (r"^inceptionA_(\d)_(conv\d(?:_\d)?)_weights$", r"backbone.inception_\1.\2.conv.weight"),
+    # of the lite network, of single blocks alone
+    (
+        r"^(?P<part>shortcut)?conv(?P<block>\d{1,6})(?:_(?P<layer>dw|sep))?_weights$",
+        lambda match: f"backbone.blaze_{int(match['block']) - 2}.{match['part'] or _layer(match)}.conv.weight",
+    ),
     (r"^shortcut((?:double_)?blaze_\d+)_weights$", r"backbone.\1.shortcut.conv.weight"),
     (
         r"^(?P<block>(?:double_)?blaze_\d+)(?P<part>[12]_(?:dw|sep))_weights$",

@@ -7,9 +7,12 @@ from typing import Any
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.yolo_loss import ByShape
 from detzoo.config import flatten
+from detzoo.interop.paddle.dense import PADDLE_FCOS_HEAD
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
@@ -97,6 +100,16 @@ RETINA = RetinaNet.Config(
         match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
     ),
 )
+FCOS_MODEL = FCOS.Config(
+    backbone=PADDLE_R50.replace(**RETINA_STAGES),
+    neck=FPN.Config(extra="on_output", relu_before_extra=True),
+    head=PADDLE_FCOS_HEAD.replace(
+        in_strides=True, loss_in_strides=True, centerness_on_reg=True, threshold=0.025, nms=0.6
+    ),
+)
+FCOS_DCN = FCOS_MODEL.replace(
+    backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
+)
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
 SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
@@ -167,6 +180,9 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/fcos_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_MODEL)),
+    "paddle/fcos_dcn_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_DCN)),
+    "paddle/fcos_r50_fpn_iou_1x_coco": PaddleCase(_baseline(FCOS_MODEL), {"head.learns_iou": True}),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
     "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(

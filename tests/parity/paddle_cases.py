@@ -65,6 +65,8 @@ class PaddleCase(Case):
                 changes[path] = least
             elif path == "head.detections":
                 changes[path] = 30
+            elif path == "head.candidates" and settings.get("head.last_pixel"):
+                changes[path] = 200
             elif path == "neck.drop.kept":
                 changes[path] = 1.0
         return changes
@@ -185,6 +187,9 @@ PADDLE: dict[str, Case] = {
     "paddle/fcos_r50_fpn_iou_1x_coco": PaddleCase(_baseline(FCOS_MODEL), {"head.learns_iou": True}),
     "paddle/retinanet_r50_fpn_1x_coco": PaddleCase(_baseline(RETINA)),
     "paddle/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase(_baseline(RETINA.replace(backbone=RETINA_X101))),
+    "paddle/static/retinanet_r50_fpn_1x": PaddleCase("pdold_retinanet_r50_fpn_1x"),
+    "paddle/static/retinanet_r101_fpn_1x": PaddleCase("pdold_retinanet_r101_fpn_1x"),
+    "paddle/static/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_retinanet_x101_vd_64x4d_fpn_1x"),
     "paddle/ssd_mobilenet_v1_300_120e_voc": PaddleCase(
         _baseline(MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True))), classes=20
     ),

@@ -65,7 +65,7 @@ OF_METHOD: dict[type[Detector], PaddleMethod] = {
     FasterRCNN: _TWO_STAGE,
     FCOS: _ONE_STAGE._replace(raw=one_stage.fcos_raw, losses=one_stage.fcos_losses, reach_out=True),
     MaskRCNN: _TWO_STAGE,
-    RetinaNet: _ONE_STAGE._replace(reach_out=True),
+    RetinaNet: _ONE_STAGE._replace(recorded=two_stage.recorded, reach_out=True),
     SSD: _ONE_STAGE._replace(
         raw=one_stage.ssd_raw,
         losses=one_stage.ssd_losses,

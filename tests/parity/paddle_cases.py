@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
@@ -16,6 +17,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.hrfpn import HRFPN
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
     PADDLE_R34,
@@ -35,6 +37,7 @@ from detzoo.recipes.paddle_columns import (
     vd,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
+from detzoo.recipes.paddle_static_pages import PADDLE_RES2NET50
 from detzoo.recipes.paddle_static_two_stage import SE154_DCN
 from detzoo.recipes.paddle_yolov3 import DARKNET, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
@@ -113,6 +116,10 @@ FCOS_DCN = FCOS_MODEL.replace(
     backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
 )
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
+HRNET_W18 = HRNet.Config(width=18, norm_frozen=True)
+HR_PYRAMID = HRFPN.Config(bias=False)
+RES2NET50_VD = PADDLE_RES2NET50.replace(stem="deep")
+RES2NET50_VD_DCN = RES2NET50_VD.replace(deform=Deform(version=2))
 SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
 )
@@ -147,6 +154,10 @@ PADDLE: dict[str, Case] = {
     "paddle/mask_rcnn_dcn_r50_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_fpn_1x_coco"),
     "paddle/mask_rcnn_dcn_r50_vd_fpn_2x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_vd_fpn_2x_coco"),
     "paddle/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/faster_rcnn_hrnetv2p_w18_1x_coco": PaddleCase(_baseline(paddle_faster(HRNET_W18).replace(neck=HR_PYRAMID))),
+    "paddle/faster_rcnn_res2net50_vb_26w_4s_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_RES2NET50))),
+    "paddle/mask_rcnn_res2net50_vd_26w_4s_fpn_2x_coco": PaddleCase(_baseline(paddle_mask(RES2NET50_VD))),
+    "paddle/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase(_baseline(paddle_mask(RES2NET50_VD_DCN))),
     "paddle/cascade_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50))),
     "paddle/cascade_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50_VD))),
     "paddle/cascade_rcnn_dcn_r50_fpn_class_aware": PaddleCase("pd_cascade_rcnn_dcn_r50_fpn_1x_coco", CLASS_AWARE),
@@ -182,6 +193,14 @@ PADDLE: dict[str, Case] = {
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/faster_rcnn_hrnetv2p_w18_1x": PaddleCase("pdold_faster_rcnn_hrnetv2p_w18_1x"),
+    "paddle/static/faster_rcnn_res2net50_vb_26w_4s_fpn_1x": PaddleCase("pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x"),
+    "paddle/static/mask_rcnn_res2net50_vb_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vb_26w_4s_fpn_2x"),
+    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_2x"),
+    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase("pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x"),
+    "paddle/static/libra_rcnn_r50_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r50_vd_fpn_1x"),
+    "paddle/static/libra_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_vd_fpn_gcb_add_r16_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_gcb_add_r16_2x"),
     "paddle/fcos_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_MODEL)),
     "paddle/fcos_dcn_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_DCN)),
     "paddle/fcos_r50_fpn_iou_1x_coco": PaddleCase(_baseline(FCOS_MODEL), {"head.learns_iou": True}),

@@ -116,7 +116,7 @@ FCOS_DCN = FCOS_MODEL.replace(
     backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
 )
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
-HRNET_W18 = HRNet.Config(width=18, norm_frozen=True)
+HRNET_W18 = HRNet.Config(width=18, norm_frozen=True, stopped=(0,))
 HR_PYRAMID = HRFPN.Config(bias=False)
 RES2NET50_VD = PADDLE_RES2NET50.replace(stem="deep")
 RES2NET50_VD_DCN = RES2NET50_VD.replace(deform=Deform(version=2))

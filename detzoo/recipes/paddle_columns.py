@@ -54,6 +54,7 @@ PADDLE_RPN = RPN.Config(
     by_samples=True,
     shrink_bound=False,
     min_size=1.0,
+    one_of_each=True,
 )
 PADDLE_BOX_HEAD = BoxHead.Config(shrink_bound=False)
 

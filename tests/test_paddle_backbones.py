@@ -46,7 +46,8 @@ DYNAMIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
     ("ResNet", {"variant": "d", "return_idx": [2], "num_stages": 3}, ResNet,
      {**VD, "strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "avg_down_stages": (1, 2, 3)}),
     ("Res2Net", {"variant": "d"}, Res2Net, {**FROZEN, "avg_down": False, "first_sums": True, "pool_padding": False}),
-    ("HRNet", {"freeze_at": 0}, HRNet, {**FROZEN, "width": 18}),
+    ("HRNet", {}, HRNet, {**FROZEN, "width": 18, "stopped": (0,)}),
+    ("HRNet", {"freeze_at": -1}, HRNet, {**FROZEN, "width": 18}),
     ("DarkNet", {}, Darknet, {"norm_eval": False}),
     ("MobileNet", {"feature_maps": [11, 13, 14, 15], "with_extra_blocks": True, "extra_block_filters": FILTERS},
      MobileNetV1, {"out_pairs": (11, 13)}),
@@ -71,7 +72,8 @@ STATIC: list[tuple[str, dict[str, Any], type[Any], dict[str, Any]]] = [
     ("SENet", {"depth": 152, "std_senet": True, "dcn_v2_stages": [3, 4, 5]}, SENet,
      {**FROZEN, **DCN, "form": "original"}),
     ("Res2Net", {"variant": "d"}, Res2Net, {**VD, "first_sums": True, "pool_padding": False}),
-    ("HRNet", {"width": 18}, HRNet, {**FROZEN, "width": 18, "resize": "corners"}),
+    ("HRNet", {"width": 18, "freeze_at": 3}, HRNet,
+     {**FROZEN, "width": 18, "resize": "corners", "stopped": (0, 1)}),
     ("MobileNet", {"with_extra_blocks": True}, MobileNetV1, {"out_pairs": (11, 13)}),
 ]  # fmt: skip
 

@@ -59,6 +59,7 @@ class HRNet(PartlyFrozen):
         norm_eval: bool = True  # batch normalization keeps its statistics in training
         norm_frozen: bool = False  # scales and offsets of normalization take no gradient
         frozen_stages: int = Field(default=-1, ge=-1, le=4)  # -1: none; 0: the stem; k: stem and stages 1 to k
+        stopped: tuple[Annotated[int, Field(ge=0, le=3)], ...] = ()  # returned maps that give no gradient back
         checkpointing: bool = False  # recompute a block in the backward pass instead of keeping what it computed
 
         @property
@@ -112,7 +113,7 @@ class HRNet(PartlyFrozen):
             # the new branch begins with the coarsest map there is
             maps = [step(maps[min(branch, len(maps) - 1)]) for branch, step in enumerate(steps)]
             maps = self.get_submodule(f"stage{stage}")(maps)
-        return maps
+        return [x.detach() if branch in self.config.stopped else x for branch, x in enumerate(maps)]
 
     def frozen_parts(self) -> list[nn.Module]:
         """The stem and the stages that are frozen, with what leads to them."""

@@ -65,4 +65,4 @@ def best_of_stages(
     # all that is left to do in the file is to end there
     ended = moved_in_files(pick(found, pair), images, lambda some: some)
     limits = config.nms, config.soft_nms, config.detections, classes
-    return suppressed(ended, means.gather(1, pair), pair % classes, used, *limits)
+    return suppressed(ended, means.gather(1, pair), pair % classes, used, *limits, images)

@@ -31,7 +31,13 @@ class Best(NamedTuple):
     used: Tensor
 
 
-def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float | Sequence[float], limit: int) -> Best:
+def best_pairs(
+    logits: Sequence[Tensor],
+    classes: int,
+    threshold: float | Sequence[float],
+    limit: int,
+    quality: Sequence[Tensor] | None = None,
+) -> Best:
     """The ``limit`` best pairs of each level that score above ``threshold``, by falling score.
 
     Args:
@@ -39,11 +45,14 @@ def best_pairs(logits: Sequence[Tensor], classes: int, threshold: float | Sequen
         classes: their number.
         threshold: least score, or that of each level.
         limit: slots per level; a level with fewer pairs has fewer.
+        quality: logits ``[N, a, H, W]`` of what multiplies all scores of a cell, if anything does.
     """
     found, start = [], 0
     least = [threshold] * len(logits) if isinstance(threshold, float | int) else threshold
-    for level, bound in zip(logits, least, strict=True):  # levels differ in size: one ranking each
-        scores = full_precision(by_cell(level, classes).flatten(1)).sigmoid()
+    factors = [None] * len(logits) if quality is None else quality
+    for level, bound, factor in zip(logits, least, factors, strict=True):  # levels differ in size: one ranking each
+        scores = full_precision(by_cell(level, classes)).sigmoid()
+        scores = (scores if factor is None else scores * full_precision(by_cell(factor, 1)).sigmoid()).flatten(1)
         pair, used = rank(scores, scores > bound, limit)
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes
@@ -59,8 +68,9 @@ def survivors(
     nms: float,
     detections: int,
     shown: Tensor | None = None,
+    empty: bool = False,
 ) -> Detections:
-    """Detections after suppression within each class; a box without width or height is none.
+    """Detections after suppression within each class; a box without width or height is none, but for ``empty``.
 
     Args:
         boxes: ``[N, K, 4]`` xyxy pixels.
@@ -71,9 +81,10 @@ def survivors(
         nms: IoU above which the box of the lower score is suppressed.
         detections: slots of the result.
         shown: ``[N, K, 4]``, what is returned in place of ``boxes``, if that differs.
+        empty: whether a box may have neither width nor height.
     """
     shown = boxes if shown is None else shown
-    used = used & (shown[..., 2:] > shown[..., :2]).all(-1)
+    used = used if empty else used & (shown[..., 2:] > shown[..., :2]).all(-1)
     order, kept = select(boxes, scores, used, nms, detections, labels, classes)
     return Detections(
         boxes=pick(shown, order) * kept.unsqueeze(-1),

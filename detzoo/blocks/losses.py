@@ -28,6 +28,8 @@ class BoxLoss(Config):
     beta: float = Field(default=1.0, gt=0)
     alpha: float = Field(default=0.5, gt=0)  # balanced_l1: the smaller, the more gradient small differences get
     gamma: float = Field(default=1.5, gt=0)  # balanced_l1: gradient of the line
+    # iou, linear_iou, giou: added to the areas of intersection and union
+    more: float = Field(default=0.0, ge=0)
 
     @property
     def on_boxes(self) -> bool:
@@ -86,13 +88,13 @@ def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor 
     if kind == "bounded_iou":
         return _bounded_iou(predicted, wanted, config.beta)
     if kind == "iou":
-        return -iou(predicted, wanted).clamp(min=1e-6).log()
+        return -iou(predicted, wanted, more=config.more).clamp(min=1e-6).log()
     if kind == "linear_iou":
-        return 1 - iou(predicted, wanted).clamp(min=1e-6)
+        return 1 - iou(predicted, wanted, more=config.more).clamp(min=1e-6)
     if kind == "square_iou":
         return 1 - iou(predicted, wanted).square()
     if kind == "giou":
-        return 1 - giou(predicted, wanted)
+        return 1 - giou(predicted, wanted, more=config.more)
     return 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
 
 

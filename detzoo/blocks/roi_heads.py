@@ -317,7 +317,7 @@ class BoxHead(nn.Module):
         refined, sure = self._moved(pick(boxes, roi), moves, images, config.in_files)
         best = best if sure is None else best * sure
         limits = config.nms, config.soft_nms, config.detections, self.classes
-        return suppressed(refined, best, labels, used, *limits)
+        return suppressed(refined, best, labels, used, *limits, images if config.in_files else None)
 
     @torch.no_grad()
     def refine(self, raw: RawBoxes, boxes: Tensor, images: Images, samples: RoISamples | None = None) -> Tensor:
@@ -334,7 +334,7 @@ class BoxHead(nn.Module):
     def _moved(
         self, boxes: Tensor, moves: Tensor, images: Images, in_files: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """``boxes [N, R, 4]`` moved by what `_of_class` gives of them; and of a `SideAware` how sure these are."""
+        """``boxes [N, R, 4]`` moved by what `_of_class` gives, maybe ``in_files``; and how sure a `SideAware` is."""
         if self.side_aware is not None:
             return self.side_aware.place(boxes, moves, images.sizes)
         if in_files:

@@ -55,8 +55,9 @@ class Learned(BaseConfig):
     proposals: int = Field(default=1000, ge=1)
     nms: float = Field(default=0.7, ge=0, le=1)  # IoU
     shrink_bound: bool = True  # a box shrinks by no more than it may grow; False: to any size
-    whole_canvas: bool = False  # proposals reach into the padding, and are a pixel wide and high at least
+    whole_canvas: bool = False  # proposals reach into the padding, and are of whole pixels; see `detzoo.ops.nms`
     min_size: float = Field(default=0.0, ge=0)  # pixels: a proposal's edges are longer than this
+    one_of_each: bool = False  # a level where all are shorter proposes an empty box, of score 0.5 (PaddleDetection)
 
 
 class RPN(nn.Module):
@@ -196,7 +197,12 @@ def best_proposals(
     else:
         boxes = clip(boxes, images.sizes - int(legacy))
     valid = (boxes[..., 2:] - boxes[..., :2] > least).all(-1) & (best >= 0)
-    order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores))
+    if config.one_of_each:
+        levels = torch.arange(len(scores), device=level.device).expand(len(level), -1)
+        some = torch.zeros_like(levels).scatter_add_(1, level, valid.long()) > 0
+        boxes, best = F.pad(boxes, (0, 0, 0, len(scores))), F.pad(best, (0, len(scores)), value=0.5)
+        valid, level = torch.cat([valid, ~some], 1), torch.cat([level, levels], 1)
+    order, kept = select(boxes, best, valid, config.nms, limit, level, len(scores), config.whole_canvas)
     return Proposals(pick(boxes, order) * kept.unsqueeze(-1), pick(best, order) * kept, kept)
 
 

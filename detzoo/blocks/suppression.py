@@ -24,14 +24,14 @@ class SoftNMS(BaseConfig):
 
 
 def moved_in_files(boxes: Tensor, images: Images, move: Callable[[Tensor], Tensor]) -> Tensor:
-    """Boxes ``[N, K, 4]`` that ``move`` moves in pixels of the image files, and that end there.
+    """Boxes ``[N, K, 4]`` that ``move`` moves, in pixels of the image files, where they end.
 
     Each is taken there with its first and its last pixel, so that it is not as much larger as the file.
     """
     scales, across = images.in_files()
     last = torch.cat([torch.zeros_like(boxes[..., :2]), torch.ones_like(boxes[..., 2:])], -1)
     sizes = (images.sizes / scales).round()
-    return clip(move((boxes - last) / across + last), sizes, 1) * across
+    return clip(move((boxes - last) / across + last), sizes, 1)
 
 
 def suppressed(
@@ -43,6 +43,7 @@ def suppressed(
     soft: SoftNMS | None,
     limit: int,
     classes: int,
+    in_files: Images | None = None,
 ) -> Detections:
     """The best ``limit`` of the boxes of each image that survive suppression within their class.
 
@@ -55,12 +56,18 @@ def suppressed(
         soft: None: what overlaps a better box so is dropped.
         limit: number of detections.
         classes: number of them.
+        in_files: of whose files the boxes are in pixels, the last of which takes part; None: in those of the network.
+
+    Returns:
+        Detections in pixels of the network input.
     """
     if soft is None:
-        order, kept = select(boxes, scores, used, nms, limit, labels, classes)
+        order, kept = select(boxes, scores, used, nms, limit, labels, classes, pixels=in_files is not None)
     else:
         scores, used = soft_nms(boxes, scores, used, labels, threshold=nms, limit=limit, **soft.model_dump())
         order, kept = rank(scores, used, limit)
+    if in_files is not None:
+        boxes = boxes * in_files.in_files()[1]
     return Detections(
         boxes=pick(boxes, order) * kept.unsqueeze(-1),
         scores=scores.gather(1, order) * kept,

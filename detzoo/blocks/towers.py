@@ -14,7 +14,14 @@ PRIOR = -math.log(99)  # logit of 1 %: classes that start there keep the first s
 
 
 def tower(
-    inputs: int, channels: int, convs: int, norm: Norm | None, *, bias: bool = False, deform: Deform | None = None
+    inputs: int,
+    channels: int,
+    convs: int,
+    norm: Norm | None,
+    *,
+    bias: bool = False,
+    deform: Deform | None = None,
+    deform_all: bool = False,
 ) -> nn.Sequential:
     """``convs`` 3 x 3 convolutions of ``channels`` with ReLU: ``[N, inputs, H, W]`` to ``[N, channels, H, W]``.
 
@@ -25,9 +32,10 @@ def tower(
         norm: after each.
         bias: beside a norm too.
         deform: makes the last one deformable.
+        deform_all: makes all of them so.
     """
     widths = [inputs] + [channels] * convs
-    kinds = [None] * (convs - 1) + [deform]
+    kinds = [deform if deform_all else None] * (convs - 1) + [deform]
     return nn.Sequential(
         *(
             ConvNorm(width, channels, 3, norm=norm, bias=bias, deform=kind)

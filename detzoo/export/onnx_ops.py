@@ -31,8 +31,15 @@ def rank(scores: FLOAT, valid: BOOL, limit: int) -> tuple[INT64, BOOL]:
     return op.Mul(index, op.Cast(used, to=INT64.dtype)), used
 
 
-def nms(boxes: FLOAT, groups: INT64, valid: BOOL, threshold: float, group_count: int) -> BOOL:
-    """Groups are ONNX's classes: each has scores of its own, which fall from slot to slot and are -1 of other slots."""
+def nms(boxes: FLOAT, groups: INT64, valid: BOOL, threshold: float, group_count: int, pixels: bool = False) -> BOOL:
+    """Groups are ONNX's classes: each has scores of its own, which fall from slot to slot and are -1 of other slots.
+
+    ``pixels`` are as in `detzoo.export.plain_ops.nms`.
+    """
+    if pixels:
+        low, high = op.Split(boxes, axis=2, num_outputs=2)
+        wide = op.GreaterOrEqual(op.ReduceMin(op.Sub(high, low), [2]), 1.0)
+        boxes = op.Mul(boxes, op.Cast(wide, to=FLOAT.dtype))
     shape = op.Shape(valid)
     slots = op.Gather(shape, 1)
     own = op.Equal(op.Unsqueeze(groups, [1]), op.Unsqueeze(op.Range(0, group_count, 1), [1]))

@@ -27,8 +27,15 @@ def rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     return index * used, used
 
 
-def nms(boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int) -> Tensor:
-    """One suppression of all rows and groups ``[B, K]``, moved apart: in float64, where that changes no overlap."""
+def nms(
+    boxes: Tensor, groups: Tensor, valid: Tensor, threshold: float, group_count: int, pixels: bool = False
+) -> Tensor:
+    """One suppression of all rows and groups ``[B, K]``, moved apart: in float64, where that changes no overlap.
+
+    Of what ``pixels`` change, only that thinner boxes are empty: torchvision has no other overlaps.
+    """
+    if pixels:
+        boxes = boxes * (boxes[..., 2:] - boxes[..., :2] >= 1).all(-1, keepdim=True)
     rows, slots = valid.shape
     group = groups + torch.arange(rows, device=groups.device).unsqueeze(1) * group_count
     apart = torch.where(valid, group, rows * group_count)  # what is not valid is one box, which suppresses itself

@@ -26,13 +26,13 @@ from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
 from detzoo.blocks.losses import BoxesLoss, BoxLoss, binary_loss, box_loss, mean_over_ranks
-from detzoo.blocks.points import around, cell_centres, centerness, sides
+from detzoo.blocks.points import around, cell_centres, centerness, per_cell, sides
 from detzoo.blocks.towers import PRIOR, searched_tower, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, full_precision
+from detzoo.ops.boxes import clip, full_precision, iou
 from detzoo.ops.focal import focal_loss
 from detzoo.ops.points import smallest_objects
 from detzoo.types import Detections, Images, Targets
@@ -49,6 +49,7 @@ class FCOS(Detector):
         norm: Norm | None = "gn"
         bias: bool = False  # a convolution that is followed by a norm has a bias too
         deform: Deform | None = None  # of the last convolution of each tower; None: an ordinary one
+        deform_all: bool = False  # all convolutions of a tower are deformed so
         searched: bool = False  # towers are those that NAS-FCOS found; `convs`, `bias` and `deform` are not used
         in_strides: bool = False  # distances are ReLU(x) strides ("norm_on_bbox"); otherwise exp(x) pixels
         centerness_on_reg: bool = False  # centerness is told by the regression tower; otherwise by the class tower
@@ -57,10 +58,15 @@ class FCOS(Detector):
         alpha: float = Field(default=0.25, gt=0, lt=1)  # weight of positives in the focal loss
         gamma: float = Field(default=2.0, ge=0)  # focusing exponent
         box_loss: BoxesLoss = BoxLoss(kind="iou")
+        loss_in_strides: bool = False  # areas of `box_loss.more` are in squared strides, not in pixels
+        # the third output learns the IoU of a cell's box, as `box_loss` has it; then cells' boxes count alike
+        learns_iou: bool = False
         candidates: int = Field(default=1000, ge=1)  # best (cell, class) pairs per level that enter suppression
         threshold: float = Field(default=0.05, ge=0, le=1)  # least class score of a detection
+        by_product: bool = False  # `threshold` and candidates are of class score times centerness
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
+        clip: bool = True  # cut boxes off at the borders of the image, and leave out empty ones
 
     class Config(DetectorConfig):
         """Settings of `FCOS`."""
@@ -102,14 +108,21 @@ class FCOS(Detector):
         wanted = pick(targets.boxes, slot)
         centred = centerness(sides(points, wanted), positive)
         count = mean_over_ranks(positive.sum(), floor=1.0)
-        boxes = around(points, all_cells(distances, 4))
+        found = around(points, all_cells(distances, 4))
         flat = all_cells(logits, len(self.classes))
         everywhere = torch.ones_like(centred)
         head = self.head
+        if head.loss_in_strides:
+            unit = per_cell(sizes, self.neck.strides, points.device)
+            found, wanted = found / unit, wanted / unit
+        quality, weights, total = centred, centred, mean_over_ranks(centred.sum(), floor=1e-6)
+        if head.learns_iou:
+            overlap = iou(full_precision(found.detach()), wanted, more=head.box_loss.more)
+            quality, weights, total = torch.where(positive, overlap, 0.0), positive.float(), count
         return {
             "loss_cls": focal_loss(flat, labels, everywhere, head.alpha, head.gamma) / count,
-            "loss_bbox": box_loss(boxes, wanted, centred, head.box_loss) / mean_over_ranks(centred.sum(), floor=1e-6),
-            "loss_centerness": binary_loss(all_cells(central, 1).squeeze(-1), centred, positive) / count,
+            "loss_bbox": box_loss(found, wanted, weights, head.box_loss) / total,
+            "loss_centerness": binary_loss(all_cells(central, 1).squeeze(-1), quality, positive) / count,
         }
 
     def detect(self, images: Images) -> Detections:
@@ -117,10 +130,15 @@ class FCOS(Detector):
         logits, distances, central = self.heads(self.neck(self.backbone(images.pixels)))
         points = cell_centres([level.shape[-2:] for level in logits], self.neck.strides, logits[0].device)
         head, classes = self.head, len(self.classes)
-        best = best_pairs(logits, classes, head.threshold, head.candidates)
-        boxes = clip(around(points[best.where], pick(all_cells(distances, 4), best.where)), images.sizes)
-        scores = best.scores * full_precision(pick(all_cells(central, 1).squeeze(-1), best.where)).sigmoid()
-        return survivors(boxes, scores, best.labels, best.used, classes, head.nms, head.detections)
+        quality = central if head.by_product else None
+        best = best_pairs(logits, classes, head.threshold, head.candidates, quality)
+        boxes = around(points[best.where], pick(all_cells(distances, 4), best.where))
+        boxes = clip(boxes, images.sizes) if head.clip else boxes
+        scores = best.scores
+        if not head.by_product:
+            scores = scores * full_precision(pick(all_cells(central, 1).squeeze(-1), best.where)).sigmoid()
+        empty = not head.clip
+        return survivors(boxes, scores, best.labels, best.used, classes, head.nms, head.detections, empty=empty)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Class logits ``[N, C, H, W]``, distances to the sides ``[N, 4, H, W]`` in pixels (left, top, right, bottom)
@@ -159,4 +177,5 @@ class FCOS(Detector):
 def _tower(head: FCOS.Head, inputs: int) -> nn.Sequential:
     if head.searched:
         return searched_tower(inputs, head.channels, head.norm)
-    return tower(inputs, head.channels, head.convs, head.norm, bias=head.bias, deform=head.deform)
+    settings = {"bias": head.bias, "deform": head.deform, "deform_all": head.deform_all}
+    return tower(inputs, head.channels, head.convs, head.norm, **settings)

@@ -177,8 +177,9 @@ class RetinaNet(Detector):
         scales, across = images.in_files()
         height, width = images.pixels.shape[-2:]
         canvas = torch.stack([height / scales[:, 0], width / scales[:, 1]], 1).round()
-        boxes = clip(torch.cat([boxes[..., :2], boxes[..., 2:] - 1], -1) / across, canvas - 1)
-        return widened(boxes), boxes * across
+        last = torch.cat([torch.zeros_like(boxes[..., :2]), torch.ones_like(boxes[..., 2:])], -1)
+        boxes = clip((boxes - last) / across, canvas - 1)
+        return widened(boxes), (boxes + last) * across
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, a * C, H, W]`` and offsets ``[N, a * 4, H, W]`` of each level, a anchors per cell."""

@@ -45,23 +45,27 @@ def intersection(a: Tensor, b: Tensor) -> Tensor:
     return width.clamp(min=0) * height.clamp(min=0)
 
 
-def iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
-    """Intersection over union of boxes ``[..., 4]`` and ``[..., 4]``, broadcast; the union is at least ``eps``."""
+def iou(a: Tensor, b: Tensor, eps: float = 1e-6, more: float = 0.0) -> Tensor:
+    """Intersection over union of boxes ``[..., 4]`` and ``[..., 4]``, broadcast; the union is at least ``eps``.
+
+    Both areas are ``more`` than they are.
+    """
     common = intersection(a, b)
-    return common / (area(a) + area(b) - common).clamp(min=eps)
+    return (common + more) / (area(a) + area(b) - common + more).clamp(min=eps)
 
 
-def giou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
+def giou(a: Tensor, b: Tensor, eps: float = 1e-7, more: float = 0.0) -> Tensor:
     """Generalized IoU of boxes ``[..., 4]`` and ``[..., 4]``, broadcast; algorithm 1 of arXiv:1902.09630.
 
-    Union and hull are at least ``eps``. Between -1 (far apart) and 1 (equal).
+    Union and hull are at least ``eps``. Between -1 (far apart) and 1 (equal). In their quotient intersection and union
+    are ``more`` than they are.
     """
     common = intersection(a, b)
     union = (area(a) + area(b) - common).clamp(min=eps)
     low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
     width, height = (high - low).clamp(min=0).unbind(-1)
     hull = (width * height).clamp(min=eps)
-    return common / union - (hull - union) / hull
+    return (common + more) / (union + more) - (hull - union) / hull
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:

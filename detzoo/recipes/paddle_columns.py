@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.cbnet import CBNet
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.senet import SENet
@@ -53,6 +54,7 @@ PADDLE_RPN = RPN.Config(
     by_samples=True,
     shrink_bound=False,
     min_size=1.0,
+    one_of_each=True,
 )
 PADDLE_BOX_HEAD = BoxHead.Config(shrink_bound=False)
 
@@ -119,12 +121,12 @@ def static_row(
     return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, published)
 
 
-def paddle_faster(backbone: ResNet.Config) -> FasterRCNN.Config:
+def paddle_faster(backbone: AnyBackbone) -> FasterRCNN.Config:
     """Faster R-CNN on a pyramid."""
     return FasterRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
 
 
-def paddle_mask(backbone: ResNet.Config) -> MaskRCNN.Config:
+def paddle_mask(backbone: AnyBackbone) -> MaskRCNN.Config:
     """Mask R-CNN on a pyramid."""
     return MaskRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
 
@@ -203,7 +205,7 @@ STATIC_GN = {"convs": 4, "fcs": 1, "norm": "gn"}
 SOFT = {"soft_nms": SoftNMS(method="gaussian", min_score=0.01), "threshold": 0.01, "detections": 300}
 
 
-def static_faster(backbone: ResNet.Config | CBNet.Config | SENet.Config, gn: bool = False) -> FasterRCNN.Config:
+def static_faster(backbone: AnyBackbone, gn: bool = False) -> FasterRCNN.Config:
     """Faster R-CNN on a pyramid, of a static-graph release; ``gn``: neck and head with group normalization."""
     return FasterRCNN.Config(
         backbone=backbone,
@@ -213,7 +215,7 @@ def static_faster(backbone: ResNet.Config | CBNet.Config | SENet.Config, gn: boo
     )
 
 
-def static_mask(backbone: ResNet.Config | SENet.Config, gn: bool = False) -> MaskRCNN.Config:
+def static_mask(backbone: AnyBackbone, gn: bool = False) -> MaskRCNN.Config:
     """Mask R-CNN on a pyramid, of a static-graph release; ``gn``: neck and heads with group normalization."""
     return MaskRCNN.Config(
         backbone=backbone,

@@ -65,6 +65,7 @@ from detzoo.recipes import (
     paddle_mask_rcnn,
     paddle_retinanet,
     paddle_ssd,
+    paddle_static_pages,
     paddle_static_two_stage,
     paddle_yolov3,
     pafpn,
@@ -176,6 +177,7 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
     paddle_mask_rcnn.RECIPES,
     paddle_dcn.RECIPES,
     paddle_static_two_stage.RECIPES,
+    paddle_static_pages.RECIPES,
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from detzoo.backbones.ghostnet import GhostNet
+from detzoo.backbones.hrnet import HRNet
 from detzoo.backbones.mobilenet_v3 import MobileNetV3
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
+from detzoo.blocks.layers import Deform
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.yolo_loss import ByShape
 from detzoo.config import flatten
+from detzoo.interop.paddle.dense import PADDLE_FCOS_HEAD
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.fpn import FPN
+from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
@@ -35,6 +40,7 @@ from detzoo.recipes.paddle_columns import (
     vd,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
+from detzoo.recipes.paddle_static_pages import PADDLE_RES2NET50
 from detzoo.recipes.paddle_static_two_stage import SE154_DCN
 from detzoo.recipes.paddle_yolov3 import DARKNET, DARKNET_VOC, MOBILENET, R50VD_DCN, RESNET34
 from detzoo.recipes.recipe import Model, Recipe
@@ -72,6 +78,8 @@ class PaddleCase(Case):
                 changes[path] = least
             elif path == "head.detections":
                 changes[path] = self.most or value
+            elif path == "head.candidates" and settings.get("head.last_pixel"):
+                changes[path] = 200
             elif path == "neck.drop.kept":
                 changes[path] = 1.0
         return changes
@@ -107,7 +115,21 @@ RETINA = RetinaNet.Config(
         match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
     ),
 )
+FCOS_MODEL = FCOS.Config(
+    backbone=PADDLE_R50.replace(**RETINA_STAGES),
+    neck=FPN.Config(extra="on_output", relu_before_extra=True),
+    head=PADDLE_FCOS_HEAD.replace(
+        in_strides=True, loss_in_strides=True, centerness_on_reg=True, threshold=0.025, nms=0.6
+    ),
+)
+FCOS_DCN = FCOS_MODEL.replace(
+    backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
+)
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
+HRNET_W18 = HRNet.Config(width=18, norm_frozen=True, stopped=(0,))
+HR_PYRAMID = HRFPN.Config(bias=False)
+RES2NET50_VD = PADDLE_RES2NET50.replace(stem="deep")
+RES2NET50_VD_DCN = RES2NET50_VD.replace(deform=Deform(version=2))
 SE154_GN = static_cascade(SE154_DCN).replace(
     neck=FPN.Config(norm="gn"), box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN), shared_layers=True
 )
@@ -157,6 +179,10 @@ PADDLE: dict[str, Case] = {
     "paddle/mask_rcnn_dcn_r50_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_fpn_1x_coco"),
     "paddle/mask_rcnn_dcn_r50_vd_fpn_2x_coco": PaddleCase("pd_mask_rcnn_dcn_r50_vd_fpn_2x_coco"),
     "paddle/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
+    "paddle/faster_rcnn_hrnetv2p_w18_1x_coco": PaddleCase(_baseline(paddle_faster(HRNET_W18).replace(neck=HR_PYRAMID))),
+    "paddle/faster_rcnn_res2net50_vb_26w_4s_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_RES2NET50))),
+    "paddle/mask_rcnn_res2net50_vd_26w_4s_fpn_2x_coco": PaddleCase(_baseline(paddle_mask(RES2NET50_VD))),
+    "paddle/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase(_baseline(paddle_mask(RES2NET50_VD_DCN))),
     "paddle/cascade_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50))),
     "paddle/cascade_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade(PADDLE_R50_VD))),
     "paddle/cascade_rcnn_dcn_r50_fpn_class_aware": PaddleCase("pd_cascade_rcnn_dcn_r50_fpn_1x_coco", CLASS_AWARE),
@@ -224,6 +250,22 @@ PADDLE: dict[str, Case] = {
     "paddle/ssdlite_ghostnet_320_coco": PaddleCase(_baseline(SSDLITE_GHOST)),
     "paddle/ssdlite_mobilenet_v1_300_coco": PaddleCase(_baseline(SSDLITE_300)),
     "paddle/ssdlite_mobilenet_v3_small_320_coco": PaddleCase(_baseline(SSDLITE_V3)),
+    "paddle/static/faster_rcnn_hrnetv2p_w18_1x": PaddleCase("pdold_faster_rcnn_hrnetv2p_w18_1x"),
+    "paddle/static/faster_rcnn_res2net50_vb_26w_4s_fpn_1x": PaddleCase("pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x"),
+    "paddle/static/mask_rcnn_res2net50_vb_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vb_26w_4s_fpn_2x"),
+    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_2x"),
+    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase(
+        "pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x"
+    ),
+    "paddle/static/libra_rcnn_r50_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r50_vd_fpn_1x"),
+    "paddle/static/libra_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_vd_fpn_gcb_add_r16_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_gcb_add_r16_2x"),
+    "paddle/fcos_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_MODEL)),
+    "paddle/fcos_dcn_r50_fpn_1x_coco": PaddleCase(_baseline(FCOS_DCN)),
+    "paddle/fcos_r50_fpn_iou_1x_coco": PaddleCase(_baseline(FCOS_MODEL), {"head.learns_iou": True}),
+    "paddle/static/retinanet_r50_fpn_1x": PaddleCase("pdold_retinanet_r50_fpn_1x"),
+    "paddle/static/retinanet_r101_fpn_1x": PaddleCase("pdold_retinanet_r101_fpn_1x"),
+    "paddle/static/retinanet_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_retinanet_x101_vd_64x4d_fpn_1x"),
     "paddle/ssd_vgg16_300_240e_voc": PaddleCase("pdold_ssd_vgg16_300_voc"),
     "paddle/yolov3_darknet53_270e_coco": _yolo(DARKNET),
     "paddle/yolov3_darknet53_270e_voc": _yolo(DARKNET, 20),

@@ -12,6 +12,7 @@ from detzoo.detector import Detector
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
@@ -65,8 +66,9 @@ OF_METHOD: dict[type[Detector], PaddleMethod] = {
     CascadeMaskRCNN: _TWO_STAGE,
     CascadeRCNN: _TWO_STAGE,
     FasterRCNN: _TWO_STAGE,
+    FCOS: _ONE_STAGE._replace(raw=one_stage.fcos_raw, losses=one_stage.fcos_losses, reach_out=True),
     MaskRCNN: _TWO_STAGE,
-    RetinaNet: _ONE_STAGE._replace(reach_out=True),
+    RetinaNet: _ONE_STAGE._replace(recorded=two_stage.recorded, reach_out=True),
     SSD: _ONE_STAGE._replace(
         raw=one_stage.ssd_raw,
         losses=one_stage.ssd_losses,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detzoo.blocks.anchors import by_cell
+from detzoo.blocks.points import cell_centres
 from detzoo.necks.ssd import SSDNeck
 from detzoo.types import Images, Targets
 from tests.parity.golden import Golden
@@ -61,6 +62,17 @@ def retina_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[s
     return raw | {f"raw.reg.{level}": x for level, x in enumerate(offsets)}
 
 
+def fcos_raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Outputs of each level, and where its cells look."""
+    logits, distances, central = model.heads(features)
+    sizes = [level.shape[-2:] for level in logits]
+    points = cell_centres(sizes, model.neck.strides, logits[0].device).split([size.numel() for size in sizes])
+    raw = {f"raw.cls.{level}": x for level, x in enumerate(logits)}
+    raw |= {f"raw.fcos_reg.{level}": x for level, x in enumerate(distances)}
+    raw |= {f"raw.centerness.{level}": x for level, x in enumerate(central)}
+    return raw | {f"raw.fcos_locations.{level}": x for level, x in enumerate(points)}
+
+
 def yolo_losses(ours: Mapping[str, float]) -> dict[str, float]:
     """Losses by their recorded names."""
     return {"loss_obj" if name == "loss_conf" else name: value for name, value in ours.items()}
@@ -74,6 +86,12 @@ def ssd_losses(ours: Mapping[str, float]) -> dict[str, float]:
 def retina_losses(ours: Mapping[str, float]) -> dict[str, float]:
     """Losses by their recorded names."""
     return {"loss_reg" if name == "loss_bbox" else name: value for name, value in ours.items()}
+
+
+def fcos_losses(ours: Mapping[str, float]) -> dict[str, float]:
+    """Losses by their recorded names."""
+    theirs = {"loss_bbox": "loss_box", "loss_centerness": "loss_quality"}
+    return {theirs.get(name, name): value for name, value in ours.items()}
 
 
 def shared(targets: Targets) -> Targets:

@@ -17,6 +17,8 @@ from torch import Tensor
 from detzoo.blocks import roi_heads
 from detzoo.blocks.assign import RoISamples
 from detzoo.blocks.cascade import refined
+from detzoo.blocks.rpn import Proposals, RawRPN, best_proposals, objectness
+from detzoo.ops.boxes import pick
 from detzoo.ops.roi_align import Atlas, build_atlas
 from detzoo.types import Images
 from tests.parity import standin
@@ -41,7 +43,7 @@ def raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Ten
     scores, offsets = model.rpn(features)
     outputs = {f"raw.rpn_score.{level}": tensor for level, tensor in enumerate(scores)}
     outputs |= {f"raw.rpn_delta.{level}": tensor for level, tensor in enumerate(offsets)}
-    proposals = model.rpn.propose((scores, offsets), images, training=False)
+    proposals = _listed(model.rpn, (scores, offsets), images)
     for image, used in enumerate(proposals.valid):
         outputs[f"raw.rois.{image}"] = proposals.boxes[image, used]
     neck = getattr(model, "neck", model.backbone)
@@ -51,6 +53,24 @@ def raw(model: Any, images: Images, features: Sequence[Tensor]) -> dict[str, Ten
     outputs["raw.bbox_delta"] = found[1].flatten(2)[proposals.valid]
     fixed = torch.stack([standin.proposals(i, *size).double() for i, size in enumerate(images.sizes.tolist())])
     return outputs | {f"raw.fixed.{name}": value for name, value in _of_fixed(model, images, atlas, fixed).items()}
+
+
+def _listed(rpn: Any, raw: RawRPN, images: Images) -> Proposals:
+    """Proposals as the original lists them: level by level where no score decides which are kept."""
+    ranked = rpn.propose(raw, images, training=False)
+    anchors = rpn.anchors([level.shape[-2:] for level in raw[0]]).split([level[0].numel() for level in raw[0]])
+    levels = [
+        best_proposals(objectness([scores]), [offsets], some, images, rpn.config, training=False)
+        for scores, offsets, some in zip(*raw, anchors, strict=True)
+    ]
+    boxes, scores, valid = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
+    few = (valid.sum(1) <= ranked.valid.shape[1]).unsqueeze(1)
+    order = valid.int().sort(1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
+    return Proposals(
+        torch.where(few.unsqueeze(2), pick(boxes, order), ranked.boxes),
+        torch.where(few, pick(scores, order), ranked.scores),
+        torch.where(few, pick(valid, order), ranked.valid),
+    )
 
 
 def _boxes(model: Any, images: Images, atlas: Atlas, boxes: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:

@@ -93,15 +93,19 @@ def res2net(parts: Parts, given: Section) -> Res2Net.Config:
 
 
 def hrnet(parts: Parts, given: Section) -> HRNet.Config:
-    """``HRNet``, which resizes with corners on corners in static releases."""
-    given.ignore("freeze_at", "norm_decay", "norm_momentum")  # not used there; of training
+    """``HRNet``, which resizes with corners on corners in static releases and freezes returned maps, not stages."""
+    given.ignore("norm_decay", "norm_momentum")  # of training
     given.fixed("has_se", False)
     given.fixed("upsample", False)
     given.fixed("downsample", False)
     given.fixed("return_idx", [0, 1, 2, 3])
     given.fixed("feature_maps", [2, 3, 4, 5])
+    # one map; in static releases the stages up to one, counted from 2
+    frozen = given.whole("freeze_at", 0)
+    stopped = range(frozen - 1) if parts.static else (frozen,) if frozen >= 0 else ()
     return HRNet.Config.model_validate(
         {
+            "stopped": tuple(branch for branch in stopped if branch < 4),
             "width": given.whole("width", 40 if parts.static else 18, MOST_CHANNELS),
             "resize": "corners" if parts.static else "nearest",
             **_frozen_norm(parts, given, True),

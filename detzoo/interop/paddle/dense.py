@@ -1,19 +1,25 @@
-"""RetinaNet from PaddleDetection's settings, of both kinds of releases."""
+"""RetinaNet from PaddleDetection's settings, of both kinds of releases, and FCOS of the dynamic-graph one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from detzoo.blocks.anchors import Anchors
+from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import norm, read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.paddle.two_stage import stds
 from detzoo.interop.section import Section
+from detzoo.methods.fcos import FCOS
 from detzoo.methods.retinanet import RetinaNet
 
 _STRIDES = (8.0, 16.0, 32.0, 64.0, 128.0)
+# what every FCOS there has
+PADDLE_FCOS_HEAD = FCOS.Head(
+    bias=True, deform_all=True, radius=1.5, box_loss=BoxLoss(kind="giou", more=1.0), by_product=True, clip=False
+)
 
 
 def retinanet(parts: Parts, model: Section, input: Input) -> RetinaNet.Config:
@@ -21,6 +27,44 @@ def retinanet(parts: Parts, model: Section, input: Input) -> RetinaNet.Config:
     head = _static_head(parts, model) if parts.static else _head(parts, model)
     return RetinaNet.Config.model_validate(
         {"input": input, "backbone": read_backbone(parts, model), "neck": read_neck(parts, model), "head": head}
+    )
+
+
+def fcos(parts: Parts, model: Section, input: Input) -> FCOS.Config:
+    """``FCOS``; what every model there has is in `PADDLE_FCOS_HEAD`."""
+    model.ignore("ssod_loss")  # of learning from pictures without labels
+    with parts.part(model, "fcos_head", "FCOSHead") as given:
+        given.ignore("num_classes", "prior_prob", "trt")  # of training's start; of exporting
+        given.fixed("fpn_stride", _STRIDES)
+        given.fixed("num_shift", 0.5)
+        given.fixed("sqrt_score", False)
+        settings: dict[str, Any] = {}
+        with parts.part(given, "fcos_feat", "FCOSFeat") as convs:
+            settings["deform"] = {"version": 2} if convs.flag("use_dcn", False) else None
+            settings |= _tower(convs)
+        settings["in_strides"] = given.flag("norm_reg_targets", True)
+        in_pixels = given.flag("multiply_strides_reg_targets", False) or not settings["in_strides"]
+        settings["loss_in_strides"] = not in_pixels
+        settings["centerness_on_reg"] = given.flag("centerness_on_reg", True)
+        with parts.part(given, "fcos_loss", "FCOSLoss", training=True) as loss:
+            loss.fixed("loss_alpha", 0.25)  # whatever it says, these are used
+            loss.fixed("loss_gamma", 2.0)
+            loss.ignore("reg_weights")  # unread
+            settings["box_loss"] = {"kind": loss.word("iou_loss_type", "giou").lower(), "more": 1.0}
+            settings["learns_iou"] = loss.word("quality", "centerness") == "iou"
+        settings |= _suppressed(parts, given)
+    for step in parts.top.section("TrainReader", {}, training=True).sections("batch_transforms"):
+        with step.section("Gt2FCOSTarget", {}) as learned:
+            if learned.values:
+                settings["ranges"] = learned.numbers("object_sizes_boundary")
+                radius = learned.number("center_sampling_radius")
+                settings["radius"] = radius if radius > 0 else None
+                learned.ignore("downsample_ratios", "num_shift", "multiply_strides_reg_targets", "norm_reg_targets")
+    return FCOS.Config(
+        input=input,
+        backbone=read_backbone(parts, model),
+        neck=read_neck(parts, model),
+        head=PADDLE_FCOS_HEAD.replace(**settings),
     )
 
 
@@ -33,14 +77,10 @@ def _head(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "head", "RetinaHead") as given:
         given.ignore("num_classes", "prior_prob")  # of training's start
         given.fixed("weights", [1.0] * 4)
-        settings: dict[str, Any] = {"candidates": given.whole("nms_pre", 1000), "clip": False}
-        with parts.part(given, "conv_feat", "RetinaFeat", "FCOSFeat") as tower:
-            tower.ignore("feat_in")
-            settings |= {"channels": tower.whole("feat_out", 256), "convs": tower.whole("num_convs", 4)}
-            tower.fixed("use_dcn", False)
-            if "norm_type" not in tower.values:  # None there is none
-                tower.differs("norm_type", "is missing, which is batch normalization; null, gn, bn and sync_bn can be")
-            settings["norm"] = norm(tower, tower.word("norm_type")) if tower.has("norm_type") else None
+        settings = {"candidates": given.whole("nms_pre", 1000), "clip": False}
+        with parts.part(given, "conv_feat", "RetinaFeat", "FCOSFeat") as convs:
+            convs.fixed("use_dcn", False)
+            settings |= _tower(convs)
         with parts.part(given, "anchor_generator", "RetinaAnchorGenerator") as anchors:
             base, count = anchors.number("octave_base_scale", 4), anchors.whole("scales_per_octave", 3, most=64)
             ratios = anchors.numbers("aspect_ratios", (0.5, 1.0, 2.0))
@@ -63,15 +103,33 @@ def _head(parts: Parts, model: Section) -> dict[str, Any]:
             beta = loss.number("beta", 1.0)
             kind: dict[str, Any] = {"kind": "smooth_l1", "beta": beta} if beta else {"kind": "l1"}
             settings["box_loss"] = kind | {"weight": loss.number("loss_weight", 1.0)}
-        with parts.part(given, "nms", "MultiClassNMS") as nms:
-            nms.ignore("nms_top_k", "return_index", "return_rois_num", "trt", "cpu")  # enough candidates; of exporting
-            nms.ignore("background_label")  # there is none
-            settings["threshold"] = nms.number("score_threshold", 0.05)
-            settings["nms"] = nms.number("nms_threshold", 0.5)
-            settings["detections"] = nms.whole("keep_top_k", 100)
-            nms.fixed("normalized", True)
-            nms.fixed("nms_eta", 1.0)
+        settings |= _suppressed(parts, given)
     return settings
+
+
+def _tower(given: Section) -> dict[str, Any]:
+    """Convolutions of ``FCOSFeat``."""
+    given.ignore("feat_in")
+    if "norm_type" not in given.values:  # None there is none
+        given.differs("norm_type", "is missing, which is batch normalization; null, gn, bn and sync_bn can be")
+    return {
+        "channels": given.whole("feat_out", 256),
+        "convs": given.whole("num_convs", 4),
+        "norm": norm(given, given.word("norm_type")) if given.has("norm_type") else None,
+    }
+
+
+def _suppressed(parts: Parts, owner: Section) -> dict[str, Any]:
+    with parts.part(owner, "nms", "MultiClassNMS") as nms:
+        nms.ignore("nms_top_k", "return_index", "return_rois_num", "trt", "cpu")  # enough candidates; of exporting
+        nms.ignore("background_label")  # there is none
+        nms.fixed("normalized", True)
+        nms.fixed("nms_eta", 1.0)
+        return {
+            "threshold": nms.number("score_threshold", 0.05),
+            "nms": nms.number("nms_threshold", 0.5),
+            "detections": nms.whole("keep_top_k", 100),
+        }
 
 
 def _static_head(parts: Parts, model: Section) -> dict[str, Any]:
@@ -102,4 +160,4 @@ def _static_head(parts: Parts, model: Section) -> dict[str, Any]:
     return settings
 
 
-__all__ = ["retinanet"]
+__all__ = ["fcos", "retinanet"]

@@ -32,6 +32,7 @@ Reader = Callable[[Parts, Section, Input], Model]
 DYNAMIC: dict[str, Reader] = {
     "BlazeFace": faces.blazeface,
     "CascadeRCNN": cascade.cascade_rcnn,
+    "FCOS": dense.fcos,
     "FasterRCNN": two_stage.faster_rcnn,
     "MaskRCNN": two_stage.mask_rcnn,
     "RetinaNet": dense.retinanet,

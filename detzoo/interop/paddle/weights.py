@@ -87,7 +87,8 @@ def names(detector: Detector, static: bool) -> Names:
         strides: tuple[int, ...] = cast(Any, detector).backbone.strides
         pyramid = backbone_names.pyramid(strides[whole.start].bit_length() - 1, owner)  # stage 2 has stride 4
     stage = two_stage_names.ROI_STAGE if getattr(config, "roi_stage", False) else ()
-    return (*stage, *backbone_names.NAMES, *pyramid, *_NAMES[method])
+    norms = dense_names.tower_norms(str(config.head.norm)) if method in ("fcos", "retinanet") else ()
+    return (*stage, *backbone_names.NAMES, *pyramid, *norms, *_NAMES[method])
 
 
 def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,8 +118,8 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
             value = value.t()
         if value.dim() == 2 and len(shapes.get(name, ())) == 4:  # a linear layer there, which is a 1x1 convolution here
             value = value.t()[:, :, None, None]
-        if shapes.get(name) == (len(value), 1, 1):  # of a normalization over channels
-            value = value.view(-1, 1, 1)
+        if shapes.get(name) in ((len(value), 1, 1), ()):  # of a normalization over channels; a number of its own
+            value = value.view(shapes[name])
         if static and name in shapes:
             rows = next((rows for layer, rows in layers.items() if name.startswith(f"{layer}.")), None)
             value = _without_background(value, shapes[name], rows, len(detector.classes))

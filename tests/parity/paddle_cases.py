@@ -166,6 +166,11 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faster_rcnn_r50_vd_fpn_diou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
     "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/obj365_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms",
+        {"box_head.soft_nms.sigma": 0.15},
+        classes=365,
+    ),
     "paddle/static/obj365_cascade_rcnn_dcnv2_se154_vd_fpn_gn_cas": PaddleCase(_baseline(SE154_GN), classes=365),
     "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),

@@ -31,9 +31,7 @@ def rank(scores: FLOAT, valid: BOOL, limit: int) -> tuple[INT64, BOOL]:
     return op.Mul(index, op.Cast(used, to=INT64.dtype)), used
 
 
-def nms(
-    boxes: FLOAT, groups: INT64, valid: BOOL, threshold: float, group_count: int, pixels: bool = False
-) -> BOOL:
+def nms(boxes: FLOAT, groups: INT64, valid: BOOL, threshold: float, group_count: int, pixels: bool = False) -> BOOL:
     """Groups are ONNX's classes: each has scores of its own, which fall from slot to slot and are -1 of other slots.
 
     ``pixels`` are as in `detzoo.export.plain_ops.nms`.

@@ -24,9 +24,7 @@ from detzoo.recipes.paddle_columns import (
 )
 
 # in whose first blocks without a stride parts see each other, too; later releases pool no shortcuts
-PADDLE_RES2NET50 = Res2Net.Config(
-    stem="conv7", avg_down=False, first_sums=True, pool_padding=False, norm_frozen=True
-)
+PADDLE_RES2NET50 = Res2Net.Config(stem="conv7", avg_down=False, first_sums=True, pool_padding=False, norm_frozen=True)
 STATIC_RES2NET50_VD = PADDLE_RES2NET50.replace(stem="deep", avg_down=True, project_first=True)
 STATIC_RES2NET50_VD_DCN = STATIC_RES2NET50_VD.replace(deform=Deform(version=2))
 GC_ADD = PADDLE_R50_VD.replace(plugins=(Plugin(block=ContextBlock.Config()),))
@@ -44,12 +42,8 @@ def libra(backbone: ResNet.Config) -> FasterRCNN.Config:
 
 
 RECIPES = (
-    static_row(
-        HRNET_W18, SCHEDULE_1X, 36.0, name="pdold_faster_rcnn_hrnetv2p_w18_1x", fps=17.509, folder="hrnet/"
-    ),
-    static_row(
-        HRNET_W18, SCHEDULE_2X, 38.0, name="pdold_faster_rcnn_hrnetv2p_w18_2x", fps=17.509, folder="hrnet/"
-    ),
+    static_row(HRNET_W18, SCHEDULE_1X, 36.0, name="pdold_faster_rcnn_hrnetv2p_w18_1x", fps=17.509, folder="hrnet/"),
+    static_row(HRNET_W18, SCHEDULE_2X, 38.0, name="pdold_faster_rcnn_hrnetv2p_w18_2x", fps=17.509, folder="hrnet/"),
     static_row(
         static_faster(PADDLE_RES2NET50),
         SCHEDULE_1X,

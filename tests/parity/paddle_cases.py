@@ -197,7 +197,9 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faster_rcnn_res2net50_vb_26w_4s_fpn_1x": PaddleCase("pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x"),
     "paddle/static/mask_rcnn_res2net50_vb_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vb_26w_4s_fpn_2x"),
     "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_2x": PaddleCase("pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_2x"),
-    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase("pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x"),
+    "paddle/static/mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x": PaddleCase(
+        "pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x"
+    ),
     "paddle/static/libra_rcnn_r50_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r50_vd_fpn_1x"),
     "paddle/static/libra_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_libra_rcnn_r101_vd_fpn_1x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_gcb_add_r16_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_gcb_add_r16_2x"),

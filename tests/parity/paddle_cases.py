@@ -34,6 +34,7 @@ from detzoo.recipes.paddle_columns import (
     paddle_faster_c4,
     paddle_mask,
     static_cascade,
+    static_cascade_mask,
     vd,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
@@ -166,6 +167,7 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
     "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
     "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_mask_rcnn_r50_fpn_gn_2x": PaddleCase(_baseline(static_cascade_mask(PADDLE_R50, gn=True))),
     "paddle/static/cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
         "pdold_cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms"
     ),
@@ -175,21 +177,31 @@ PADDLE: dict[str, Case] = {
     "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_cbr50_vd_dual_fpn_1x": PaddleCase("pdold_faster_rcnn_cbr50_vd_dual_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/faster_rcnn_r101_1x": PaddleCase("pdold_faster_rcnn_r101_1x"),
     "paddle/static/faster_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_1x": PaddleCase("pdold_faster_rcnn_r50_1x"),
     "paddle/static/faster_rcnn_r50_vd_1x": PaddleCase("pdold_faster_rcnn_r50_vd_1x"),
     "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_diou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
     "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/obj365_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms", classes=365
+    ),
     "paddle/static/obj365_cascade_rcnn_dcnv2_se154_vd_fpn_gn_cas": PaddleCase(_baseline(SE154_GN), classes=365),
     "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/mask_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_mask_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_1x": PaddleCase("pdold_mask_rcnn_r50_1x"),
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_mask_rcnn_r50_fpn_gn_2x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/faster_rcnn_hrnetv2p_w18_1x": PaddleCase("pdold_faster_rcnn_hrnetv2p_w18_1x"),

@@ -65,7 +65,7 @@ def _listed(rpn: Any, raw: RawRPN, images: Images) -> Proposals:
     ]
     boxes, scores, valid = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
     few = (valid.sum(1) <= ranked.valid.shape[1]).unsqueeze(1)
-    order = valid.int().sort(1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
+    order = torch.sort(valid.int(), dim=1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
     return Proposals(
         torch.where(few.unsqueeze(2), pick(boxes, order), ranked.boxes),
         torch.where(few, pick(scores, order), ranked.scores),
@@ -118,21 +118,6 @@ def as_recorded(model: Any) -> None:
     last = model.box_heads[-1] if hasattr(model, "box_heads") else None
     if last is not None and last.config.in_files and getattr(model, "shares", None) is None:
         last.config = last.config.replace(stds=tuple(round(std, 6) for std in last.config.stds))
-    for head in model.box_heads if hasattr(model, "box_heads") else [model.box_head]:
-        if head.config.extractor.kind == "single" and head.shared_fcs and not head.shared_convs:
-            _lose_empty(head)
-
-
-def _lose_empty(head: Any) -> None:
-    """Features of an empty RoI are not a number in the original on the CPU, and its ReLU makes such 0."""
-    boxes: list[Tensor] = []
-    head.extractor.register_forward_pre_hook(lambda _, given: boxes.__setitem__(slice(None), given[1:]))
-
-    def lose(_: object, __: object, output: Tensor) -> Tensor | None:
-        empty = (boxes[0][..., 2:] <= boxes[0][..., :2]).any(-1).view(-1, 1)
-        return None if head.training else output.masked_fill(empty, 0.0)
-
-    head.shared_fcs[0].register_forward_hook(lose)
 
 
 def _nothing_of_empty(layer: Any, given: tuple[Tensor], output: Tensor) -> Tensor:

@@ -106,6 +106,19 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "DeformableDETR-two-stage": (DeformableDETR, {"refine": True, "two_stage": True}),
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FCOS-product": (
+        FCOS,
+        {
+            "head": {
+                "in_strides": True,
+                "loss_in_strides": True,
+                "box_loss": {"kind": "giou", "more": 1.0},
+                "learns_iou": True,
+                "by_product": True,
+                "clip": False,
+            }
+        },
+    ),
     "FCOS-searched": (
         FCOS,
         # as of "RetinaNet-nas-fpn": biases with a norm behind them have no gradient

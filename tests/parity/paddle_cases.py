@@ -116,16 +116,15 @@ RETINA = RetinaNet.Config(
         match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
     ),
 )
+FCOS_R50 = PADDLE_R50.replace(**RETINA_STAGES)
 FCOS_MODEL = FCOS.Config(
-    backbone=PADDLE_R50.replace(**RETINA_STAGES),
+    backbone=FCOS_R50,
     neck=FPN.Config(extra="on_output", relu_before_extra=True),
     head=PADDLE_FCOS_HEAD.replace(
         in_strides=True, loss_in_strides=True, centerness_on_reg=True, threshold=0.025, nms=0.6
     ),
 )
-FCOS_DCN = FCOS_MODEL.replace(
-    backbone=paddle_dcn(PADDLE_R50.replace(**RETINA_STAGES)), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
-)
+FCOS_DCN = FCOS_MODEL.replace(backbone=paddle_dcn(FCOS_R50), head=FCOS_MODEL.head.replace(deform=Deform(version=2)))
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
 HRNET_W18 = HRNet.Config(width=18, norm_frozen=True, stopped=(0,))
 HR_PYRAMID = HRFPN.Config(bias=False)

@@ -155,7 +155,13 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         else:
             with layers:
                 settings |= _layers(layers)
-        if given.take("bbox_loss") is not None:
+        if given.take("bbox_loss") == "BalancedL1Loss":
+            with parts.part(given, "bbox_loss", "BalancedL1Loss", training=True) as loss:
+                numbers = {"alpha": 0.5, "gamma": 1.5, "beta": 1.0}
+                settings["box_loss"] = {name: loss.number(name, usual) for name, usual in numbers.items()}
+                settings["box_loss"] |= {"kind": "balanced_l1", "weight": loss.number("loss_weight", 1.0)}
+                loss.ignore("num_classes")
+        elif given.take("bbox_loss") is not None:
             given.noted("bbox_loss", "is not taken over")  # of training
         if prefix == "":
             with parts.part(given, "box_coder", "BoxCoder") as coder:
@@ -164,7 +170,11 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
                 coder.fixed("box_normalized", False)
                 coder.fixed("axis", 1)
         settings |= _detections(parts, given)
-    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", training=True) as learned:
+    balanced = () if prefix else ("LibraBBoxAssigner",)
+    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", *balanced, training=True) as learned:
+        if learned.kind in balanced:
+            settings["balance"] = {"ranges": learned.whole("num_bins", 3)}
+            learned.fixed("is_cls_agnostic", False)
         settings["samples"] = learned.whole("batch_size_per_im", 512)
         settings["positives"] = learned.number("fg_fraction", 0.25)
         learned.ignore("num_classes", "shuffle_before_sample")

@@ -13,10 +13,11 @@ from detzoo.blocks.plugins import Plugin
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.necks.bfp import BFP
 from detzoo.necks.hrfpn import HRFPN
-from detzoo.recipes.columns import SCHEDULE_1X, SCHEDULE_2X
 from detzoo.recipes.paddle_columns import (
     PADDLE_R50_VD,
     PADDLE_R101_VD,
+    PAIRS_1X,
+    PAIRS_2X,
     STATIC_BOX_HEAD,
     static_faster,
     static_mask,
@@ -42,11 +43,11 @@ def libra(backbone: ResNet.Config) -> FasterRCNN.Config:
 
 
 RECIPES = (
-    static_row(HRNET_W18, SCHEDULE_1X, 36.0, name="pdold_faster_rcnn_hrnetv2p_w18_1x", fps=17.509, folder="hrnet/"),
-    static_row(HRNET_W18, SCHEDULE_2X, 38.0, name="pdold_faster_rcnn_hrnetv2p_w18_2x", fps=17.509, folder="hrnet/"),
+    static_row(HRNET_W18, PAIRS_1X, 36.0, name="pdold_faster_rcnn_hrnetv2p_w18_1x", fps=17.509, folder="hrnet/"),
+    static_row(HRNET_W18, PAIRS_2X, 38.0, name="pdold_faster_rcnn_hrnetv2p_w18_2x", fps=17.509, folder="hrnet/"),
     static_row(
         static_faster(PADDLE_RES2NET50),
-        SCHEDULE_1X,
+        PAIRS_1X,
         39.5,
         name="pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x",
         fps=20.32,
@@ -54,7 +55,7 @@ RECIPES = (
     ),
     static_row(
         static_mask(PADDLE_RES2NET50),
-        SCHEDULE_2X,
+        PAIRS_2X,
         40.7,
         36.2,
         name="pdold_mask_rcnn_res2net50_vb_26w_4s_fpn_2x",
@@ -63,7 +64,7 @@ RECIPES = (
     ),
     static_row(
         static_mask(STATIC_RES2NET50_VD),
-        SCHEDULE_2X,
+        PAIRS_2X,
         40.9,
         36.2,
         name="pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_2x",
@@ -72,7 +73,7 @@ RECIPES = (
     ),
     static_row(
         static_mask(STATIC_RES2NET50_VD_DCN),
-        SCHEDULE_1X,  # the page says 2x, the config 90,000 steps
+        PAIRS_1X,  # the page says 2x, the config 90,000 steps
         43.5,
         38.4,
         name="pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x",
@@ -81,7 +82,7 @@ RECIPES = (
     ),
     static_row(
         static_mask(GC_ADD),
-        SCHEDULE_2X,
+        PAIRS_2X,
         41.4,
         36.8,
         name="pdold_mask_rcnn_r50_vd_fpn_gcb_add_r16_2x",
@@ -90,7 +91,7 @@ RECIPES = (
     ),
     static_row(
         static_mask(GC_MUL),
-        SCHEDULE_2X,
+        PAIRS_2X,
         40.7,
         36.1,
         name="pdold_mask_rcnn_r50_vd_fpn_gcb_mul_r16_2x",
@@ -98,11 +99,11 @@ RECIPES = (
         folder="gcnet/",
     ),
     static_row(
-        libra(PADDLE_R50_VD), SCHEDULE_1X, 40.5, name="pdold_libra_rcnn_r50_vd_fpn_1x", fps=18.247, folder="libra_rcnn/"
+        libra(PADDLE_R50_VD), PAIRS_1X, 40.5, name="pdold_libra_rcnn_r50_vd_fpn_1x", fps=18.247, folder="libra_rcnn/"
     ),
     static_row(
         libra(PADDLE_R101_VD),
-        SCHEDULE_1X,
+        PAIRS_1X,
         42.5,
         name="pdold_libra_rcnn_r101_vd_fpn_1x",
         fps=14.865,

@@ -16,12 +16,12 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.paddle_columns import (
-    CASCADE_STAGES,
     STATIC_BOX_HEAD,
     STATIC_CASCADE_HEAD,
     STATIC_MASK_HEAD,
     STATIC_RPN,
     STATIC_RPN_C4,
+    STATIC_STAGES,
 )
 
 _SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -57,8 +57,8 @@ def class_aware_cascade(parts: Parts, model: Section, input: Input) -> CascadeRC
 
 def cascade_mask_rcnn(parts: Parts, model: Section, input: Input) -> CascadeMaskRCNN.Config:
     """``CascadeMaskRCNN``, of which all stages share one mask head."""
-    settings = _cascade(parts, model, input) | {"one_mask_head": True}
-    settings["mask_head"] = _mask_head(parts, model, True) | {"weight": 1 / CASCADE_STAGES[0].weight}
+    settings = _cascade(parts, model, input) | {"one_mask_head": True, "mask_stage": len(STATIC_STAGES) - 1}
+    settings["mask_head"] = _mask_head(parts, model, True) | {"weight": 1 / STATIC_STAGES[-1].weight}
     return CascadeMaskRCNN.Config.model_validate(settings)
 
 
@@ -170,7 +170,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         learned.ignore("num_classes", "shuffle_before_sample")
         learned.fixed("use_random", True)
         if prefix:
-            learned.fixed("bg_thresh_lo", [0.0] * len(CASCADE_STAGES))
+            learned.fixed("bg_thresh_lo", [0.0] * len(STATIC_STAGES))
             learned.ignore("bbox_reg_weights", "fg_thresh", "bg_thresh_hi", "class_aware")  # of each stage
         else:
             best, negative = learned.number("fg_thresh", 0.5), learned.number("bg_thresh_hi", 0.5)
@@ -211,7 +211,7 @@ def _cascade(parts: Parts, model: Section, input: Input, class_aware: bool = Fal
     given = parts.part(model, "bbox_assigner", "CascadeBBoxAssigner")
     if given.flag("class_aware", False) != class_aware:
         given.differs("class_aware", f"has no counterpart in {model.kind}; {class_aware} has")
-    count = len(CASCADE_STAGES)
+    count = len(STATIC_STAGES)
     weights = given.numbers("bbox_reg_weights", (10.0, 20.0, 30.0), count)
     positive, negative = (given.numbers(name, (0.5, 0.6, 0.7), count) for name in ("fg_thresh", "bg_thresh_hi"))
     stages = [
@@ -220,7 +220,7 @@ def _cascade(parts: Parts, model: Section, input: Input, class_aware: bool = Fal
             "match": {"positive": best, "negative": least},
             "stds": stds(given, "bbox_reg_weights", (rate, rate, rate / 2, rate / 2)),
         }
-        for stage, best, least, rate in zip(CASCADE_STAGES, positive, negative, weights, strict=True)
+        for stage, best, least, rate in zip(STATIC_STAGES, positive, negative, weights, strict=True)
     ]
     shared = settings["box_head"]["convs"] > 0
     return settings | {"stages": stages, "averaged": "last_boxes", "objects_once": True, "shared_layers": shared}

@@ -33,7 +33,6 @@ GC_MUL = PADDLE_R50_VD.replace(plugins=(Plugin(block=ContextBlock.Config(fusion=
 HRNET_W18 = static_faster(HRNet.Config(width=18, resize="corners", norm_frozen=True)).replace(
     neck=HRFPN.Config(bias=False, corners=True)
 )
-RES2NET = {"folder": "res2net/"}
 
 
 def libra(backbone: ResNet.Config) -> FasterRCNN.Config:
@@ -51,7 +50,7 @@ RECIPES = (
         39.5,
         name="pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x",
         fps=20.32,
-        **RES2NET,
+        folder="res2net/",
     ),
     static_row(
         static_mask(PADDLE_RES2NET50),
@@ -60,7 +59,7 @@ RECIPES = (
         36.2,
         name="pdold_mask_rcnn_res2net50_vb_26w_4s_fpn_2x",
         fps=16.069,
-        **RES2NET,
+        folder="res2net/",
     ),
     static_row(
         static_mask(STATIC_RES2NET50_VD),
@@ -69,7 +68,7 @@ RECIPES = (
         36.2,
         name="pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_2x",
         fps=15.816,
-        **RES2NET,
+        folder="res2net/",
     ),
     static_row(
         static_mask(STATIC_RES2NET50_VD_DCN),
@@ -78,7 +77,7 @@ RECIPES = (
         38.4,
         name="pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x",
         fps=14.478,
-        **RES2NET,
+        folder="res2net/",
     ),
     static_row(
         static_mask(GC_ADD),

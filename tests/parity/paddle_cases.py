@@ -123,7 +123,7 @@ FCOS_MODEL = FCOS.Config(
     ),
 )
 FCOS_DCN = FCOS_MODEL.replace(
-    backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
+    backbone=paddle_dcn(PADDLE_R50.replace(**RETINA_STAGES)), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
 )
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
 HRNET_W18 = HRNet.Config(width=18, norm_frozen=True, stopped=(0,))

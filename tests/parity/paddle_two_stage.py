@@ -65,7 +65,7 @@ def _listed(rpn: Any, raw: RawRPN, images: Images) -> Proposals:
     ]
     boxes, scores, valid = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
     few = (valid.sum(1) <= ranked.valid.shape[1]).unsqueeze(1)
-    order = valid.int().sort(1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
+    order = valid.int().sort(dim=1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
     return Proposals(
         torch.where(few.unsqueeze(2), pick(boxes, order), ranked.boxes),
         torch.where(few, pick(scores, order), ranked.scores),

@@ -1,4 +1,4 @@
-"""PaddleDetection's static-graph models that have pages of their own: HRNet, Res2Net, GCNet and Libra R-CNN."""
+"""PaddleDetection's static-graph models with pages of their own: HRNet, Res2Net, losses by IoU, GCNet, Libra R-CNN."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from detzoo.recipes.paddle_columns import (
     static_mask,
     static_row,
 )
+from detzoo.recipes.recipe import Recipe
 
 # in whose first blocks without a stride parts see each other, too; later releases pool no shortcuts
 PADDLE_RES2NET50 = Res2Net.Config(stem="conv7", avg_down=False, first_sums=True, pool_padding=False, norm_frozen=True)
@@ -39,6 +40,13 @@ def libra(backbone: ResNet.Config) -> FasterRCNN.Config:
     """Libra R-CNN: a balanced pyramid, draws and loss."""
     head = STATIC_BOX_HEAD.replace(balance=Balance(), box_loss=BoxLoss(kind="balanced_l1"))
     return static_faster(backbone).replace(neck=BFP.Config(resize="corners"), box_head=head)
+
+
+def by_iou(loss: BoxLoss, box_ap: float, *, name: str, fps: float) -> Recipe:
+    """A row of losses by IoU."""
+    model = static_faster(PADDLE_R50_VD)
+    model = model.replace(box_head=model.box_head.replace(box_loss=loss, unit_boxes="sum"))
+    return static_row(model, PAIRS_1X, box_ap, name=name, fps=fps, folder="iou_loss/")
 
 
 RECIPES = (
@@ -78,6 +86,14 @@ RECIPES = (
         name="pdold_mask_rcnn_res2net50_vd_26w_4s_fpn_dcnv2_1x",
         fps=14.478,
         folder="res2net/",
+    ),
+    by_iou(BoxLoss(kind="giou", weight=10.0), 39.4, name="pdold_faster_rcnn_r50_vd_fpn_giou_loss_1x", fps=22.94),
+    by_iou(BoxLoss(kind="diou", weight=12.0), 39.2, name="pdold_faster_rcnn_r50_vd_fpn_diou_loss_1x", fps=22.94),
+    by_iou(
+        BoxLoss(kind="ciou", weight=12.0, aspect_above=-1.0),
+        39.6,
+        name="pdold_faster_rcnn_r50_vd_fpn_ciou_loss_1x",
+        fps=22.95,
     ),
     static_row(
         static_mask(GC_ADD),

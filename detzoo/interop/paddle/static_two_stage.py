@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
@@ -155,8 +156,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         else:
             with layers:
                 settings |= _layers(layers)
-        if given.take("bbox_loss") is not None:
-            given.noted("bbox_loss", "is not taken over")  # of training
+        settings |= _box_loss(parts, given, prefix)
         if prefix == "":
             with parts.part(given, "box_coder", "BoxCoder") as coder:
                 settings["stds"] = coder.numbers("prior_box_var", _VARIANCE, 4)
@@ -179,6 +179,20 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
             learned.fixed("bbox_reg_weights", settings["stds"])
     usual = STATIC_CASCADE_HEAD if prefix else STATIC_BOX_HEAD
     return usual.model_dump() | settings, stage
+
+
+def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
+    """A loss in place of the usual one, which compares boxes around a unit box."""
+    if head.take("bbox_loss") not in ("GiouLoss", "DiouLoss") or prefix:
+        if head.take("bbox_loss") is not None:
+            head.noted("bbox_loss", "is not taken over")  # of training
+        return {}
+    with parts.part(head, "bbox_loss", "GiouLoss", "DiouLoss", training=True) as given:
+        given.fixed("is_cls_agnostic", False)
+        complete = given.kind == "DiouLoss" and given.flag("use_complete_iou_loss", True)
+        kind = "ciou" if complete else given.kind.removesuffix("Loss").lower()
+        loss = BoxLoss(kind=kind, weight=given.number("loss_weight", 10.0), aspect_above=-1 if complete else 0.5)
+    return {"box_loss": loss, "unit_boxes": "sum"}
 
 
 def _detections(parts: Parts, head: Section) -> dict[str, Any]:

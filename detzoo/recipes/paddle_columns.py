@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.cbnet import CBNet
 from detzoo.backbones.resnet import ResNet
@@ -24,6 +26,7 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, NO_NORM_DECAY, dcn
+from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.recipe import Model, Published, Recipe, row
 from detzoo.recipes.settings import ParamGroup, Schedule
 
@@ -105,14 +108,20 @@ def _row(
     name: str,
     weights: str,
     config: str,
-    model: Model,
+    model: Any,
     schedule: Schedule,
     published: Published | None,
     sizes: tuple[tuple[int, int], ...] = (),
 ) -> Recipe:
-    data = (COCO_MASKS if "mask" in model.method else COCO).replace(sizes=sizes)
     return row(
-        name=name, model=model, data=data, schedule=schedule, published=published, weights=weights, config=config
+        name=name,
+        model=model,
+        data=(COCO_MASKS if "mask" in model.method else COCO).replace(sizes=sizes),
+        schedule=schedule,
+        init=paddle_init(model.backbone, static=name.startswith("pdold_")),
+        published=published,
+        weights=weights,
+        config=config,
     )
 
 

@@ -10,6 +10,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
 from detzoo.recipes.paddle_columns import EARLY_PAIRS_1X, PADDLE_1X
+from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.recipe import Published, row
 from detzoo.recipes.settings import ParamGroup
 
@@ -38,6 +39,7 @@ RECIPES = (
         model=retinanet(R50),
         data=COCO,
         schedule=SCHEDULE,
+        init=paddle_init(R50, static=True),
         published=Published(box_ap=36.0),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r50_fpn_1x.tar",
         config="release/0.2:configs/retinanet_r50_fpn_1x.yml",
@@ -47,6 +49,7 @@ RECIPES = (
         model=retinanet(R101),
         data=COCO,
         schedule=SCHEDULE,
+        init=paddle_init(R101, static=True),
         published=Published(box_ap=37.3),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r101_fpn_1x.tar",
         config="release/0.2:configs/retinanet_r101_fpn_1x.yml",
@@ -56,6 +59,7 @@ RECIPES = (
         model=retinanet(X101_VD),
         data=COCO,
         schedule=PADDLE_1X.replace(lr=0.005, groups=GROUPS),
+        init=paddle_init(X101_VD, static=True),
         published=Published(box_ap=40.5),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_x101_vd_64x4d_fpn_1x.tar",
         config="release/0.2:configs/retinanet_x101_vd_64x4d_fpn_1x.yml",

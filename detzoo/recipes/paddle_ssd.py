@@ -1,8 +1,8 @@
 """SSD (arXiv:1512.02325) as PaddleDetection's static-graph releases have it, on COCO and on Pascal VOC.
 
 Milestones are in proportion to the epochs that the tables tell; 400,000 updates of COCO's are 218 epochs of 64 images.
-Departures in MobileNet's training: its last two steps were to two fifths and to a tenth of the rate, not to half of it,
-it started from a detector of COCO's, and Adam stands in for RMSProp.
+Departures in MobileNet's training, which starts from a detector of COCO's: its last two steps were to two fifths and to
+a tenth of the rate, not to half of it, and Adam stands in for RMSProp.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Init, Published, row
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.recipes.ssd import SSD512
 
@@ -69,12 +70,15 @@ SCHEDULE_MOBILENET = SCHEDULE.replace(
     warmup_steps=0,
 )
 
+MODELS = "https://paddlemodels.bj.bcebos.com/object_detection"
+
 RECIPES = (
     row(
         name="pdold_ssd_vgg16_300",
         model=VGG300,
         data=SSD_COCO,
         schedule=SCHEDULE,
+        init=paddle_init(VGG300.backbone, static=True),
         published=Published(box_ap=25.1, fps=81.613),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_300.tar",
         config="release/0.2:configs/ssd/ssd_vgg16_300.yml",
@@ -84,6 +88,7 @@ RECIPES = (
         model=VGG512,
         data=SSD_COCO,
         schedule=SCHEDULE,
+        init=paddle_init(VGG300.backbone, static=True),
         published=Published(box_ap=29.1, fps=46.007),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_512.tar",
         config="release/0.2:configs/ssd/ssd_vgg16_512.yml",
@@ -93,6 +98,7 @@ RECIPES = (
         model=MOBILENET_VOC,
         data=SSD_VOC,
         schedule=SCHEDULE_MOBILENET,
+        init=Init(url=f"{MODELS}/ssd_mobilenet_v1_coco_pretrained.tar", prefixes=("",)),
         published=Published(box_ap=73.2, fps=159.543),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_voc.tar",
         config="release/0.2:configs/ssd/ssd_mobilenet_v1_voc.yml",
@@ -102,6 +108,7 @@ RECIPES = (
         model=VGG300_VOC,
         data=SSD_VOC,
         schedule=SCHEDULE_VOC.replace(warmup_steps=0),
+        init=paddle_init(VGG300.backbone, static=True),
         published=Published(box_ap=77.5, fps=117.279),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_300_voc.tar",
         config="release/0.2:configs/ssd/ssd_vgg16_300_voc.yml",
@@ -111,6 +118,7 @@ RECIPES = (
         model=VGG512_VOC,
         data=SSD_VOC,
         schedule=SCHEDULE_VOC,
+        init=paddle_init(VGG300.backbone, static=True),
         published=Published(box_ap=80.2, fps=65.975),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_512_voc.tar",
         config="release/0.2:configs/ssd/ssd_vgg16_512_voc.yml",

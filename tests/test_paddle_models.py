@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import detzoo
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
+from detzoo.blocks.losses import BoxLoss, unit_box_loss
 from detzoo.config import ConfigError, flatten
 from detzoo.detector import Detector
 from detzoo.interop.paddle.importer import read_config
@@ -373,9 +375,41 @@ def test_what_changes_results_is_refused(name: str, change: str, message: str) -
         read_config(values, classes=_names(merged(*CASES[name][0])))
 
 
-def test_what_only_training_uses_is_noted() -> None:
-    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: GiouLoss}")
-    assert read_config(values, classes=_names(values)).notes == ("BBoxHead.bbox_loss='GiouLoss' is not taken over",)
+def test_losses_around_a_unit_box_are_read() -> None:
+    for kind, more, row in (
+        ("GiouLoss", "", "pdold_faster_rcnn_r50_vd_fpn_giou_loss_1x"),
+        (
+            "DiouLoss",
+            "DiouLoss: {loss_weight: 12.0, use_complete_iou_loss: false}",
+            "pdold_faster_rcnn_r50_vd_fpn_diou_loss_1x",
+        ),
+        ("DiouLoss", "DiouLoss: {loss_weight: 12.0}", "pdold_faster_rcnn_r50_vd_fpn_ciou_loss_1x"),
+    ):
+        values = merged(*CASES["static faster"][0], f"BBoxHead: {{bbox_loss: {kind}}}", *([more] if more else []))
+        imported = read_config(values, classes=_names(values))
+        expected: Any = detzoo.find(row).model
+        found: Any = imported.recipe.model
+        assert found.box_head == expected.box_head
+        assert not imported.notes
+    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: BalancedL1Loss}")
+    assert read_config(values, classes=_names(values)).notes == (
+        "BBoxHead.bbox_loss='BalancedL1Loss' is not taken over",
+    )
+
+
+def test_losses_around_a_unit_box_are_sums_in_static_releases() -> None:
+    moves, wanted = torch.tensor([[1.0, -2.0, 1.5, 2.0], [9.0, 0.0, -5.0, 2.5]]), torch.zeros(2, 4)
+    found = unit_box_loss(moves, wanted, torch.tensor([True, True]), BoxLoss(kind="ciou", aspect_above=-1), None)
+    total = 0.0
+    for x, y, w, h in (moves * torch.tensor([0.1, 0.1, 0.2, 0.2])).tolist():
+        width, height = math.exp(w), math.exp(h)
+        x1, y1, x2, y2 = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        common = max(0.0, min(x2, 0.5) - max(x1, -0.5)) * max(0.0, min(y2, 0.5) - max(y1, -0.5))
+        iou = common / (width * height + 1 - common)
+        across = (max(x2, 0.5) - min(x1, -0.5)) ** 2 + (max(y2, 0.5) - min(y1, -0.5)) ** 2
+        aspect = 4 / math.pi**2 * (math.atan(1) - math.atan(width / height)) ** 2
+        total += 1 - iou + (x * x + y * y) / across + aspect * aspect / (1 - iou + aspect)
+    assert float(found) == pytest.approx(total, rel=1e-5)
 
 
 def _made_up(model: Model) -> Detector:

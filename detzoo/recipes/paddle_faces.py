@@ -80,7 +80,7 @@ WIDER_FACE = Data(
     train=(Split(annotations="WIDER_train/Annotations", images="WIDER_train"),),
     val=(Split(annotations="WIDER_val/Annotations", images="WIDER_val"),),
     classes=("face",),
-    augment=(Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip(), Distort()),
+    augment=(Distort(), Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip()),
     group_by_aspect=False,
     metric="voc",
 )

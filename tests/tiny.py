@@ -95,6 +95,7 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},
+        "head": {"channels": None},  # one for each map
     },
 }
 

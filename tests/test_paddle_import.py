@@ -265,7 +265,7 @@ def test_dicts_that_are_merged_count_where_no_own_key_does(tmp_path: Path) -> No
     path.write_text("a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nc: {y: 3, <<: [*a, *b]}\n<<: {d: 4, a: 5}")
     assert read_file(path) == {"a": {"x": 1, "y": 1}, "b": {"x": 2, "z": 2}, "c": {"x": 1, "y": 3, "z": 2}, "d": 4}
     path.write_text("a: {<<: 3}")
-    with pytest.raises(ConfigError, match="a.yml:1: `<<` is a dict or a list of dicts"):
+    with pytest.raises(ConfigError, match=r"a.yml:1: `<<` is a dict or a list of dicts"):
         read_file(path)
 
 
@@ -286,7 +286,7 @@ def test_weights_as_arrays_and_what_is_none() -> None:
     whole = {name: (value * 100).astype(np.int8) for name, value in arrays.items()}
     with pytest.raises(CheckpointError, match="77 of whole numbers, as quantized models have"):
         detzoo.from_paddle(small(), whole, classes="abc")
-    with pytest.raises(CheckpointError, match="bbox_head.bbox_score.bias is a list, not a tensor"):
+    with pytest.raises(CheckpointError, match=r"bbox_score.bias is a list, not a tensor"):
         detzoo.from_paddle(small(), arrays | {"bbox_head.bbox_score.bias": [0.0]}, classes="abc")
 
 
@@ -337,6 +337,7 @@ def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"1 missing:\n    backbone.bn1.running_mean"):
             detzoo.from_paddle(values, static(tmp_path / "some.tar", some), classes=["a", "b"])
         new = {"YOLOv3": values["YOLOv3"] | {"neck": "YOLOv3FPN"}, "YOLOv3Head": {}}
+        new["ResNet"] = {"depth": 18, "return_idx": [1, 2, 3]}
         with pytest.raises(CheckpointError, match=r"are of release 0.x, but the config is of release 2.x"):
             detzoo.from_paddle(values | new, static(tmp_path / "old.tar", arrays), classes=["a", "b"])
     assert all(torch.equal(again.state_dict()[name], value) for name, value in state.items())

@@ -188,7 +188,7 @@ def changed(place: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("architecture", "PPYOLOE", "architecture='PPYOLOE' cannot be imported; of release 2.x these can: CascadeRCNN"),
+        ("architecture", "PPYOLOE", "architecture='PPYOLOE' cannot be imported; of release 2.x these can: BlazeFace"),
         ("ResNet.surprise", 1, "ResNet.surprise=1 is not known"),
         ("ResNet.variant", "z", "ResNet.variant='z' has no counterpart"),
         ("FasterRCNN.bbox_head", "OtherHead", "FasterRCNN.bbox_head='OtherHead' is not known here; BBoxHead is"),

@@ -190,7 +190,7 @@ def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
     with parts.part(head, "bbox_loss", "GiouLoss", "DiouLoss", training=True) as given:
         given.fixed("is_cls_agnostic", False)
         complete = given.kind == "DiouLoss" and given.flag("use_complete_iou_loss", True)
-        kind = "ciou" if complete else given.kind.removesuffix("Loss").lower()
+        kind = "ciou" if complete else "giou" if given.kind == "GiouLoss" else "diou"
         loss = BoxLoss(kind=kind, weight=given.number("loss_weight", 10.0), aspect_above=-1 if complete else 0.5)
     return {"box_loss": loss, "unit_boxes": "sum"}
 

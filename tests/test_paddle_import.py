@@ -257,6 +257,36 @@ def test_tags_are_data_and_later_bases_go_before(tmp_path: Path, monkeypatch: py
         read_file(tmp_path / "own.yml")
 
 
+def test_dicts_that_are_merged_count_where_no_own_key_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nc: {y: 3, <<: [*a, *b]}\n<<: {d: 4, a: 5}")
+    assert read_file(path) == {"a": {"x": 1, "y": 1}, "b": {"x": 2, "z": 2}, "c": {"x": 1, "y": 3, "z": 2}, "d": 4}
+    path.write_text("a: {<<: 3}")
+    with pytest.raises(ConfigError, match=r"a.yml:1: `<<` is a dict or a list of dicts"):
+        read_file(path)
+
+
+def test_files_that_are_taken_for_a_config(tmp_path: Path) -> None:
+    (tmp_path / "infer_cfg.yml").write_text("mode: paddle\narch: YOLO\nPreprocess: []\nlabel_list: [cat]")
+    (tmp_path / "a.pdparams").write_bytes(b"\x80\x02}.")
+    with pytest.raises(ConfigError, match=r"infer_cfg.yml: it belongs to a model that was exported for inference"):
+        detzoo.from_paddle(tmp_path / "infer_cfg.yml")
+    with pytest.raises(ConfigError, match=r"a.pdparams is no config of PaddleDetection, which is a .yml file"):
+        detzoo.from_paddle(tmp_path / "a.pdparams")
+
+
+def test_weights_as_arrays_and_what_is_none() -> None:
+    detector = randomized(small())
+    arrays: dict[str, Any] = theirs(detector)
+    again = detzoo.from_paddle(small(), arrays, classes="abc").state_dict()
+    assert all(torch.equal(again[name], value) for name, value in detector.state_dict().items())
+    whole = {name: (value * 100).astype(np.int8) for name, value in arrays.items()}
+    with pytest.raises(CheckpointError, match="77 of whole numbers, as quantized models have"):
+        detzoo.from_paddle(small(), whole, classes="abc")
+    with pytest.raises(CheckpointError, match=r"bbox_score.bias is a list, not a tensor"):
+        detzoo.from_paddle(small(), arrays | {"bbox_head.bbox_score.bias": [0.0]}, classes="abc")
+
+
 @pytest.mark.parametrize(("size", "edges", "keep"), [((37, 53), (100, 70), True), ((37, 53), (64, 64), False)])
 def test_cubic_resizing_is_that_of_opencv(size: tuple[int, int], edges: tuple[int, int], keep: bool) -> None:
     cv2 = pytest.importorskip("cv2")
@@ -300,6 +330,13 @@ def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
                 arrays[name] = state[ours].numpy()
         arrays["yolo_output.0.conv.bias_velocity_0"] = np.zeros(3, np.float32)
         again = detzoo.from_paddle(values, static(tmp_path / "model.tar", arrays), classes=["a", "b"])
+        some = {name: value for name, value in arrays.items() if name != "bn_conv1_mean"}
+        with pytest.raises(CheckpointError, match=r"1 missing:\n    backbone.bn1.running_mean"):
+            detzoo.from_paddle(values, static(tmp_path / "some.tar", some), classes=["a", "b"])
+        new = {"YOLOv3": values["YOLOv3"] | {"neck": "YOLOv3FPN"}, "YOLOv3Head": {}}
+        new["ResNet"] = {"depth": 18, "return_idx": [1, 2, 3]}
+        with pytest.raises(CheckpointError, match=r"are of release 0.x, but the config is of release 2.x"):
+            detzoo.from_paddle(values | new, static(tmp_path / "old.tar", arrays), classes=["a", "b"])
     assert all(torch.equal(again.state_dict()[name], value) for name, value in state.items())
 
 

@@ -32,9 +32,22 @@ from detzoo.recipes.paddle_columns import (
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.recipe import Model
-from tests.paddle_configs import FASTER_RCNN, LITE, LITE_GHOST, LITE_V3, MASKS, SSD_MOBILENET, STATIC_SSD
+from tests.paddle_configs import (
+    FASTER_RCNN,
+    FCOS,
+    FCOS_DEFORMED,
+    LITE,
+    LITE_GHOST,
+    LITE_V3,
+    MASKS,
+    SSD_MOBILENET,
+    STATIC_HRNET,
+    STATIC_LIBRA,
+    STATIC_RES2NET,
+    STATIC_SSD,
+)
 from tests.paddle_files import pdparams, static
-from tests.parity.paddle_cases import GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
+from tests.parity.paddle_cases import FCOS_DCN, FCOS_MODEL, GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
 from tests.published_paddle import paddle_rows, parameters_of
 from tests.test_paddle_import import THEIRS, small
 from tests.tiny import images, targets, tiny
@@ -204,6 +217,12 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
         lambda: _changed(paddle_cascade(PADDLE_R50), {"box_head.class_agnostic": False, "box_head.by_best": True}),
     ),
     "retinanet": ((RETINANET,), lambda: RETINA),
+    "fcos": ((FCOS,), lambda: FCOS_MODEL),
+    "fcos, deformed": ((FCOS, FCOS_DEFORMED), lambda: FCOS_DCN),
+    "fcos, iou": (
+        (FCOS, "FCOSHead: {fcos_loss: {quality: iou}}"),
+        lambda: _changed(FCOS_MODEL, {"head.learns_iou": True}),
+    ),
     "ssd on mobilenet": (
         (SSD_MOBILENET,),
         lambda: MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True)),
@@ -214,6 +233,9 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
     "static ssd": ((STATIC_SSD,), "pdold_ssd_mobilenet_v1_voc"),
     "static retinanet": ((STATIC_RETINANET,), "pdold_retinanet_r50_fpn_1x"),
     "static faster": ((STATIC_FASTER,), "pdold_faster_rcnn_r50_fpn_1x"),
+    "static libra": ((STATIC_FASTER, STATIC_LIBRA), "pdold_libra_rcnn_r50_vd_fpn_1x"),
+    "static hrnet": ((STATIC_FASTER, STATIC_HRNET), "pdold_faster_rcnn_hrnetv2p_w18_1x"),
+    "static res2net": ((STATIC_FASTER, STATIC_RES2NET), "pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x"),
     "static mask, gn": ((STATIC_FASTER, STATIC_MASK), "pdold_mask_rcnn_r50_fpn_gn_2x"),
     "static c4, vd": ((STATIC_FASTER, STATIC_C4), "pdold_faster_rcnn_r50_vd_1x"),
     "static c4, masks": ((STATIC_FASTER, STATIC_C4, STATIC_C4_MASK), "pdold_mask_rcnn_r50_1x"),
@@ -321,6 +343,8 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("retinanet", "RetinaHead: {conv_feat: {use_dcn: true}}", "use_dcn=True has no counterpart"),
         ("retinanet", "RetinaHead: {anchor_generator: {offset: 0.5}}", "offset=0.5 has no counterpart"),
         ("retinanet", "RetinaHead: {nms: {normalized: false}}", "normalized=False has no counterpart"),
+        ("fcos", "FCOSHead: {sqrt_score: true}", "sqrt_score=True has no counterpart"),
+        ("fcos", "FCOSHead: {fpn_stride: [8, 16, 32]}", "fpn_stride=[8, 16, 32] has no counterpart"),
         ("ssd on mobilenet", "MobileNet: {with_extra_blocks: false}", "with_extra_blocks=False has no counterpart"),
         ("ssd on mobilenet", "MobileNet: {extra_block_filters: [[200, 512]]}", "extra_block_filters"),
         ("ssd on mobilenet", "SSDHead: {padding: 1}", "padding=1 has no counterpart; 0 has"),

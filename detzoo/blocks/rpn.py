@@ -198,7 +198,7 @@ def best_proposals(
         boxes = clip(boxes, images.sizes - int(legacy))
     valid = (boxes[..., 2:] - boxes[..., :2] > least).all(-1) & (best >= 0)
     if config.one_of_each:
-        levels = torch.arange(len(scores), device=level.device).expand(len(level), -1)
+        levels = torch.arange(len(scores), device=level.device).expand(level.shape[0], -1)
         some = torch.zeros_like(levels).scatter_add_(1, level, valid.long()) > 0
         boxes, best = F.pad(boxes, (0, 0, 0, len(scores))), F.pad(best, (0, len(scores)), value=0.5)
         valid, level = torch.cat([valid, ~some], 1), torch.cat([level, levels], 1)

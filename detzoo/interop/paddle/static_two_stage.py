@@ -164,7 +164,11 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
                 coder.fixed("box_normalized", False)
                 coder.fixed("axis", 1)
         settings |= _detections(parts, given)
-    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", training=True) as learned:
+    balanced = () if prefix else ("LibraBBoxAssigner",)
+    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", *balanced, training=True) as learned:
+        if learned.kind in balanced:
+            settings["balance"] = {"ranges": learned.whole("num_bins", 3)}
+            learned.fixed("is_cls_agnostic", False)
         settings["samples"] = learned.whole("batch_size_per_im", 512)
         settings["positives"] = learned.number("fg_fraction", 0.25)
         learned.ignore("num_classes", "shuffle_before_sample")
@@ -182,12 +186,18 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
 
 
 def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
-    """A loss in place of the usual one, which compares boxes around a unit box."""
-    if head.take("bbox_loss") not in ("GiouLoss", "DiouLoss") or prefix:
+    """A loss in place of the usual one; those by IoU compare boxes around a unit box."""
+    known = () if prefix else ("BalancedL1Loss", "GiouLoss", "DiouLoss")
+    if head.take("bbox_loss") not in known:
         if head.take("bbox_loss") is not None:
             head.noted("bbox_loss", "is not taken over")  # of training
         return {}
-    with parts.part(head, "bbox_loss", "GiouLoss", "DiouLoss", training=True) as given:
+    with parts.part(head, "bbox_loss", *known, training=True) as given:
+        if given.kind == "BalancedL1Loss":
+            given.ignore("num_classes")
+            numbers = {"alpha": 0.5, "gamma": 1.5, "beta": 1.0}
+            numbers = {name: given.number(name, usual) for name, usual in numbers.items()}
+            return {"box_loss": {"kind": "balanced_l1", "weight": given.number("loss_weight", 1.0), **numbers}}
         given.fixed("is_cls_agnostic", False)
         complete = given.kind == "DiouLoss" and given.flag("use_complete_iou_loss", True)
         kind = "ciou" if complete else "giou" if given.kind == "GiouLoss" else "diou"

@@ -91,6 +91,11 @@ def names(detector: Detector, static: bool) -> Names:
     return (*stage, *backbone_names.NAMES, *pyramid, *norms, *_NAMES[method])
 
 
+def of_static(state: Mapping[str, Tensor]) -> bool:
+    """Whether names of weights are those of a static-graph release (0.x)."""
+    return not any(name.startswith("backbone.") for name in state)
+
+
 def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of PaddleDetection as ``detector`` has them, which stays as it is.
 
@@ -100,7 +105,7 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         ValueError: parameters are missing, left over, or of another shape; the message lists them.
     """
-    static = not any(name.startswith("backbone.") for name in state)
+    static = of_static(state)
     if static:
         table = names(detector, static=True)
         state = {rename(name, table): value for name, value in state.items() if not _OF_TRAINING.search(name)}
@@ -170,13 +175,15 @@ def _without_background(value: Tensor, shape: torch.Size, rows: Any, classes: in
 
 
 def _statistics(modules: Mapping[str, nn.Module], given: set[str]) -> dict[str, Tensor]:
-    """Statistics that change nothing, for normalization that has none: its scale and offset have them in them."""
+    """Statistics that change nothing, where no normalization has any: scales and offsets have them in them."""
+    if any(name.endswith((".running_mean", ".running_var")) for name in given):
+        return {}
     found = {}
     for name, module in modules.items():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.running_mean" not in given:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             found[f"{name}.running_mean"] = torch.zeros(module.num_features)
             found[f"{name}.running_var"] = torch.full((module.num_features,), 1 - module.eps, dtype=torch.float64)
     return found
 
 
-__all__ = ["names", "of_backbone", "renamed"]
+__all__ = ["names", "of_backbone", "of_static", "renamed"]

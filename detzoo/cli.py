@@ -366,9 +366,9 @@ def _convert(options: argparse.Namespace) -> int:
         inputs += [entry.path for entry in os.scandir(options.source)]
     ReadFiles(inputs).refuse(options.out, "choose another file with --out")
     more = {"classes": classes, "size": options.size}
-    if (options.config or "").endswith((".yml", ".yaml")):
+    if (options.config or "").lower().endswith((".yml", ".yaml")):
         detector = detzoo.from_paddle(options.config, options.source, **more)
-    elif options.source.endswith((".pdparams", ".tar")) or os.path.isdir(options.source):
+    elif options.source.endswith((".pdparams", ".pdiparams", ".pdmodel", ".tar")) or os.path.isdir(options.source):
         raise ValueError(f"{options.source} is PaddleDetection's: name its config, --config FILE.yml")
     else:
         detector = detzoo.from_mmdet(options.config or options.source, options.source, **more, configs=options.configs)

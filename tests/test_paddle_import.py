@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -29,7 +29,8 @@ from detzoo.interop.paddle.weights import _LEAVES, _NETWORKS, _statistics, names
 from detzoo.interop.renaming import rename
 from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import zoo
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import Init, Recipe
+from detzoo.train import heads
 from tests.paddle_configs import FASTER_RCNN, FILES, MODELS, READER
 from tests.paddle_files import folder, pdparams, static
 from tests.published_paddle import paddle_rows, parameters_of, settings_of
@@ -187,7 +188,7 @@ def changed(place: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("architecture", "PPYOLOE", "architecture='PPYOLOE' cannot be imported; of release 2.x these can: CascadeRCNN"),
+        ("architecture", "PPYOLOE", "architecture='PPYOLOE' cannot be imported; of release 2.x these can: BlazeFace"),
         ("ResNet.surprise", 1, "ResNet.surprise=1 is not known"),
         ("ResNet.variant", "z", "ResNet.variant='z' has no counterpart"),
         ("FasterRCNN.bbox_head", "OtherHead", "FasterRCNN.bbox_head='OtherHead' is not known here; BBoxHead is"),
@@ -256,6 +257,36 @@ def test_tags_are_data_and_later_bases_go_before(tmp_path: Path, monkeypatch: py
         read_file(tmp_path / "own.yml")
 
 
+def test_dicts_that_are_merged_count_where_no_own_key_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nc: {y: 3, <<: [*a, *b]}\n<<: {d: 4, a: 5}")
+    assert read_file(path) == {"a": {"x": 1, "y": 1}, "b": {"x": 2, "z": 2}, "c": {"x": 1, "y": 3, "z": 2}, "d": 4}
+    path.write_text("a: {<<: 3}")
+    with pytest.raises(ConfigError, match=r"a.yml:1: `<<` is a dict or a list of dicts"):
+        read_file(path)
+
+
+def test_files_that_are_taken_for_a_config(tmp_path: Path) -> None:
+    (tmp_path / "infer_cfg.yml").write_text("mode: paddle\narch: YOLO\nPreprocess: []\nlabel_list: [cat]")
+    (tmp_path / "a.pdparams").write_bytes(b"\x80\x02}.")
+    with pytest.raises(ConfigError, match=r"infer_cfg.yml: it belongs to a model that was exported for inference"):
+        detzoo.from_paddle(tmp_path / "infer_cfg.yml")
+    with pytest.raises(ConfigError, match=r"a.pdparams is no config of PaddleDetection, which is a .yml file"):
+        detzoo.from_paddle(tmp_path / "a.pdparams")
+
+
+def test_weights_as_arrays_and_what_is_none() -> None:
+    detector = randomized(small())
+    arrays: dict[str, Any] = theirs(detector)
+    again = detzoo.from_paddle(small(), arrays, classes="abc").state_dict()
+    assert all(torch.equal(again[name], value) for name, value in detector.state_dict().items())
+    whole = {name: (value * 100).astype(np.int8) for name, value in arrays.items()}
+    with pytest.raises(CheckpointError, match="77 of whole numbers, as quantized models have"):
+        detzoo.from_paddle(small(), whole, classes="abc")
+    with pytest.raises(CheckpointError, match=r"bbox_score.bias is a list, not a tensor"):
+        detzoo.from_paddle(small(), {**arrays, "bbox_head.bbox_score.bias": cast(Any, [0.0])}, classes="abc")
+
+
 @pytest.mark.parametrize(("size", "edges", "keep"), [((37, 53), (100, 70), True), ((37, 53), (64, 64), False)])
 def test_cubic_resizing_is_that_of_opencv(size: tuple[int, int], edges: tuple[int, int], keep: bool) -> None:
     cv2 = pytest.importorskip("cv2")
@@ -299,6 +330,13 @@ def test_a_static_model_in_an_archive(tmp_path: Path) -> None:
                 arrays[name] = state[ours].numpy()
         arrays["yolo_output.0.conv.bias_velocity_0"] = np.zeros(3, np.float32)
         again = detzoo.from_paddle(values, static(tmp_path / "model.tar", arrays), classes=["a", "b"])
+        some = {name: value for name, value in arrays.items() if name != "bn_conv1_mean"}
+        with pytest.raises(CheckpointError, match=r"1 missing:\n    backbone.bn1.running_mean"):
+            detzoo.from_paddle(values, static(tmp_path / "some.tar", some), classes=["a", "b"])
+        new = {"YOLOv3": values["YOLOv3"] | {"neck": "YOLOv3FPN"}, "YOLOv3Head": {}}
+        new["ResNet"] = {"depth": 18, "return_idx": [1, 2, 3]}
+        with pytest.raises(CheckpointError, match=r"are of release 0.x, but the config is of release 2.x"):
+            detzoo.from_paddle(values | new, static(tmp_path / "old.tar", arrays), classes=["a", "b"])
     assert all(torch.equal(again.state_dict()[name], value) for name, value in state.items())
 
 
@@ -416,3 +454,31 @@ def test_static_backbones_have_the_parameters_that_are_recorded(name: str) -> No
     assert found == {key: shape for key, shape in ours.items() if key in found}
     statistics = ("num_batches_tracked", "running_mean", "running_var")
     assert all(key in found for key in ours if not key.endswith(statistics))
+
+
+@pytest.mark.parametrize("released", ["a.pdparams", "a.tar"])
+def test_training_starts_from_a_classifier_of_paddles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, released: str
+) -> None:
+    source, detector = randomized(small()), detzoo.from_paddle(small(), classes=["a", "b", "c"])
+    given = {name.removeprefix("backbone."): one for name, one in theirs(source).items() if "backbone." in name}
+    if released.endswith(".tar"):
+        leaves = {"weight": "scale", "bias": "offset", "_mean": "mean", "_variance": "variance"}
+        names = {}
+        for name in given:
+            *_, block, branch, kind, leaf = ("conv1", *name.split("."))
+            layer = "conv1" if block == "conv1" else f"{block}_{branch.replace('short', 'branch1')}"
+            if kind == "norm":
+                layer = f"bn_{layer}" if block == "conv1" else f"bn{layer.removeprefix('res')}"
+            names[name] = f"{layer}_{leaves[leaf] if kind == 'norm' else 'weights'}"
+        static(tmp_path / released, {names[name]: one for name, one in given.items()})
+    else:
+        pdparams(tmp_path / released, given | {"fc.weight": np.zeros((8, 5), np.float32)})
+    monkeypatch.setattr(heads, "fetch", lambda url, sha256: tmp_path / released)
+    (line, *more) = heads.load_init(detector, Init(url=f"https://host/{released}"))
+    assert line.endswith(f": {len(given)} tensors")
+    assert not more
+    before = source.state_dict()
+    for name, value in detector.state_dict().items():
+        if name.startswith("backbone.") and not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, before[name], msg=name)

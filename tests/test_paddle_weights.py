@@ -222,3 +222,18 @@ def test_changed_bytes(tmp_path: Path, kind: str) -> None:
             messages.append(str(error))
     assert len(messages) > 50
     assert all(path.name in message for message in messages)
+
+
+def test_what_is_no_model_that_was_trained_is_called_so(tmp_path: Path) -> None:
+    exported = folder(tmp_path / "inference", {"model.pdiparams": np.zeros(2), "model.pdmodel": np.zeros(2)})
+    trained = folder(tmp_path / "output", {"model_final.pdparams": np.zeros(2), "model_final.pdopt": np.zeros(2)})
+    for path, said in (
+        (exported, "exported for inference"),
+        (exported / "model.pdiparams", "exported for inference"),
+        (folder(tmp_path / "older", {"__params__": np.zeros(2)}), "exported for inference"),
+        (trained, "it has model_final.pd.* in it, so it is no static model"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            read(path)
+    with pytest.raises(FileNotFoundError, match=r"there is .*model_final.pdparams"):
+        read(trained / "model_final")

@@ -36,6 +36,7 @@ class Imported:
     differences: tuple[str, ...] = ()  # of detections
     unnamed: str = ""  # why the names of the classes are made up, if they are
     version_1: bool = False  # it is in the form of MMDetection 1.x
+    static: bool = False  # it is of a static-graph release (0.x) of PaddleDetection
 
 
 def tell(imported: Imported, toolbox: str, stacklevel: int) -> None:

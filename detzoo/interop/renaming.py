@@ -62,8 +62,8 @@ def fitted(
         unpublished: what names of ours begin with that may be missing.
 
     Raises:
-        ValueError: two different tensors become the same name, or parameters are missing, left over, or of another
-            shape; the message counts each and lists the first ten.
+        ValueError: two different tensors become the same name, or parameters are missing, left over, of another
+            shape or of whole numbers; the message counts each and lists the first ten.
     """
     ours = module.state_dict()
     given: dict[str, Tensor] = {}
@@ -87,11 +87,17 @@ def fitted(
         for name, value in given.items()
         if name in ours and value.shape != ours[name].shape
     ]
+    whole = [  # of which only a scale that is not there makes weights
+        f"{source[name]}, {str(value.dtype).removeprefix('torch.')}"
+        for name, value in given.items()
+        if name in ours and ours[name].is_floating_point() and not value.is_floating_point()
+    ]
     problems = [
         *_section("ambiguous", clashes),
         *_section("missing", missing),
         *_section("left over", left_over),
         *_section("of another shape", misshapen),
+        *_section("of whole numbers, as quantized models have", whole),
     ]
     if problems:
         raise ValueError("\n".join([f"these weights do not fit {type(module).__name__}:", *problems]))

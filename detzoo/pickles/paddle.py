@@ -28,6 +28,11 @@ _DROPPED = ("StructuredToParameterName@@", "UnpackBigParamInfor@@")  # names of 
 # of an optimizer's state: what stands in it, and how names of its tensors end
 _OF_OPTIMIZERS = re.compile(r"^(LR_Scheduler|last_epoch|master_weights)$|_(velocity|moment\d)_\d+$")
 _PROGRAM = ("__model__", ".")  # what is no variable begins so: the network as Paddle runs it, and hidden files
+_EXPORTED = (".pdmodel", ".pdiparams", ".pdiparams.info", "__params__")  # how names of exported models' files end
+_OF_EXPORTED = (
+    "it is of a model that was exported for inference, in which weights have no names; pass the .pdparams, or the "
+    "folder with one file per variable, that it was exported from"
+)
 # by the code of NumPy; two bytes without a sign are a bfloat16, which NumPy has not
 _DTYPES = {
     **{"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "u2": torch.bfloat16, "b1": torch.bool},
@@ -56,7 +61,10 @@ def read(path: str | Path, most: int = MOST_BYTES) -> dict[str, Tensor]:
         if path.is_dir():
             return _folder(path, most)
         if not path.is_file():  # which a device and a pipe are not, linked ones neither
-            raise FileNotFoundError(f"no weights file at {path}")
+            beside = path.with_name(f"{path.name}.pdparams")
+            raise FileNotFoundError(f"no weights file at {path}{f'; there is {beside}' if beside.is_file() else ''}")
+        if path.name.endswith(_EXPORTED):
+            raise CheckpointError(_OF_EXPORTED)
         _check_size(path.stat().st_size, most)
         data = mapping(path)
         return _archive(data) if data[257:262] == b"ustar" else _pickled(data)
@@ -168,6 +176,10 @@ def _folder(path: Path, most: int) -> dict[str, Tensor]:
                 continue
             if not entry.is_file(follow_symlinks=False):
                 raise CheckpointError(f"{entry.name} is a link or a device, which is not read")
+            if entry.name.endswith(_EXPORTED):
+                raise CheckpointError(_OF_EXPORTED)
+            if entry.name.endswith((".pdparams", ".pdema", ".pdopt")):
+                raise CheckpointError(f"it has {entry.name} in it, so it is no static model; pass a .pdparams itself")
             if not entry.stat().st_size:
                 raise CheckpointError(f"{entry.name} is empty")
             files[entry.name] = entry

@@ -21,6 +21,7 @@ LONGEST_NUMBER = 40  # letters
 SUFFIXES = (".yml", ".yaml")
 _BASES = ("_BASE_", "_READER_")  # of all releases, and beside it of the static ones
 _YAML = "tag:yaml.org,2002:"
+_MERGE = f"{_YAML}merge"  # of the key `<<`
 _PLAIN = {f"{_YAML}{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
 
 
@@ -35,6 +36,8 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no config file at {path}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path} is no config of PaddleDetection, which is a .yml file; weights come after it")
     return _Reader().read(path, ())
 
 
@@ -73,7 +76,7 @@ class _Reader:
                 if not isinstance(name, str):
                     raise ConfigError(f"{path}: {key} is a path or a list of paths")
                 base = path.parent / name
-                if base.suffix not in SUFFIXES or not base.is_file():
+                if base.suffix.lower() not in SUFFIXES or not base.is_file():
                     raise ConfigError(
                         f"{path}: inherits from {name[:80]!r}, but there is no such file; keep PaddleDetection's "
                         "folder of configs together, or pass the merged config as a dict"
@@ -114,11 +117,19 @@ class _Reader:
         kind = {} if tag in _PLAIN else {"type": self._tag(tag, name, node)}
         if isinstance(node, yaml.MappingNode):
             items: dict[str, Any] = {}
+            taken: dict[str, Any] = {}  # from other dicts, where an own key does not say otherwise
             for key, value in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     raise ConfigError(f"{name}:{key.start_mark.line + 1}: a key that is no text")
-                items[key.value] = self._value(loader, value, name, depth + 1)
-            return {**kind, **items}
+                found = self._value(loader, value, name, depth + 1)
+                if key.tag != _MERGE:
+                    items[key.value] = found
+                    continue
+                for one in reversed(found if isinstance(found, list) else [found]):  # the first counts
+                    if not isinstance(one, dict):
+                        raise ConfigError(f"{name}:{key.start_mark.line + 1}: `<<` is a dict or a list of dicts")
+                    taken |= one
+            return {**taken, **kind, **items}
         if isinstance(node, yaml.SequenceNode):
             listed = [self._value(loader, value, name, depth + 1) for value in node.value]
             return {**kind, "args": listed} if kind else listed

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
 from detzoo.interop.paddle.inputs import read_input
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.weights import of_static
 from detzoo.interop.section import Section
 from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
@@ -57,6 +60,10 @@ _OF_THE_RUN = (
     *("use_gpu", "use_xpu", "use_mlu", "use_npu", "use_gcu", "log_iter", "save_dir", "snapshot_epoch", "print_flops"),
     *("weights", "pretrain_weights", "export", "find_unused_parameters", "worker_num", "filename", "snapshot_iter"),
     *("log_smooth_window", "print_params", "finetune_exclude_pretrained_params", "load_static_weights", "map_type"),
+    *("ema_decay", "ema_decay_type", "ema_black_list", "ema_filter_no_grad", "cycle_epoch", "amp", "amp_level"),
+    *("custom_black_list", "custom_white_list", "init_loss_scaling", "master_grad", "use_vdl", "vdl_log_dir"),
+    *("log_ranks", "classwise", "output_eval", "bias", "to_static", "profiler_options", "save_proposals"),
+    *("proposals_path", "use_wandb", "fleet", "enable_ce", "early_stop", "use_early_stop"),
     *("metric", "norm_type", "num_classes", "max_iters", "epoch", "architecture", "use_fine_grained_loss"),
     *("train_feed", "eval_feed", "test_feed", "hooks", "save_prediction_only", "with_lmk", "HFFT", "multi_scale_eval"),
 )
@@ -80,7 +87,7 @@ def from_paddle(
     Args:
         config: path of a ``.yml``, with its ``_BASE_`` files where it says, or the merged settings as a dict.
         weights: path of a ``.pdparams``, or of a static model the folder or the ``.tar`` with one file per variable; or
-            tensors by their names in Paddle. They have to fit exactly. None: random ones.
+            tensors or arrays by their names in Paddle. They have to fit exactly. None: random ones.
         classes: names in the order of the labels, without a background; default: those of the config's data set.
         size: width and height, in pixels, that pictures are resized to, in place of what the config's readers say; with
             a kept ratio they are the longest edges.
@@ -106,16 +113,27 @@ def from_paddle(
         bytes_of = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         where, state = str(weights), paddle.read(Path(weights), _COPIES * bytes_of + _SLACK)
     elif weights is not None:
-        state = dict(weights)
+        state = {name: _tensor(name, value) for name, value in weights.items()}
     detector = build(imported.recipe)
     if state is not None:
         try:
             detector.load_paddle(state)
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
+        if of_static(state) != imported.static:
+            theirs, its = ("0.x", "2.x") if imported.static else ("2.x", "0.x")
+            raise CheckpointError(f"{where}: these weights are of release {its}, but the config is of release {theirs}")
         detector.eval()
     tell(imported, "PaddleDetection", stacklevel=3)
     return detector
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if not isinstance(value, Tensor):
+        raise CheckpointError(f"the given weights: {str(name)[:100]} is a {type(value).__name__}, not a tensor")
+    return value
 
 
 def read_config(config: Any, *, classes: Sequence[str] | None = None, size: Sequence[int] | None = None) -> Imported:
@@ -140,6 +158,11 @@ def read_config(config: Any, *, classes: Sequence[str] | None = None, size: Sequ
 def _imported(
     stem: str, values: dict[str, Any], classes: Sequence[str] | None, path: Path | None, size: tuple[int, int] | None
 ) -> Imported:
+    if "architecture" not in values and "Preprocess" in values:
+        raise ConfigError(
+            "it belongs to a model that was exported for inference, which cannot be imported; pass the config that the "
+            "model was trained with, and its .pdparams"
+        )
     notes: list[str] = []
     parts = Parts(values, notes)
     table = STATIC if parts.static else DYNAMIC
@@ -163,7 +186,8 @@ def _imported(
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))
     blueprint(recipe, names)
-    return Imported(recipe, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences)), unnamed)
+    notes, differences = list(dict.fromkeys(notes)), list(dict.fromkeys(differences))
+    return Imported(recipe, tuple(notes), tuple(differences), unnamed, static=parts.static)
 
 
 __all__ = ["DYNAMIC", "STATIC", "from_paddle", "read_config"]

@@ -24,6 +24,10 @@ class TTA(Config):
     flip: bool = True  # each also with left and right exchanged
     vertical: bool = False  # each also upside down
     nms: float | None = Field(default=None, ge=0, le=1)  # IoU of boxes that are one object; None: the method's own
+    # False: what a view's own suppression would drop takes part, too; of methods with a second stage alone
+    first_nms: bool = True
+    # IoU from which boxes of all views, weighted by their scores, move those that are kept to their mean; None: none do
+    votes: float | None = Field(default=None, ge=0, le=1)
 
     @property
     def flips(self) -> list[tuple[int, ...]]:
@@ -33,7 +37,7 @@ class TTA(Config):
     @property
     def changes_nothing(self) -> bool:
         """Whether the only view is the picture as the detector takes it anyway."""
-        return self.scales == (1.0,) and len(self.flips) == 1
+        return self.scales == (1.0,) and len(self.flips) == 1 and self.first_nms and self.votes is None
 
 
 def pick_tta(given: Any, published: TTA | None = None) -> TTA | None:

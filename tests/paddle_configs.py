@@ -299,3 +299,40 @@ _BASE_: [
 weights: output/faster_rcnn_r50_fpn_1x_coco/model_final
 """,
 }
+
+FCOS = """
+architecture: FCOS
+num_classes: 80
+FCOS: {backbone: ResNet, neck: FPN, fcos_head: FCOSHead}
+ResNet: {depth: 50, variant: b, norm_type: bn, freeze_at: 0, return_idx: [1, 2, 3], num_stages: 4}
+FPN: {out_channel: 256, spatial_scales: [0.125, 0.0625, 0.03125], extra_stage: 2, has_extra_convs: true, use_c5: false}
+FCOSHead:
+  fcos_feat: {name: FCOSFeat, feat_in: 256, feat_out: 256, num_convs: 4, norm_type: gn, use_dcn: false}
+  fpn_stride: [8, 16, 32, 64, 128]
+  prior_prob: 0.01
+  norm_reg_targets: true
+  centerness_on_reg: true
+  num_shift: 0.5
+  fcos_loss: {name: FCOSLoss, loss_alpha: 0.25, loss_gamma: 2.0, iou_loss_type: giou, reg_weights: 1.0}
+  nms: {name: MultiClassNMS, nms_top_k: 1000, keep_top_k: 100, score_threshold: 0.025, nms_threshold: 0.6}
+"""
+FCOS_DEFORMED = "{ResNet: {dcn_v2_stages: [1, 2, 3]}, FCOSHead: {fcos_feat: {use_dcn: true}}}"
+STATIC_LIBRA = """
+FasterRCNN: {fpn: BFP, bbox_assigner: LibraBBoxAssigner}
+ResNet: {norm_type: bn, variant: d}
+BFP: {base_neck: {max_level: 6, min_level: 2, num_chan: 256}, refine_level: 2, refine_type: nonlocal,
+  nonlocal_reduction: 1.0}
+LibraBBoxAssigner: {batch_size_per_im: 512, bbox_reg_weights: [0.1, 0.1, 0.2, 0.2], bg_thresh_hi: 0.5,
+  bg_thresh_lo: 0.0, fg_fraction: 0.25, fg_thresh: 0.5}
+BBoxHead: {bbox_loss: BalancedL1Loss}
+BalancedL1Loss: {alpha: 0.5, gamma: 1.5, beta: 1.0, loss_weight: 1.0}
+"""
+STATIC_HRNET = """
+FasterRCNN: {backbone: HRNet, fpn: HRFPN}
+HRNet: {feature_maps: [2, 3, 4, 5], width: 18, freeze_at: 0, norm_type: bn}
+HRFPN: {num_chan: 256, share_conv: false}
+"""
+STATIC_RES2NET = """
+FasterRCNN: {backbone: Res2Net}
+Res2Net: {depth: 50, width: 26, scales: 4, feature_maps: [2, 3, 4, 5], freeze_at: 2, norm_type: bn, variant: b}
+"""

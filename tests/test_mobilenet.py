@@ -120,7 +120,7 @@ def test_yolov3_on_it_is_read() -> None:
     model = {"type": "YOLOV3", "backbone": backbone, "neck": neck, "bbox_head": head, "test_cfg": test}
     config, classes = yolov3(Section(model, "model", []), YOLOv3.Config().input)
     assert (config.backbone, classes) == (MobileNetV2.Config(out_stages=(3, 5, 7), slope=0.1), 80)
-    assert (config.neck.out_channels, config.head.channels) == ((96, 96, 96), (96, 96, 96))
+    assert (config.neck.out_channels, config.head.bridge_channels) == ((96, 96, 96), (96, 96, 96))
     with torch.device("meta"):
         made = YOLOv3(config, [str(number) for number in range(classes)])
     assert [output.in_channels for output in made.outputs] == narrow

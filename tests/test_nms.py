@@ -50,6 +50,31 @@ def test_rows_and_groups_do_not_touch_each_other():
     assert nms(boxes, valid, 0.5, groups, 2).tolist() == [[True, False, True], [False, True, False]]
 
 
+def test_overlaps_by_pixels():
+    """A box thinner than a pixel is empty, and a box overlaps what has a pixel of its own in common with it."""
+    of_pixels = [[0.0, 0, 1, 9], [0.1, 0, 1.1, 9], [0, 5, 9, 5.9], [0, 5, 9, 5.9]]
+    boxes = torch.tensor([of_pixels, [[10 * side for side in box] for box in of_pixels]])
+    valid = torch.ones(2, 4, dtype=torch.bool)
+    assert nms(boxes, valid, 0.5, pixels=True).tolist() == [[True] * 4, [True, False, True, False]]
+    assert nms(boxes[:1], valid[:1], 0.5).tolist() == [[True, False, True, False]]
+    # what is empty is still taken off the union
+    over = torch.tensor([[[0.0, 1, 9, 1.9], [0, 0.8, 9, 2]]])
+    assert nms(over, valid[:1, :2], 0.8, pixels=True).tolist() == [[True, False]]
+    assert nms(over, valid[:1, :2], 0.8).tolist() == [[True, True]]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), threshold=st.sampled_from([0.3, 0.5, 0.7]))
+def test_overlaps_by_pixels_are_others_of_thin_boxes_alone(seed: int, threshold: float):
+    boxes, valid, groups = best_first(seed)
+    boxes[..., 2:] += 1 / threshold
+    wide = nms(boxes, valid, threshold, groups, 3)
+    thin = torch.cat([boxes, torch.tensor([300.0, 300, 300.5, 300.5]).expand(3, 1, 4)], 1)  # leaves the fast way
+    also = torch.cat([valid, torch.ones(3, 1, dtype=torch.bool)], 1)
+    kept = nms(thin, also, threshold, torch.cat([groups, groups[:, :1]], 1), 3, pixels=True)
+    assert torch.equal(kept[:, :-1], wide)
+
+
 def test_select_ranks_survivors_and_says_which_slots_are_used():
     boxes, scores, valid, groups = scene(1)
     index, used = select(boxes, scores, valid, 0.3, 50, groups, 3)
@@ -107,6 +132,8 @@ for seed in range(4):
     for threshold in (0.2, 0.5, 1.0):
         ours = suppress(boxes, groups, valid, threshold, 3)
         assert torch.equal(ours, nms(boxes, valid, threshold, groups, 3)), (seed, threshold)
+        by_pixels = nms(boxes / 9, valid, threshold, groups, 3, pixels=True)
+        assert torch.equal(suppress(boxes / 9, groups, valid, threshold, 3, True), by_pixels), (seed, threshold)
 print("equal")
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import detzoo
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
+from detzoo.blocks.losses import BoxLoss, unit_box_loss
 from detzoo.config import ConfigError, flatten
 from detzoo.detector import Detector
 from detzoo.interop.paddle.importer import read_config
@@ -28,9 +30,22 @@ from detzoo.recipes.paddle_columns import (
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
 from detzoo.recipes.recipe import Model
-from tests.paddle_configs import FASTER_RCNN, LITE, LITE_GHOST, LITE_V3, MASKS, SSD_MOBILENET, STATIC_SSD
+from tests.paddle_configs import (
+    FASTER_RCNN,
+    FCOS,
+    FCOS_DEFORMED,
+    LITE,
+    LITE_GHOST,
+    LITE_V3,
+    MASKS,
+    SSD_MOBILENET,
+    STATIC_HRNET,
+    STATIC_LIBRA,
+    STATIC_RES2NET,
+    STATIC_SSD,
+)
 from tests.paddle_files import pdparams, static
-from tests.parity.paddle_cases import GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
+from tests.parity.paddle_cases import FCOS_DCN, FCOS_MODEL, GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
 from tests.published_paddle import paddle_rows, parameters_of
 from tests.test_paddle_import import THEIRS, small
 from tests.zoo import parameters
@@ -199,6 +214,12 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
         lambda: _changed(paddle_cascade(PADDLE_R50), {"box_head.class_agnostic": False, "box_head.by_best": True}),
     ),
     "retinanet": ((RETINANET,), lambda: RETINA),
+    "fcos": ((FCOS,), lambda: FCOS_MODEL),
+    "fcos, deformed": ((FCOS, FCOS_DEFORMED), lambda: FCOS_DCN),
+    "fcos, iou": (
+        (FCOS, "FCOSHead: {fcos_loss: {quality: iou}}"),
+        lambda: _changed(FCOS_MODEL, {"head.learns_iou": True}),
+    ),
     "ssd on mobilenet": (
         (SSD_MOBILENET,),
         lambda: MOBILENET_VOC.replace(neck=MOBILENET_VOC.neck.replace(relu6=True)),
@@ -209,6 +230,9 @@ CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
     "static ssd": ((STATIC_SSD,), "pdold_ssd_mobilenet_v1_voc"),
     "static retinanet": ((STATIC_RETINANET,), "pdold_retinanet_r50_fpn_1x"),
     "static faster": ((STATIC_FASTER,), "pdold_faster_rcnn_r50_fpn_1x"),
+    "static libra": ((STATIC_FASTER, STATIC_LIBRA), "pdold_libra_rcnn_r50_vd_fpn_1x"),
+    "static hrnet": ((STATIC_FASTER, STATIC_HRNET), "pdold_faster_rcnn_hrnetv2p_w18_1x"),
+    "static res2net": ((STATIC_FASTER, STATIC_RES2NET), "pdold_faster_rcnn_res2net50_vb_26w_4s_fpn_1x"),
     "static mask, gn": ((STATIC_FASTER, STATIC_MASK), "pdold_mask_rcnn_r50_fpn_gn_2x"),
     "static c4, vd": ((STATIC_FASTER, STATIC_C4), "pdold_faster_rcnn_r50_vd_1x"),
     "static c4, masks": ((STATIC_FASTER, STATIC_C4, STATIC_C4_MASK), "pdold_mask_rcnn_r50_1x"),
@@ -316,6 +340,8 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("retinanet", "RetinaHead: {conv_feat: {use_dcn: true}}", "use_dcn=True has no counterpart"),
         ("retinanet", "RetinaHead: {anchor_generator: {offset: 0.5}}", "offset=0.5 has no counterpart"),
         ("retinanet", "RetinaHead: {nms: {normalized: false}}", "normalized=False has no counterpart"),
+        ("fcos", "FCOSHead: {sqrt_score: true}", "sqrt_score=True has no counterpart"),
+        ("fcos", "FCOSHead: {fpn_stride: [8, 16, 32]}", "fpn_stride=[8, 16, 32] has no counterpart"),
         ("ssd on mobilenet", "MobileNet: {with_extra_blocks: false}", "with_extra_blocks=False has no counterpart"),
         ("ssd on mobilenet", "MobileNet: {extra_block_filters: [[200, 512]]}", "extra_block_filters"),
         ("ssd on mobilenet", "SSDHead: {padding: 1}", "padding=1 has no counterpart; 0 has"),
@@ -349,9 +375,41 @@ def test_what_changes_results_is_refused(name: str, change: str, message: str) -
         read_config(values, classes=_names(merged(*CASES[name][0])))
 
 
-def test_what_only_training_uses_is_noted() -> None:
-    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: GiouLoss}")
-    assert read_config(values, classes=_names(values)).notes == ("BBoxHead.bbox_loss='GiouLoss' is not taken over",)
+def test_losses_around_a_unit_box_are_read() -> None:
+    for kind, more, row in (
+        ("GiouLoss", "", "pdold_faster_rcnn_r50_vd_fpn_giou_loss_1x"),
+        (
+            "DiouLoss",
+            "DiouLoss: {loss_weight: 12.0, use_complete_iou_loss: false}",
+            "pdold_faster_rcnn_r50_vd_fpn_diou_loss_1x",
+        ),
+        ("DiouLoss", "DiouLoss: {loss_weight: 12.0}", "pdold_faster_rcnn_r50_vd_fpn_ciou_loss_1x"),
+    ):
+        values = merged(*CASES["static faster"][0], f"BBoxHead: {{bbox_loss: {kind}}}", *([more] if more else []))
+        imported = read_config(values, classes=_names(values))
+        expected: Any = detzoo.find(row).model
+        found: Any = imported.recipe.model
+        assert found.box_head == expected.box_head
+        assert not imported.notes
+    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: BalancedL1Loss}")
+    assert read_config(values, classes=_names(values)).notes == (
+        "BBoxHead.bbox_loss='BalancedL1Loss' is not taken over",
+    )
+
+
+def test_losses_around_a_unit_box_are_sums_in_static_releases() -> None:
+    moves, wanted = torch.tensor([[1.0, -2.0, 1.5, 2.0], [9.0, 0.0, -5.0, 2.5]]), torch.zeros(2, 4)
+    found = unit_box_loss(moves, wanted, torch.tensor([True, True]), BoxLoss(kind="ciou", aspect_above=-1), None)
+    total = 0.0
+    for x, y, w, h in (moves * torch.tensor([0.1, 0.1, 0.2, 0.2])).tolist():
+        width, height = math.exp(w), math.exp(h)
+        x1, y1, x2, y2 = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        common = max(0.0, min(x2, 0.5) - max(x1, -0.5)) * max(0.0, min(y2, 0.5) - max(y1, -0.5))
+        iou = common / (width * height + 1 - common)
+        across = (max(x2, 0.5) - min(x1, -0.5)) ** 2 + (max(y2, 0.5) - min(y1, -0.5)) ** 2
+        aspect = 4 / math.pi**2 * (math.atan(1) - math.atan(width / height)) ** 2
+        total += 1 - iou + (x * x + y * y) / across + aspect * aspect / (1 - iou + aspect)
+    assert float(found) == pytest.approx(total, rel=1e-5)
 
 
 def _made_up(model: Model) -> Detector:

@@ -31,3 +31,19 @@ def test_proposals_keep_nothing_for_the_backward_pass(kind: type[RPN | GuidedRPN
     assert not kept
     assert not proposals.scores.requires_grad
     assert proposals.valid.any()
+
+
+def test_a_level_without_proposals_may_propose_an_empty_box() -> None:
+    """Of score 0.5, which ranks it among those of other levels."""
+    images = Images(torch.zeros(1, 3, 64, 64), torch.tensor([[64, 64]]))
+    logits = [torch.linspace(-2, 2, 48).view(1, 3, 4, 4), torch.full((1, 3, 2, 2), 3.0)]
+    offsets = [torch.zeros(1, 12, 4, 4), torch.full((1, 12, 2, 2), -9.0)]  # the second level's boxes shrink to nothing
+    found = {}
+    for one in (False, True):
+        rpn = RPN.Config(channels=8, min_size=1.0, shrink_bound=False, one_of_each=one).build((4, 4), (16, 32))
+        found[one] = rpn.propose((logits, offsets), images, training=False)
+    empty = found[True].valid[0] & (found[True].boxes[0] == 0).all(-1)
+    assert found[True].scores[0, empty].tolist() == [0.5]
+    assert int(found[True].valid.sum()) == int(found[False].valid.sum()) + 1
+    assert found[True].scores[0, found[True].valid[0] & ~empty].equal(found[False].scores[found[False].valid])
+    assert 0 < int(empty.nonzero()) < int(found[True].valid.sum()) - 1

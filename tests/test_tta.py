@@ -25,6 +25,7 @@ from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.deformable_detr import DeformableDETR
 from detzoo.methods.detr import DETR
+from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.rpn import RPNDetector
 from detzoo.methods.sparse_rcnn import SparseRCNN
@@ -180,6 +181,55 @@ def test_merging_equals_a_slow_derivation() -> None:
     crops = merged._found.crops
     assert crops is not None
     torch.testing.assert_close(crops, torch.stack(wanted), atol=2e-4, rtol=0)
+
+
+def test_boxes_of_all_views_vote() -> None:
+    """As PaddleDetection's multi-scale test: one suppression over all boxes of all views, then means by scores."""
+    whole = tiny(FasterRCNN, box_head={"nms": 1.0, "detections": 400, "candidates": 400, "threshold": 0.2}).eval()
+    detector = tiny(FasterRCNN, box_head={"nms": 0.5, "detections": 9, "candidates": 400, "threshold": 0.2}).eval()
+    detector.load_state_dict(whole.state_dict())
+    for one in (whole, detector):
+        one.config = one.config.replace(input=one.config.input.replace(short=64, long=96))
+    picture = noise(5, 70, 90)
+    found: list[tuple[float, int, list[float]]] = []
+    for size in ((64, 96), (48, 72)):
+        for axes in ((), (1,)):
+            views = TTA(scales=(size,), flip=False)
+            turned = np.ascontiguousarray(picture[:, ::-1]) if axes else picture
+            (one,) = whole.predict(turned, threshold=0, tta=views)
+            for (x1, y1, x2, y2), score, label in zip(one.boxes.tolist(), one.scores, one.labels, strict=True):
+                box = [90 - x2, y1, 90 - x1, y2] if axes else [x1, y1, x2, y2]
+                found.append((float(score), int(label), box))
+    found.sort(key=lambda one: -one[0])
+    iou = box_iou(torch.tensor([one[2] for one in found]), torch.tensor([one[2] for one in found])).tolist()
+    kept: list[int] = []
+    for number, one in enumerate(found):
+        if all(found[other][1] != one[1] or iou[other][number] <= 0.5 for other in kept):
+            kept.append(number)
+    wanted, voters = [], []
+    for number in kept[:9]:
+        near = [one for other, one in enumerate(found) if one[1] == found[number][1] and iou[number][other] >= 0.4]
+        total = sum(score for score, _, _ in near)
+        wanted.append([sum(score * box[edge] for score, _, box in near) / total for edge in range(4)])
+        voters.append(len(near))
+    assert len(kept) > 9
+    assert max(voters) > 4  # some of them of one view, which its own suppression would have dropped
+    (merged,) = detector.predict(picture, threshold=0, tta=TTA(scales=((64, 96), (48, 72)), first_nms=False, votes=0.4))
+    assert merged.labels.tolist() == [found[number][1] for number in kept[:9]]
+    torch.testing.assert_close(merged.scores, torch.tensor([found[number][0] for number in kept[:9]]))
+    torch.testing.assert_close(merged.boxes, torch.tensor(wanted), atol=1e-3, rtol=0)
+    assert detector.box_head.config.detections == 9  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValueError, match="second stage"):
+        Spots().predict(picture, tta=TTA(first_nms=False))
+
+
+def test_masks_stay_where_they_are_when_boxes_are_voted() -> None:
+    detector, picture = mask_rcnn(), noise(1, 70, 90)
+    plain, voted = (detector.predict(picture, threshold=0, tta=TTA(votes=votes))[0] for votes in (None, 0.5))
+    assert not torch.equal(plain.boxes, voted.boxes)
+    assert plain.masks is not None
+    assert voted.masks is not None
+    assert torch.equal(plain.masks, voted.masks)
 
 
 def overlap(one: Any, other: Any) -> float:

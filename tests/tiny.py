@@ -14,6 +14,7 @@ from torch import Tensor
 
 import detzoo
 from detzoo.detector import Detector
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.deformable_detr import DeformableDETR
@@ -95,17 +96,32 @@ SMALL_METHOD: dict[str, dict[str, Any]] = {
     "yolov3": {
         "backbone": {"blocks": (1, 1, 1, 1, 1)},
         "neck": {"out_channels": (32, 32, 32)},
+        "head": {"channels": None},  # one for each map
     },
 }
 
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": [3, 4], "after": "conv2"}
 REGNET = {"depth": 5, "initial_width": 16, "slope": 24.0, "ratio": 2.0, "group_width": 8}  # 16, 32, 64, 64, 128 wide
 GROIE = {"extractor": {"kind": "groie", "kernel": 3}}
+# boxes of PaddleDetection's static-graph releases
+STATIC_RPN = {"anchors": {"classic": True}, "border": 0.0, "whole_canvas": True, "shrink_bound": False}
+STATIC_ROIS = {"extractor": {"kind": "unaligned", "last_pixel": True}, "sampling": 2}
+STATIC_BOXES = STATIC_ROIS | {"in_files": True, "shrink_bound": False}
 # Every method, and forms of methods whose graphs hold other operators: what has to be captured, counted and learned.
 FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     **{method.__name__: (method, {}) for method in METHODS},
     "DeformableDETR-two-stage": (DeformableDETR, {"refine": True, "two_stage": True}),
     "FCOS-dcn-head": (FCOS, {"head": {"deform": {"version": 2}}}),
+    "FCOS-iou": (
+        FCOS,
+        {
+            "head": {
+                **{"bias": True, "in_strides": True, "centerness_on_reg": True, "radius": 1.5, "clip": False},
+                **{"learns_iou": True, "loss_in_strides": True, "by_product": True},
+                "box_loss": {"kind": "giou", "more": 1.0},
+            }
+        },
+    ),
     "FCOS-searched": (
         FCOS,
         # as of "RetinaNet-nas-fpn": biases with a norm behind them have no gradient
@@ -132,6 +148,21 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
                     {"block": {"kind": "squeeze_excitation"}, "stages": [4], "after": "conv2"},
                 ],
             }
+        },
+    ),
+    "MaskRCNN-c4": (
+        MaskRCNN,
+        {
+            "backbone": {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,)},
+            "neck": {"kind": "none"},
+            "rpn": {
+                "anchors": {"scales": (2.0, 4.0, 8.0), "ratios_first": False},
+                "match": {"positive": 0.7, "negative": 0.3, "low_quality": 0.0, "claims": False},
+                **{"by_samples": True, "shrink_bound": False, "min_size": 1.0, "one_of_each": True},
+            },
+            "box_head": {"size": 6, "fcs": 0},
+            "mask_head": {"size": 3, "convs": 0},
+            **{"roi_levels": 1, "roi_stage": True},
         },
     ),
     "MaskRCNN-groie": (MaskRCNN, {"box_head": GROIE, "mask_head": GROIE}),
@@ -178,6 +209,35 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
             "neck": {"kind": "rfp", "backbone": {"depth": 18, "switchable_stages": (4,)}, "aspp_channels": 8},
         },
     ),
+    "CascadeRCNN-class-aware": (
+        CascadeRCNN,
+        {
+            "backbone": {
+                **{"kind": "res2net", "depth": 50, "scales": 2, "base_width": 32, "frozen_stages": 0},
+                **{"first_sums": True, "pool_padding": False, "project_first": True, "deform": {"version": 2}},
+                **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2), "deform_stages": (2,)},
+            },
+            "neck": {"kind": "bfp", "resize": "corners", "pyramid": {"out_channels": 32}},
+            "rpn": STATIC_RPN,
+            "box_head": STATIC_BOXES
+            | {"class_agnostic": False, "soft_nms": {"method": "gaussian", "min_score": 0.01}, "threshold": 0.01},
+            **{"averaged": "probabilities", "shares": (0.2, 0.3, 0.5), "objects_once": True},
+        },
+    ),
+    "CascadeMaskRCNN-last-boxes": (
+        CascadeMaskRCNN,
+        {
+            "backbone": {
+                **{"kind": "senet", "depth": 50, "form": "original", "frozen_stages": 0, "deform": {"version": 2}},
+                **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2), "deform_stages": (2,)},
+            },
+            "neck": {"norm": "gn"},
+            "rpn": STATIC_RPN,
+            "box_head": STATIC_BOXES | {"convs": 1, "channels": 32, "fcs": 1, "norm": "gn"},
+            "mask_head": STATIC_ROIS | {"norm": "gn"},
+            **{"one_mask_head": True, "averaged": "last_boxes", "objects_once": True, "shared_layers": True},
+        },
+    ),
     "FasterRCNN-swin": (
         FasterRCNN,
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
@@ -200,7 +260,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         FasterRCNN,
         {
             "backbone": {
-                **{"kind": "senet", "depth": 50, "form": "original", "frozen_stages": 0},
+                **{"kind": "senet", "depth": 50, "project_first": True, "frozen_stages": 0},
                 **{"strides": (1, 2), "dilations": (1, 1), "out_stages": (1, 2)},
             }
         },
@@ -242,6 +302,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
                 "scale": None,
                 "norm": "bn",
                 "relu6": True,
+                "separable": True,
             },
             "head": {
                 **{"sizes": (16, 32, 64, 96), "ratios": ((2,), (2,), (2,)), "steps": None, "inside": True},
@@ -276,6 +337,7 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "YOLOv3-by-shape": (
         YOLOv3,
         {
+            "backbone": {"kind": "mobilenet_v1", "width": 0.25},
             "neck": {"drop": {"kept": 1.0}},  # draws, as if for fewer
             "head": {
                 "by_shape": {"smoothing": True, "box_loss": {"kind": "square_iou", "weight": 2.5}},

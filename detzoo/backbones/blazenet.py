@@ -96,7 +96,7 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, middle: int | None, outputs: int, stride: int, config: BlazeNet.Config) -> None:
         super().__init__()
         kernel, after = config.kernels[1], config.single if middle is None else config.middle
-        self.double, self.hard_swish = middle is not None, after == "hard_swish"
+        self.is_double, self.hard_swish = middle is not None, after == "hard_swish"
         self.depthwise = ConvNorm(inputs, inputs, kernel, stride=stride, groups=inputs, norm="bn")
         self.pointwise = ConvNorm(inputs, middle or outputs, 1, norm="bn", relu=after == "relu")
         if middle is not None:
@@ -108,7 +108,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
         y = self.pointwise(self.depthwise(x))
-        if self.double:
+        if self.is_double:
             y = self.pointwise2(self.depthwise2(F.hardswish(y) if self.hard_swish else y))
         if self.stride > 1:
             x = F.max_pool2d(x, self.stride, self.stride, ceil_mode=True)

@@ -30,6 +30,8 @@ class BoxLoss(Config):
     gamma: float = Field(default=1.5, gt=0)  # balanced_l1: gradient of the line
     # iou, linear_iou, giou: added to the areas of intersection and union
     more: float = Field(default=0.0, ge=0)
+    # ciou: IoU above which the aspect counts (arXiv:2005.03572); -1: always, as in arXiv:1911.08287
+    aspect_above: float = Field(default=0.5, ge=-1, le=1)
 
     @property
     def on_boxes(self) -> bool:
@@ -95,16 +97,19 @@ def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor 
         return 1 - iou(predicted, wanted).square()
     if kind == "giou":
         return 1 - giou(predicted, wanted, more=config.more)
-    return 1 - _distance_iou(predicted, wanted, aspect=kind == "ciou")
+    return 1 - _distance_iou(predicted, wanted, config.aspect_above if kind == "ciou" else None)
 
 
-def unit_box_loss(predicted: Tensor, wanted: Tensor, positive: Tensor, config: BoxLoss) -> Tensor:
+def unit_box_loss(predicted: Tensor, wanted: Tensor, positive: Tensor, config: BoxLoss, classes: int | None) -> Tensor:
     """`box_loss` of offsets ``[..., 4]`` as boxes around a unit one (PaddleDetection); ``positive [...]``.
 
-    One that looks at centres is a mean, where others are sums.
+    Of its dynamic-graph releases it is times the ``classes``, and what looks at centres a mean, where others are sums;
+    of static-graph ones (None) always the sum.
     """
     loss = box_loss(around_unit(predicted), around_unit(wanted), positive.float(), config)
-    return loss if config.kind == "giou" else loss / mean_over_ranks(positive.sum(), floor=1)
+    if classes is None:
+        return loss
+    return loss * classes if config.kind == "giou" else loss * classes / mean_over_ranks(positive.sum(), floor=1)
 
 
 def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:
@@ -120,24 +125,21 @@ def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:
     return torch.where(gap < config.beta, curve, line)
 
 
-def _distance_iou(a: Tensor, b: Tensor, aspect: bool, eps: float = 1e-7) -> Tensor:
-    """Distance IoU and, with ``aspect``, complete IoU: equations 7 and 10 of arXiv:1911.08287.
-
-    As in the published weights' training, the aspect term counts only above an IoU of 0.5 (arXiv:2005.03572).
-    """
+def _distance_iou(a: Tensor, b: Tensor, aspect_above: float | None, eps: float = 1e-7) -> Tensor:
+    """Distance IoU or, with ``aspect_above``, complete IoU: equations 7 and 10 of arXiv:1911.08287."""
     common = intersection(a, b)
     overlap = common / (area(a) + area(b) - common + eps)
     low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
     diagonal = (high - low).clamp(min=0).square().sum(-1) + eps
     apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]).square().sum(-1) / 4
     result = overlap - apart / diagonal
-    if not aspect:
+    if aspect_above is None:
         return result
     slope_a = torch.atan((a[..., 2] - a[..., 0]) / (a[..., 3] - a[..., 1] + eps))
     slope_b = torch.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1] + eps))
     difference = 4 / math.pi**2 * (slope_b - slope_a).square()
     with torch.no_grad():
-        share = (overlap > 0.5) * difference / (1 - overlap + difference).clamp(min=eps)
+        share = (overlap > aspect_above) * difference / (1 - overlap + difference).clamp(min=eps)
     return (result - share * difference).clamp(-1.0, 1.0)
 
 

@@ -87,7 +87,7 @@ class BoxHead(nn.Module):
         side_aware: SideAware.Config | None = None  # finds boxes side by side, one per RoI; None: as said above
         class_weight: float = Field(default=1.0, ge=0)  # of the classification loss
         box_loss: BoxLoss = BoxLoss()
-        unit_boxes: bool = False  # a loss of boxes compares them around a unit box, times the classes (PaddleDetection)
+        unit_boxes: bool | Literal["sum"] = False  # box loss around a unit box, see `unit_box_loss` (PaddleDetection)
         by_best: bool = False  # a RoI moves, and learns to, as its best class asks, not its object's (PaddleDetection)
         match: MatchConfig = MatchConfig()
         samples: int = Field(default=512, ge=1)  # RoIs per image in training
@@ -291,7 +291,8 @@ class BoxHead(nn.Module):
         else:
             wanted = encode(samples.boxes, wanted, config.stds, config.legacy)
         if config.unit_boxes:
-            loss = unit_box_loss(moves, wanted, samples.positive, config.box_loss) * self.classes
+            classes = None if config.unit_boxes == "sum" else self.classes
+            loss = unit_box_loss(moves, wanted, samples.positive, config.box_loss, classes)
             return losses | {"loss_bbox": loss / count}
         losses["loss_bbox"] = box_loss(moves, wanted, samples.positive.float(), config.box_loss, beta) / count
         if prime is not None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detzoo.blocks.roi_heads import BoxHead
 from detzoo.detector import Detector
 from detzoo.precision import is_in_precision, pick_precision, warn_if_slow
 from detzoo.types import Detections
@@ -58,6 +59,21 @@ def in_precision(detector: Detector, precision: str | torch.dtype | None) -> Det
         apart = {name: None if value is None else nn.Parameter(value.detach(), False) for name, value in held}
         vars(module).update(_parameters=apart, _buffers=dict(module._buffers))
     return copied.to(wanted)
+
+
+def unsuppressed(detector: Detector) -> Detector:
+    """The detector in evaluation mode, whose second stage returns every candidate box; it shares the weights.
+
+    Raises:
+        ValueError: it has no second stage; or as `in_evaluation_mode`.
+    """
+    copied = _switched_copy(detector, "this detector's boxes are suppressed", "predict() with first_nms=True")
+    heads = [module for module in copied.modules() if isinstance(module, BoxHead)]
+    if not heads:
+        raise ValueError(f"first_nms=False is for methods with a second stage, and {type(detector).__name__} has none")
+    for head in heads:
+        head.config = head.config.replace(nms=1.0, soft_nms=None, detections=head.config.candidates)
+    return copied
 
 
 def _switched_copy(detector: Detector, state: str, instead: str) -> Detector:

@@ -3,7 +3,9 @@
 As in MMDetection's `DetTTAModel`, what the method finds in each view is put on the image, and the method's own last
 suppression within a class goes over all of it. That class refuses masks. Here a merged detection's mask is the mean of
 the probabilities that the views give it (as Mask R-CNN, arXiv:1703.06870, appendix B), in the frame of the merged box:
-of the box itself, and of those that it suppresses, the one of each view that overlaps it most.
+of the box itself, and of those that it suppresses, the one of each view that overlaps it most. As PaddleDetection's
+multi-scale test, suppression may go over all boxes of all views, and boxes move to the mean of those around them
+(voting; arXiv:1505.01749, section 5).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from detzoo.config import Config
 from detzoo.detector import Detector
-from detzoo.evaluate.inference import detect_on_host, in_original_pixels
+from detzoo.evaluate.inference import detect_on_host, in_original_pixels, unsuppressed
 from detzoo.ops.boxes import pairwise_iou
 from detzoo.ops.masks import sample
 from detzoo.ops.nms import rank, select
@@ -93,8 +95,12 @@ def detect_views(
             ``[N, 2]`` of the images that these lie on.
 
     Raises:
-        ValueError: the detector takes proposals and there are none.
+        ValueError: the detector takes proposals and there are none; or it has no second stage, whose suppression
+            ``views`` leave out.
     """
+    rule = suppression_of(detector, views.nms)
+    if not views.first_nms:
+        detector = unsuppressed(detector)
     found: list[_View] = []
     files = torch.tensor(originals, device="cpu")
     for pixels, sizes in scaled:
@@ -103,9 +109,10 @@ def detect_views(
             boxes = None if given is None else _mirrored_boxes(given, sizes.unsqueeze(1), axes)
             seen = detect_on_host(detector, _mirrored(pixels, sizes, axes), sizes, boxes, files)
             found.append(_View(seen, sizes, axes))
-    rule = suppression_of(detector, views.nms)
     classes = len(detector.classes)
-    return [_merged([view.of(image, size) for view in found], rule, classes) for image, size in enumerate(originals)]
+    return [
+        _merged([view.of(image, size) for view in found], rule, views, classes) for image, size in enumerate(originals)
+    ]
 
 
 def _factors(sizes: Tensor, before: Tensor) -> Tensor:
@@ -183,9 +190,9 @@ class _Seen:
         return masks.flip([axis - 2 for axis in self.axes])
 
 
-def _merged(views: Sequence[_Seen], rule: Suppression, classes: int) -> Detections:
+def _merged(views: Sequence[_Seen], rule: Suppression, how: TTA, classes: int) -> Detections:
     """One image's detections of all views in one, best first."""
-    if len(views) == 1:
+    if len(views) == 1 and how.first_nms and how.votes is None:
         (view,) = views
         everything = torch.arange(len(view.placed))
         return (
@@ -204,16 +211,35 @@ def _merged(views: Sequence[_Seen], rule: Suppression, classes: int) -> Detectio
         order, kept = rank(scores, left, limit)
     rows = order[kept]
     merged: dict[str, Any] = {"boxes": boxes[rows], "scores": scores[0, rows], "labels": labels[rows]}
+    if how.votes is not None:
+        merged["boxes"] = _voted(boxes, given, labels, rows, how.votes)
     first = views[0]
     if first.placed.crops is not None or first.found.dense is not None:
         chosen = _chosen(boxes, labels, rows, rule.nms, [len(view.placed) for view in views])
         if first.placed.crops is not None:
             spans = torch.cat([view.placed.mask_boxes for view in views])
             merged["crops"] = _mean_crops(views, chosen, spans, rows)
-            merged["crop_boxes"] = None if first.placed.crop_boxes is None else spans[rows]
+            moved = first.placed.crop_boxes is not None or how.votes is not None
+            merged["crop_boxes"] = spans[rows] if moved else None
         if first.found.dense is not None:
             merged["dense"] = _majority(views, chosen)
     return dataclasses.replace(first.placed, valid=torch.ones(len(rows), dtype=torch.bool), **merged)
+
+
+def _voted(boxes: Tensor, scores: Tensor, labels: Tensor, rows: Tensor, least: float) -> Tensor:
+    """Boxes ``[M, 4]``: for each of ``rows`` the mean, by scores, of those of its class that overlap it so.
+
+    Args:
+        boxes: ``[K, 4]`` of all views.
+        scores: ``[K]``.
+        labels: ``[K]``.
+        rows: int64 ``[M]``, each of which votes itself.
+        least: IoU.
+    """
+    close = (pairwise_iou(boxes[rows], boxes) >= least) & (labels[rows].unsqueeze(1) == labels)
+    close |= torch.arange(len(boxes)) == rows.unsqueeze(1)
+    weights = close * scores
+    return weights @ boxes / weights.sum(1, keepdim=True)
 
 
 def _chosen(boxes: Tensor, labels: Tensor, rows: Tensor, threshold: float, counts: Sequence[int]) -> list[Tensor]:

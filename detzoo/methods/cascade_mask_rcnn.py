@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from detzoo.backbones.any_backbone import AnyBackbone
@@ -49,9 +49,16 @@ class CascadeMaskRCNN(Detector):
         rpn: RPN.Config = CASCADE_RPN
         box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         mask_head: MaskHead.Config = MaskHead.Config()  # of every stage
-        one_mask_head: bool = False  # learns from the RoIs of the first stage; False: each stage has its own
+        one_mask_head: bool = False  # learns from the RoIs of `mask_stage`; False: each stage has its own
+        mask_stage: int = Field(default=0, ge=0)  # from 0
         stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
         roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
+
+        @model_validator(mode="after")
+        def _masks_have_a_stage(self) -> CascadeMaskRCNN.Config:
+            if self.mask_stage >= (len(self.stages) if self.one_mask_head else 1):
+                raise ValueError("mask_stage is that of one_mask_head, which is one of the stages")
+            return self
 
     learns_masks = True
 
@@ -60,7 +67,7 @@ class CascadeMaskRCNN(Detector):
         self.stages, self.objects_once = config.stages, config.objects_once
         self.averaged: Averaged = config.averaged
         self.roi_levels = config.roi_levels
-        self.mask_threshold = config.mask_head.threshold
+        self.mask_stage, self.mask_threshold = config.mask_stage, config.mask_head.threshold
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.rpn = RPN(config.rpn, self.neck.channels, self.neck.strides)
@@ -89,8 +96,8 @@ class CascadeMaskRCNN(Detector):
             found = head(atlas, samples.boxes, samples.valid)
             positives = int(head.config.samples * head.config.positives)
             some = head.compare(found, samples, targets)
-            if number < len(self.mask_heads):
-                some |= self.mask_heads[number].losses(atlas, samples, targets, positives)
+            if 0 <= (place := number - self.mask_stage) < len(self.mask_heads):
+                some |= self.mask_heads[place].losses(atlas, samples, targets, positives)
             for name, value in some.items():
                 losses[f"s{number}.{name}"] = value * stage.weight if "loss" in name else value
             # a next stage learns from the same RoIs, moved

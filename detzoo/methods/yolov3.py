@@ -67,7 +67,7 @@ class YOLOv3(Detector):
             ((10, 13), (16, 30), (33, 23)),
         )
         # of the 3x3 convolution of each map before what it predicts, coarsest first; None: twice those of the map
-        channels: tuple[int, ...] | None = Field(default=None, min_length=1)
+        bridge_channels: tuple[int, ...] | None = Field(default=None, min_length=1)
         norm: Norm = "bn"
         match: MatchConfig = MatchConfig(positive=0.5, negative=0.5, low_quality=0.0, closed=False)
         place_weight: float = Field(default=2.0, ge=0)  # of loss_xy
@@ -112,9 +112,9 @@ class YOLOv3(Detector):
         # of the negatives: nothing is positive for being an object's best
         self.apart = head.match.replace(low_quality=None)
         self.bridges, self.outputs = nn.ModuleList(), nn.ModuleList()
-        inner = head.channels or tuple(2 * width for width in self.neck.channels)
+        inner = head.bridge_channels or tuple(2 * width for width in self.neck.channels)
         if len(inner) != len(head.priors):
-            raise ValueError(f"head.channels is for {len(inner)} maps, but there are {len(head.priors)}")
+            raise ValueError(f"head.bridge_channels is for {len(inner)} maps, but there are {len(head.priors)}")
         for width, between, priors in zip(self.neck.channels, inner, self.priors.per_cell, strict=True):
             self.bridges.append(ConvNorm(width, between, 3, norm=head.norm, slope=SLOPE))
             self.outputs.append(nn.Conv2d(between, priors * (5 + len(self.classes) + self._aware), 1))

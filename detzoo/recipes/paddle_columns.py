@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.cbnet import CBNet
 from detzoo.backbones.resnet import ResNet
@@ -9,21 +11,24 @@ from detzoo.backbones.senet import SENet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.cascade import STAGES, Stage
+from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.non_local import NonLocal
 from detzoo.blocks.plugins import Plugin
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.blocks.suppression import SoftNMS
 from detzoo.blocks.unaligned import Unaligned
+from detzoo.detector import Input
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
-from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, dcn
+from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, NO_NORM_DECAY, dcn
+from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.recipe import Model, Published, Recipe, row
-from detzoo.recipes.settings import Schedule
+from detzoo.recipes.settings import ParamGroup, Schedule
 
 PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
 PADDLE_R34 = PADDLE_R50.replace(depth=34)
@@ -60,6 +65,7 @@ PADDLE_BOX_HEAD = BoxHead.Config(shrink_bound=False)
 
 # without a pyramid: the last stage of the network runs on every RoI, in its plain form also in ResNet-vd
 C4 = {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,), "avg_down_stages": (1, 2, 3)}
+UNPADDED = Input(multiple=1)
 PADDLE_RPN_C4 = PADDLE_RPN.replace(
     channels=1024,
     anchors=Anchors.Config(scales=(2.0, 4.0, 8.0, 16.0, 32.0), ratios_first=False),
@@ -75,15 +81,47 @@ CASCADE_STAGES = tuple(
     for stage, rate in zip(STAGES, (10, 20, 30), strict=True)
 )
 
-# of rows with one image on each of eight devices
-PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), batch=1, lr=0.01, base_batch=8)
+# one image on each of eight devices, or two
+PADDLE_1X = Schedule(epochs=12, milestones=(8, 11), batch=1, lr=0.01, base_batch=8, warmup_steps=1000, warmup_start=0.1)
 PADDLE_2X = PADDLE_1X.replace(epochs=24, milestones=(16, 22))
+PAIRS_1X, PAIRS_2X = (schedule.replace(batch=2, lr=0.02, base_batch=16) for schedule in (PADDLE_1X, PADDLE_2X))
+# warm-up of the first rows of the static-graph tables
+EARLY_1X, EARLY_2X, EARLY_PAIRS_1X, EARLY_PAIRS_2X = (
+    schedule.replace(warmup_steps=500, warmup_start=1 / 3) for schedule in (PADDLE_1X, PADDLE_2X, PAIRS_1X, PAIRS_2X)
+)
+PADDLE_SIZES = tuple((short, 1333) for short in range(640, 801, 32))
+# Static-graph releases: offsets of layers of their own learn twice as fast and without weight decay, and later heads
+# of a cascade make up for the weights of their losses.
+STATIC_GROUPS = (
+    *NO_NORM_DECAY,
+    ParamGroup(pattern=r"^box_heads\.1\.", of="bias", lr_scale=4.0, weight_decay=0.0),
+    ParamGroup(pattern=r"^box_heads\.2\.", of="bias", lr_scale=8.0, weight_decay=0.0),
+    ParamGroup(pattern=r"^box_heads\.1\.", lr_scale=2.0),
+    ParamGroup(pattern=r"^box_heads\.2\.", lr_scale=4.0),
+    ParamGroup(
+        pattern=r"(^|\.)(fpn_convs|lateral_convs)\.|^(rpn|box_|mask_)", of="bias", lr_scale=2.0, weight_decay=0.0
+    ),
+)
 
 
-def _row(name: str, weights: str, config: str, model: Model, schedule: Schedule, published: Published | None) -> Recipe:
-    data = COCO_MASKS if "mask" in model.method else COCO
+def _row(
+    name: str,
+    weights: str,
+    config: str,
+    model: Any,
+    schedule: Schedule,
+    published: Published | None,
+    sizes: tuple[tuple[int, int], ...] = (),
+) -> Recipe:
     return row(
-        name=name, model=model, data=data, schedule=schedule, published=published, weights=weights, config=config
+        name=name,
+        model=model,
+        data=(COCO_MASKS if "mask" in model.method else COCO).replace(sizes=sizes),
+        schedule=schedule,
+        init=paddle_init(model.backbone, static=name.startswith("pdold_")),
+        published=published,
+        weights=weights,
+        config=config,
     )
 
 
@@ -96,12 +134,13 @@ def paddle_row(
     name: str,
     folder: str,
 ) -> Recipe:
-    """A row of a dynamic-graph table, whose pictures are resized bicubically; its config is in a ``folder``."""
+    """A row of a dynamic-graph table, whose pictures are resized bicubically, in training to one of six sizes; its
+    config is in a ``folder``."""
     of = name.removeprefix("pd_")
     weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
     published = None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap)
     model = model.replace(input=model.input.replace(interpolation="bicubic"))
-    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, published)
+    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, published, PADDLE_SIZES)
 
 
 def static_row(
@@ -118,6 +157,9 @@ def static_row(
     of = name.removeprefix("pdold_").partition("__")[0]
     weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
     published = Published(box_ap=box_ap, mask_ap=mask_ap, fps=fps)
+    schedule = schedule.replace(
+        groups=STATIC_GROUPS if "cascade" in model.method else (STATIC_GROUPS[0], STATIC_GROUPS[-1])
+    )
     return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, published)
 
 
@@ -134,6 +176,7 @@ def paddle_mask(backbone: AnyBackbone) -> MaskRCNN.Config:
 def paddle_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
     """Faster R-CNN on C4."""
     return FasterRCNN.Config(
+        input=UNPADDED,
         backbone=backbone.replace(**C4),
         neck=NoNeck.Config(),
         rpn=PADDLE_RPN_C4,
@@ -146,6 +189,7 @@ def paddle_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
 def paddle_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
     """Mask R-CNN on C4."""
     return MaskRCNN.Config(
+        input=UNPADDED,
         backbone=backbone.replace(**C4),
         neck=NoNeck.Config(),
         rpn=PADDLE_RPN_C4,
@@ -186,10 +230,19 @@ def paddle_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
 # padding, and detections are found in pixels of the file.
 STATIC_ROIS = Unaligned.Config(last_pixel=True)
 STATIC_RPN = RPN.Config(
-    anchors=Anchors.Config(classic=True), border=0.0, shrink_bound=False, whole_canvas=True, train_proposals=2000
+    anchors=Anchors.Config(classic=True),
+    border=0.0,
+    box_loss=BoxLoss(kind="smooth_l1", beta=1 / 9),
+    shrink_bound=False,
+    whole_canvas=True,
+    train_proposals=2000,
 )
-STATIC_BOX_HEAD = BoxHead.Config(extractor=STATIC_ROIS, sampling=2, shrink_bound=False, in_files=True)
-
+STATIC_BOX_HEAD = BoxHead.Config(
+    extractor=STATIC_ROIS, sampling=2, box_loss=BoxLoss(kind="smooth_l1"), shrink_bound=False, in_files=True
+)
+STATIC_STAGES = tuple(
+    stage.replace(weight=weight) for stage, weight in zip(CASCADE_STAGES, (1.0, 0.5, 0.25), strict=True)
+)
 
 STATIC_MASK_HEAD = MaskHead.Config(extractor=STATIC_ROIS, sampling=2)
 STATIC_C4 = {**C4, "avg_down_stages": (1, 2, 3, 4)}  # the stage on RoIs is of the backbone's form, too
@@ -246,7 +299,7 @@ def static_cascade(backbone: ResNet.Config | CBNet.Config | SENet.Config) -> Cas
         backbone=backbone,
         rpn=STATIC_RPN,
         box_head=STATIC_CASCADE_HEAD,
-        stages=CASCADE_STAGES,
+        stages=STATIC_STAGES,
         averaged="last_boxes",
         objects_once=True,
     )
@@ -267,9 +320,10 @@ def static_cascade_mask(backbone: ResNet.Config | SENet.Config, gn: bool = False
         neck=GN_FPN if gn else FPN.Config(),
         rpn=STATIC_RPN,
         box_head=STATIC_CASCADE_HEAD.replace(**STATIC_GN) if gn else STATIC_CASCADE_HEAD,
-        mask_head=STATIC_MASK_HEAD.replace(weight=3.0, norm="gn" if gn else None),
+        mask_head=STATIC_MASK_HEAD.replace(weight=4.0, norm="gn" if gn else None),
         one_mask_head=True,
-        stages=CASCADE_STAGES,
+        mask_stage=2,
+        stages=STATIC_STAGES,
         averaged="last_boxes",
         objects_once=True,
         shared_layers=gn,

@@ -16,6 +16,8 @@ from detzoo.recipes.paddle_columns import (
     paddle_row,
 )
 
+SLOW_1X = PADDLE_1X.replace(warmup_start=0.001)
+
 RECIPES = (
     paddle_row(
         paddle_faster(paddle_dcn(PADDLE_R50)), PADDLE_1X, 42.1, name="pd_faster_rcnn_dcn_r50_fpn_1x_coco", folder="dcn/"
@@ -50,7 +52,7 @@ RECIPES = (
     ),
     paddle_row(
         paddle_mask(paddle_dcn(PADDLE_R50)),
-        PADDLE_1X,
+        SLOW_1X,
         42.7,
         38.4,
         name="pd_mask_rcnn_dcn_r50_fpn_1x_coco",
@@ -66,7 +68,7 @@ RECIPES = (
     ),
     paddle_row(
         paddle_mask(paddle_dcn(PADDLE_R101_VD)),
-        PADDLE_1X,
+        SLOW_1X,
         45.6,
         40.6,
         name="pd_mask_rcnn_dcn_r101_vd_fpn_1x_coco",
@@ -74,7 +76,7 @@ RECIPES = (
     ),
     paddle_row(
         paddle_mask(paddle_dcn(PADDLE_X101_VD_64X4D)),
-        PADDLE_1X,
+        SLOW_1X,
         47.3,
         42.0,
         name="pd_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco",
@@ -82,14 +84,14 @@ RECIPES = (
     ),
     paddle_row(
         paddle_cascade(paddle_dcn(PADDLE_R50)),
-        PADDLE_1X,
+        SLOW_1X,
         42.1,
         name="pd_cascade_rcnn_dcn_r50_fpn_1x_coco",
         folder="dcn/",
     ),
     paddle_row(
         paddle_cascade(paddle_dcn(PADDLE_X101_VD_64X4D)),
-        PADDLE_1X,
+        SLOW_1X,
         48.8,
         name="pd_cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco",
         folder="dcn/",

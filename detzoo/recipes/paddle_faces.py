@@ -50,8 +50,8 @@ NAS_V2 = NAS.replace(doubles=((16, 32, 2), (32, 32, 1), (16, 72, 2), (24, 72, 1)
 # a config's `lite_edition`
 LITE = BlazeNet.Config(
     singles=(
-        *((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1), (96, 2)),
-        *((96, 1),) * 4,
+        *((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1)),
+        *((96, 2), (96, 1), (96, 1), (96, 1), (96, 1)),
     ),
     doubles=(),
     out_blocks=(11, 16),
@@ -80,7 +80,7 @@ WIDER_FACE = Data(
     train=(Split(annotations="WIDER_train/Annotations", images="WIDER_train"),),
     val=(Split(annotations="WIDER_val/Annotations", images="WIDER_val"),),
     classes=("face",),
-    augment=(Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip(), Distort()),
+    augment=(Distort(), Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip()),
     group_by_aspect=False,
     metric="voc",
 )

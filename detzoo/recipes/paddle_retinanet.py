@@ -8,8 +8,11 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.fpn import FPN
-from detzoo.recipes.columns import COCO, SCHEDULE_1X
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.paddle_columns import EARLY_PAIRS_1X, PADDLE_1X
+from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.settings import ParamGroup
 
 R50 = ResNet.Config(out_stages=(2, 3, 4), project_first=True, norm_frozen=True)
 R101 = R50.replace(depth=101)
@@ -26,7 +29,9 @@ def retinanet(backbone: ResNet.Config) -> RetinaNet.Config:
     return RetinaNet.Config(input=Input(multiple=128), backbone=backbone, neck=neck, head=HEAD)
 
 
-SCHEDULE = SCHEDULE_1X.replace(lr=0.01)
+# offsets of layers of its own learn twice as fast and without weight decay
+GROUPS = (*NO_NORM_DECAY, ParamGroup(pattern="^(?!backbone)", of="bias", lr_scale=2.0, weight_decay=0.0))
+SCHEDULE = EARLY_PAIRS_1X.replace(lr=0.01, groups=GROUPS)
 
 RECIPES = (
     row(
@@ -34,6 +39,7 @@ RECIPES = (
         model=retinanet(R50),
         data=COCO,
         schedule=SCHEDULE,
+        init=paddle_init(R50, static=True),
         published=Published(box_ap=36.0),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r50_fpn_1x.tar",
         config="release/0.2:configs/retinanet_r50_fpn_1x.yml",
@@ -43,6 +49,7 @@ RECIPES = (
         model=retinanet(R101),
         data=COCO,
         schedule=SCHEDULE,
+        init=paddle_init(R101, static=True),
         published=Published(box_ap=37.3),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r101_fpn_1x.tar",
         config="release/0.2:configs/retinanet_r101_fpn_1x.yml",
@@ -51,7 +58,8 @@ RECIPES = (
         name="pdold_retinanet_x101_vd_64x4d_fpn_1x",
         model=retinanet(X101_VD),
         data=COCO,
-        schedule=SCHEDULE.replace(batch=1),
+        schedule=PADDLE_1X.replace(lr=0.005, groups=GROUPS),
+        init=paddle_init(X101_VD, static=True),
         published=Published(box_ap=40.5),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_x101_vd_64x4d_fpn_1x.tar",
         config="release/0.2:configs/retinanet_x101_vd_64x4d_fpn_1x.yml",

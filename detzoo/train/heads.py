@@ -11,6 +11,8 @@ from detzoo.backbones.pycls import usual_name
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.blocks.class_rows import ClassRows, class_layers, moved
 from detzoo.detector import Detector
+from detzoo.interop.paddle.weights import of_backbone
+from detzoo.pickles import paddle
 from detzoo.pickles.files import read, state_dict
 from detzoo.recipes.download import Unreachable, fetch
 from detzoo.recipes.recipe import Init
@@ -107,6 +109,23 @@ def _by_name(
     return found, [f"{start}; {'; '.join(said)} (in {_few(list(found), 4)})"]
 
 
+def _fitting(
+    detector: Detector, init: Init, tensors: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], set[str], dict[str, Tensor]]:
+    """Of a backbone's ``tensors``: those that the detector has, under its names; names of others; all, as usual."""
+    own = detector.state_dict()
+    if swin_original.is_original(tensors):
+        tensors = swin_original.from_original(tensors)
+    tensors = {usual_name(name): value for name, value in tensors.items()}
+    fitting: dict[str, Tensor] = {}
+    extra = set(tensors)
+    for prefix in init.prefixes:
+        known = {name: ours for name in tensors if (ours := detector.own_name(prefix + name)) in own}
+        fitting |= {ours: tensors[name] for name, ours in known.items()}
+        extra -= set(known)
+    return fitting, extra, tensors
+
+
 def load_init(detector: Detector, init: Init) -> list[str]:
     """Copy the weights that a recipe starts from; they are fetched into the cache and checked.
 
@@ -125,25 +144,23 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     """
     path = fetch(init.url, init.sha256)
     mend = "start from random weights by init=null"
-    content = read(path)
-    try:
-        tensors = state_dict(content)
-        if init.prefixes == ("",):
-            tensors = {detector.own_name(name): value for name, value in tensors.items()}
-            lines = load_matching(detector, tensors, detector.classes, None)
-            return [f"starting from {init.url}", *lines]
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; {mend}") from None
+    if init.url.endswith(paddle.SUFFIXES):
+        fitting = of_backbone(detector, tensors := paddle.read(path), whole=init.prefixes == ("",))
+        if fitting and init.prefixes == ("",):
+            return [f"starting from {init.url}", *load_matching(detector, fitting, detector.classes, None)]
+        extra: set[str] = set()
+    else:
+        content = read(path)
+        try:
+            tensors = state_dict(content)
+            if init.prefixes == ("",):
+                tensors = {detector.own_name(name): value for name, value in tensors.items()}
+                lines = load_matching(detector, tensors, detector.classes, None)
+                return [f"starting from {init.url}", *lines]
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; {mend}") from None
+        fitting, extra, tensors = _fitting(detector, init, tensors)
     own = detector.state_dict()
-    if swin_original.is_original(tensors):
-        tensors = swin_original.from_original(tensors)
-    tensors = {usual_name(name): value for name, value in tensors.items()}
-    fitting: dict[str, Tensor] = {}
-    extra = set(tensors)
-    for prefix in init.prefixes:
-        known = {name: ours for name in tensors if (ours := detector.own_name(prefix + name)) in own}
-        fitting |= {ours: tensors[name] for name, ours in known.items()}
-        extra -= set(known)
     wrong = [
         f"{name} {list(value.shape)}, not {list(own[name].shape)}"
         for name, value in fitting.items()

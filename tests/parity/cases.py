@@ -309,7 +309,7 @@ CASES = {
         {
             "backbone": {"kind": "mobilenet_v2", "out_stages": (3, 5, 7), "slope": 0.1},
             "neck.out_channels": (96, 96, 96),
-            "head.channels": (96, 96, 96),
+            "head.bridge_channels": (96, 96, 96),
         },
     ),
     "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": Case("ssd300_coco", SSDLITE),

@@ -37,6 +37,7 @@ from detzoo.recipes.paddle_columns import (
     paddle_faster_c4,
     paddle_mask,
     static_cascade,
+    static_cascade_mask,
     vd,
 )
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC
@@ -115,16 +116,15 @@ RETINA = RetinaNet.Config(
         match=MatchConfig(positive=0.5, negative=0.4, low_quality=0.0, claims=False),
     ),
 )
+FCOS_R50 = PADDLE_R50.replace(**RETINA_STAGES)
 FCOS_MODEL = FCOS.Config(
-    backbone=PADDLE_R50.replace(**RETINA_STAGES),
+    backbone=FCOS_R50,
     neck=FPN.Config(extra="on_output", relu_before_extra=True),
     head=PADDLE_FCOS_HEAD.replace(
         in_strides=True, loss_in_strides=True, centerness_on_reg=True, threshold=0.025, nms=0.6
     ),
 )
-FCOS_DCN = FCOS_MODEL.replace(
-    backbone=paddle_dcn(FCOS_MODEL.backbone), head=FCOS_MODEL.head.replace(deform=Deform(version=2))
-)
+FCOS_DCN = FCOS_MODEL.replace(backbone=paddle_dcn(FCOS_R50), head=FCOS_MODEL.head.replace(deform=Deform(version=2)))
 RETINA_X101 = ResNet.Config(depth=101, groups=64, base_width=4, stem="deep", avg_down=True, **RETINA_STAGES)
 HRNET_W18 = HRNet.Config(width=18, norm_frozen=True, stopped=(0,))
 HR_PYRAMID = HRFPN.Config(bias=False)
@@ -192,6 +192,7 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
     "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
     "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/cascade_mask_rcnn_r50_fpn_gn_2x": PaddleCase(_baseline(static_cascade_mask(PADDLE_R50, gn=True))),
     "paddle/static/cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
         "pdold_cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms"
     ),
@@ -201,21 +202,33 @@ PADDLE: dict[str, Case] = {
     "paddle/static/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/cascade_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/cascade_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_rcnn_r50_fpn_1x"),
+    "paddle/static/faster_rcnn_cbr50_vd_dual_fpn_1x": PaddleCase("pdold_faster_rcnn_cbr50_vd_dual_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r101_vd_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/faster_rcnn_r101_1x": PaddleCase("pdold_faster_rcnn_r101_1x"),
     "paddle/static/faster_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_faster_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/faster_rcnn_r50_1x": PaddleCase("pdold_faster_rcnn_r50_1x"),
     "paddle/static/faster_rcnn_r50_vd_1x": PaddleCase("pdold_faster_rcnn_r50_vd_1x"),
     "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_diou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
     "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
+    "paddle/static/obj365_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
+        "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms",
+        {"box_head.soft_nms.sigma": 0.15},
+        classes=365,
+    ),
     "paddle/static/obj365_cascade_rcnn_dcnv2_se154_vd_fpn_gn_cas": PaddleCase(_baseline(SE154_GN), classes=365),
     "paddle/static/mask_rcnn_dcn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_r50_fpn_1x"),
     "paddle/static/mask_rcnn_dcn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_dcn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_dcn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_dcn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/mask_rcnn_r101_vd_fpn_1x": PaddleCase("pdold_mask_rcnn_r101_vd_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_1x": PaddleCase("pdold_mask_rcnn_r50_1x"),
     "paddle/static/mask_rcnn_r50_fpn_1x": PaddleCase("pdold_mask_rcnn_r50_fpn_1x"),
+    "paddle/static/mask_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_mask_rcnn_r50_fpn_gn_2x"),
     "paddle/static/mask_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_mask_rcnn_r50_vd_fpn_2x"),
     "paddle/static/mask_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_mask_rcnn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/blazeface": PaddleCase("pdold_blazeface", most=None),

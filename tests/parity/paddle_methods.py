@@ -52,7 +52,7 @@ class PaddleMethod(NamedTuple):
 
 
 _TWO_STAGE = PaddleMethod(
-    two_stage.round_constants, two_stage.raw, two_stage.losses, two_stage.learning, two_stage.recorded
+    two_stage.as_recorded, two_stage.raw, two_stage.losses, two_stage.learning, two_stage.recorded
 )
 
 _ONE_STAGE = PaddleMethod(

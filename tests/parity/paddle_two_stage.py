@@ -65,7 +65,7 @@ def _listed(rpn: Any, raw: RawRPN, images: Images) -> Proposals:
     ]
     boxes, scores, valid = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
     few = (valid.sum(1) <= ranked.valid.shape[1]).unsqueeze(1)
-    order = valid.int().sort(1, descending=True, stable=True).indices[:, : ranked.valid.shape[1]]
+    order = valid.int().argsort(dim=1, descending=True, stable=True)[:, : ranked.valid.shape[1]]
     return Proposals(
         torch.where(few.unsqueeze(2), pick(boxes, order), ranked.boxes),
         torch.where(few, pick(scores, order), ranked.scores),
@@ -106,15 +106,27 @@ def _every_mask(model: Any, atlas: Atlas, boxes: Tensor) -> Tensor:
     return head.conv_logits(hidden[0])
 
 
-def round_constants(model: Any) -> None:
+def as_recorded(model: Any) -> None:
     """Have anchors be float32 numbers, as the original's are: a last digit shows where boxes grow much.
 
     Recordings of static cascades scale the last stage's offsets by 0.033333 and 0.066667, not by 1/30 and 2/30.
     """
     model.rpn.anchors.register_forward_hook(lambda _, __, anchors: anchors.float().to(anchors))
+    for head in getattr(model, "box_heads", None) or [model.box_head]:
+        for layer in head.shared_fcs[:1]:
+            layer.register_forward_hook(_nothing_of_empty)
     last = model.box_heads[-1] if hasattr(model, "box_heads") else None
     if last is not None and last.config.in_files and getattr(model, "shares", None) is None:
         last.config = last.config.replace(stds=tuple(round(std, 6) for std in last.config.stds))
+
+
+def _nothing_of_empty(layer: Any, given: tuple[Tensor], output: Tensor) -> Tensor:
+    """What a head's first layer gives of RoIs without area, where the original was recorded on a CPU.
+
+    There it pools numbers that are none, and its ReLU makes zeros of these; on a GPU it pools zeros, as we do. So it
+    was recorded in training.
+    """
+    return output if layer.training else output * (given[0] != 0).any(1, keepdim=True)
 
 
 @contextmanager

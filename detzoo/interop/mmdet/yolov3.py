@@ -47,7 +47,7 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
                 coder.kinds("YOLOBBoxCoder")
                 coder.ignore("eps", "use_box_type")  # of targets; how boxes are wrapped in Python
             settings: dict[str, Any] = {
-                "channels": None if inner == twice else inner,
+                "bridge_channels": None if inner == twice else inner,
                 "priors": _priors(head.section("anchor_generator"), strides),
                 "norm": parts.norm(head, default="bn"),
                 "objectness": test.number("conf_thr", -1.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
@@ -16,12 +17,12 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.paddle_columns import (
-    CASCADE_STAGES,
     STATIC_BOX_HEAD,
     STATIC_CASCADE_HEAD,
     STATIC_MASK_HEAD,
     STATIC_RPN,
     STATIC_RPN_C4,
+    STATIC_STAGES,
 )
 
 _SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -57,8 +58,8 @@ def class_aware_cascade(parts: Parts, model: Section, input: Input) -> CascadeRC
 
 def cascade_mask_rcnn(parts: Parts, model: Section, input: Input) -> CascadeMaskRCNN.Config:
     """``CascadeMaskRCNN``, of which all stages share one mask head."""
-    settings = _cascade(parts, model, input) | {"one_mask_head": True}
-    settings["mask_head"] = _mask_head(parts, model, True) | {"weight": 1 / CASCADE_STAGES[0].weight}
+    settings = _cascade(parts, model, input) | {"one_mask_head": True, "mask_stage": len(STATIC_STAGES) - 1}
+    settings["mask_head"] = _mask_head(parts, model, True) | {"weight": 1 / STATIC_STAGES[-1].weight}
     return CascadeMaskRCNN.Config.model_validate(settings)
 
 
@@ -155,8 +156,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         else:
             with layers:
                 settings |= _layers(layers)
-        if given.take("bbox_loss") is not None:
-            given.noted("bbox_loss", "is not taken over")  # of training
+        settings |= _box_loss(parts, given, prefix)
         if prefix == "":
             with parts.part(given, "box_coder", "BoxCoder") as coder:
                 settings["stds"] = coder.numbers("prior_box_var", _VARIANCE, 4)
@@ -164,13 +164,17 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
                 coder.fixed("box_normalized", False)
                 coder.fixed("axis", 1)
         settings |= _detections(parts, given)
-    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", training=True) as learned:
+    balanced = () if prefix else ("LibraBBoxAssigner",)
+    with parts.part(model, "bbox_assigner", f"{prefix}BBoxAssigner", *balanced, training=True) as learned:
+        if learned.kind in balanced:
+            settings["balance"] = {"ranges": learned.whole("num_bins", 3)}
+            learned.fixed("is_cls_agnostic", False)
         settings["samples"] = learned.whole("batch_size_per_im", 512)
         settings["positives"] = learned.number("fg_fraction", 0.25)
         learned.ignore("num_classes", "shuffle_before_sample")
         learned.fixed("use_random", True)
         if prefix:
-            learned.fixed("bg_thresh_lo", [0.0] * len(CASCADE_STAGES))
+            learned.fixed("bg_thresh_lo", [0.0] * len(STATIC_STAGES))
             learned.ignore("bbox_reg_weights", "fg_thresh", "bg_thresh_hi", "class_aware")  # of each stage
         else:
             best, negative = learned.number("fg_thresh", 0.5), learned.number("bg_thresh_hi", 0.5)
@@ -179,6 +183,26 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
             learned.fixed("bbox_reg_weights", settings["stds"])
     usual = STATIC_CASCADE_HEAD if prefix else STATIC_BOX_HEAD
     return usual.model_dump() | settings, stage
+
+
+def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
+    """A loss in place of the usual one; those by IoU compare boxes around a unit box."""
+    known = () if prefix else ("BalancedL1Loss", "GiouLoss", "DiouLoss")
+    if head.take("bbox_loss") not in known:
+        if head.take("bbox_loss") is not None:
+            head.noted("bbox_loss", "is not taken over")  # of training
+        return {}
+    with parts.part(head, "bbox_loss", *known, training=True) as given:
+        if given.kind == "BalancedL1Loss":
+            given.ignore("num_classes")
+            numbers = {"alpha": 0.5, "gamma": 1.5, "beta": 1.0}
+            numbers = {name: given.number(name, usual) for name, usual in numbers.items()}
+            return {"box_loss": {"kind": "balanced_l1", "weight": given.number("loss_weight", 1.0), **numbers}}
+        given.fixed("is_cls_agnostic", False)
+        complete = given.kind == "DiouLoss" and given.flag("use_complete_iou_loss", True)
+        kind = "ciou" if complete else given.kind.removesuffix("Loss").lower()
+        loss = BoxLoss(kind=kind, weight=given.number("loss_weight", 10.0), aspect_above=-1 if complete else 0.5)
+    return {"box_loss": loss, "unit_boxes": "sum"}
 
 
 def _detections(parts: Parts, head: Section) -> dict[str, Any]:
@@ -211,7 +235,7 @@ def _cascade(parts: Parts, model: Section, input: Input, class_aware: bool = Fal
     given = parts.part(model, "bbox_assigner", "CascadeBBoxAssigner")
     if given.flag("class_aware", False) != class_aware:
         given.differs("class_aware", f"has no counterpart in {model.kind}; {class_aware} has")
-    count = len(CASCADE_STAGES)
+    count = len(STATIC_STAGES)
     weights = given.numbers("bbox_reg_weights", (10.0, 20.0, 30.0), count)
     positive, negative = (given.numbers(name, (0.5, 0.6, 0.7), count) for name in ("fg_thresh", "bg_thresh_hi"))
     stages = [
@@ -220,7 +244,7 @@ def _cascade(parts: Parts, model: Section, input: Input, class_aware: bool = Fal
             "match": {"positive": best, "negative": least},
             "stds": stds(given, "bbox_reg_weights", (rate, rate, rate / 2, rate / 2)),
         }
-        for stage, best, least, rate in zip(CASCADE_STAGES, positive, negative, weights, strict=True)
+        for stage, best, least, rate in zip(STATIC_STAGES, positive, negative, weights, strict=True)
     ]
     shared = settings["box_head"]["convs"] > 0
     return settings | {"stages": stages, "averaged": "last_boxes", "objects_once": True, "shared_layers": shared}

@@ -119,12 +119,7 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
         published = f"{owner}.{_LEAVES[leaf]}" if leaf in _LEAVES else published
         name = rename(published, table)
         owner = name.rpartition(".")[0]
-        if isinstance(modules.get(owner), nn.Linear) and value.dim() == 2:
-            value = value.t()
-        if value.dim() == 2 and len(shapes.get(name, ())) == 4:  # a linear layer there, which is a 1x1 convolution here
-            value = value.t()[:, :, None, None]
-        if shapes.get(name) in ((len(value), 1, 1), ()):  # of a normalization over channels; a number of its own
-            value = value.view(shapes[name])
+        value = _laid_out(value, modules.get(owner), shapes.get(name))
         if static and name in shapes:
             rows = next((rows for layer, rows in layers.items() if name.startswith(f"{layer}.")), None)
             value = _without_background(value, shapes[name], rows, len(detector.classes))
@@ -132,6 +127,44 @@ def renamed(detector: Detector, state: Mapping[str, Tensor]) -> dict[str, Tensor
     if static:
         given |= _statistics(modules, {rename(name, table) for name in given})
     return {**detector.state_dict(), **fitted(detector, given, table, detector.unpublished)}
+
+
+def _laid_out(value: Tensor, module: nn.Module | None, shape: torch.Size | None) -> Tensor:
+    """A parameter of Paddle's as a ``module`` has it in this ``shape``, if it is known."""
+    if isinstance(module, nn.Linear) and value.dim() == 2:
+        value = value.t()
+    if value.dim() == 2 and shape is not None and len(shape) == 4:  # a linear layer there, here a 1x1 convolution
+        value = value.t()[:, :, None, None]
+    # of a normalization over channels; a number of its own
+    return value.view(shape) if shape is not None and shape in ((len(value), 1, 1), ()) else value
+
+
+def of_backbone(detector: Detector, state: Mapping[str, Tensor], whole: bool = False) -> dict[str, Tensor]:
+    """Of weights of a classifier of Paddle's those that a detector has, under its names; some may be of other shapes.
+
+    Args:
+        detector: stays as it is.
+        state: of a ``.pdparams``, with or without ``backbone.``, or of a static model.
+        whole: they are of another detector, of which also what stands behind the backbone is taken, but for layers with
+            rows per class.
+
+    Raises:
+        ValueError: no weights of Paddle's are known for the detector.
+    """
+    tables = (names(detector, static=False),)
+    if not any(name.endswith((".weight", "._mean")) for name in state):
+        tables = (names(detector, static=True), *tables)
+    elif not whole:
+        state = {f"backbone.{name.removeprefix('backbone.')}": value for name, value in state.items()}
+    apart = tuple(f"{layer}." for layer, _ in class_layers(detector))
+    own, modules, found = detector.state_dict(), dict(detector.named_modules()), {}
+    for name, value in state.items():
+        for table in tables:
+            owner, _, leaf = name.rpartition(".")
+            name = rename(f"{owner}.{_LEAVES[leaf]}" if leaf in _LEAVES else name, table)
+        if name in own and not name.startswith(apart) and (whole or name.startswith(("backbone.", "box_head.stage."))):
+            found[name] = _laid_out(value, modules.get(name.rpartition(".")[0]), own[name].shape)
+    return found
 
 
 def _without_background(value: Tensor, shape: torch.Size, rows: Any, classes: int) -> Tensor:
@@ -153,4 +186,4 @@ def _statistics(modules: Mapping[str, nn.Module], given: set[str]) -> dict[str, 
     return found
 
 
-__all__ = ["names", "of_static", "renamed"]
+__all__ = ["names", "of_backbone", "of_static", "renamed"]

@@ -394,10 +394,8 @@ def test_losses_around_a_unit_box_are_read() -> None:
         found: Any = imported.recipe.model
         assert found.box_head == expected.box_head
         assert not imported.notes
-    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: OtherLoss}")
-    assert read_config(values, classes=_names(values)).notes == (
-        "BBoxHead.bbox_loss='OtherLoss' is not taken over",
-    )
+    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: IouLoss}")
+    assert read_config(values, classes=_names(values)).notes == ("BBoxHead.bbox_loss='IouLoss' is not taken over",)
 
 
 def test_losses_around_a_unit_box_are_sums_in_static_releases() -> None:

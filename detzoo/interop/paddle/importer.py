@@ -186,8 +186,8 @@ def _imported(
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))
     blueprint(recipe, names)
-    told_once = (tuple(dict.fromkeys(texts)) for texts in (notes, differences))
-    return Imported(recipe, *told_once, unnamed, static=parts.static)
+    notes, differences = list(dict.fromkeys(notes)), list(dict.fromkeys(differences))
+    return Imported(recipe, tuple(notes), tuple(differences), unnamed, static=parts.static)
 
 
 __all__ = ["DYNAMIC", "STATIC", "from_paddle", "read_config"]

@@ -19,7 +19,7 @@ from detzoo.detector import Detector
 from detzoo.export import write
 from detzoo.export.exported import open_exported
 from detzoo.export.info import ExportedFileError, read_info
-from detzoo.export.parity import differences
+from detzoo.export.parity import Differences, differences
 from detzoo.export.smaller import feeds, halve, quantize
 from detzoo.export.write import ExportError
 from tests.test_docs import ROOT, blocks
@@ -212,6 +212,14 @@ def test_precisions_that_do_not_fit_are_said(detector: Detector, tmp_path: Path)
         detector.export(tmp_path / "model.onnx", precision="int8")
     with pytest.raises(ExportError, match="int8 goes with calibration"):
         detector.export(tmp_path / "model.onnx", calibration=PICTURES)
+    with pytest.raises(FileNotFoundError, match="there is nothing at"):  # before the detector is captured
+        detector.export(tmp_path / "new" / "model.onnx", precision="int8", calibration=tmp_path / "none")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_comparison_of_nothing_is_said():
+    assert "so that nothing was compared: name some of yours with pictures" in str(Differences(pictures=4))
+    assert "scores differ by 0.5" in str(Differences(scores=0.5, alone=1, pictures=4))
 
 
 def test_what_is_no_exported_file_is_refused(onnx_file: Path, tmp_path: Path):

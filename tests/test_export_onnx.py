@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.export import BATCHES, IN_OPENVINO, TIES, TRACED, compare, in_onnx, in_openvino, small
+from detzoo.blocks.rpn import RPN, best_proposals
 from detzoo.export.onnx import to_onnx
 from detzoo.ops.corner_pool import corner_pool
 from detzoo.ops.deform_roi_pool import deform_roi_pool
 from detzoo.ops.nms import nms, rank
 from detzoo.ops.roi_align import build_atlas, roi_align
 from detzoo.ops.soft_nms import soft_nms
+from detzoo.types import Images
 from tests.tiny import images, swept_form
 
 PIXELS = SCORE = 1e-4
@@ -102,6 +104,23 @@ def test_suppression() -> None:
     for found, wanted in both(lambda boxes, valid, groups: nms(boxes, valid, 0.3, groups, 3), slots, valid, groups):
         assert torch.equal(found, wanted)
         assert 0 < int(wanted[0].sum()) < int(valid[0].sum())
+
+
+def test_proposals_of_each_level() -> None:
+    """PaddleDetection keeps one of each level, also of one that has none."""
+    sides, config = ((4, 6), (2, 3)), RPN.Config(one_of_each=True, proposals=12, candidates=10, min_size=1.0)
+    anchors = boxes(1, 3 * (24 + 6), 60.0)[0]
+
+    def run(pixels: Tensor, sizes: Tensor, *raw: Tensor) -> tuple[Tensor, ...]:
+        found = best_proposals(raw[:2], raw[2:], anchors, Images(pixels, sizes), config, training=False)
+        return found.boxes, found.scores, found.valid
+
+    scores = [numbers(2, 3 * height * width, seed=height) for height, width in sides]
+    scores[1][0] = -1.0  # not looked at
+    offsets = [numbers(2, 12, *side, seed=5) for side in sides]
+    given = (numbers(2, 3, 64, 96), torch.tensor([[64, 96], [60, 70]]), *scores, *offsets)
+    for found, wanted in both(run, *given):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])

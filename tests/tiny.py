@@ -243,7 +243,10 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
         {"backbone": {"kind": "swin", "width": 32, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 2), "drop_path": 0.0}},
     ),
     "FasterRCNN-mobilenet": (FasterRCNN, {"backbone": {"kind": "mobilenet_v2", "width": 0.35}}),
-    "FasterRCNN-mobilenet-v1": (FasterRCNN, {"backbone": {"kind": "mobilenet_v1", "width": 0.5}}),
+    "FasterRCNN-mobilenet-v1": (  # and with the proposals of PaddleDetection
+        FasterRCNN,
+        {"backbone": {"kind": "mobilenet_v1", "width": 0.5}, "rpn": {"one_of_each": True}},
+    ),
     "FasterRCNN-mobilenet-v3": (
         FasterRCNN,
         {"backbone": {"kind": "mobilenet_v3", "size": "small", "width": 0.5, "out_blocks": (1, 3, 8, 11)}},

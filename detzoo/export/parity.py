@@ -19,6 +19,7 @@ from detzoo.detector import Detector
 from detzoo.evaluate.inference import detect_on_host
 from detzoo.evaluate.tta import parts_with
 from detzoo.ops.boxes import pairwise_iou
+from detzoo.typed import argument
 from detzoo.types import Detections
 
 SCORES, PIXELS = 1e-3, 0.5  # of a file in fp32, how far it may be off
@@ -55,6 +56,9 @@ class Differences:
 
     def __str__(self) -> str:
         """One line."""
+        if not self.detections and not self.alone:
+            mend = f"name some of yours with {argument('pictures', 'photos')}"
+            return f"nothing is found in {self.pictures} pictures, so that nothing was compared: {mend}"
         masks = "" if self.masks is None else f", masks by {self.masks:.2g}"
         alone = f", {self.alone} found by one of the two only" if self.alone else ""
         some = f"{self.detections} detections in {self.pictures} pictures: scores differ by {self.scores:.2g}"

@@ -116,6 +116,7 @@ def export(
     if size is not None:
         full = with_canvas(full, _edges(size, full.config.input))
     shown = [picture(name) for name in PICTURES] if pictures is None else _shown(pictures)
+    seen = () if calibration is None else read(calibration)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         made = Path(folder, path.name)
@@ -123,7 +124,7 @@ def export(
         if precision == "fp16":
             halve(made)
         elif precision == "int8":
-            quantize(made, feeds((load(one) for one in islice(iter(read(calibration)), MOST)), full.config.input))
+            quantize(made, feeds((load(one) for one in islice(iter(seen), MOST)), full.config.input))
         exported = open_exported(made)
         found = differences(full, exported, shown)
         if check and not found.within(*(tolerance or TOLERANCES[precision])):

@@ -129,12 +129,11 @@ def test_one_operator_under_export():
 def test_the_last_step_of_a_second_stage_compiles_whole(method: Method):
     how = SoftNMS(method=method, sigma=0.7, min_score=0.2)
 
-    def run(*some: torch.Tensor) -> Any:
-        return suppressed(*some, 0.3, how, 10, 3)
+    def run(boxes: torch.Tensor, scores: torch.Tensor, valid: torch.Tensor, groups: torch.Tensor) -> Any:
+        return suppressed(boxes, scores, groups, valid, 0.3, how, 10, 3)
 
     boxes, scores, valid, groups = scene(2)
-    slots = boxes, scores, groups, valid
-    found = torch.compile(run, fullgraph=True, backend="eager")(*slots)
+    found = torch.compile(run, fullgraph=True, backend="eager")(boxes, scores, valid, groups)
     wanted, kept = soft_nms(
         boxes, scores, valid, groups, threshold=0.3, method=method, sigma=0.7, min_score=0.2, limit=10
     )

@@ -337,7 +337,6 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "YOLOv3-by-shape": (
         YOLOv3,
         {
-            "backbone": {"kind": "mobilenet_v1", "width": 0.25},
             "neck": {"drop": {"kept": 1.0}},  # draws, as if for fewer
             "head": {
                 "by_shape": {"smoothing": True, "box_loss": {"kind": "square_iou", "weight": 2.5}},

@@ -75,7 +75,7 @@ _COPIES = 8  # of the model in a weights file: momenta, averages, and double pre
 
 def from_paddle(
     config: Any,
-    weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     classes: Sequence[str] | None = None,
     size: Sequence[int] | None = None,
@@ -186,8 +186,8 @@ def _imported(
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))
     blueprint(recipe, names)
-    told_once = (tuple(dict.fromkeys(texts)) for texts in (notes, differences))
-    return Imported(recipe, *told_once, unnamed, static=parts.static)
+    once, different = tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences))
+    return Imported(recipe, once, different, unnamed, static=parts.static)
 
 
 __all__ = ["DYNAMIC", "STATIC", "from_paddle", "read_config"]

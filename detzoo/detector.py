@@ -162,6 +162,12 @@ class Detector(nn.Module):
 
         self.load_state_dict(renamed(self, weights))
 
+    def paddle_tensors(self, weights: Mapping[str, Tensor], whole: bool = False) -> dict[str, Tensor]:
+        """What training of this detector may start from, under its names: see `interop.paddle.weights.of_backbone`."""
+        from detzoo.interop.paddle.weights import of_backbone
+
+        return of_backbone(self, weights, whole)
+
     @property
     def renaming(self) -> tuple[tuple[str, str], ...]:
         """``published_names``, behind those of a backbone whose parameters are called otherwise than published ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -284,7 +284,7 @@ def test_weights_as_arrays_and_what_is_none() -> None:
     with pytest.raises(CheckpointError, match="77 of whole numbers, as quantized models have"):
         detzoo.from_paddle(small(), whole, classes="abc")
     with pytest.raises(CheckpointError, match=r"bbox_score.bias is a list, not a tensor"):
-        detzoo.from_paddle(small(), arrays | {"bbox_head.bbox_score.bias": [0.0]}, classes="abc")
+        detzoo.from_paddle(small(), {**arrays, "bbox_head.bbox_score.bias": cast(Any, [0.0])}, classes="abc")
 
 
 @pytest.mark.parametrize(("size", "edges", "keep"), [((37, 53), (100, 70), True), ((37, 53), (64, 64), False)])

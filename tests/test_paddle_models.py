@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 import detzoo
 from detzoo.backbones.mobilenet_v1 import MobileNetV1
@@ -20,6 +21,7 @@ from detzoo.blocks.losses import BoxLoss, unit_box_loss
 from detzoo.config import ConfigError, flatten
 from detzoo.detector import Detector
 from detzoo.interop.paddle.importer import read_config
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.recipes.paddle_columns import (
     PADDLE_R50,
     paddle_cascade,
@@ -48,6 +50,7 @@ from tests.paddle_files import pdparams, static
 from tests.parity.paddle_cases import FCOS_DCN, FCOS_MODEL, GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
 from tests.published_paddle import paddle_rows, parameters_of
 from tests.test_paddle_import import THEIRS, small
+from tests.tiny import images, targets, tiny
 from tests.zoo import parameters
 
 CASCADE = """
@@ -391,10 +394,8 @@ def test_losses_around_a_unit_box_are_read() -> None:
         found: Any = imported.recipe.model
         assert found.box_head == expected.box_head
         assert not imported.notes
-    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: BalancedL1Loss}")
-    assert read_config(values, classes=_names(values)).notes == (
-        "BBoxHead.bbox_loss='BalancedL1Loss' is not taken over",
-    )
+    values = merged(*CASES["static faster"][0], "BBoxHead: {bbox_loss: IouLoss}")
+    assert read_config(values, classes=_names(values)).notes == ("BBoxHead.bbox_loss='IouLoss' is not taken over",)
 
 
 def test_losses_around_a_unit_box_are_sums_in_static_releases() -> None:
@@ -504,3 +505,11 @@ def test_a_static_ssd_in_an_archive(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(values))
     weights = static(tmp_path / "ssd.tar", arrays)
     _compare(detector, detzoo.from_paddle(config, weights, classes=["a", "b", "c"]), 300)
+
+
+def test_static_cascades_learn_masks_from_the_last_stage() -> None:
+    detector = tiny(CascadeMaskRCNN, one_mask_head=True, mask_stage=2)
+    losses = detector(images(), targets(2, 3))
+    assert {name for name in losses if "mask" in name} == {"s2.loss_mask"}
+    with pytest.raises(ValidationError, match="mask_stage"):
+        CascadeMaskRCNN.Config(mask_stage=1)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detzoo.blocks.suppression import SoftNMS, suppressed
 from detzoo.ops.nms import rank
 from detzoo.ops.soft_nms import Method, soft_nms, soft_nms_on_device
 from tests.test_nms import scene
@@ -122,6 +123,24 @@ def test_one_operator_under_export():
         program.module()(boxes, scores, valid), soft_nms(boxes, scores, valid, method="gaussian"), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+def test_the_last_step_of_a_second_stage_compiles_whole(method: Method):
+    how = SoftNMS(method=method, sigma=0.7, min_score=0.2)
+
+    def run(*some: torch.Tensor) -> Any:
+        return suppressed(*some, 0.3, how, 10, 3)
+
+    boxes, scores, valid, groups = scene(2)
+    slots = boxes, scores, groups, valid
+    found = torch.compile(run, fullgraph=True, backend="eager")(*slots)
+    wanted, kept = soft_nms(
+        boxes, scores, valid, groups, threshold=0.3, method=method, sigma=0.7, min_score=0.2, limit=10
+    )
+    order, used = rank(wanted, kept, 10)
+    assert torch.equal(found.valid, used)
+    torch.testing.assert_close(found.scores, wanted.gather(1, order) * used)
 
 
 @pytest.mark.gpu

@@ -64,7 +64,18 @@ def suppressed(
     if soft is None:
         order, kept = select(boxes, scores, used, nms, limit, labels, classes, pixels=in_files is not None)
     else:
-        scores, used = soft_nms(boxes, scores, used, labels, threshold=nms, limit=limit, **soft.model_dump())
+        # one by one: the compiler cannot look into `model_dump`
+        scores, used = soft_nms(
+            boxes,
+            scores,
+            used,
+            labels,
+            threshold=nms,
+            method=soft.method,
+            sigma=soft.sigma,
+            min_score=soft.min_score,
+            limit=limit,
+        )
         order, kept = rank(scores, used, limit)
     if in_files is not None:
         boxes = boxes * in_files.in_files()[1]

@@ -11,7 +11,6 @@ from detzoo.backbones.pycls import usual_name
 from detzoo.backbones.timm_backbone import TimmBackbone
 from detzoo.blocks.class_rows import ClassRows, class_layers, moved
 from detzoo.detector import Detector
-from detzoo.interop.paddle.weights import of_backbone
 from detzoo.pickles import paddle
 from detzoo.pickles.files import read, state_dict
 from detzoo.recipes.download import Unreachable, fetch
@@ -145,7 +144,7 @@ def load_init(detector: Detector, init: Init) -> list[str]:
     path = fetch(init.url, init.sha256)
     mend = "start from random weights by init=null"
     if init.url.endswith(paddle.SUFFIXES):
-        fitting = of_backbone(detector, tensors := paddle.read(path), whole=init.prefixes == ("",))
+        fitting = detector.paddle_tensors(tensors := paddle.read(path), whole=init.prefixes == ("",))
         if fitting and init.prefixes == ("",):
             return [f"starting from {init.url}", *load_matching(detector, fitting, detector.classes, None)]
         extra: set[str] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from detzoo.blocks.losses import BoxLoss
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
@@ -201,7 +200,7 @@ def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
         given.fixed("is_cls_agnostic", False)
         complete = given.kind == "DiouLoss" and given.flag("use_complete_iou_loss", True)
         kind = "ciou" if complete else given.kind.removesuffix("Loss").lower()
-        loss = BoxLoss(kind=kind, weight=given.number("loss_weight", 10.0), aspect_above=-1 if complete else 0.5)
+        loss = {"kind": kind, "weight": given.number("loss_weight", 10.0), "aspect_above": -1 if complete else 0.5}
     return {"box_loss": loss, "unit_boxes": "sum"}
 
 

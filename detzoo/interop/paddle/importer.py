@@ -75,7 +75,7 @@ _COPIES = 8  # of the model in a weights file: momenta, averages, and double pre
 
 def from_paddle(
     config: Any,
-    weights: str | os.PathLike[str] | Mapping[str, Tensor] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     classes: Sequence[str] | None = None,
     size: Sequence[int] | None = None,

@@ -302,7 +302,6 @@ FORMS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
                 "scale": None,
                 "norm": "bn",
                 "relu6": True,
-                "separable": True,
             },
             "head": {
                 **{"sizes": (16, 32, 64, 96), "ratios": ((2,), (2,), (2,)), "steps": None, "inside": True},

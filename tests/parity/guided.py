@@ -66,9 +66,17 @@ def _best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tenso
 
 
 def _select(
-    boxes: Tensor, scores: Tensor, valid: Tensor, threshold: float, limit: int, groups: Tensor, group_count: int
+    boxes: Tensor,
+    scores: Tensor,
+    valid: Tensor,
+    threshold: float,
+    limit: int,
+    groups: Tensor,
+    group_count: int,
+    pixels: bool,
 ) -> tuple[Tensor, Tensor]:
     """As that of `rpn`: level by level, and then the best by ``topk``."""
+    assert not pixels  # PaddleDetection has no guided anchors
     index = torch.zeros((len(boxes), min(limit, boxes.shape[1])), dtype=torch.int64)
     used = torch.zeros_like(index, dtype=torch.bool)
     for image, score in enumerate(scores):

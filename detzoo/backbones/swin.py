@@ -215,9 +215,13 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """``[N, windows, cells, C]`` to the same shape; ``mask``: see `_Block`."""
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind()
+        parts = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
-        seen = F.scaled_dot_product_attention(query, key, value, bias if mask is None else bias + mask)
+        # four dimensions, as fused kernels and ONNX want it: a mask is of windows and heads, without it images join
+        query, key, value = (parts.flatten(1, 2) if mask is None else parts.flatten(2, 3)).unbind()
+        bias = bias if mask is None else (bias + mask).flatten(0, 1)
+        seen = F.scaled_dot_product_attention(query, key, value, bias)
+        seen = seen.unflatten(0, (-1, x.shape[1])) if mask is None else seen.unflatten(1, (-1, self.heads))
         return self.proj(seen.transpose(2, 3).flatten(3))
 
 

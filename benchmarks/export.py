@@ -211,14 +211,13 @@ def main() -> None:
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile")
     parser.add_argument("--out", type=Path, default=Path("results/export.csv"))
     args = parser.parse_args()
-    table = []
     for form in args.method or FORMS:
         for mode, way in ways(args.backend).items():
             if args.mode in (None, mode.split()[0]) and (mode != "openvino" or form in IN_OPENVINO):
-                table += rows(form, mode, way)
-    for row in table:
-        print(*row.values())
-    merge(args.out, table, ("method", "mode", "batch"), {"method": tuple(FORMS)})
+                found = rows(form, mode, way)
+                for row in found:
+                    print(*row.values(), flush=True)
+                merge(args.out, found, ("method", "mode", "batch"), {"method": tuple(FORMS)})
 
 
 if __name__ == "__main__":

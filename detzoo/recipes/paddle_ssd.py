@@ -70,8 +70,6 @@ SCHEDULE_MOBILENET = SCHEDULE.replace(
     warmup_steps=0,
 )
 
-MODELS = "https://paddlemodels.bj.bcebos.com/object_detection"
-
 RECIPES = (
     row(
         name="pdold_ssd_vgg16_300",
@@ -98,7 +96,10 @@ RECIPES = (
         model=MOBILENET_VOC,
         data=SSD_VOC,
         schedule=SCHEDULE_MOBILENET,
-        init=Init(url=f"{MODELS}/ssd_mobilenet_v1_coco_pretrained.tar", prefixes=("",)),
+        init=Init(
+            url="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_coco_pretrained.tar",
+            prefixes=("",),
+        ),
         published=Published(box_ap=73.2, fps=159.543),
         weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_voc.tar",
         config="release/0.2:configs/ssd/ssd_mobilenet_v1_voc.yml",

@@ -213,8 +213,8 @@ PADDLE: dict[str, Case] = {
     "paddle/static/faster_rcnn_r50_fpn_1x": PaddleCase("pdold_faster_rcnn_r50_fpn_1x"),
     "paddle/static/faster_rcnn_r50_fpn_gn_2x": PaddleCase("pdold_faster_rcnn_r50_fpn_gn_2x"),
     "paddle/static/faster_rcnn_r50_vd_fpn_2x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
-    "paddle/static/faster_rcnn_r50_vd_fpn_diou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
-    "paddle/static/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_2x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_diou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_diou_loss_1x"),
+    "paddle/static/faster_rcnn_r50_vd_fpn_giou_loss_1x": PaddleCase("pdold_faster_rcnn_r50_vd_fpn_giou_loss_1x"),
     "paddle/static/faster_rcnn_x101_vd_64x4d_fpn_1x": PaddleCase("pdold_faster_rcnn_x101_vd_64x4d_fpn_1x"),
     "paddle/static/obj365_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(
         "pdold_cascade_rcnn_cls_aware_r200_vd_fpn_dcnv2_nonlocal_softnms",

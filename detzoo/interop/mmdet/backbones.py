@@ -19,7 +19,8 @@ from detzoo.interop.mmdet.hrnet import hrnet
 from detzoo.interop.mmdet.mobilenet_v2 import mobilenet_v2
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.mmdet.plugins import plugins
-from detzoo.interop.mmdet.swin import convnext, swin, timm
+from detzoo.interop.mmdet.swin import swin
+from detzoo.interop.mmdet.timm_backbone import convnext, timm
 from detzoo.interop.section import Section
 from detzoo.methods.tridentnet import TridentResNet
 

@@ -50,6 +50,7 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
             head.fixed("reg_decoded_bbox", False)
             head.ignore("feat_channels", "init_cfg")  # of stacked convolutions, of which there are none; the start
             separable = _separable(head)
+            head.ignore("act_cfg")  # read where it is used
             legacy = parts.legacy(head)
             parts.fixed_coder(head, STDS, legacy)
             boxes = _boxes(head.section("anchor_generator"))
@@ -101,6 +102,8 @@ def _neck(neck: Section, features: Features) -> SSDNeck.Config:
         separable = _separable(given)
         if separable:
             separable |= {"norm": "bn", "relu6": True}
+        else:
+            given.fixed("act_cfg", {"type": "ReLU"})
         none = None if "l2_norm_scale" in given.values else 20.0  # None is no normalization
         return SSDNeck.Config.model_validate(
             {
@@ -119,7 +122,6 @@ def _separable(given: Section) -> dict[str, Any]:
     given.fixed("conv_cfg")
     if not given.flag("use_depthwise", False):
         given.fixed("norm_cfg")
-        given.fixed("act_cfg", {"type": "ReLU"})
         return {}
     given.fixed("act_cfg", {"type": "ReLU6"})
     found = parts.norm(given, any_eps=True)

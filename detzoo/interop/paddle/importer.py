@@ -186,8 +186,8 @@ def _imported(
         pass
     recipe = recipe.replace(data=recipe.data.replace(classes=names))
     blueprint(recipe, names)
-    notes, differences = list(dict.fromkeys(notes)), list(dict.fromkeys(differences))
-    return Imported(recipe, tuple(notes), tuple(differences), unnamed, static=parts.static)
+    once = tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(differences))
+    return Imported(recipe, *once, unnamed, static=parts.static)
 
 
 __all__ = ["DYNAMIC", "STATIC", "from_paddle", "read_config"]

@@ -214,7 +214,7 @@ def main() -> None:
     for form in args.method or FORMS:
         for mode, way in ways(args.backend).items():
             if args.mode in (None, mode.split()[0]) and (mode != "openvino" or form in IN_OPENVINO):
-                found = rows(form, mode, way)
+                found = list(rows(form, mode, way))
                 for row in found:
                     print(*row.values(), flush=True)
                 merge(args.out, found, ("method", "mode", "batch"), {"method": tuple(FORMS)})

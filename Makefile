@@ -48,6 +48,7 @@ bench: $(READY) ## count launches, time every method beside other libraries', co
 	$(BIN)/python -m benchmarks.canvas
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.export_speed
 	$(BIN)/python -m benchmarks.assign
 
 index: $(READY) ## make the zoo's index again, after a change of recipes

@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         help="size that pictures are resized to, where the config names several",
     )
 
-    export = add("export", _export, "write a detector as a file that runs without detzoo")
+    export = add("export", _export, "write a detector as a file that runs without detzoo", overrides=True)
     export.add_argument("name", metavar="WEIGHTS_OR_NAME", help="our weights file, or a name from the zoo")
     export.add_argument("--out", required=True, metavar="FILE", help="model.onnx, model.xml (OpenVINO) or model.pt2")
     export.add_argument("--size", metavar="HxW", help="height and width of the only input; default: any that fits")
@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--no-check", action="store_true", help="write the file however much it differs")
 
     add("doctor", _doctor, "check that everything works on this machine")
-    for command in (show, train, evaluate, predict):
+    for command in (show, train, evaluate, predict, export):
         command.usage = command.format_usage().removeprefix("usage: ").rstrip() + " [a.b.c=value ...]"
     return parser
 
@@ -385,8 +385,8 @@ def _export(options: argparse.Namespace) -> int:
     check_format(options.out)
     ReadFiles([options.name]).refuse(options.out, "choose another file with --out")
     detector = _load(argparse.Namespace(name=options.name, device="cpu", precision=None))
-    names = ("size", "pictures", "precision", "calibration", "data")
-    given = {name: getattr(options, name) for name in names}
+    detector = _settled(detector, None, options.overrides)[0] if options.overrides else detector
+    given = {name: getattr(options, name) for name in ("size", "pictures", "precision", "calibration", "data")}
     print(detector.export(options.out, check=not options.no_check, **given))
     return 0
 

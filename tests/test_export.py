@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,6 +280,19 @@ def test_command_line(
     assert "did you mean '.onnx'" in capsys.readouterr().err
     assert cli.main(["export", "some.safetensors", "--out", str(out), "--size", "100"]) == 2
     assert "--size 100x100: both are multiples of 32, such as 128x128" in capsys.readouterr().err
+
+
+def test_settings_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Detector] = []
+    loaded = detzoo.build("retinanet_r18_fpn_shapes")
+    monkeypatch.setattr(detzoo, "load", lambda *_, **__: loaded)
+    monkeypatch.setattr(Detector, "export", lambda detector, *_, **__: seen.append(detector))
+    command = ["export", "some.safetensors", "--out", str(tmp_path / "model.onnx")]
+    assert cli.main([*command, "model.head.threshold=0.3", "model.head.detections=7"]) == 0
+    assert cli.main(command) == 0
+    settings: Any = [one.config for one in seen]
+    assert [one.head.threshold for one in settings] == [0.3, 0.05]
+    assert settings[0].head.detections == 7
 
 
 def test_predicting_with_a_file_on_the_command_line(onnx_file: Path, tmp_path: Path):

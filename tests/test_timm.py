@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import detzoo
 from detzoo.backbones.timm_backbone import TimmBackbone
+from detzoo.blocks.layers import BatchNorm2d, share_statistics
 from detzoo.config import ConfigError, override, validate
 from detzoo.evaluate.inference import in_evaluation_mode
 from detzoo.interop.mmdet.backbones import backbone as read_backbone
@@ -70,6 +71,24 @@ def test_half_precision(name: str) -> None:
     for one, other in zip(found, wanted, strict=True):
         assert one.dtype == torch.bfloat16
         torch.testing.assert_close(one.float(), other, rtol=0.1, atol=0.05 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "test_efficientnet"])
+def test_batch_normalization_is_ours_and_computes_the_same(name: str) -> None:
+    """With the activation in the same module and without; so that ``schedule.sync_bn`` reaches it."""
+    network = build(name)
+    theirs: Any = timm.create_model(name, features_only=True, out_indices=(-4, -3, -2, -1))
+    theirs.load_state_dict(network.network.state_dict(), strict=False)
+    for training in (True, False):
+        found, wanted = network.train(training)(pixels()), theirs.train(training)(pixels())
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    learned = {name: value for name, value in theirs.state_dict().items() if name in network.network.state_dict()}
+    torch.testing.assert_close(network.network.state_dict(), learned, rtol=1e-4, atol=1e-5)
+    share_statistics(network, over_ranks=True)
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    assert norms
+    assert all(isinstance(norm, BatchNorm2d) and norm.over_ranks for norm in norms)
 
 
 @pytest.mark.parametrize("name", SMALL[:3])

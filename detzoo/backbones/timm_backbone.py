@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from detzoo.backbones.frozen import PartlyFrozen
-from detzoo.blocks.layers import in_type_of
+from detzoo.blocks.layers import BatchNorm2d, in_type_of
 from detzoo.config import Config as BaseConfig
 from detzoo.nearest import unknown
 
@@ -40,7 +40,7 @@ _CONVNEXT = (
 class TimmBackbone(PartlyFrozen):
     """A model of timm without its classifier, for pictures of any size.
 
-    Normalization is the model's own, so that ``schedule.sync_bn`` does not concern it.
+    Normalization is the model's own; batch normalization is ours in its place, which ``schedule.sync_bn`` reaches.
 
     Attributes:
         channels: of each returned map, as the model says.
@@ -186,7 +186,31 @@ def _create(config: TimmBackbone.Config, pretrained: bool = False) -> Any:
     stages = dict(network.named_modules()).get(place)
     if place and isinstance(stages, nn.Sequential):
         del stages[int(last) + 1 :]
+    _with_our_norms(network)
     return network
+
+
+def _with_our_norms(network: nn.Module) -> None:
+    """Put our batch normalization in place of PyTorch's and timm's; parameters, statistics and names stay."""
+    for parent in list(network.modules()):
+        for name, norm in list(parent.named_children()):
+            if isinstance(norm, nn.BatchNorm2d):
+                kind = _NormAct if hasattr(norm, "act") else BatchNorm2d
+                ours = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+                ours.load_state_dict(norm.state_dict(keep_vars=True), assign=True)
+                if isinstance(ours, _NormAct):
+                    ours.drop, ours.act = norm.get_submodule("drop"), norm.get_submodule("act")
+                parent.add_module(name, ours)
+
+
+class _NormAct(BatchNorm2d):
+    """Batch normalization with the activation behind it, as many of timm's models have it in one module."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
+        return self.act(self.drop(super().forward(input, valid)))
 
 
 def _of_any_size(create: Callable[..., Any], fixed: bool) -> Any:

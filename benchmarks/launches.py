@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/launches.csv"))
     parser.add_argument("--show", action="store_true", help="print the operators too")
     args = parser.parse_args()
+    orders = {"method": METHODS + PARTS, "who": WHO, "mode": MODES}
     for method in args.method or METHODS + PARTS:
-        rows = []
         if method in PARTS:
             size, pair = CANVAS, Pair(method, Ours(tiny(method)), None)
         else:
@@ -48,13 +48,11 @@ def main() -> None:
             for mode in MODES:
                 for batch in BATCHES:
                     counts = measure(pair, side, mode, batch, size)
-                    rows.append(_row(method, side.who, mode, batch, counts))
-                    print(*rows[-1].values())
+                    row = _row(method, side.who, mode, batch, counts)
+                    print(*row.values(), flush=True)
+                    merge(args.out, [row], ("method", "who", "mode", "batch"), orders)
                     if args.show:
                         print("  launches", counts.launches.most_common(), "\n  syncs", dict(counts.syncs))
-        merge(
-            args.out, rows, ("method", "who", "mode", "batch"), {"method": METHODS + PARTS, "who": WHO, "mode": MODES}
-        )
 
 
 def measure(pair: Pair, side: Side, mode: str, batch: int, size: tuple[int, int]) -> Counts:

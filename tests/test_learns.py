@@ -26,7 +26,16 @@ SCHEDULE = Schedule(
     epochs=1, batch=2, optimizer="adamw", lr=3e-4, base_batch=2, decay="constant", warmup_steps=0, evaluate_every=0
 )
 # the rate at which a method halves its loss in so few steps, where that is not the one above
-RATES = {"DETR": 1e-3, "FasterRCNN-cascade-rpn": 1e-3, "GridRCNN": 1e-3, "PointRend": 1e-3, "YOLOv3-by-shape": 1e-3}
+RATES = {
+    "DETR": 1e-3,
+    "FasterRCNN-cascade-rpn": 1e-3,
+    "FasterRCNN-regnet": 1e-3,
+    "FasterRCNN-standardized": 1e-3,
+    "GridRCNN": 1e-3,
+    "PointRend": 1e-3,
+    "YOLOF": 1e-3,
+    "YOLOv3-by-shape": 1e-3,
+}
 # what is trained as the published rows are: group normalization has more groups than some forms have channels
 OWN: dict[str, dict[str, dict[str, Any]]] = {
     "FasterRCNN-regnet": {"backbone": {"norm": "bn"}},

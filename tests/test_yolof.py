@@ -71,7 +71,7 @@ def test_objects_are_learned_by_equally_many(boxes: list[Box], nearest: int):
     told = decode(anchors, torch.randn(2, len(anchors), 4, generator=generator) * 0.3, STDS, farthest=32.0)
     told[1, :9] = crowd[:9] + 0.25  # some are found already
     config = UniformMatch(nearest=nearest)
-    found = uniform_match(config, anchors, told, packed)
+    found = uniform_match(config, config.known, anchors, told, packed)
     for image in range(2):
         owner, out, pairs = slow_match(config, anchors, told[image], objects_of(packed, image))
         assert found.positive[image].tolist() == [slot is not None for slot in owner]

@@ -23,6 +23,11 @@ class UniformMatch(Config):
     positive: float = Field(default=0.15, ge=0, le=1)  # IoU with their object below which anchors are left out
     negative: float = Field(default=0.7, ge=0, le=1)  # IoU of a box with any object above which it is no background
 
+    @property
+    def known(self) -> MatchConfig:
+        """What is no background: made once, as compiled code makes no settings."""
+        return MatchConfig(positive=self.negative, negative=self.negative, closed=False)
+
 
 class UniformMatches(NamedTuple):
     """Result of matching A anchors per image with G object slots, K pairs each.
@@ -43,7 +48,9 @@ class UniformMatches(NamedTuple):
 
 
 @torch.no_grad()
-def uniform_match(config: UniformMatch, anchors: Tensor, boxes: Tensor, targets: Targets) -> UniformMatches:
+def uniform_match(
+    config: UniformMatch, known: MatchConfig, anchors: Tensor, boxes: Tensor, targets: Targets
+) -> UniformMatches:
     """Which anchors learn which objects; decided in float32.
 
     An object is learned by the anchors nearest to it and by those whose predicted boxes are, by the L1 distance of
@@ -52,6 +59,7 @@ def uniform_match(config: UniformMatch, anchors: Tensor, boxes: Tensor, targets:
 
     Args:
         config: settings.
+        known: those of what is no background, `UniformMatch.known`.
         anchors: ``[A, 4]``.
         boxes: ``[N, A, 4]``, predicted from them.
         targets: objects.
@@ -69,7 +77,6 @@ def uniform_match(config: UniformMatch, anchors: Tensor, boxes: Tensor, targets:
     taken, last = last >= 0, last.clamp(min=0)
     slot, pair = last % slots, last // slots
     positive = taken & fits.flatten(1).gather(1, slot * most + pair)
-    known = MatchConfig(positive=config.negative, negative=config.negative, closed=False)
     found = match(boxes, None, targets, known).positive
     return UniformMatches(slot * positive, positive, ~taken & ~found, index, fits & there)
 

@@ -73,6 +73,7 @@ class YOLOF(Detector):
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.anchors = Anchors(head.anchors, self.neck.strides)
+        self.known = head.match.known
         width, per_cell = self.neck.channels[0], self.anchors.per_cell
         self.cls_convs = tower(width, width, head.cls_convs, head.norm)
         self.reg_convs = tower(width, width, head.reg_convs, head.norm)
@@ -88,7 +89,7 @@ class YOLOF(Detector):
         head = self.head
         anchors = self.anchors([level.shape[-2:] for level in logits])
         boxes = decode(anchors, all_cells(offsets, 4), STDS, farthest=head.farthest)
-        matches = uniform_match(head.match, anchors, boxes.detach(), targets)
+        matches = uniform_match(head.match, self.known, anchors, boxes.detach(), targets)
         labels = pick(targets.labels, matches.slot).where(matches.positive, len(self.classes))
         seen = matches.positive | matches.negative
         count = mean_over_ranks(matches.positive.sum(1).clamp(min=1).sum())

@@ -25,7 +25,7 @@ class UniformMatch(Config):
 
     @property
     def known(self) -> MatchConfig:
-        """What is no background: made once, as compiled code makes no settings."""
+        """What is no background; asked for when a method is built, as compiled code cannot make settings."""
         return MatchConfig(positive=self.negative, negative=self.negative, closed=False)
 
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from detzoo.blocks.points import around
 from detzoo.methods.auto_assign import AutoAssign
+from detzoo.ops import soft_positives
 from detzoo.ops.boxes import giou, iou
 from detzoo.types import Targets
 from tests.tiny import CANVAS, images, targets, tiny
@@ -102,6 +104,29 @@ def test_losses_are_those_of_loops(counts: tuple[int, ...]):
         assert parameter.grad.isfinite().all(), name
     moved = bool(cast(Tensor, detector.center_prior.sigma.grad).abs().sum() > 0)
     assert moved == any(counts)
+
+
+def test_every_device_sums_the_same():
+    """What CUDA compares, cell by cell, gives the sums, ranges and gradients that the CPU finds by pairs."""
+    detector, packed = auto_assign(), targets(2, 20)
+    cells = detector._cells([(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)], torch.device("cpu"))
+    generator = torch.Generator().manual_seed(7)
+    logits = torch.randn(2, len(cells.places), 3, generator=generator, dtype=torch.float64)
+    moves = torch.rand(2, len(cells.places), 4, generator=generator, dtype=torch.float64) * 30
+    boxes = around(cells.places[:, :2], moves)
+    told: Any = [logits, boxes, detector.center_prior.mean.detach(), detector.center_prior.sigma.detach()]
+    given: Any = (*cells, packed.boxes, packed.labels, packed.valid)
+    compared = soft_positives._compared_sums(*told, *given, *detector.fit)
+    torch.testing.assert_close(torch.ops.detzoo.sums_inside(*told, *given, *detector.fit), compared)
+    assert compared.any()
+    grads: list[Any] = [
+        kind(torch.ones_like(compared), *told, *given, *detector.fit)
+        for kind in (torch.ops.detzoo.sums_inside_backward, soft_positives._compared_sums_backward)
+    ]
+    torch.testing.assert_close(*grads)
+    good = torch.rand(2, len(cells.places), generator=generator)
+    ranges = torch.ops.detzoo.range_inside(good, *given, 3)
+    torch.testing.assert_close(ranges, soft_positives._compared_range(good, *given, classes=3))
 
 
 def test_a_loss_of_offsets_is_refused():

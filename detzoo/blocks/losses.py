@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detzoo.config import Config
-from detzoo.ops.boxes import area, around_unit, full_precision, giou, intersection, iou
+from detzoo.ops.boxes import around_unit, full_precision, overlap_loss
 
 
 class BoxLoss(Config):
@@ -87,17 +87,7 @@ def box_losses(predicted: Tensor, wanted: Tensor, config: BoxLoss, beta: Tensor 
         return F.smooth_l1_loss(predicted, wanted, reduction="none", beta=config.beta).sum(-1)
     if kind == "balanced_l1":
         return _balanced_l1((predicted - wanted).abs(), config).sum(-1)
-    if kind == "bounded_iou":
-        return _bounded_iou(predicted, wanted, config.beta)
-    if kind == "iou":
-        return -iou(predicted, wanted, more=config.more).clamp(min=1e-6).log()
-    if kind == "linear_iou":
-        return 1 - iou(predicted, wanted, more=config.more).clamp(min=1e-6)
-    if kind == "square_iou":
-        return 1 - iou(predicted, wanted).square()
-    if kind == "giou":
-        return 1 - giou(predicted, wanted, more=config.more)
-    return 1 - _distance_iou(predicted, wanted, config.aspect_above if kind == "ciou" else None)
+    return overlap_loss(predicted, wanted, kind, config.more, config.beta, config.aspect_above)
 
 
 def unit_box_loss(predicted: Tensor, wanted: Tensor, positive: Tensor, config: BoxLoss, classes: int | None) -> Tensor:
@@ -123,34 +113,6 @@ def _balanced_l1(gap: Tensor, config: BoxLoss) -> Tensor:
     curve = config.alpha / b * (b * inside + 1) * (b * inside / config.beta).log1p() - config.alpha * inside
     line = config.gamma * gap + (config.gamma / b - config.alpha * config.beta)
     return torch.where(gap < config.beta, curve, line)
-
-
-def _distance_iou(a: Tensor, b: Tensor, aspect_above: float | None, eps: float = 1e-7) -> Tensor:
-    """Distance IoU or, with ``aspect_above``, complete IoU: equations 7 and 10 of arXiv:1911.08287."""
-    common = intersection(a, b)
-    overlap = common / (area(a) + area(b) - common + eps)
-    low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
-    diagonal = (high - low).clamp(min=0).square().sum(-1) + eps
-    apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]).square().sum(-1) / 4
-    result = overlap - apart / diagonal
-    if aspect_above is None:
-        return result
-    slope_a = torch.atan((a[..., 2] - a[..., 0]) / (a[..., 3] - a[..., 1] + eps))
-    slope_b = torch.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1] + eps))
-    difference = 4 / math.pi**2 * (slope_b - slope_a).square()
-    with torch.no_grad():
-        share = (overlap > aspect_above) * difference / (1 - overlap + difference).clamp(min=eps)
-    return (result - share * difference).clamp(-1.0, 1.0)
-
-
-def _bounded_iou(a: Tensor, b: Tensor, beta: float, eps: float = 1e-3) -> Tensor:
-    """Smooth L1 of one minus an upper bound of the IoU for each of x, y, w and h: section 4 of arXiv:1711.00164."""
-    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
-    shift = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]).abs()  # twice the distance of the centres
-    by_centre = 1 - ((size_b - shift) / (size_b + shift + eps)).clamp(min=0)
-    by_size = 1 - torch.minimum(size_b / (size_a + eps), size_a / (size_b + eps))
-    gap = torch.cat([by_centre, by_size], -1)
-    return F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none", beta=beta).sum(-1)
 
 
 def binary_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

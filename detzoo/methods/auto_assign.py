@@ -12,13 +12,12 @@ afterwards, as the published numbers were measured; an object that no cell lies 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
@@ -27,23 +26,22 @@ from detzoo.blocks.assign import pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Deform, Norm
-from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_losses, mean_over_ranks
-from detzoo.blocks.points import around, cell_centres, middles, per_cell, sides
+from detzoo.blocks.losses import BoxesLoss, BoxLoss, mean_over_ranks
+from detzoo.blocks.points import around, cell_centres, per_cell
 from detzoo.blocks.towers import start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.necks.any_neck import AnyNeck
 from detzoo.necks.fpn import FPN
-from detzoo.ops.boxes import clip, full_precision, pairwise_iou
+from detzoo.ops.boxes import clip, full_precision
 from detzoo.ops.focal import background_loss, joint_logits
+from detzoo.ops.soft_positives import Cells, Fit, Objects, found_inside, relative_fit
 from detzoo.types import Detections, Images, Targets
 
 _PRIOR = -math.log(49)  # logit of 2 %, where classes start
 _SIDE = 4.0  # strides to each side of the boxes that are told at first
-_SHARPNESS = 3.0  # by which likelihoods weigh cells against each other; the paper's 1 / tau
 _EPS = 1e-12
 _LEAST = 1e-38  # of an object's likelihood; its logarithm stays a number
-_OBJECTS = 16  # that are compared with all cells at once: bounds the memory of a crowd
 
 
 class AutoAssign(Detector):
@@ -89,6 +87,8 @@ class AutoAssign(Detector):
         self.object = Conv2d(width, 1, 3, padding=1)
         self.scales = nn.ParameterList(torch.ones(()) for _ in self.neck.strides)
         self.center_prior = CentrePrior(len(self.classes))
+        loss = head.box_loss
+        self.fit = Fit(loss.kind, loss.weight, loss.more, loss.beta, loss.aspect_above)
         start_small(self.cls_convs, self.reg_convs, self.cls, self.reg, self.object)
         nn.init.constant_(self.cls.get_parameter("bias"), _PRIOR)
         nn.init.constant_(self.reg.get_parameter("bias"), _SIDE)
@@ -97,12 +97,13 @@ class AutoAssign(Detector):
         """Losses ``loss_pos``, ``loss_neg`` and ``loss_center``, which keeps the cells' weights from falling."""
         logits, distances, objects = self.heads(self.neck(self.backbone(images.pixels)))
         sizes = [level.shape[-2:] for level in logits]
-        points, strides = self._cells(sizes, logits[0].device)
-        boxes = around(points, all_cells(distances, 4))
+        cells = self._cells(sizes, logits[0].device)
+        boxes = around(cells.places[:, :2], all_cells(distances, 4))
         scores = joint_logits(all_cells(logits, len(self.classes)), all_cells(objects, 1))
-        found, near = self._positives(scores, boxes, points, strides, targets)
-        with torch.no_grad():
-            fit = self._fit(boxes, points, targets)
+        learned = Objects(targets.boxes, targets.labels, targets.valid)
+        mean, sigma = self.center_prior()
+        found, near = found_inside(scores, boxes, mean, sigma, cells, learned, self.fit)
+        fit = relative_fit(boxes, cells, learned, len(self.classes))
         head, valid = self.head, targets.valid
         seen = valid & (near > 0)  # of an object that no cell lies in
         missed = torch.where(seen, -found.clamp(min=_LEAST).log(), 0.0).sum()
@@ -119,7 +120,7 @@ class AutoAssign(Detector):
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
         logits, distances, objects = self.heads(self.neck(self.backbone(images.pixels)))
-        points, _ = self._cells([level.shape[-2:] for level in logits], logits[0].device)
+        points = self._cells([level.shape[-2:] for level in logits], logits[0].device).places[:, :2]
         head, classes = self.head, len(self.classes)
         best = best_pairs(logits, classes, head.threshold, head.candidates)
         boxes = clip(around(points[best.where], pick(all_cells(distances, 4), best.where)), images.sizes)
@@ -138,58 +139,12 @@ class AutoAssign(Detector):
             distances.append(full_precision(self.reg(reg) * scale).clamp(min=0) * stride)
         return logits, distances, objects
 
-    def _cells(self, sizes: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where cells look ``[A, 2]`` and their strides ``[A, 1]``, in pixels."""
+    def _cells(self, sizes: Sequence[Sequence[int]], device: torch.device) -> Cells:
+        """Of levels of these heights and widths."""
         strides = self.neck.strides
-        return cell_centres(sizes, strides, device, offset=0.0), per_cell(sizes, strides, device)
-
-    def _positives(
-        self, scores: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, targets: Targets
-    ) -> tuple[Tensor, Tensor]:
-        """How likely each object is found ``[N, G]``, a mean over the cells in it, and the sum of their priors.
-
-        Of each few objects nothing is kept for the backward pass, which computes it again.
-        """
-
-        def likely(objects: Tensor, labels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-            own = scores.transpose(1, 2).gather(1, labels.unsqueeze(-1).expand(-1, -1, len(points))).sigmoid()
-            fit = box_losses(boxes.unsqueeze(1), objects.unsqueeze(2), self.head.box_loss)
-            found = own * (-self.head.box_loss.weight * fit).exp()  # [N, g, A]
-            near = self.center_prior(points, strides, objects, labels) * _inside(points, objects, valid)
-            weights = (found * _SHARPNESS).exp() * near
-            return (weights * found).sum(-1) / weights.sum(-1).clamp(min=_EPS), near.sum(-1)
-
-        parts = [
-            cast(tuple[Tensor, Tensor], checkpoint(likely, *some, use_reentrant=False, preserve_rng_state=False))
-            for some in _some(targets)
-        ]
-        found, near = zip(*parts, strict=True)
-        return torch.cat(found, 1), torch.cat(near, 1)
-
-    def _fit(self, boxes: Tensor, points: Tensor, targets: Targets) -> Tensor:
-        """How well each cell's box fits an object of each class that the cell lies in, ``[N, A, C]``: 1 the best of
-        the object's cells, 0 the worst and wherever there is no object.
-
-        Of several objects of a class the last one counts. A box fits as the object does that it overlaps most, in the
-        cell or not, as in the published training.
-        """
-        best = boxes.new_zeros(boxes.shape[:2])
-        for objects, _, valid in _some(targets):
-            best = torch.maximum(best, (pairwise_iou(objects, boxes) * valid.unsqueeze(-1)).amax(1))
-        good = 1 / (1 - best).clamp(min=_EPS)
-        slots = torch.arange(1, targets.boxes.shape[1] + 1, device=boxes.device).split(_OBJECTS)
-        last = torch.zeros((boxes.shape[0], len(self.classes), len(points)), dtype=torch.int64, device=boxes.device)
-        lowest, highest = [], []
-        for number, (objects, labels, valid) in zip(slots, _some(targets), strict=True):
-            inside = _inside(points, objects, valid)
-            lowest.append(torch.where(inside, good.unsqueeze(1), torch.inf).amin(-1))
-            highest.append(torch.where(inside, good.unsqueeze(1), -torch.inf).amax(-1))
-            own = labels.unsqueeze(-1).expand_as(inside)
-            last = last.scatter_reduce(1, own, inside * number.unsqueeze(-1), "amax")
-        slot = (last - 1).clamp(min=0).flatten(1)
-        low, high = (torch.cat(ends, 1).gather(1, slot).view_as(last) for ends in (lowest, highest))
-        part = (good.unsqueeze(1) - low + _EPS) / (high - low + _EPS)
-        return torch.where(last > 0, part, 0.0).transpose(1, 2)
+        points = cell_centres(sizes, strides, device, offset=0.0)
+        places = torch.cat([points, per_cell(sizes, strides, device)], 1)
+        return Cells(places, [edge for size in sizes for edge in size])
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH, "center_prior": ONE_EACH}
     published_names = (
@@ -214,19 +169,6 @@ class CentrePrior(nn.Module):
         self.mean = nn.Parameter(torch.zeros(classes, 2))
         self.sigma = nn.Parameter(torch.ones(classes, 2))
 
-    def forward(self, points: Tensor, strides: Tensor, objects: Tensor, labels: Tensor) -> Tensor:
-        """``[N, g, A]`` in (0, 1] of ``points [A, 2]`` and ``objects [N, g, 4]`` of classes ``labels [N, g]``."""
-        mean, sigma = (full_precision(of_class[labels]).unsqueeze(2) for of_class in (self.mean, self.sigma))
-        apart = (points - middles(objects).unsqueeze(2)) / strides - mean  # [N, g, A, 2]
-        return (-(apart / sigma).square().sum(-1) / 2).exp()
-
-
-def _inside(points: Tensor, objects: Tensor, valid: Tensor) -> Tensor:
-    """Bool ``[N, g, A]``: points that lie in objects."""
-    return (sides(points, objects.unsqueeze(2)).amin(-1) > 0) & valid.unsqueeze(-1)
-
-
-def _some(targets: Targets) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Boxes ``[N, g, 4]`` and classes of a few objects at a time, and which of these slots hold one."""
-    parts = (targets.boxes, targets.labels, targets.valid)
-    return zip(*(part.split(_OBJECTS, 1) for part in parts), strict=True)
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Both, in full precision."""
+        return full_precision(self.mean), full_precision(self.sigma)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _FAR = 1e18  # pixels: areas of boxes that reach further overflow float32
 _CHUNK = 16  # object slots that the plain formula compares at once: bounds its memory
@@ -66,6 +67,58 @@ def giou(a: Tensor, b: Tensor, eps: float = 1e-7, more: float = 0.0) -> Tensor:
     width, height = (high - low).clamp(min=0).unbind(-1)
     hull = (width * height).clamp(min=eps)
     return (common + more) / (union + more) - (hull - union) / hull
+
+
+def overlap_loss(a: Tensor, b: Tensor, kind: str, more: float, beta: float, aspect_above: float) -> Tensor:
+    """How badly boxes ``a [..., 4]`` fit boxes ``b [..., 4]``, broadcast: 0 where they are equal.
+
+    Args:
+        a: boxes.
+        b: boxes.
+        kind: ``iou`` (its logarithm), ``linear_iou``, ``square_iou``, ``giou``, ``diou``, ``ciou`` or ``bounded_iou``.
+        more: added to the areas of intersection and union (iou, linear_iou, giou).
+        beta: difference from which the loss is a line (bounded_iou).
+        aspect_above: IoU above which the aspect counts (ciou).
+    """
+    if kind == "bounded_iou":
+        return _bounded_iou(a, b, beta)
+    if kind == "iou":
+        return -iou(a, b, more=more).clamp(min=1e-6).log()
+    if kind == "linear_iou":
+        return 1 - iou(a, b, more=more).clamp(min=1e-6)
+    if kind == "square_iou":
+        return 1 - iou(a, b).square()
+    if kind == "giou":
+        return 1 - giou(a, b, more=more)
+    return 1 - _distance_iou(a, b, aspect_above if kind == "ciou" else None)
+
+
+def _distance_iou(a: Tensor, b: Tensor, aspect_above: float | None, eps: float = 1e-7) -> Tensor:
+    """Distance IoU or, with ``aspect_above``, complete IoU: equations 7 and 10 of arXiv:1911.08287."""
+    common = intersection(a, b)
+    overlap = common / (area(a) + area(b) - common + eps)
+    low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
+    diagonal = (high - low).clamp(min=0).square().sum(-1) + eps
+    apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]).square().sum(-1) / 4
+    result = overlap - apart / diagonal
+    if aspect_above is None:
+        return result
+    slope_a = torch.atan((a[..., 2] - a[..., 0]) / (a[..., 3] - a[..., 1] + eps))
+    slope_b = torch.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1] + eps))
+    difference = 4 / math.pi**2 * (slope_b - slope_a).square()
+    with torch.no_grad():
+        share = (overlap > aspect_above) * difference / (1 - overlap + difference).clamp(min=eps)
+    return (result - share * difference).clamp(-1.0, 1.0)
+
+
+def _bounded_iou(a: Tensor, b: Tensor, beta: float, eps: float = 1e-3) -> Tensor:
+    """Smooth L1 of one minus an upper bound of the IoU for each of x, y, w and h: section 4 of arXiv:1711.00164."""
+    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    shift = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]).abs()  # twice the distance of the centres
+    by_centre = 1 - ((size_b - shift) / (size_b + shift + eps)).clamp(min=0)
+    by_size = 1 - torch.minimum(size_b / (size_a + eps), size_a / (size_b + eps))
+    gap = torch.cat([by_centre, by_size], -1)
+    return F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none", beta=beta).sum(-1)
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:

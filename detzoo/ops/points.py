@@ -9,7 +9,7 @@ What is in memory at once does not depend on the number of objects.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -46,6 +46,29 @@ def smallest_objects(
     """
     flat = [edge for size in sizes for edge in size]
     return torch.ops.detzoo.smallest_objects(points, flat, objects, valid, ranges, reach)
+
+
+def cells_inside(
+    points: Tensor, sizes: Sequence[Sequence[int]], objects: Tensor, valid: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All pairs of an object and a point that lies in it, its sides left out, on the CPU; arguments as of
+    `smallest_objects`.
+
+    Yields int64 ``[P]`` numbers of slots, of all images in a row, and int64 ``[P]`` numbers of points, a bounded number
+    of pairs at a time or those of one object and level.
+    """
+    slots = valid.flatten().nonzero().squeeze(1)
+    x1, y1, x2, y2 = objects.reshape(-1, 4)[slots].double().t().contiguous()
+    start = 0
+    for rows, columns in sizes:
+        x, y = points[start : start + columns, 0], points[start : start + rows * columns : columns, 1]
+        left, across = _cells(x.contiguous(), x1, x2, math.inf)
+        top, down = _cells(y.contiguous(), y1, y2, math.inf)
+        for some in parts(slots, across * down):
+            which, cell = expand(torch.zeros_like(slots[some]), (across * down)[some])
+            row, column = top[some][which] + cell // across[some][which], left[some][which] + cell % across[some][which]
+            yield slots[some][which], start + row * columns + column
+        start += rows * columns
 
 
 def _learned(x: Tensor, y: Tensor, objects: Tensor, low: Tensor, high: Tensor, reach: Tensor) -> Tensor:

@@ -36,7 +36,6 @@ BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=25
 DISTANCES = DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30)
 HOURGLASS = Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64)
 SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
-HOURGLASS = Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64)
 
 SHAPES = Data(kind="shapes", train=(Split(count=360),), val=(Split(count=80),))
 FEW_MINUTES = Schedule(

@@ -1,7 +1,7 @@
 """Content-aware reassembly of features: upsampling in which every new cell has a kernel of its own.
 
 The same few torch operators everywhere, on processors and GPUs, compiled and exported: one multiply-and-add per kernel
-cell, over all images, channels and cells at once.
+cell, over all images, channels and cells at once; backwards two small matrix products per row of the kernels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def carafe(x: Tensor, kernels: Tensor, size: int, scale: int) -> Tensor:
 
     CARAFE, equation 2 (arXiv:1905.02188). Outside of ``x`` there are zeros. Sums are float32 at least. The result and a
     framed copy of ``x`` is all the memory that is taken, whatever the size of the kernels; the backward pass keeps
-    ``x`` and ``kernels`` and takes two more results. (As a matrix product the neighbourhoods, ``size^2`` copies of
+    ``x`` and ``kernels`` and takes four more results. (As a matrix product the neighbourhoods, ``size^2`` copies of
     ``x``, would lie in memory.) Gradients are exact.
 
     Args:
@@ -59,20 +59,23 @@ class _Carafe(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, kernels = ctx.saved_tensors
         size, scale = ctx.sizes
-        count, channels, height, width = x.shape
-        framed, spread = _framed(x, kernels, size), _spread(kernels, scale)
-        shape = (count, height, scale, width, scale, kernels.shape[1], channels // kernels.shape[1])
-        grad = grads[0].permute(0, 2, 3, 1).contiguous().view(shape)
+        height, width = x.shape[2:]
+        groups, framed = kernels.shape[1], _framed(x, kernels, size)[:, :, 0, :, 0]  # [N, H', W', groups, C / groups]
+        # of each cell and group the new cells: one small matrix product for a row of the kernels
+        grad = grads[0].unflatten(1, (groups, -1)).unflatten(3, (height, scale)).unflatten(5, (width, scale))
+        grad = grad.permute(0, 3, 5, 1, 4, 6, 2).flatten(4, 5)  # [N, H, W, groups, scale^2, C / groups]
+        spread = kernels.permute(0, 4, 5, 1, 2, 3).to(grad.dtype)  # [N, H, W, groups, size^2, scale^2]
         of_framed = torch.zeros_like(framed, dtype=torch.promote_types(x.dtype, torch.float32))
         of_kernels = []
-        for cell in range(size**2):
-            window = _window(framed, cell, size, height, width)
-            of_kernels.append((grad * window).sum(6))
-            _window(of_framed, cell, size, height, width).add_((grad * spread[cell]).sum((2, 4), keepdim=True))
+        for row in range(size):
+            seen = framed[:, row : row + height].unfold(2, size, 1)  # [N, H, W, groups, C / groups, size]
+            of_kernels.append(grad @ seen)
+            part = spread[..., row * size : (row + 1) * size, :] @ grad
+            for column in range(size):
+                of_framed[:, row : row + height, column : column + width] += part[..., column, :]
         half = size // 2
-        inner = of_framed[:, half : half + height, 0, half : half + width, 0].flatten(3)
-        # [N, H, s, W, s, groups] of each cell
-        gathered = torch.stack(of_kernels).permute(1, 6, 0, 3, 5, 2, 4).flatten(3, 4)
+        inner = of_framed[:, half : half + height, half : half + width].flatten(3)
+        gathered = torch.cat(of_kernels, -1).permute(0, 3, 5, 4, 1, 2)
         return inner.permute(0, 3, 1, 2).to(x.dtype), gathered.to(kernels.dtype), None, None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 import torch
@@ -50,6 +50,23 @@ def precision_word(precision: str | torch.dtype) -> Precision:
 def is_half(dtype: torch.dtype) -> bool:
     """Whether a number takes 16 bits."""
     return dtype in (torch.bfloat16, torch.float16)
+
+
+def spoilt(tensors: Mapping[str, Tensor]) -> str:
+    """Names of the tensors that hold NaN or an infinity, the first three of many; empty: none. Waits for the device
+    once.
+    """
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.is_meta}
+    fine = torch.stack([tensor.isfinite().all() for tensor in floats.values()]).tolist() if floats else []
+    names = [name for name, good in zip(floats, fine, strict=True) if not good]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def warn_if_spoilt(network: nn.Module, where: str, stacklevel: int) -> None:
+    """Warn of weights and statistics that hold NaN or an infinity; ``where`` they come from."""
+    if names := spoilt(network.state_dict()):
+        text = f"{where}: {names} hold NaN or infinite values, as after training that went wrong; little can be found"
+        warnings.warn(text, stacklevel=stacklevel + 1)
 
 
 def always_full(network: nn.Module) -> Iterator[Tensor]:

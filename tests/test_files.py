@@ -71,6 +71,14 @@ def test_other_weights_can_be_stored(tmp_path: Path):
     assert all(bool((value == 3).all()) for value in loaded.state_dict().values())
 
 
+def test_weights_that_are_no_numbers_are_told(tmp_path: Path):
+    detector = small()
+    weights = {name: torch.full_like(value, torch.nan) for name, value in list(detector.state_dict().items())[:5]}
+    file = files.save(detector, tmp_path / "spoilt.safetensors", {**detector.state_dict(), **weights})
+    with pytest.warns(UserWarning, match=rf"spoilt\.safetensors: {', '.join(list(weights)[:3])} and 2 more hold NaN"):
+        assert detzoo.load(file).state_dict().keys() == detector.state_dict().keys()
+
+
 def test_a_detector_without_a_recipe_says_how_to_get_one(tmp_path: Path):
     with pytest.raises(ValueError, match=r"no recipe; build it with detzoo\.build"):
         tiny(type(small())).save(tmp_path / "model.safetensors")

@@ -306,3 +306,15 @@ def test_a_checkpoint_is_imported_and_converted(
     assert cli.main(["convert", str(path), "--out", str(out)]) == 0
     assert f"classes: {', '.join(detector.classes)}\n" in capsys.readouterr().out
     assert equal(detzoo.load(out), source)
+
+
+def test_weights_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    values = small(read_file(tmp_path / "retina.py"), SMALLER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnnamedClasses)
+        source = detzoo.from_mmdet(values)
+        weights = published(source, "retina.py")
+        weights["backbone.conv1.weight"] = weights["backbone.conv1.weight"] / 0
+        with pytest.warns(UserWarning, match=r"given weights: backbone\.conv1\.weight hold NaN or infinite"):
+            detzoo.from_mmdet(values, weights)

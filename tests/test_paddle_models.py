@@ -469,6 +469,9 @@ def test_a_cascade_in_paddles_own_format(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(values))
     weights = pdparams(tmp_path / "cascade.pdparams", arrays)
     _compare(detector, detzoo.from_paddle(config, weights, classes=["a", "b", "c"]), 64)
+    arrays["bbox_head.bbox_score_stage0.bias"] = np.full_like(arrays["bbox_head.bbox_score_stage0.bias"], np.inf)
+    with pytest.warns(UserWarning, match=r"given weights: box_heads\.0\.fc_cls\.bias hold NaN or infinite"):
+        detzoo.from_paddle(config, arrays, classes=["a", "b", "c"])
 
 
 def _static(name: str) -> str:

@@ -21,7 +21,7 @@ from detzoo.config import ConfigError, from_json, to_json
 from detzoo.detector import Detector
 from detzoo.pickles.machine import CheckpointError
 from detzoo.pickles.paddle import SUFFIXES
-from detzoo.precision import is_half
+from detzoo.precision import is_half, warn_if_spoilt
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint, changes, few, misfits, shapes_of
 from detzoo.recipes.classes import checked
 from detzoo.recipes.own import own_method
@@ -248,6 +248,7 @@ def rebuild(
         detector.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: the weights do not fit the recipe stored with them: {error}") from None
+    warn_if_spoilt(detector, str(path), stacklevel=3)
     return detector.eval()
 
 

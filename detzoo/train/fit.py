@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from detzoo.blocks.layers import share_statistics
 from detzoo.detector import Detector
+from detzoo.precision import spoilt
 from detzoo.recipes.settings import Schedule
 from detzoo.train.checkpoint import Best, Files, Position, SaveError, State
 from detzoo.train.curves import draw_curves
@@ -328,14 +328,9 @@ def _refuse_spoilt(state: State) -> None:
     if state.ema is not None:
         averaged = state.ema.detector.state_dict()
         tensors |= {f"{name} (averaged by schedule.ema)": tensor for name, tensor in averaged.items()}
-    tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
-    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
-    spoilt = [name for name, fine in zip(tensors, finite, strict=True) if not fine]
-    if spoilt:
-        more = f" and {len(spoilt) - 3} more" if len(spoilt) > 3 else ""
+    if names := spoilt(tensors):
         raise NonFiniteLoss(
-            f"{', '.join(spoilt[:3])}{more} became NaN or infinite before update {state.position.update + 1} "
-            "although the losses were not"
+            f"{names} became NaN or infinite before update {state.position.update + 1} although the losses were not"
         )
 
 

@@ -54,6 +54,7 @@ from detzoo.interop.section import Section
 from detzoo.methods.ssd import SSD
 from detzoo.pickles.files import read, state_dict
 from detzoo.pickles.machine import CheckpointError
+from detzoo.precision import warn_if_spoilt
 from detzoo.recipes import version_1
 from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
@@ -164,6 +165,7 @@ def from_mmdet(
     if state is not None:
         detector.load_published(state)
         detector.eval()
+        warn_if_spoilt(detector, where, stacklevel=2)
     tell(imported, "MMDetection", stacklevel=3)
     return detector
 

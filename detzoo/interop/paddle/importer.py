@@ -25,6 +25,7 @@ from detzoo.interop.paddle.weights import of_static
 from detzoo.interop.section import Section
 from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
+from detzoo.precision import warn_if_spoilt
 from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.recipe import Model, Recipe
 from detzoo.recipes.zoo import build
@@ -124,6 +125,7 @@ def from_paddle(
             theirs, its = ("0.x", "2.x") if imported.static else ("2.x", "0.x")
             raise CheckpointError(f"{where}: these weights are of release {its}, but the config is of release {theirs}")
         detector.eval()
+        warn_if_spoilt(detector, where, stacklevel=2)
     tell(imported, "PaddleDetection", stacklevel=3)
     return detector
 

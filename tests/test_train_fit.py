@@ -132,7 +132,7 @@ def test_validation_is_every_few_epochs_and_after_the_last(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 def test_accumulated_steps_equal_one_large_one_when_every_step_has_as_many_objects(
     tmp_path: Path, optimizer: str
 ) -> None:

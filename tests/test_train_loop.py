@@ -195,19 +195,23 @@ def test_what_to_train_or_resume_has_to_be_named(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("first", ["sgd", "adam", "adamw"])
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+
+
+@pytest.mark.parametrize("first", OPTIMIZERS)
 def test_another_optimizer_starts_anew_and_says_so(
     tmp_path: Path, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, "schedule.epochs=1", "schedule.evaluate_every=0", f"schedule.optimizer={first}", data="shapes:3/0")
     kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    for second in {"sgd", "adam", "adamw"} - {first}:
+    for second in {*OPTIMIZERS} - {first}:
         for name, content in kept.items():
             (tmp_path / name).write_bytes(content)
         train(resume=tmp_path, device="cpu", progress=False, optimizer=second, epochs=2)
         assert f"schedule.optimizer was {first} and now is {second}, which starts anew" in capsys.readouterr().out
         memory = read_state(tmp_path / "last.state")["optimizer"]
-        assert all(("exp_avg" in values) == (second != "sgd") for values in memory.values())
+        assert all(("exp_avg" in values) == second.startswith("adam") for values in memory.values())
+        assert all(("square_avg" in values) == (second == "rmsprop") for values in memory.values())
         assert all(float(values.get("step", 1)) == 1 for values in memory.values())
 
 

@@ -1,9 +1,9 @@
 """PaddleDetection's face detectors: BlazeFace (arXiv:1907.05047) and FaceBoxes (arXiv:1708.05234) on WIDER Face.
 
 They are SSDs of square default boxes. ``wider_ap`` was measured on several sizes of each picture, whose own size is the
-network's input in a test. Departures of training here: pictures are varied as SSD's are, without cuts around faces of a
-drawn size, and Adam stands in for RMSProp. Milestones of the second release's epochs; 320,000 updates of the first's
-are 795 epochs of 32 images. WIDER Face is read with its annotations as VOC's XML files, as MMDetection has it.
+network's input in a test. A departure of training here: pictures are varied as SSD's are, without cuts around faces of
+a drawn size. Milestones of the second release's epochs; 320,000 updates of the first's are 795 epochs of 32 images.
+WIDER Face is read with its annotations as VOC's XML files, as MMDetection has it.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ FACEBOXES_LITE = FACEBOXES.replace(
 )
 
 SCHEDULE = Schedule(
-    epochs=1000, batch=8, optimizer="adam", lr=1e-3, base_batch=64, weight_decay=5e-4, milestones=(333, 800),
-    warmup_start=1 / 3, evaluate_every=10,
+    epochs=1000, batch=8, optimizer="rmsprop", momentum=0.0, lr=1e-3, base_batch=64, weight_decay=5e-4,
+    milestones=(333, 800), warmup_start=1 / 3, evaluate_every=10,
 )  # fmt: skip
 STATIC_SCHEDULE = SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 745), warmup_steps=0)
 WIDER_FACE = Data(

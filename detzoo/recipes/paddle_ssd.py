@@ -1,8 +1,8 @@
 """SSD (arXiv:1512.02325) as PaddleDetection's static-graph releases have it, on COCO and on Pascal VOC.
 
 Milestones are in proportion to the epochs that the tables tell; 400,000 updates of COCO's are 218 epochs of 64 images.
-Departures in MobileNet's training, which starts from a detector of COCO's: its last two steps were to two fifths and to
-a tenth of the rate, not to half of it, and Adam stands in for RMSProp.
+A departure in MobileNet's training, which starts from a detector of COCO's: its last two steps were to two fifths and
+to a tenth of the rate, not to half of it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ SCHEDULE_VOC = SCHEDULE.replace(epochs=240, base_batch=32, milestones=(160, 200)
 SCHEDULE_MOBILENET = SCHEDULE.replace(
     epochs=120,
     batch=32,
-    optimizer="adam",
+    optimizer="rmsprop",
+    momentum=0.0,
     weight_decay=5e-5,
     groups=(*NO_NORM_DECAY, ParamGroup(pattern="^(backbone|neck)", lr_scale=0.1)),
     milestones=(43, 64, 86, 107),

@@ -116,12 +116,12 @@ class Schedule(Config):
     epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=2, ge=1)  # images per device and step
     accumulate: int = Field(default=1, ge=1)  # steps whose gradients are added before one update
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     lr: float = Field(default=0.02, gt=0)  # at `base_batch` images per update
     base_batch: int = Field(default=16, ge=1)
     scale_lr: bool = True  # lr * (images per update / base_batch)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0)  # adam: added to the gradient; adamw: apart from it
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd and rmsprop
+    weight_decay: float = Field(default=1e-4, ge=0)  # adamw: apart from the gradient; else added to it
     groups: tuple[ParamGroup, ...] = ()
     decay: Literal["step", "cosine", "poly", "constant"] = "step"
     decay_by: Literal["update", "epoch"] = "update"  # epoch: the rate stays the same within an epoch

@@ -125,8 +125,8 @@ def train(
         augment: the program's own callables, each given a training picture and its objects before the recipe's steps
             (see `detzoo.data.vary`); or what replaces these steps, as ``data.augment`` of the recipe.
         metrics: the program's own, measured at every validation; see `detzoo.evaluate.own_metrics`.
-        optimizer: ``sgd``, ``adam`` or ``adamw``, as ``schedule.optimizer`` of the recipe; or a callable that makes one
-            from the trainable parameters: the schedule multiplies the rates that it has.
+        optimizer: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``, as ``schedule.optimizer`` of the recipe; or a callable
+            that makes one from the trainable parameters: the schedule multiplies the rates that it has.
         out: folder of the run; None: ``runs/<name>``, or with a number behind it if that exists.
         weights: what to start from: a zoo name, a file that detzoo wrote, or a state dict. The outputs of a head go by
             the names of the classes, where the weights have names; what is not taken is named, and starts at random.

@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW with settings per group of parameters, and a learning rate that follows the batch size."""
+"""SGD, Adam, AdamW and RMSProp with settings per group of parameters; a learning rate that follows the batch size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from detzoo.detector import Detector
 from detzoo.recipes.settings import ParamGroup, Schedule
@@ -81,6 +81,8 @@ def make_optimizer(detector: nn.Module, schedule: Schedule, lr: float) -> tuple[
     ]
     if schedule.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=schedule.momentum), sorted(unused)
+    if schedule.optimizer == "rmsprop":  # with PaddlePaddle's constants, whose recipes take it
+        return RMSprop(groups, lr=lr, alpha=0.95, eps=1e-6, momentum=schedule.momentum), sorted(unused)
     kind = Adam if schedule.optimizer == "adam" else AdamW
     return kind(groups, lr=lr, fused=True), sorted(unused)
 

@@ -22,6 +22,7 @@ from detzoo.config import ConfigError, flatten
 from detzoo.detector import Detector
 from detzoo.interop.paddle.importer import read_config
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
+from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.paddle_columns import (
     PADDLE_R50,
     paddle_cascade,
@@ -472,6 +473,11 @@ def test_a_cascade_in_paddles_own_format(tmp_path: Path) -> None:
     arrays["bbox_head.bbox_score_stage0.bias"] = np.full_like(arrays["bbox_head.bbox_score_stage0.bias"], np.inf)
     with pytest.warns(UserWarning, match=r"given weights: box_heads\.0\.fc_cls\.bias hold NaN or infinite"):
         detzoo.from_paddle(config, arrays, classes=["a", "b", "c"])
+    config.write_text(yaml.safe_dump(values | {"num_classes": 5}))
+    with pytest.raises(
+        CheckpointError, match=r"cascade\.pdparams: these weights tell 3 classes apart, .* the config 5"
+    ):
+        detzoo.from_paddle(config, weights, classes=["a", "b", "c", "d", "e"])
 
 
 def _static(name: str) -> str:

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from detzoo.config import ConfigError
 from detzoo.detector import Detector, Input
+from detzoo.interop.class_count import refusal, told_apart
 from detzoo.interop.imported import Imported, size_of, tell, told
 from detzoo.interop.paddle import cascade, dense, faces, ssd, static_two_stage, two_stage, yolov3
 from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
 from detzoo.interop.paddle.inputs import read_input
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.paddle.weights import of_static
+from detzoo.interop.paddle.weights import of_static, renamed
 from detzoo.interop.section import Section
 from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
@@ -120,7 +121,9 @@ def from_paddle(
         try:
             detector.load_paddle(state)
         except ValueError as error:
-            raise CheckpointError(f"{where}: {error}") from None
+            count = len(detector.classes)
+            found = told_apart(imported.recipe, count, state, lambda model: renamed(model, state))
+            raise CheckpointError(f"{where}: {error}" if found is None else refusal(where, found, count)) from None
         if of_static(state) != imported.static:
             theirs, its = ("0.x", "2.x") if imported.static else ("2.x", "0.x")
             raise CheckpointError(f"{where}: these weights are of release {its}, but the config is of release {theirs}")

@@ -27,8 +27,8 @@ from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, NO_NORM_DECAY, dcn
 from detzoo.recipes.paddle_initial import paddle_init
-from detzoo.recipes.recipe import Model, Published, Recipe, row
-from detzoo.recipes.settings import ParamGroup, Schedule
+from detzoo.recipes.recipe import Init, Model, Published, Recipe, row
+from detzoo.recipes.settings import Data, ParamGroup, Schedule
 
 PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
 PADDLE_R34 = PADDLE_R50.replace(depth=34)
@@ -48,7 +48,9 @@ def paddle_dcn(backbone: ResNet.Config) -> ResNet.Config:
 PADDLE_R50_VD = vd(PADDLE_R50)
 PADDLE_R101_VD = vd(PADDLE_R101)
 PADDLE_X101_VD_64X4D = PADDLE_R101_VD.replace(groups=64, base_width=4)
-PADDLE_R200_VD_NL = paddle_dcn(PADDLE_R101_VD).replace(
+PADDLE_R50_DCN, PADDLE_R50_VD_DCN = paddle_dcn(PADDLE_R50), paddle_dcn(PADDLE_R50_VD)
+PADDLE_R101_VD_DCN, PADDLE_X101_VD_DCN = paddle_dcn(PADDLE_R101_VD), paddle_dcn(PADDLE_X101_VD_64X4D)
+PADDLE_R200_VD_NL = PADDLE_R101_VD_DCN.replace(
     depth=200, plugins=(Plugin(block=NonLocal.Config(), stages=(3,), after="block", every=12),)
 )
 PADDLE_SE154_VD = SENet.Config(norm_frozen=True, project_first=True)
@@ -104,6 +106,9 @@ STATIC_GROUPS = (
 )
 
 
+STATIC_MODELS = "https://paddlemodels.bj.bcebos.com/object_detection"
+
+
 def _row(
     name: str,
     weights: str,
@@ -132,15 +137,14 @@ def paddle_row(
     mask_ap: float | None = None,
     *,
     name: str,
-    folder: str,
 ) -> Recipe:
-    """A row of a dynamic-graph table, whose pictures are resized bicubically, in training to one of six sizes; its
-    config is in a ``folder``."""
+    """A row of a dynamic-graph table, whose pictures are resized bicubically, in training to one of six sizes."""
     of = name.removeprefix("pd_")
+    folder = "dcn" if "_dcn_" in of else model.method
     weights = f"https://paddledet.bj.bcebos.com/models/{of}.pdparams"
     published = None if box_ap is None else Published(box_ap=box_ap, mask_ap=mask_ap)
     model = model.replace(input=model.input.replace(interpolation="bicubic"))
-    return _row(name, weights, f"configs/{folder}{of}.yml", model, schedule, published, PADDLE_SIZES)
+    return _row(name, weights, f"configs/{folder}/{of}.yml", model, schedule, published, PADDLE_SIZES)
 
 
 def static_row(
@@ -151,16 +155,48 @@ def static_row(
     *,
     name: str,
     fps: float | None = None,
-    folder: str = "",
+    folder: str | None = None,
 ) -> Recipe:
-    """A row of a static-graph table; its config may be in a ``folder``."""
-    of = name.removeprefix("pdold_").partition("__")[0]
-    weights = f"https://paddlemodels.bj.bcebos.com/object_detection/{of}.tar"
+    """A row of a static-graph table; its config may be in a ``folder``, which for deformable convolution is ``dcn``."""
+    of, folder = _static(name, folder)
+    weights = f"{STATIC_MODELS}/{of}.tar"
     published = Published(box_ap=box_ap, mask_ap=mask_ap, fps=fps)
     schedule = schedule.replace(
         groups=STATIC_GROUPS if "cascade" in model.method else (STATIC_GROUPS[0], STATIC_GROUPS[-1])
     )
     return _row(name, weights, f"release/0.2:configs/{folder}{of}.yml", model, schedule, published)
+
+
+def static_dense(
+    model: Any,
+    data: Data,
+    schedule: Schedule,
+    box_ap: float,
+    *,
+    name: str,
+    fps: float | None = None,
+    folder: str | None = None,
+    weights: str | None = None,
+    init: Init | None = None,
+) -> Recipe:
+    """A row of a one-stage method in a static-graph table; ``weights``, the file of others than the name says."""
+    of, folder = _static(name, folder)
+    return row(
+        name=name,
+        model=model,
+        data=data,
+        schedule=schedule,
+        init=init or paddle_init(model.backbone, static=True),
+        published=Published(box_ap=box_ap, fps=fps),
+        weights=f"{STATIC_MODELS}/{weights or of}.tar",
+        config=f"release/0.2:configs/{folder}{of}.yml",
+    )
+
+
+def _static(name: str, folder: str | None) -> tuple[str, str]:
+    """What a config is called, and its folder."""
+    of = name.removeprefix("pdold_").partition("__")[0]
+    return of, ("dcn/" if "_dcn" in of else "") if folder is None else folder
 
 
 def paddle_faster(backbone: AnyBackbone) -> FasterRCNN.Config:

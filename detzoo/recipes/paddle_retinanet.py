@@ -9,9 +9,7 @@ from detzoo.detector import Input
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
-from detzoo.recipes.paddle_columns import EARLY_PAIRS_1X, PADDLE_1X
-from detzoo.recipes.paddle_initial import paddle_init
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.paddle_columns import EARLY_PAIRS_1X, PADDLE_1X, static_dense
 from detzoo.recipes.settings import ParamGroup
 
 R50 = ResNet.Config(out_stages=(2, 3, 4), project_first=True, norm_frozen=True)
@@ -34,34 +32,13 @@ GROUPS = (*NO_NORM_DECAY, ParamGroup(pattern="^(?!backbone)", of="bias", lr_scal
 SCHEDULE = EARLY_PAIRS_1X.replace(lr=0.01, groups=GROUPS)
 
 RECIPES = (
-    row(
-        name="pdold_retinanet_r50_fpn_1x",
-        model=retinanet(R50),
-        data=COCO,
-        schedule=SCHEDULE,
-        init=paddle_init(R50, static=True),
-        published=Published(box_ap=36.0),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r50_fpn_1x.tar",
-        config="release/0.2:configs/retinanet_r50_fpn_1x.yml",
-    ),
-    row(
-        name="pdold_retinanet_r101_fpn_1x",
-        model=retinanet(R101),
-        data=COCO,
-        schedule=SCHEDULE,
-        init=paddle_init(R101, static=True),
-        published=Published(box_ap=37.3),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_r101_fpn_1x.tar",
-        config="release/0.2:configs/retinanet_r101_fpn_1x.yml",
-    ),
-    row(
+    static_dense(retinanet(R50), COCO, SCHEDULE, 36.0, name="pdold_retinanet_r50_fpn_1x"),
+    static_dense(retinanet(R101), COCO, SCHEDULE, 37.3, name="pdold_retinanet_r101_fpn_1x"),
+    static_dense(
+        retinanet(X101_VD),
+        COCO,
+        PADDLE_1X.replace(lr=0.005, groups=GROUPS),
+        40.5,
         name="pdold_retinanet_x101_vd_64x4d_fpn_1x",
-        model=retinanet(X101_VD),
-        data=COCO,
-        schedule=PADDLE_1X.replace(lr=0.005, groups=GROUPS),
-        init=paddle_init(X101_VD, static=True),
-        published=Published(box_ap=40.5),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/retinanet_x101_vd_64x4d_fpn_1x.tar",
-        config="release/0.2:configs/retinanet_x101_vd_64x4d_fpn_1x.yml",
     ),
 )

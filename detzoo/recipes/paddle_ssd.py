@@ -13,9 +13,9 @@ from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
-from detzoo.recipes.paddle_initial import paddle_init
+from detzoo.recipes.paddle_columns import STATIC_MODELS, static_dense
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Init, Published, row
+from detzoo.recipes.recipe import Init
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.recipes.ssd import SSD512
 
@@ -72,57 +72,26 @@ SCHEDULE_MOBILENET = SCHEDULE.replace(
 )
 
 RECIPES = (
-    row(
-        name="pdold_ssd_vgg16_300",
-        model=VGG300,
-        data=SSD_COCO,
-        schedule=SCHEDULE,
-        init=paddle_init(VGG300.backbone, static=True),
-        published=Published(box_ap=25.1, fps=81.613),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_300.tar",
-        config="release/0.2:configs/ssd/ssd_vgg16_300.yml",
-    ),
-    row(
-        name="pdold_ssd_vgg16_512",
-        model=VGG512,
-        data=SSD_COCO,
-        schedule=SCHEDULE,
-        init=paddle_init(VGG300.backbone, static=True),
-        published=Published(box_ap=29.1, fps=46.007),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_512.tar",
-        config="release/0.2:configs/ssd/ssd_vgg16_512.yml",
-    ),
-    row(
+    static_dense(VGG300, SSD_COCO, SCHEDULE, 25.1, name="pdold_ssd_vgg16_300", fps=81.613, folder="ssd/"),
+    static_dense(VGG512, SSD_COCO, SCHEDULE, 29.1, name="pdold_ssd_vgg16_512", fps=46.007, folder="ssd/"),
+    static_dense(
+        MOBILENET_VOC,
+        SSD_VOC,
+        SCHEDULE_MOBILENET,
+        73.2,
         name="pdold_ssd_mobilenet_v1_voc",
-        model=MOBILENET_VOC,
-        data=SSD_VOC,
-        schedule=SCHEDULE_MOBILENET,
-        init=Init(
-            url="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_coco_pretrained.tar",
-            prefixes=("",),
-        ),
-        published=Published(box_ap=73.2, fps=159.543),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_mobilenet_v1_voc.tar",
-        config="release/0.2:configs/ssd/ssd_mobilenet_v1_voc.yml",
+        fps=159.543,
+        folder="ssd/",
+        init=Init(url=f"{STATIC_MODELS}/ssd_mobilenet_v1_coco_pretrained.tar", prefixes=("",)),
     ),
-    row(
+    static_dense(
+        VGG300_VOC,
+        SSD_VOC,
+        SCHEDULE_VOC.replace(warmup_steps=0),
+        77.5,
         name="pdold_ssd_vgg16_300_voc",
-        model=VGG300_VOC,
-        data=SSD_VOC,
-        schedule=SCHEDULE_VOC.replace(warmup_steps=0),
-        init=paddle_init(VGG300.backbone, static=True),
-        published=Published(box_ap=77.5, fps=117.279),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_300_voc.tar",
-        config="release/0.2:configs/ssd/ssd_vgg16_300_voc.yml",
+        fps=117.279,
+        folder="ssd/",
     ),
-    row(
-        name="pdold_ssd_vgg16_512_voc",
-        model=VGG512_VOC,
-        data=SSD_VOC,
-        schedule=SCHEDULE_VOC,
-        init=paddle_init(VGG300.backbone, static=True),
-        published=Published(box_ap=80.2, fps=65.975),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/ssd_vgg16_512_voc.tar",
-        config="release/0.2:configs/ssd/ssd_vgg16_512_voc.yml",
-    ),
+    static_dense(VGG512_VOC, SSD_VOC, SCHEDULE_VOC, 80.2, name="pdold_ssd_vgg16_512_voc", fps=65.975, folder="ssd/"),
 )

@@ -117,11 +117,6 @@ RECIPES = (
         libra(PADDLE_R50_VD), PAIRS_1X, 40.5, name="pdold_libra_rcnn_r50_vd_fpn_1x", fps=18.247, folder="libra_rcnn/"
     ),
     static_row(
-        libra(PADDLE_R101_VD),
-        PAIRS_1X,
-        42.5,
-        name="pdold_libra_rcnn_r101_vd_fpn_1x",
-        fps=14.865,
-        folder="libra_rcnn/",
+        libra(PADDLE_R101_VD), PAIRS_1X, 42.5, name="pdold_libra_rcnn_r101_vd_fpn_1x", fps=14.865, folder="libra_rcnn/"
     ),
 )

@@ -22,6 +22,7 @@ from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Mixup, Resize
 from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.paddle_columns import STATIC_MODELS, static_dense
 from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.pascal_voc import VOC
 from detzoo.recipes.recipe import Init, Published, Recipe, row
@@ -86,9 +87,8 @@ YOLO_ENHANCED = YOLO_COCO.replace(augment=AUGMENT[3:])
 SCHEDULE_ENHANCED = SCHEDULE.replace(epochs=46, milestones=(30, 41))
 SCHEDULE_VOC = SCHEDULE.replace(milestones=(212, 239), warmup_steps=1000)  # 70,000 updates, 55,000 and 62,000
 # detectors of Objects365
-MODELS = "https://paddlemodels.bj.bcebos.com/object_detection"
-OBJECTS365_FIRST = Init(url=f"{MODELS}/ResNet50_vd_obj365_pretrained.tar", prefixes=("",))
-OBJECTS365 = Init(url=f"{MODELS}/ResNet50_vd_dcn_db_obj365_pretrained.tar", prefixes=("",))
+OBJECTS365_FIRST = Init(url=f"{STATIC_MODELS}/ResNet50_vd_obj365_pretrained.tar", prefixes=("",))
+OBJECTS365 = Init(url=f"{STATIC_MODELS}/ResNet50_vd_dcn_db_obj365_pretrained.tar", prefixes=("",))
 
 PAPER_608 = row(
     name="pdold_yolov3_darknet_paper__s608",
@@ -99,65 +99,17 @@ PAPER_608 = row(
     published=Published(box_ap=33),
     config="configs/yolov3/yolov3_darknet53_original_270e_coco.yml",
 )
-DARKNET_608 = row(
-    name="pdold_yolov3_darknet__s608",
-    model=DARKNET,
-    data=YOLO_COCO,
-    schedule=SCHEDULE,
-    init=paddle_init(D53, static=True),
-    published=Published(box_ap=38.9, fps=45.571),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet.tar",
-    config="release/0.2:configs/yolov3_darknet.yml",
+DARKNET_608 = static_dense(DARKNET, YOLO_COCO, SCHEDULE, 38.9, name="pdold_yolov3_darknet__s608", fps=45.571)
+MOBILENET_608 = static_dense(MOBILENET, YOLO_COCO, SCHEDULE, 29.3, name="pdold_yolov3_mobilenet_v1__s608", fps=78.302)
+RESNET34_608 = static_dense(RESNET34, YOLO_COCO, SCHEDULE, 36.2, name="pdold_yolov3_r34__s608", fps=63.356)
+DARKNET_VOC_608 = static_dense(
+    DARKNET_VOC, YOLO_VOC, SCHEDULE_VOC, 83.5, name="pdold_yolov3_darknet_voc__s608", fps=54.977
 )
-MOBILENET_608 = row(
-    name="pdold_yolov3_mobilenet_v1__s608",
-    model=MOBILENET,
-    data=YOLO_COCO,
-    schedule=SCHEDULE,
-    init=paddle_init(MOBILENET.backbone, static=True),
-    published=Published(box_ap=29.3, fps=78.302),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1.tar",
-    config="release/0.2:configs/yolov3_mobilenet_v1.yml",
+MOBILENET_VOC_608 = static_dense(
+    MOBILENET_VOC, YOLO_VOC, SCHEDULE_VOC, 76.2, name="pdold_yolov3_mobilenet_v1_voc__s608", fps=104.291
 )
-RESNET34_608 = row(
-    name="pdold_yolov3_r34__s608",
-    model=RESNET34,
-    data=YOLO_COCO,
-    schedule=SCHEDULE,
-    init=paddle_init(R34, static=True),
-    published=Published(box_ap=36.2, fps=63.356),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34.tar",
-    config="release/0.2:configs/yolov3_r34.yml",
-)
-DARKNET_VOC_608 = row(
-    name="pdold_yolov3_darknet_voc__s608",
-    model=DARKNET_VOC,
-    data=YOLO_VOC,
-    schedule=SCHEDULE_VOC,
-    init=paddle_init(D53, static=True),
-    published=Published(box_ap=83.5, fps=54.977),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_darknet_voc.tar",
-    config="release/0.2:configs/yolov3_darknet_voc.yml",
-)
-MOBILENET_VOC_608 = row(
-    name="pdold_yolov3_mobilenet_v1_voc__s608",
-    model=MOBILENET_VOC,
-    data=YOLO_VOC,
-    schedule=SCHEDULE_VOC,
-    init=paddle_init(MOBILENET.backbone, static=True),
-    published=Published(box_ap=76.2, fps=104.291),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_mobilenet_v1_voc.tar",
-    config="release/0.2:configs/yolov3_mobilenet_v1_voc.yml",
-)
-RESNET34_VOC_608 = row(
-    name="pdold_yolov3_r34_voc__s608",
-    model=RESNET34_VOC,
-    data=YOLO_VOC,
-    schedule=SCHEDULE_VOC,
-    init=paddle_init(R34, static=True),
-    published=Published(box_ap=82.6, fps=82.247),
-    weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r34_voc.tar",
-    config="release/0.2:configs/yolov3_r34_voc.yml",
+RESNET34_VOC_608 = static_dense(
+    RESNET34_VOC, YOLO_VOC, SCHEDULE_VOC, 82.6, name="pdold_yolov3_r34_voc__s608", fps=82.247
 )
 
 RECIPES = (
@@ -173,36 +125,24 @@ RECIPES = (
     RESNET34_608,
     tested_at(416, RESNET34_608, 34.3, name="pdold_yolov3_r34__s416"),
     tested_at(320, RESNET34_608, 31.4, name="pdold_yolov3_r34__s320"),
-    row(
-        name="pdold_yolov3_r50vd_dcn",
-        model=R50VD_DCN,
-        data=YOLO_COCO,
-        schedule=SCHEDULE,
-        init=paddle_init(R50_VD, static=True),
-        published=Published(box_ap=39.1),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn.tar",
-        config="release/0.2:configs/dcn/yolov3_r50vd_dcn.yml",
-    ),
-    row(
+    static_dense(R50VD_DCN, YOLO_COCO, SCHEDULE, 39.1, name="pdold_yolov3_r50vd_dcn"),
+    static_dense(
+        R50VD_DCN.replace(input=UNSCALED),
+        YOLO_ENHANCED,
+        SCHEDULE_ENHANCED.replace(epochs=30, milestones=(22, 27)),
+        41.4,
         name="pdold_yolov3_r50vd_dcn_obj365_pretrained_coco",
-        model=R50VD_DCN.replace(input=UNSCALED),
-        data=YOLO_ENHANCED,
-        schedule=SCHEDULE_ENHANCED.replace(epochs=30, milestones=(22, 27)),
         init=OBJECTS365_FIRST,
-        published=Published(box_ap=41.4),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_pretrained_coco.tar",
-        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_obj365_pretrained_coco.yml",
     ),
-    row(
+    static_dense(
+        R50VD_DCN.replace(input=UNSCALED),
+        YOLO_ENHANCED,
+        SCHEDULE_ENHANCED,
+        42.5,
         name="pdold_yolov3_r50vd_dcn_obj365_v2",
-        model=R50VD_DCN.replace(input=UNSCALED),
-        data=YOLO_ENHANCED,
-        schedule=SCHEDULE_ENHANCED,
+        fps=50.41,
         init=OBJECTS365,
-        published=Published(box_ap=42.5, fps=50.41),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_v2.tar",
-        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_obj365_pretrained_coco.yml",
-    ),
+    ).replace(config="release/0.2:configs/dcn/yolov3_r50vd_dcn_obj365_pretrained_coco.yml"),
     DARKNET_VOC_608,
     tested_at(416, DARKNET_VOC_608, 83.6, name="pdold_yolov3_darknet_voc__s416"),
     tested_at(320, DARKNET_VOC_608, 82.2, name="pdold_yolov3_darknet_voc__s320"),
@@ -212,25 +152,25 @@ RECIPES = (
     RESNET34_VOC_608,
     tested_at(416, RESNET34_VOC_608, 81.9, name="pdold_yolov3_r34_voc__s416"),
     tested_at(320, RESNET34_VOC_608, 80.1, name="pdold_yolov3_r34_voc__s320"),
-    row(
+    static_dense(
+        learning(ByShape()),
+        YOLO_ENHANCED,
+        SCHEDULE_ENHANCED,
+        42.8,
         name="pdold_yolov3_r50vd_dcn_db_obj365_pretrained_coco",
-        model=learning(ByShape()),
-        data=YOLO_ENHANCED,
-        schedule=SCHEDULE_ENHANCED,
+        fps=49.97,
+        weights="yolov3_r50vd_dcn_obj365_dropblock",
         init=OBJECTS365,
-        published=Published(box_ap=42.8, fps=49.97),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_dropblock.tar",
-        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_db_obj365_pretrained_coco.yml",
     ),
-    row(
+    static_dense(
+        learning(IOU_LOSS),
+        YOLO_ENHANCED,
+        SCHEDULE_ENHANCED,
+        43.2,
         name="pdold_yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco",
-        model=learning(IOU_LOSS),
-        data=YOLO_ENHANCED,
-        schedule=SCHEDULE_ENHANCED,
+        fps=49.91,
+        weights="yolov3_r50vd_dcn_obj365_dropblock_iouloss",
         init=OBJECTS365,
-        published=Published(box_ap=43.2, fps=49.91),
-        weights="https://paddlemodels.bj.bcebos.com/object_detection/yolov3_r50vd_dcn_obj365_dropblock_iouloss.tar",
-        config="release/0.2:configs/dcn/yolov3_r50vd_dcn_db_iouloss_obj365_pretrained_coco.yml",
     ),
     row(
         name="pdold_yolov3_r50vd_dcn_db_iouaware_obj365_pretrained_coco",

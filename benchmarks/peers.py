@@ -79,6 +79,8 @@ def alone(method: str, depth: int = 50) -> Ours:
     settings = kind.__dict__["Config"]()
     if getattr(settings.backbone, "kind", None) == "resnet":
         settings = settings.replace(backbone=settings.backbone.replace(depth=depth))
+    if method == "tridentnet":  # as published: every RoI goes through the backbone's last stage, three times
+        settings = settings.replace(box_head=settings.box_head.replace(samples=128))
     model = kind(settings, [str(label) for label in range(80)])
     if isinstance(model, LD):
         model.learn_from(detzoo.build(model.distillation.teacher))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,7 +97,9 @@ class TorchRunner:
             raise ValueError(f"device: {path.name} was captured for the cpu and runs there, not on {device.type}")
         found = {INFO: ""}
         try:
-            self.module = torch.export.load(path, extra_files=found).module()
+            with warnings.catch_warnings():  # of a way of reading that torch 2.11 has, and which writes nothing
+                warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
+                self.module = torch.export.load(path, extra_files=found).module()
             texts = json.loads(found[INFO] or "{}")
         except Exception as error:  # a damaged file provokes more than torch's own errors
             raise ExportedFileError(f"{path} cannot be opened by torch.export: {str(error)[:300]}") from None

@@ -12,7 +12,7 @@ from PIL import Image
 
 import detzoo
 from benchmarks import front_page
-from detzoo import cli
+from detzoo.commands.options import parse
 from detzoo.config import override
 from detzoo.data.shapes import picture
 from tests.parity.rungs import RUNGS
@@ -71,7 +71,7 @@ def test_commands_are_understood(page: Path) -> None:
         words = shlex.split(line, comments=True)
         if words[:1] != ["detzoo"] or "NAME" in words or words[1:] in (["train"], ["show"], ["evaluate"]):
             continue
-        options = cli._parse(words[1:])
+        options = parse(words[1:])
         if options.command in ("show", "train") and options.name and not options.name.endswith(".json"):
             if "name_r50" in options.name:  # the method that a reader adds
                 continue

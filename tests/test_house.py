@@ -61,7 +61,9 @@ PAGE = (
     ("export",),
     ("interop",),
     ("listing",),
-    ("cli", "demo", "doctor"),
+    ("demo", "doctor"),
+    ("commands",),
+    ("cli",),
 )
 PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 
@@ -70,7 +72,8 @@ PLACE = {room: number for number, rooms in enumerate(PAGE) for room in rooms}
 # because onnx is an extra.
 LATE_IMPORTS_DOWN = {"detector.py"}
 LATE_IMPORTS_UP = {
-    "cli.py",
+    "commands/options.py",
+    "commands/run.py",
     "doctor.py",
     "export/write.py",
     "ops/nms.py",

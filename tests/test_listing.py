@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import detzoo
-from detzoo import cli
+from detzoo.commands.options import SORTS
 from detzoo.listing import ORDERS, cells, listed, table
 from detzoo.recipes import ssd
 from detzoo.recipes.index import FILE, UnknownRecipe, lookup, matching, rows
@@ -78,7 +78,7 @@ def test_patterns():
 
 
 def test_rows_are_filtered_and_sorted():
-    assert cli.SORTS == ORDERS
+    assert SORTS == ORDERS
     best = listed("faster", sort="ap", min_ap=40, weights=True)
     scores = [row.box_ap or 0 for row in best]
     assert scores == sorted(scores, reverse=True)

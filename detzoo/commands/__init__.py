@@ -1,0 +1,1 @@
+"""The sub-commands of ``detzoo``: their options, and what each runs."""

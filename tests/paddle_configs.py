@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import yaml
+
 RUNTIME = """
 use_gpu: true
 log_iter: 20
@@ -336,3 +340,26 @@ STATIC_RES2NET = """
 FasterRCNN: {backbone: Res2Net}
 Res2Net: {depth: 50, width: 26, scales: 4, feature_maps: [2, 3, 4, 5], freeze_at: 2, norm_type: bn, variant: b}
 """
+
+
+def small() -> dict[str, Any]:
+    """A merged config of a detector with half a million parameters and three classes."""
+    values = yaml.safe_load(FASTER_RCNN) | {"EvalReader": yaml.safe_load(READER)["EvalReader"]}
+    values |= {"num_classes": 3, "metric": "COCO"}
+    values["ResNet"] = {"depth": 18, "freeze_at": 0, "return_idx": [0, 1], "num_stages": 2}
+    values["FPN"]["out_channel"] = 16
+    values["RPNHead"]["anchor_generator"] |= {"anchor_sizes": [[32], [64], [128]], "strides": [4, 8, 16]}
+    values["BBoxHead"]["roi_extractor"] |= {"resolution": 3, "end_level": 1}
+    values["TwoFCHead"]["out_channel"] = 8
+    return values
+
+
+def changed(place: str, value: Any) -> dict[str, Any]:
+    """That config with another value at ``a.b.c``."""
+    values = small()
+    *parents, leaf = place.split(".")
+    holder = values
+    for parent in parents:
+        holder = holder.setdefault(parent, {})
+    holder[leaf] = value
+    return values

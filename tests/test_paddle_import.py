@@ -31,7 +31,7 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes import zoo
 from detzoo.recipes.recipe import Init, Recipe
 from detzoo.train import heads
-from tests.paddle_configs import FASTER_RCNN, FILES, MODELS, READER
+from tests.paddle_configs import FILES, MODELS, changed, small
 from tests.paddle_files import folder, pdparams, static
 from tests.published_paddle import paddle_rows, parameters_of, settings_of
 from tests.zoo import parameters
@@ -46,18 +46,6 @@ def written(folder: Path, **changes: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(next((other for part, other in changes.items() if part in name), text))
     return folder / CONFIG
-
-
-def small() -> dict[str, Any]:
-    """A merged config of a detector with half a million parameters and three classes."""
-    values = yaml.safe_load(FASTER_RCNN) | {"EvalReader": yaml.safe_load(READER)["EvalReader"]}
-    values |= {"num_classes": 3, "metric": "COCO"}
-    values["ResNet"] = {"depth": 18, "freeze_at": 0, "return_idx": [0, 1], "num_stages": 2}
-    values["FPN"]["out_channel"] = 16
-    values["RPNHead"]["anchor_generator"] |= {"anchor_sizes": [[32], [64], [128]], "strides": [4, 8, 16]}
-    values["BBoxHead"]["roi_extractor"] |= {"resolution": 3, "end_level": 1}
-    values["TwoFCHead"]["out_channel"] = 8
-    return values
 
 
 THEIRS = (
@@ -175,16 +163,6 @@ def test_names_of_classes(tmp_path: Path) -> None:
     assert read_config(path).recipe.data.classes == ("cat", "dog", "cow")
 
 
-def changed(place: str, value: Any) -> dict[str, Any]:
-    values = small()
-    *parents, leaf = place.split(".")
-    holder = values
-    for parent in parents:
-        holder = holder.setdefault(parent, {})
-    holder[leaf] = value
-    return values
-
-
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
@@ -206,11 +184,11 @@ def test_what_changes_results_is_taken_or_refused(place: str, value: Any, messag
 
 def test_what_only_training_uses_is_noted() -> None:
     values = changed("BBoxAssigner.use_random", False)
-    assert any("BBoxAssigner.use_random=False" in note for note in read_config(values, classes="abc").notes)
+    assert any("BBoxAssigner.use_random=False" in note for note in read_config(values, classes=list("abc")).notes)
     values = {name: value for name, value in small().items() if not name.endswith("Reader")}
-    assert "800 pixels are a guess" in read_config(values, classes="abc").differences[0]
+    assert "800 pixels are a guess" in read_config(values, classes=list("abc")).differences[0]
     with pytest.warns(DetectionsDiffer, match="differ from PaddleDetection's: no reader says"):
-        detzoo.from_paddle(values, classes="abc")
+        detzoo.from_paddle(values, classes=list("abc"))
 
 
 BAD = {
@@ -278,13 +256,13 @@ def test_files_that_are_taken_for_a_config(tmp_path: Path) -> None:
 def test_weights_as_arrays_and_what_is_none() -> None:
     detector = randomized(small())
     arrays: dict[str, Any] = theirs(detector)
-    again = detzoo.from_paddle(small(), arrays, classes="abc").state_dict()
+    again = detzoo.from_paddle(small(), arrays, classes=list("abc")).state_dict()
     assert all(torch.equal(again[name], value) for name, value in detector.state_dict().items())
     whole = {name: (value * 100).astype(np.int8) for name, value in arrays.items()}
     with pytest.raises(CheckpointError, match="77 of whole numbers, as quantized models have"):
-        detzoo.from_paddle(small(), whole, classes="abc")
+        detzoo.from_paddle(small(), whole, classes=list("abc"))
     with pytest.raises(CheckpointError, match=r"bbox_score.bias is a list, not a tensor"):
-        detzoo.from_paddle(small(), {**arrays, "bbox_head.bbox_score.bias": cast(Any, [0.0])}, classes="abc")
+        detzoo.from_paddle(small(), {**arrays, "bbox_head.bbox_score.bias": cast(Any, [0.0])}, classes=list("abc"))
 
 
 @pytest.mark.parametrize(("size", "edges", "keep"), [((37, 53), (100, 70), True), ((37, 53), (64, 64), False)])
@@ -300,7 +278,7 @@ def test_cubic_resizing_is_that_of_opencv(size: tuple[int, int], edges: tuple[in
 def test_nothing_warns_of_a_model_that_is_whole() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        detzoo.from_paddle(small(), classes="abc")
+        detzoo.from_paddle(small(), classes=list("abc"))
 
 
 def static_yolo() -> dict[str, Any]:
@@ -397,10 +375,10 @@ def test_single_steps_of_readers() -> None:
         {"type": "ResizeImage", "target_size": 800, "max_size": 1333, "use_cv2": False},
         {"type": "Permute", "to_bgr": True},
     ]
-    imported = read_config(changed("EvalReader.sample_transforms", steps), classes="abc")
+    imported = read_config(changed("EvalReader.sample_transforms", steps), classes=list("abc"))
     found = imported.recipe.model.input
     assert (found.order, found.mean, found.short, found.long, found.interpolation) == (
-        *("bgr", (104.0, 117.0, 123.0), 800, 1333),
+        *("bgr", (123.0, 117.0, 104.0), 800, 1333),
         "bilinear",
     )
     assert imported.differences == (
@@ -413,8 +391,10 @@ def test_single_steps_of_readers() -> None:
         ({"NormalizeImage": {"mean": [1, 2]}}, "mean must be a list of 3 numbers"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
-            read_config(changed("EvalReader.sample_transforms", [step]), classes="abc")
-    square = read_config(changed("EvalReader.sample_transforms", steps), classes="abc", size=(640, 480)).recipe.model
+            read_config(changed("EvalReader.sample_transforms", [step]), classes=list("abc"))
+    square = read_config(
+        changed("EvalReader.sample_transforms", steps), classes=list("abc"), size=(640, 480)
+    ).recipe.model
     assert (square.input.short, square.input.long) == (480, 640)
 
 

@@ -46,11 +46,12 @@ from tests.paddle_configs import (
     STATIC_LIBRA,
     STATIC_RES2NET,
     STATIC_SSD,
+    small,
 )
 from tests.paddle_files import pdparams, static
 from tests.parity.paddle_cases import FCOS_DCN, FCOS_MODEL, GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
 from tests.published_paddle import paddle_rows, parameters_of
-from tests.test_paddle_import import THEIRS, small
+from tests.test_paddle_import import THEIRS
 from tests.tiny import images, targets, tiny
 from tests.zoo import parameters
 

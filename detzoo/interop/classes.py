@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from detzoo.config import ConfigError
 from detzoo.typed import either
@@ -52,6 +53,22 @@ def chosen(
     return made, f"neither the checkpoint nor the config names the {count} classes, so they are {listed}; {mend}"
 
 
+def by_caller(names: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """Names that a caller gave, as `chosen` is told of them; None: none.
+
+    Raises:
+        ConfigError: they are no list of texts.
+    """
+    if names is None:
+        return []
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ConfigError(f"classes must be a list of names, not {names!r:.80}")
+    listed = tuple(names)
+    if not all(isinstance(name, str) for name in listed):
+        raise ConfigError("classes must be a list of names, and each a text")
+    return [("classes", listed)]
+
+
 def in_file(path: Path) -> tuple[str, ...]:
     """The lines of a file of names, empty ones left out; nothing where it is none."""
     try:
@@ -63,4 +80,4 @@ def in_file(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-__all__ = ["MOST", "chosen", "in_file"]
+__all__ = ["MOST", "by_caller", "chosen", "in_file"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detzoo.config import ConfigError
-from detzoo.interop.classes import chosen, in_file
+from detzoo.interop.classes import by_caller, chosen, in_file
 from detzoo.interop.section import Section
 from detzoo.recipes.classes import (
     CITYSCAPES_CLASSES,
@@ -70,8 +70,7 @@ def _said(
     config: Section, meta: Any, given: Sequence[str] | None, folder: Path | None, unread: list[ConfigError]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Where class names are said, the most trusted first; what of a config is unknown goes into ``unread``."""
-    if given is not None:
-        yield "classes", tuple(given)
+    yield from by_caller(given)
     if isinstance(meta, Mapping):
         of_data = meta.get("dataset_meta")
         for holder in (of_data if isinstance(of_data, Mapping) else {}, meta):

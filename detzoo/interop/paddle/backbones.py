@@ -6,7 +6,7 @@ What is not said is the default of its code. Stages count from 0 there (``return
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from detzoo.backbones.any_backbone import AnyBackbone
@@ -167,6 +167,8 @@ def _widening(parts: Parts, given: Section, blocks: int, width: float) -> dict[s
     }
     filters = given.take("extra_block_filters", [[256, 512], [128, 256], [128, 256], [64, 128]])
     if given.flag("with_extra_blocks", False):
+        if not isinstance(filters, list):
+            given.differs("extra_block_filters", "is no list of pairs of channels")
         further = tuple(range(blocks + 2, blocks + 3 + len(filters)))
         if tuple(number for number in maps if number > blocks + 1) != further:
             given.differs("feature_maps", f"has no counterpart; all of {list(further)} have")
@@ -233,6 +235,8 @@ def _stages(parts: Parts, given: Section) -> dict[str, Any]:
     first = 2 if parts.static else 0  # how the first stage is counted
     maps = given.take("feature_maps", [2, 3, 4, 5]) if parts.static else given.take("return_idx", [0, 1, 2, 3])
     stages = _counted(given, "feature_maps" if parts.static else "return_idx", maps, first)
+    if not stages:
+        given.differs("feature_maps" if parts.static else "return_idx", "names no stage")
     deformed = _counted(given, "dcn_v2_stages", [x for x in given.wholes("dcn_v2_stages", ()) if x != -1], first)
     frozen = given.whole("freeze_at", first) - first + 1
     count = stages[-1]
@@ -251,7 +255,7 @@ def _stages(parts: Parts, given: Section) -> dict[str, Any]:
 def _counted(given: Section, name: str, values: Any, first: int) -> tuple[int, ...]:
     """Stages as they are counted here, from 1 on; one may stand for a list of one."""
     values = [values] if isinstance(values, int) else values
-    if not isinstance(values, Sequence) or not all(isinstance(one, int) and 0 <= one - first < 4 for one in values):
+    if not isinstance(values, list | tuple) or not all(isinstance(one, int) and 0 <= one - first < 4 for one in values):
         given.differs(name, f"is no list of stages, {first} to {first + 3}")
     return tuple(one - first + 1 for one in values)
 

@@ -11,6 +11,7 @@ from detzoo.interop.paddle.two_stage import (
     WEIGHTS,
     detections,
     mask_head,
+    of_training,
     roi_extractor,
     sampled,
     shared_layers,
@@ -34,6 +35,7 @@ def cascade_rcnn(parts: Parts, model: Section, input: Input) -> CascadeRCNN.Conf
     del settings["roi_stage"]
     settings |= {"stages": _stages(parts, model), "averaged": "probabilities", "objects_once": True}
     if not model.has("mask_head"):
+        model.ignore("mask_post_process")  # of none
         return CascadeRCNN.Config.model_validate(settings)
     settings["mask_head"] = mask_head(parts, model, False) | {"weight": 1 / settings["stages"][0]["weight"]}
     return CascadeMaskRCNN.Config.model_validate({**settings, "one_mask_head": True})
@@ -54,7 +56,7 @@ def _box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
             learned.ignore("cascade_iou", "fg_thresh", "bg_thresh")  # the first of which is read by `_stages`
         agnostic = given.flag("reg_class_agnostic", True)
         settings |= {"class_agnostic": agnostic, "by_best": not agnostic}
-        given.fixed("loss_normalize_pos", False)
+        of_training(given)
         given.fixed("add_gt_as_proposals", [True, False, False])
         weights = _of_stages(given)[-1]
     return CASCADE_HEAD.model_dump() | settings | detections(parts, model, weights)

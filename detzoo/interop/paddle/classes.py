@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detzoo.interop.classes import chosen, in_file
+from detzoo.interop.classes import by_caller, chosen, in_file
 from detzoo.interop.paddle.parts import Parts
 from detzoo.recipes.classes import COCO_CLASSES, VOC_CLASSES
 
@@ -27,23 +27,23 @@ def class_names(parts: Parts, given: Sequence[str] | None, path: Path | None) ->
     Raises:
         ConfigError: there are more or fewer names than the model has classes, or a name is there twice.
     """
-    said = [] if given is None else [("classes", tuple(given))]
-    return chosen(parts.classes, said, _likely(parts, path))
+    return chosen(parts.classes, by_caller(given), _likely(parts, path))
 
 
 def _likely(parts: Parts, path: Path | None) -> Iterator[tuple[str, ...]]:
     """Names that count where there are as many as classes: of a file beside the data, and of the data set."""
     metric = parts.top.take("metric", "")
-    for name in (*_DATASETS, *_READERS):
+    # of pictures without annotations the second is no list of pictures, but of names
+    asked = [(name, "label_list") for name in (*_DATASETS, *_READERS)] + [("TestDataset", "anno_path")]
+    for name, setting in asked:
         data = parts.top.take(name, {})
         data = data.get("dataset", data) if isinstance(data, dict) else {}
         if not isinstance(data, dict) or path is None:
             continue
-        folder = str(data.get("dataset_dir") or "")
-        for file in (data.get("label_list"), data.get("anno_path")):
-            if isinstance(file, str) and file.endswith(".txt"):
-                yield in_file(path.parent / folder / file)
-                yield in_file(Path(folder) / file)
+        folder, file = str(data.get("dataset_dir") or ""), data.get(setting)
+        if isinstance(file, str) and file.endswith(".txt"):
+            yield in_file(path.parent / folder / file)
+            yield in_file(Path(folder) / file)
     if path is not None:
         yield in_file(path.parent / _BESIDE)
     if isinstance(metric, str):

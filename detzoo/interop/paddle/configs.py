@@ -34,8 +34,8 @@ def read_file(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ConfigError: it is no such config, or is too large; the message names the file.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no config file at {path}")
+    if not _is_file(path):
+        raise FileNotFoundError(f"no config file at {str(path)[:300]}")
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} is no config of PaddleDetection, which is a .yml file; weights come after it")
     return _Reader().read(path, ())
@@ -75,8 +75,8 @@ class _Reader:
             for name in [names] if isinstance(names, str) else names if isinstance(names, list) else [None]:
                 if not isinstance(name, str):
                     raise ConfigError(f"{path}: {key} is a path or a list of paths")
-                base = path.parent / name
-                if base.suffix.lower() not in SUFFIXES or not base.is_file():
+                base = path.parent / Path(name).expanduser()
+                if base.suffix.lower() not in SUFFIXES or not _is_file(base):
                     raise ConfigError(
                         f"{path}: inherits from {name[:80]!r}, but there is no such file; keep PaddleDetection's "
                         "folder of configs together, or pass the merged config as a dict"
@@ -151,8 +151,8 @@ class _Reader:
             raise ConfigError(f"{name}:{node.start_mark.line + 1}: a number without an end")
         try:
             return getattr(loader, f"construct_yaml_{kind}")(node)
-        except ValueError:
-            raise ConfigError(f"{name}:{node.start_mark.line + 1}: {text!r} is no number") from None
+        except (ValueError, KeyError, IndexError):
+            raise ConfigError(f"{name}:{node.start_mark.line + 1}: {text!r} is no {kind}") from None
 
     def copy(self, value: Any, name: str, depth: int = 0) -> Any:
         """Dicts, lists, texts and numbers of a value, none shared."""
@@ -164,6 +164,13 @@ class _Reader:
         if value is None or isinstance(value, str | bool | int | float):
             return value
         raise ConfigError(f"{name} holds a {type(value).__name__}, which no config file can")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _brackets(text: str) -> int:

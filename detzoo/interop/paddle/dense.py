@@ -10,6 +10,7 @@ from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import norm, read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.suppression import suppressed
 from detzoo.interop.paddle.two_stage import stds
 from detzoo.interop.section import Section
 from detzoo.methods.fcos import FCOS
@@ -52,7 +53,12 @@ def fcos(parts: Parts, model: Section, input: Input) -> FCOS.Config:
             loss.ignore("reg_weights")  # unread
             settings["box_loss"] = {"kind": loss.word("iou_loss_type", "giou").lower(), "more": 1.0}
             settings["learns_iou"] = loss.word("quality", "centerness") == "iou"
-        settings |= _suppressed(parts, given)
+        if not model.has("fcos_post_process"):
+            settings |= _suppressed(parts, given)
+    if model.has("fcos_post_process"):  # before release 2.5
+        with parts.part(model, "fcos_post_process", "FCOSPostProcess") as after:
+            after.ignore("decode")  # which is that of every model
+            settings |= _suppressed(parts, after)
     for step in parts.top.section("TrainReader", {}, training=True).sections("batch_transforms"):
         with step.section("Gt2FCOSTarget", {}) as learned:
             if learned.values:
@@ -121,15 +127,8 @@ def _tower(given: Section) -> dict[str, Any]:
 
 def _suppressed(parts: Parts, owner: Section) -> dict[str, Any]:
     with parts.part(owner, "nms", "MultiClassNMS") as nms:
-        nms.ignore("nms_top_k", "return_index", "return_rois_num", "trt", "cpu")  # enough candidates; of exporting
-        nms.ignore("background_label")  # there is none
         nms.fixed("normalized", True)
-        nms.fixed("nms_eta", 1.0)
-        return {
-            "threshold": nms.number("score_threshold", 0.05),
-            "nms": nms.number("nms_threshold", 0.5),
-            "detections": nms.whole("keep_top_k", 100),
-        }
+        return suppressed(nms)
 
 
 def _static_head(parts: Parts, model: Section) -> dict[str, Any]:

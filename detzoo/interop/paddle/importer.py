@@ -67,11 +67,14 @@ _OF_THE_RUN = (
     *("log_ranks", "classwise", "output_eval", "bias", "to_static", "profiler_options", "save_proposals"),
     *("proposals_path", "use_wandb", "fleet", "enable_ce", "early_stop", "use_early_stop"),
     *("metric", "norm_type", "num_classes", "max_iters", "epoch", "architecture", "use_fine_grained_loss"),
+    *("target_metrics", "use_fused_allreduce_gradients", "use_simple_ema", "ema_start_iters", "fp16", "export_onnx"),
+    *("export_eb", "assign_on_cpu", "trt", "data_format"),
     *("train_feed", "eval_feed", "test_feed", "hooks", "save_prediction_only", "with_lmk", "HFFT", "multi_scale_eval"),
 )
 # what training reads, in place of which the recipe has the usual data and schedule
-_OF_TRAINING = ("TrainDataset", "TrainReader", "LearningRate", "OptimizerBuilder", "use_ema")
+_OF_TRAINING = ("TrainDataset", "TrainReader", "LearningRate", "OptimizerBuilder", "use_ema", "use_cot")
 _SLACK = 1 << 26  # bytes of a weights file beside its tensors
+_LONGEST = 1000  # letters of a message, which may quote a list
 _COPIES = 8  # of the model in a weights file: momenta, averages, and double precision
 
 
@@ -111,11 +114,15 @@ def from_paddle(
     imported = read_config(config, classes=classes, size=size)
     state, where = None, "the given weights"
     if isinstance(weights, str | os.PathLike):
+        if not os.fspath(weights):
+            raise FileNotFoundError("no weights: the path is empty")
         model = blueprint(imported.recipe, imported.recipe.data.classes or ())
         bytes_of = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         where, state = str(weights), paddle.read(Path(weights), _COPIES * bytes_of + _SLACK)
-    elif weights is not None:
+    elif isinstance(weights, Mapping):
         state = {name: _tensor(name, value) for name, value in weights.items()}
+    elif weights is not None:
+        raise CheckpointError(f"weights is a path, or tensors by their names, not a {type(weights).__name__}")
     detector = build(imported.recipe)
     if state is not None:
         try:
@@ -133,11 +140,15 @@ def from_paddle(
     return detector
 
 
-def _tensor(name: str, value: Any) -> Tensor:
+def _tensor(name: Any, value: Any) -> Tensor:
+    if not isinstance(name, str):
+        raise CheckpointError(f"the given weights: {str(name)[:100]} is no name of a tensor")
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return torch.from_numpy(np.ascontiguousarray(value))
+        return torch.from_numpy(value.copy() if not value.flags.writeable else np.ascontiguousarray(value))
     if not isinstance(value, Tensor):
-        raise CheckpointError(f"the given weights: {str(name)[:100]} is a {type(value).__name__}, not a tensor")
+        raise CheckpointError(f"the given weights: {name[:100]} is a {type(value).__name__}, not a tensor")
+    if value.layout != torch.strided or value.is_meta:
+        raise CheckpointError(f"the given weights: {name[:100]} holds no values of its own, or not all of them")
     return value
 
 
@@ -157,7 +168,9 @@ def read_config(config: Any, *, classes: Sequence[str] | None = None, size: Sequ
     try:
         return _imported("imported" if path is None else path.stem, values, classes, path, size_of(size))
     except ConfigError as error:
-        raise ConfigError(f"{'the config' if path is None else path}: {error}") from None
+        said = "; ".join(line.strip() for line in str(error).splitlines())
+        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]} ..."
+        raise ConfigError(f"{'the config' if path is None else path}: {said}") from None
 
 
 def _imported(

@@ -12,6 +12,7 @@ from detzoo.interop.section import Section
 _READERS = ("EvalReader", "TestReader")
 # which change no pixel of a test's picture: reading, packing, and the ground truth
 _PASSIVE = ("Decode", "Permute", "NormalizeBox", "PadBox", "BboxXYXY2XYWH", "PadGT", "Gt2YoloTarget", "PadBatchSingle")
+_UNSCALED: dict[str, Any] = {"mean": (0.0,) * 3, "std": (1.0,) * 3}  # where no step says another
 _LINEAR, _CUBIC = 1, 2  # how OpenCV is told to resize
 _FACES: dict[str, Any] = {"resize": False, "multiple": 1, "std": (127.502231,) * 3}
 _GUESSES: dict[str, dict[str, Any]] = {
@@ -46,12 +47,12 @@ def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input
     differences: list[str] = []
     for step in _steps(parts.top.section(reader)):
         with step:
-            _take(step, settings, differences, parts.static)
+            _take(step, settings, differences, parts.static, size)
     if size is not None:
         settings |= {"resize": True, **_edges(size, settings.get("keep_ratio", True))}
     if not settings["resize"]:
         settings.pop("interpolation", None)
-    return Input.model_validate(settings), differences
+    return Input.model_validate(_UNSCALED | settings), differences
 
 
 def _has_steps(top: Section, name: str) -> bool:
@@ -62,24 +63,36 @@ def _has_steps(top: Section, name: str) -> bool:
 def _steps(reader: Section) -> Iterator[Section]:
     """The steps of a reader, written ``- Resize: {...}`` or, in static releases, ``- !ResizeImage {...}``."""
     for name in ("sample_transforms", "batch_transforms"):
-        for number, step in enumerate(reader.take(name) or []):
+        listed = reader.take(name, [])
+        if not isinstance(listed, list):
+            reader.differs(name, "is no list of steps")
+        for number, step in enumerate(listed):
             if isinstance(step, dict) and "type" not in step and len(step) == 1:
                 ((kind, values),) = step.items()
                 step = {**(values if isinstance(values, dict) else {}), "type": kind}
             yield Section(step, f"{reader.path}.{name}.{number}", reader.notes)
 
 
-def _take(step: Section, settings: dict[str, Any], differences: list[str], static: bool) -> None:
+def _take(
+    step: Section, settings: dict[str, Any], differences: list[str], static: bool, size: tuple[int, int] | None
+) -> None:
     kind = step.kind
     if kind == "DecodeImage":
         if not step.flag("to_rgb", True):
             settings["order"] = "bgr"
         step.ignore("with_mixup", "with_cutmix")  # of training
     elif kind == "Resize":
-        _resize(step, settings, step.flag("keep_ratio", True), None)
+        _resize(step, settings, step.flag("keep_ratio", True), None, size)
+    elif kind == "MultiscaleTestResize":
+        origin: dict[str, Any] = {"target_size": 800, "max_size": 1333} if static else {"target_size": [800, 1333]}
+        views = {name: step.take(f"origin_{name}", value) for name, value in origin.items()}
+        step.ignore("target_size", "max_size", "use_flip")  # of the other views
+        differences.append("there they are merged of several sizes of a picture, here where you ask for it")
+        of_one = Section({**views, "interp": step.take("interp"), "type": kind}, step.path, step.notes)
+        _resize(of_one, settings, True, of_one.whole("max_size", 0) if static else None, size)
     elif kind == "ResizeImage":
         most = step.whole("max_size", 0)
-        _resize(step, settings, most > 0, most)
+        _resize(step, settings, most > 0, most, size)
         if not step.flag("use_cv2", True):
             differences.append("pictures are resized with Pillow there")
         if "mean" in settings:
@@ -91,13 +104,18 @@ def _take(step: Section, settings: dict[str, Any], differences: list[str], stati
         for name, usual in (("mean", _MEAN), ("std", _STD)):
             # as they are written in grey levels: without the last digits of a product
             settings[name] = tuple(round(levels * value, 6) for value in step.numbers(name, usual, count=3))
-    elif kind == "PadBatch":
+        if not step.has("std"):
+            step.differs("std", "is missing, which is 1 in some releases and ImageNet's in others")
+        if min(settings["std"]) <= 0:
+            step.differs("std", "must be positive numbers")
+    elif kind in ("PadBatch", "PadMultiScaleTest"):
         stride = step.whole("pad_to_stride", 0)
         settings["multiple"] = max(1, stride)
         step.ignore("pad_gt", "use_padded_im_info")  # of training; readers of static models know the second
     elif kind == "Permute":
-        if step.flag("to_bgr", static):
-            settings["order"] = "bgr"
+        if step.flag("to_bgr", static):  # it turns the colours around, and those that were normalized before
+            settings["order"] = "rgb" if settings.get("order") == "bgr" else "bgr"
+            settings |= {name: settings[name][::-1] for name in ("mean", "std") if name in settings}
         step.ignore("channel_first")  # of the array
     elif kind in _PASSIVE:
         step.ignore(*step.values)
@@ -105,16 +123,23 @@ def _take(step: Section, settings: dict[str, Any], differences: list[str], stati
         step.differs("type", "has no counterpart")
 
 
-def _resize(step: Section, settings: dict[str, Any], keep_ratio: bool, most: int | None) -> None:
-    """Sizes, and how pixels are interpolated; ``most``: of the long edge, where the size is that of the short one."""
+def _resize(
+    step: Section, settings: dict[str, Any], keep_ratio: bool, most: int | None, size: tuple[int, int] | None
+) -> None:
+    """Sizes, and how pixels are interpolated; ``most``: of the long edge, where the size is that of the short one.
+
+    What a caller's ``size`` is in place of is not read.
+    """
     given = step.take("target_size")
-    if isinstance(given, list | tuple) and most is None:
+    if size is not None:
+        width, height = size
+    elif isinstance(given, list | tuple) and most is None:
         height, width = step.wholes("target_size", count=2)
-    elif isinstance(given, list | tuple):
+    elif isinstance(given, list | tuple) and len(given) != 1:
         return step.differs("target_size", "are several; pass size=")
     else:
-        height = width = step.whole("target_size")
-        width = most or width
+        height = width = step.wholes("target_size")[0] if isinstance(given, list | tuple) else step.whole("target_size")
+        width, height = (most, min(height, most)) if most else (width, height)
     settings |= {"resize": True, **_edges((width, height), keep_ratio)}
     kind = step.whole("interp", _LINEAR)
     if kind not in (_LINEAR, _CUBIC):

@@ -77,7 +77,9 @@ class Parts:
         said = self.top.take(kind, {})
         if not isinstance(said, dict):
             raise ConfigError(f"{kind} must be a dict, not {short(said)}")
-        return Section({**said, **inline, "type": kind}, path, self.top.notes, training)
+        found = Section({**said, **inline, "type": kind}, path, self.top.notes, training)
+        found.ignore("data_format")  # the order of values in memory
+        return found
 
 
 # slots of an architecture, one of which every dynamic-graph model has and no static one

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.section import Section
+from detzoo.interop.paddle.suppression import suppressed
+from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.paddle_ssd import MOBILENET_VOC, VGG300, VGG512
 
 _MODELS = {6: VGG300, 7: VGG512}  # by how many maps there are
 _WHOLE = ("MobileNetV3", "GhostNet")  # which have all maps themselves
+_SIZES = (30.0, 60.0, 111.0, 162.0, 213.0, 264.0, 315.0)  # of squares, of the code of both kinds of releases
+_STATIC_SIZES = (60.0, 105.0, 150.0, 195.0, 240.0, 285.0, 300.0)
 
 
 def ssd(parts: Parts, model: Section, input: Input) -> SSD.Config:
     """``SSD``."""
+    model.fixed("r34_backbone", False)
     network = parts.part(model, "backbone", "VGG", "MobileNet", *_WHOLE)
     boxes = _static_boxes(parts, model) if parts.static else _boxes(parts, model)
     usual = _MODELS.get(len(boxes["ratios"]))
@@ -52,7 +57,7 @@ def _extra_maps(parts: Parts, network: Section) -> dict[str, Any]:
 def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "multi_box_head", "MultiBoxHead") as given:
         given.ignore("base_size", "min_ratio", "max_ratio", "num_classes")  # sizes say it in pixels
-        settings = _default_boxes(given, None) | kernel(given, "pad", 1)
+        settings = _default_boxes(given, None, *_STATIC_BOXES) | kernel(given, "pad", 1)
         given.fixed("flip", True)
     return settings | detections(parts, model)
 
@@ -62,7 +67,7 @@ def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
         given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
         given.fixed("use_extra_head", False)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
-            settings = kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300))
+            settings = kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300), *_BOXES)
             separable = given.flag("use_sepconv", False)
             settings |= {"separable": separable, "biased": not separable, "inside": anchors.flag("clip", False)}
             anchors.fixed("flip", True)
@@ -77,7 +82,9 @@ def detections(parts: Parts, model: Section, together: bool = False) -> dict[str
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "SSDBox") as decoded:
-            decoded.ignore("num_classes", "export_onnx")
+            decoded.ignore("num_classes", "export_onnx", "use_fuse_decode")  # of exporting; one operator for several
+            decoded.fixed("is_normalized", True)
+            decoded.fixed("prior_box_var", [0.1, 0.1, 0.2, 0.2])
         return _suppressed(parts, given, "nms", together)
 
 
@@ -89,14 +96,27 @@ def kernel(given: Section, padding: str, usual: int) -> dict[str, Any]:
     return {"kernel": kernel}
 
 
-def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, Any]:
+# aspect ratios, smallest and largest sizes of the maps where they are not said
+_BOXES = [[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]], _SIZES[:-1], list(_SIZES[1:])
+_STATIC_BOXES = [[2.0], *[[2.0, 3.0]] * 5], _STATIC_SIZES[:-1], [[], *_STATIC_SIZES[2:]]
+
+
+def _default_boxes(
+    given: Section, steps: tuple[int, ...] | None, ratios: Any, small: Sequence[float], large: list[Any]
+) -> dict[str, Any]:
     """Default boxes; ``steps`` where they are not said, None or zeros: cells of a map share the picture evenly."""
-    ratios = given.take("aspect_ratios", [[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]])
-    small = given.numbers("min_sizes", (30.0, 60.0, 111.0, 162.0, 213.0, 264.0))
-    large = given.take("max_sizes", [60.0, 111.0, 162.0, 213.0, 264.0, 315.0])
+    ratios = given.take("aspect_ratios", ratios)
+    if not isinstance(ratios, list) or not all(isinstance(one, int | float | list) for one in ratios):
+        given.differs("aspect_ratios", "is no list of a list for each map")
+    rows = [one if isinstance(one, list) else [one] for one in ratios]
+    ratios = [Section({"aspect_ratios": row}, given.path, given.notes).numbers("aspect_ratios") for row in rows]
+    small = given.numbers("min_sizes", small)
+    large = given.take("max_sizes", large)
+    if not isinstance(large, list):
+        given.differs("max_sizes", "is no list of sizes")
     if not small and large == []:
         small, large = _even_sizes(given, len(ratios))
-    first_mean = not isinstance(large, list) or large[:1] != [[]]  # a list for a map may be empty
+    first_mean = large[:1] != [[]]  # a list for a map may be empty
     following = Section({"max_sizes": list(large) if first_mean else large[1:]}, given.path, given.notes).numbers(
         "max_sizes"
     )
@@ -106,7 +126,7 @@ def _default_boxes(given: Section, steps: tuple[int, ...] | None) -> dict[str, A
     settings: dict[str, Any] = {
         "sizes": (*small, following[-1]),
         "first_mean": first_mean,
-        "ratios": tuple(tuple(one) if isinstance(one, list) else (one,) for one in ratios),
+        "ratios": tuple(ratios),
         "mean_last": not given.flag("min_max_aspect_ratios_order", False),
     }
     found = given.wholes("steps", steps) if given.has("steps") or steps else ()
@@ -127,16 +147,13 @@ def _even_sizes(given: Section, maps: int) -> tuple[tuple[float, ...], list[floa
 
 def _suppressed(parts: Parts, owner: Section, slot: str, together: bool) -> dict[str, Any]:
     with parts.part(owner, slot, "SSDOutputDecoder", "MultiClassNMS") as nms:
-        nms.ignore("background_label", "return_index", "return_rois_num", "trt", "cpu")
-        most = nms.whole("nms_top_k", 400)  # where it is not for all maps, more of each are enough
-        nms.fixed("nms_eta", 1.0)
+        decoder = nms.kind == "SSDOutputDecoder"
         nms.fixed("normalized", True)
-        return {
-            "threshold": nms.number("score_threshold", 0.01),
-            "nms": nms.number("nms_threshold", 0.45),
-            "detections": nms.whole("keep_top_k", 200),
-            **({"candidates": most, "together": True} if together else {}),
-        }
+        settings = suppressed(nms, 0.01, 0.45, 200) if decoder else suppressed(nms)
+        if together:
+            most = nms.whole("nms_top_k", 400 if decoder else -1)
+            settings |= {"candidates": most if most > 0 else LARGEST, "together": True}
+        return settings
 
 
 __all__ = ["detections", "kernel", "ssd"]

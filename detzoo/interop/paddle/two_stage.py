@@ -10,6 +10,7 @@ from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
+from detzoo.interop.paddle.suppression import suppressed
 from detzoo.interop.section import Section
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
@@ -58,8 +59,12 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
         settings: dict[str, Any] = {"channels": channels}
         with parts.part(given, "anchor_generator", "AnchorGenerator") as anchors:
             strides = anchors.numbers("strides", (16.0,))
+            if not strides or min(strides) <= 0:
+                anchors.differs("strides", "are no positive numbers")
             sizes = anchors.take("anchor_sizes", [32, 64, 128, 256, 512])
-            sizes = sizes if isinstance(sizes[0], list) else [sizes] * len(strides)
+            rows = sizes if isinstance(sizes, list) and any(isinstance(one, list) for one in sizes) else None
+            rows = [sizes] * len(strides) if rows is None else rows
+            sizes = [Section({"anchor_sizes": row}, anchors.path, []).numbers("anchor_sizes") for row in rows]
             scales = {tuple(size / stride for size in row) for row, stride in zip(sizes, strides, strict=False)}
             if len(scales) != 1 or len(sizes) != len(strides):
                 anchors.differs("anchor_sizes", "have no counterpart; as many strides on every level have")
@@ -78,14 +83,15 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
             settings["match"] = PADDLE_RPN.match.replace(positive=best, negative=negative)
             learned.fixed("use_random", True)
             learned.ignore("assign_on_cpu", "ignore_thresh")  # where; of crowds
-        for slot, prefix in (("train_proposal", "train_"), ("test_proposal", "")):
+        for slot, prefix in (("test_proposal", ""), ("train_proposal", "train_")):
             with parts.part(given, slot, "ProposalGenerator", training=prefix != "") as made:
                 settings[f"{prefix}candidates"] = made.whole("pre_nms_top_n", 12000)
                 settings[f"{prefix}proposals"] = made.whole("post_nms_top_n", 2000)
-                overlap = made.number("nms_thresh", 0.5)
-                least = max(1.0, made.number("min_size", 0.1))
-                if not prefix:
-                    settings |= {"nms": overlap, "min_size": least}
+                found = {"nms": made.number("nms_thresh", 0.5), "min_size": max(1.0, made.number("min_size", 0.1))}
+                settings = found | settings
+                for theirs, ours in (("nms_thresh", "nms"), ("min_size", "min_size")):
+                    if settings[ours] != found[ours]:
+                        made.differs(theirs, "has no counterpart; that of test_proposal has")
                 made.fixed("eta", 1.0)
                 made.ignore("topk_after_collect")
         given.fixed("loss_rpn_bbox")
@@ -96,7 +102,7 @@ def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
     """``BBoxHead`` with fully connected layers, with convolutions before one of them, or with the last stage."""
     with parts.part(model, "bbox_head", "BBoxHead") as given:
         given.ignore("in_channel", "num_classes")
-        given.fixed("use_cot", False)
+        of_training(given)
         settings = roi_extractor(parts, given, maps)
         with parts.part(given, "head", "TwoFCHead", "XConvNormHead", "Res5Head") as layers:
             settings |= shared_layers(parts, layers)
@@ -114,6 +120,14 @@ def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
         weights = given.numbers("bbox_weight", WEIGHTS, count=4)
         settings["stds"] = stds(given, "bbox_weight", weights)
     return PADDLE_BOX_HEAD.model_dump() | settings | detections(parts, model, weights)
+
+
+def of_training(given: Section) -> None:
+    """Losses of a head in place of the usual one, which are not taken over."""
+    given.ignore("cot_classes")  # which classes "use_cot" tunes
+    for name, usual in (("bbox_loss", None), ("loss_normalize_pos", False), ("use_cot", False), ("loss_cot", None)):
+        if given.take(name, usual) not in (usual, "COTLoss"):
+            given.noted(name, "is not taken over")
 
 
 def stds(given: Section, name: str, weights: Sequence[float]) -> tuple[float, ...]:
@@ -145,22 +159,18 @@ def sampled(learned: Section) -> dict[str, Any]:
 
 def detections(parts: Parts, model: Section, weights: Sequence[float]) -> dict[str, Any]:
     """``BBoxPostProcess``, which knows by what ``weights`` the last offsets are divided."""
-    settings: dict[str, Any] = {}
     with parts.part(model, "bbox_post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "RCNNBox") as decoded:
             decoded.ignore("num_classes", "export_onnx")
+            decoded.fixed("code_type", "decode_center_size")
+            decoded.fixed("box_normalized", False)
             if decoded.numbers("prior_box_var", WEIGHTS) != tuple(weights):
                 decoded.differs("prior_box_var", f"has no counterpart; bbox_weight={list(weights)} has")
         with parts.part(given, "nms", "MultiClassNMS") as nms:
-            settings["threshold"] = nms.number("score_threshold", 0.05)
-            settings["nms"] = nms.number("nms_threshold", 0.5)
-            settings["detections"] = nms.whole("keep_top_k", 100)
             nms.fixed("nms_top_k", -1)
             nms.fixed("normalized", True)
-            nms.fixed("nms_eta", 1.0)
-            nms.ignore("return_index", "return_rois_num", "trt", "cpu")
-    return settings
+            return suppressed(nms)
 
 
 def roi_extractor(parts: Parts, head: Section, maps: int) -> dict[str, Any]:
@@ -181,7 +191,7 @@ def roi_extractor(parts: Parts, head: Section, maps: int) -> dict[str, Any]:
 def mask_head(parts: Parts, model: Section, stage: bool) -> dict[str, Any]:
     """``MaskHead`` with ``MaskFeat``."""
     with parts.part(model, "mask_head", "MaskHead") as given:
-        given.ignore("num_classes")
+        given.ignore("num_classes", "export_onnx")
         given.fixed("share_bbox_feat", stage)
         settings = roi_extractor(parts, given, 4)
         if stage:  # which halves what is pooled
@@ -207,6 +217,7 @@ __all__ = [
     "faster_rcnn",
     "mask_head",
     "mask_rcnn",
+    "of_training",
     "roi_extractor",
     "rpn",
     "sampled",

@@ -11,7 +11,8 @@ from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.section import Section
+from detzoo.interop.paddle.suppression import suppressed
+from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.paddle_yolov3 import PADDLE_YOLO_HEAD
@@ -52,9 +53,12 @@ def _priors(given: Section) -> tuple[tuple[tuple[float, ...], ...], ...]:
     """Width and height of the priors of each map, which are chosen from a list."""
     listed, masks = given.take("anchors", _PRIORS), given.take("anchor_masks", _MASKS)
     try:
-        return tuple(tuple((float(listed[i][0]), float(listed[i][1])) for i in mask) for mask in masks)
+        found = tuple(tuple((float(listed[i][0]), float(listed[i][1])) for i in mask) for mask in masks)
     except (IndexError, TypeError, ValueError, KeyError):
-        raise ConfigError(f"{given.path}.anchor_masks and anchors must be numbers of pairs, and the pairs") from None
+        found = ()
+    if not found or not all(0 < edge < LARGEST for level in found for pair in level for edge in pair):
+        raise ConfigError(f"{given.path}.anchor_masks and anchors must be numbers of pairs, and pairs of edges")
+    return found
 
 
 def _learned(parts: Parts, loss: Section) -> ByShape:
@@ -81,7 +85,8 @@ def _learned(parts: Parts, loss: Section) -> ByShape:
 def _suppressed(parts: Parts, head: Section | None, model: Section) -> dict[str, Any]:
     """What boxes are returned; of a static model its ``head`` says it."""
     if head is not None:
-        return _nms(parts, head, normalized=False)
+        usual = (0.05, 0.5) if head.has("nms") else (0.01, 0.45)  # of its own section, or of the head
+        return _nms(parts, head, False, *usual)
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
         given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "YOLOBox") as boxes:
@@ -89,21 +94,12 @@ def _suppressed(parts: Parts, head: Section | None, model: Section) -> dict[str,
             boxes.ignore("downsample_ratio", "num_classes")
             boxes.fixed("clip_bbox", True)
             boxes.fixed("scale_x_y", 1.0)
-        return settings | _nms(parts, given, normalized=True)
+        return settings | _nms(parts, given, True, 0.05, 0.5)
 
 
-def _nms(parts: Parts, owner: Section, normalized: bool) -> dict[str, Any]:
+def _nms(parts: Parts, owner: Section, normalized: bool, threshold: float, overlap: float) -> dict[str, Any]:
     with parts.part(owner, "nms", "MultiClassNMS") as nms:
-        nms.ignore(
-            "background_label", "return_index", "return_rois_num", "trt", "nms_top_k", "cpu"
-        )  # enough candidates
-        nms.fixed("nms_eta", 1.0)
-        return {
-            "threshold": nms.number("score_threshold", 0.01),
-            "nms": nms.number("nms_threshold", 0.45),
-            "detections": nms.whole("keep_top_k", 100),
-            "legacy": not nms.flag("normalized", normalized),
-        }
+        return suppressed(nms, threshold, overlap) | {"legacy": not nms.flag("normalized", normalized)}
 
 
 __all__ = ["yolov3"]

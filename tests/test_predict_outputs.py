@@ -35,7 +35,7 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
     """The command, with a detector that always finds the same two objects."""
     oracle = Oracle(NAMES, dict.fromkeys(range(256), ANSWER))
     monkeypatch.setattr(oracle, "with_settings", lambda *_, **__: oracle)
-    monkeypatch.setattr(cli, "_load", lambda options: oracle)
+    monkeypatch.setattr("detzoo.commands.run._load", lambda options: oracle)
     monkeypatch.chdir(tmp_path)
     return lambda *words: cli.main(["predict", "retinanet_r50_fpn_1x_coco", *words, "--out", "out"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import uuid
@@ -41,6 +42,21 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def check_folder(folder: str | Path) -> None:
+    """Raise where a folder can be neither made nor written to, before anything is computed for it.
+
+    Raises:
+        NotADirectoryError: a file stands in its way.
+        PermissionError: it, or the folder that it would be in, is not this user's to write to.
+    """
+    folder = Path(folder).absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "cannot be written to", str(there))
+
+
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     """Remove what a killed process left beside files of these names; nobody may be writing them now."""
     ours = "|".join(re.escape(name) for name in names)
@@ -50,4 +66,4 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-__all__ = ["remove_leftovers", "write_atomically"]
+__all__ = ["check_folder", "remove_leftovers", "write_atomically"]

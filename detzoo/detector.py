@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from detzoo.config import Config
@@ -34,7 +34,7 @@ class Input(Config):
     less: int = Field(default=0, ge=0)  # pixels; with a multiple of 128, 1 makes edges of 127, 255, 383, 511, ...
     order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # grey levels, in `order`
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (58.395, 57.12, 57.375)
 
 
 class DetectorConfig(Config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,13 @@ def resume(out: Path) -> str:
     return f"train(out={str(out)!r}, resume=True)"
 
 
+def listed(text: str, known: Sequence[str] = ()) -> list[str]:
+    """Names with commas between them; one that has a comma itself stands in double quotes, or is all there is."""
+    if text in known:
+        return [text]
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
+
+
 def with_value(words: Sequence[str]) -> list[str]:
     """Words of a command line in which ``--tta`` stands before what is none of its values: it is then ``flip``."""
     following = [*words, ""][1:]
@@ -52,4 +60,4 @@ def with_value(words: Sequence[str]) -> list[str]:
     ]
 
 
-__all__ = ["VIEW", "argument", "either", "on_command_line", "resume", "with_value"]
+__all__ = ["VIEW", "argument", "either", "listed", "on_command_line", "resume", "with_value"]

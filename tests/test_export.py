@@ -23,6 +23,7 @@ from detzoo.export.info import ExportedFileError, read_info
 from detzoo.export.parity import Differences, differences
 from detzoo.export.smaller import feeds, halve, quantize
 from detzoo.export.write import ExportError
+from detzoo.types import Detections
 from tests.test_docs import ROOT, blocks
 from tests.tiny import tiny
 
@@ -216,6 +217,27 @@ def test_precisions_that_do_not_fit_are_said(detector: Detector, tmp_path: Path)
     with pytest.raises(FileNotFoundError, match="there is nothing at"):  # before the detector is captured
         detector.export(tmp_path / "new" / "model.onnx", precision="int8", calibration=tmp_path / "none")
     assert not (tmp_path / "new").exists()
+
+
+def test_detections_without_an_area_are_the_same_as_themselves(monkeypatch: pytest.MonkeyPatch):
+    boxes = torch.tensor([[1.0, 1, 9, 9], [0, 3, 0, 8], [0, 3, 0, 8], [5, 5, 5, 5], [0, 3, 0, 8]]).repeat(2, 1, 1)
+    scores, labels = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]).repeat(2, 1), torch.tensor([0, 0, 0, 1, 1]).repeat(2, 1)
+    some = torch.ones(2, 5, dtype=torch.bool)
+    one, two = made(), made()
+    found = {one: Detections(boxes, scores, labels, some), two: Detections(boxes, scores, labels.flip(1), some)}
+    monkeypatch.setattr("detzoo.export.parity.detect_on_host", lambda detector, *_: found[detector])
+    assert differences(one, one, PICTURES[:1]) == Differences(detections=10, pictures=2)
+    assert differences(one, two, PICTURES[:1]).alone > 0
+
+
+def test_what_an_exporter_cannot_do_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise AssertionError("no graph\nof that kind")
+
+    monkeypatch.setitem(write.FORMATS, ".pt2", refuse)
+    with pytest.raises(ExportError, match=r"YOLOF has no form in \.pt2: no graph$"):  # of any size, and of one
+        made().export(tmp_path / "model.pt2", pictures=PICTURES)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_comparison_of_nothing_is_said():

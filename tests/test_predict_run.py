@@ -290,6 +290,8 @@ def test_video_without_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_broken_and_missing_video(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="no video at"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")
+    with pytest.raises(FileNotFoundError, match=r"http://host/clip\.mp4 is an address: download it first"):
+        Oracle(NAMES, {}).predict("http://host/clip.mp4")
     (tmp_path / "clip.mp4").write_bytes(b"nothing like a video")
     with pytest.raises(ValueError, match=r"clip\.mp4 cannot be decoded as a video"):
         Oracle(NAMES, {}).predict(tmp_path / "clip.mp4")

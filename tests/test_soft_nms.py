@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from detzoo.blocks.suppression import SoftNMS, suppressed
 from detzoo.ops.nms import rank
@@ -77,6 +78,18 @@ def test_the_backend_of_accelerators_computes_the_same(method: Method, limit: in
     there = soft_nms_on_device(boxes, scores, valid, groups, 0.3, 0.5, method == "gaussian", 0.05, limit or 50)
     torch.testing.assert_close(there[0], here[0])
     assert torch.equal(there[1], here[1])
+
+
+def test_the_backend_of_accelerators_is_exported_as_a_functional_graph():
+    class Suppression(torch.nn.Module):
+        def forward(self, boxes: Tensor, scores: Tensor, valid: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+            return soft_nms_on_device(boxes, scores, valid, groups, 0.3, 0.5, True, 0.05, 3)
+
+    inputs = scene(4, rows=2, slots=8)
+    plain = torch.export.export(Suppression(), inputs).run_decompositions()
+    assert not [node for node in plain.graph.nodes if str(node.target).endswith("_.default")]
+    for ours, wanted in zip(plain.module()(*inputs), Suppression()(*inputs), strict=True):
+        torch.testing.assert_close(ours, wanted)
 
 
 def test_a_limit_keeps_the_best_of_all_groups():

@@ -129,8 +129,9 @@ def run_convert(options: argparse.Namespace) -> int:
     """Write the weights file of another toolbox's model."""
     import detzoo
     from detzoo.overwrite import ReadFiles
+    from detzoo.typed import listed
 
-    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    classes = None if options.classes is None else listed(options.classes)
     inputs = [options.source, *([options.config] if options.config else [])]
     if os.path.isdir(options.source):  # of a static model of PaddleDetection
         inputs += [entry.path for entry in os.scandir(options.source)]

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detzoo.arguments import count
+from detzoo.atomic import check_folder
 from detzoo.config import ConfigError
 from detzoo.data.annotations import NO_MASK, Annotations
 from detzoo.data.dataset import Dataset, open_dataset
@@ -198,7 +199,8 @@ def _honours_ignore(dataset: Dataset, metric: Metric) -> bool:
 def _refuse_to_overwrite(
     settings: Data, given: Any, targets: Sequence[str | Path | None], reads_proposals: bool
 ) -> None:
-    """Raise where a result would replace a file of the data. Whoever reads no proposals may write them anew."""
+    """Raise where a result would replace a file of the data, or has nowhere to go. Whoever reads no proposals may
+    write them anew."""
     splits = [*settings.train, *settings.val]
     names = [part.annotations for part in splits] + [part.proposals for part in splits if reads_proposals]
     names = [name for name in names if name]
@@ -207,6 +209,7 @@ def _refuse_to_overwrite(
     for target in targets:
         if target is not None:
             read.refuse(target, "write to another file")
+            check_folder(Path(target).parent)
 
 
 def _open(

@@ -97,7 +97,10 @@ def _compared(one: Detections, two: Detections, image: int, least: float) -> Dif
     """
     found, other = one[image], two[image]
     floors = [float(whole.scores[image].min()) if whole.valid[image].all() else least for whole in (one, two)]
-    overlap = pairwise_iou(found.boxes, other.boxes) * (found.labels.unsqueeze(1) == other.labels)
+    overlap = pairwise_iou(found.boxes, other.boxes)
+    near = (found.boxes.unsqueeze(1) - other.boxes).abs().amax(-1) <= PIXELS
+    overlap[near] = 1.0  # also of boxes without an area, which overlap nothing
+    overlap *= found.labels.unsqueeze(1) == other.labels
     pairs: list[tuple[int, int]] = []
     while overlap.numel() and float(overlap.max()) > SAME:
         row, column = divmod(int(overlap.argmax()), overlap.shape[1])

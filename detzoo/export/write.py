@@ -212,16 +212,27 @@ def _captured(write: Callable[..., None], detector: Detector, path: Path) -> tup
     except ImportError:
         raise
     except Exception as error:  # torch and the exporters have many classes for what they cannot do
-        why = str(error).strip().split("\n")[0][:300]
         if taken.size is not None:
-            raise ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {why}") from error
+            raise _no_form(detector, path, error) from error
         settings = detector.config.input
         size = canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
-        log.warning("images of any size are not possible (%s): the file takes %d x %d only", why, *size)
+        log.warning("images of any size are not possible (%s): the file takes %d x %d only", _why(error), *size)
         detector = with_canvas(detector, size)
         taken = capture(detector)
-        _write(write, detector, taken, path)
+        try:
+            _write(write, detector, taken, path)
+        except Exception as again:
+            raise _no_form(detector, path, again) from again
     return taken, detector
+
+
+def _no_form(detector: Detector, path: Path, error: Exception) -> ExportError:
+    return ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """The first line of what an exporter says."""
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
 
 
 def _write(write: Callable[..., None], detector: Detector, taken: Capture, path: Path) -> None:

@@ -77,8 +77,9 @@ def soft_nms_on_device(
     for _ in range(min(limit, scores.shape[1])):
         top, best = left.max(dim=1, keepdim=True)
         some = top >= min_score
-        final.scatter_(1, best, torch.where(some, top, final.gather(1, best)))
-        keep.scatter_(1, best, some | keep.gather(1, best))
+        # not in place: an exported graph has to be functional
+        final = final.scatter(1, best, torch.where(some, top, final.gather(1, best)))
+        keep = keep.scatter(1, best, some | keep.gather(1, best))
         overlap = iou(boxes, boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4)))
         decay = torch.exp(-overlap.square() / sigma) if gaussian else torch.where(overlap >= threshold, 1 - overlap, 1)
         touched = (groups == groups.gather(1, best)) & (left >= 0)

@@ -24,6 +24,7 @@ from detzoo.predict.tables import Table
 from detzoo.recipes.zoo import locate
 from detzoo.terminal import printable
 from detzoo.tta import TTA, pick_tta
+from detzoo.typed import listed
 
 
 def predict_command(options: argparse.Namespace, load: Callable[[], Detector]) -> int:
@@ -57,7 +58,7 @@ def predict_command(options: argparse.Namespace, load: Callable[[], Detector]) -
     if coco is not None:
         for note in coco.notes(detector.classes):
             print(printable(f"note: {note}"), file=sys.stderr)
-    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    classes = None if options.classes is None else listed(options.classes, detector.classes)
     # a camera waits for nobody: its frames are shown to the network one by one
     batch = 1 if is_camera(options.source) else options.batch
     wanted = {"threshold": options.threshold, "batch": batch, "classes": classes, "tta": options.tta}

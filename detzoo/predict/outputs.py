@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from detzoo.atomic import check_folder
 from detzoo.data.images import SUFFIXES
 from detzoo.overwrite import ReadFiles
 from detzoo.predict.crops import Crops
@@ -51,8 +52,10 @@ class Outputs:
             FileNotFoundError: nothing is at the path or matches the pattern.
             OverwritesSource: a drawing would replace a file that is read.
             FileExistsError: a drawing would replace another file that the command has not written.
+            NotADirectoryError, PermissionError: the folder cannot be made or written to.
         """
         self.folder = Path(folder).expanduser()
+        check_folder(self.folder)
         if is_video(source):
             paths = [] if is_camera(source) else [Path(source)]
         else:
@@ -108,6 +111,7 @@ class Outputs:
             )
         if target.is_dir():
             raise ValueError(f"{target} is a folder: give the name of a file")
+        check_folder(target.parent)
         place = _place(target)
         if place in self._claimed:
             raise ValueError(f"{target} is where {self._claimed[place]} goes: choose another file")

@@ -168,6 +168,8 @@ def frames(source: str | Path | int) -> Iterator[NDArray[np.uint8]]:
         ModuleNotFoundError: OpenCV is not installed.
         ValueError: the file is no video, or no frame of it can be decoded; the camera does not answer.
     """
+    if "://" in str(source):
+        raise FileNotFoundError(f"{source} is an address: download it first and give the file")
     camera = int(str(source)) if is_camera(source) else None
     name = f"camera {camera}" if camera is not None else str(Path(str(source)).expanduser())
     if camera is None:

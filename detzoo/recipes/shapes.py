@@ -239,7 +239,7 @@ RECIPES = (
             two_stage=True,
             detections=30,
         ),
-        schedule=FEW_MINUTES.replace(epochs=20, groups=SLOW_PLACES, clip_norm=1.0, evaluate_every=5),
+        schedule=FEW_MINUTES.replace(epochs=20, groups=SLOW_PLACES[:1], clip_norm=1.0, evaluate_every=5),
     ),
     small(
         name="sparse_rcnn_r18_fpn_shapes",

@@ -239,7 +239,7 @@ RECIPES = (
             two_stage=True,
             detections=30,
         ),
-        schedule=FEW_MINUTES.replace(epochs=20, groups=SLOW_PLACES[:1], clip_norm=1.0, evaluate_every=5),
+        schedule=FEW_MINUTES.replace(epochs=13, groups=SLOW_PLACES[:1], clip_norm=1.0, evaluate_every=4),
     ),
     small(
         name="sparse_rcnn_r18_fpn_shapes",
@@ -252,7 +252,7 @@ RECIPES = (
             head=DynamicHead.Config(stages=3, heads=4, hidden=256, dynamic=16, reg_fcs=1),
             detections=20,
         ),
-        schedule=FEW_MINUTES.replace(epochs=10, lr=5e-4, clip_norm=1.0),
+        schedule=FEW_MINUTES.replace(epochs=18, lr=5e-4, clip_norm=1.0, evaluate_every=6),
     ),
     *shapes_dense.RECIPES,
 )

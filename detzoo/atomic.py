@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from detzoo.user_path import user_path
+
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then move it there in one step.
@@ -20,7 +22,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     Raises:
         OSError: the file cannot be written; the message names the path.
     """
-    path = Path(path)
+    path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -49,7 +51,7 @@ def check_folder(folder: str | Path) -> None:
         NotADirectoryError: a file stands in its way.
         PermissionError: it, or the folder that it would be in, is not this user's to write to.
     """
-    folder = Path(folder).absolute()
+    folder = user_path(folder).absolute()
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(there))

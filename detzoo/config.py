@@ -6,12 +6,13 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from detzoo.nearest import LONGEST_NAME, unknown
 from detzoo.paths import flat
+from detzoo.user_path import user_path
 
 _MOST_BYTES = 1 << 24  # of a settings file
 _LONGEST_LIST = 1000
@@ -41,9 +42,11 @@ class Config(BaseModel):
         if not isinstance(values, Mapping):
             return values
         values = {cls.RENAMED.get(key, key): value for key, value in values.items()}
-        for key in values:
+        for key, value in values.items():
             if key not in cls.model_fields:
                 raise ValueError(unknown(key, cls.model_fields, f"setting of {cls.__qualname__}"))
+            if isinstance(value, bool) and not _takes_bool(cls.model_fields[key].annotation):
+                raise ValueError(f"{key} is neither true nor false: give its value")
         return values
 
     def replace(self, **changes: Any) -> Self:
@@ -54,6 +57,11 @@ class Config(BaseModel):
         """
         current = {name: getattr(self, name) for name in type(self).model_fields}
         return validate(type(self), {**current, **changes})
+
+
+def _takes_bool(annotation: Any) -> bool:
+    """Whether a setting of this type may be true or false, which pydantic otherwise takes for 1 and 0."""
+    return any(annotation is one for one in (bool, Any, True, False)) or any(map(_takes_bool, get_args(annotation)))
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -138,9 +146,10 @@ def load(kind: type[AnyConfig], path: str | Path) -> AnyConfig:
         ConfigError: the file is missing or does not fit ``kind``; the message names the file.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
+        file_path = user_path(path)
+        if file_path.exists() and not file_path.is_file():
             raise ConfigError("it is a folder, a device or a pipe, and no file")
-        with Path(path).open("rb") as file:
+        with file_path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ConfigError(f"it has more than {_MOST_BYTES} bytes, which no settings need")

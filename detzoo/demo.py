@@ -25,6 +25,7 @@ from detzoo.report.page import Page
 from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
 from detzoo.train.report import training_sections
+from detzoo.user_path import user_path
 
 RECIPE = "mask_rcnn_r18_fpn_shapes"
 ENOUGH = 0.5  # box AP that the demonstration has to reach
@@ -75,7 +76,7 @@ def demo(
         OSError: something cannot be written.
     """
     start = time.perf_counter()
-    out = Path(out)
+    out = user_path(out)
     recipe = find(recipe) if isinstance(recipe, str) else recipe
     if recipe.data.kind != "shapes":
         raise ConfigError(f"{recipe.name} learns from {recipe.data.kind} data; the demo needs shapes")

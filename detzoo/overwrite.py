@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TypeAlias
+
+from detzoo.user_path import user_path
 
 Identity: TypeAlias = tuple[int, int] | str
 
@@ -48,7 +49,7 @@ class ReadFiles:
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    return os.path.join(os.getcwd(), Path(path).expanduser())
+    return os.path.join(os.getcwd(), user_path(path))
 
 
 def _identities(path: str) -> list[Identity]:

@@ -86,4 +86,8 @@ def _from_words(words: Sequence[str], given: str) -> TTA:
                 "short and long edges such as 600x900; or published alone"
             )
         scales.append((int(size[1]), int(size[2])) if size else float(word))
-    return validate(TTA, {"scales": scales or [1.0], "flip": "flip" in words, "vertical": "vertical" in words})
+    try:
+        return validate(TTA, {"scales": scales or [1.0], "flip": "flip" in words, "vertical": "vertical" in words})
+    except ConfigError:
+        limits = f"at most 20 sizes, factors above 0 and up to 16, and edges of 1 to {1 << 14} pixels"
+        raise ConfigError(f"{argument('tta', given)}: {limits}") from None

@@ -125,6 +125,7 @@ def test_overrides_build_what_was_absent_and_the_last_one_counts() -> None:
         ("title.x=2", "'title.x' is not a setting"),
         ("shape.radius=0", "shape.radius: Input should be greater than 0"),
         ("shape.radius=NaN", "shape.radius: "),
+        ("shape.radius=true", "radius is neither true nor false"),
         ("shape.kind=star", "shape"),
         ("visible=perhaps", "visible"),
         ("size=[1,2,3]", "size"),

@@ -33,6 +33,7 @@ PAGE = (
     (
         "nearest",
         "paths",
+        "user_path",
         "config",
         "config_comments",
         "arguments",

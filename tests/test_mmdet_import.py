@@ -190,6 +190,7 @@ SETTINGS = [
             *("model.costs.cls=2", "model.costs.iou=1"),
         ],
     ),
+    ("detr.py", {"model__positional_encoding__temperature": 20}, ["model.temperature=20"]),
     (  # the head's own transformer, where it is left out
         "detr_oldest_2.py",
         {"model__bbox_head__transformer": GONE, "model__bbox_head__positional_encoding": GONE},
@@ -431,6 +432,7 @@ REFUSED_OF_OTHERS = [
         r"backbone\.out_indices=\[2, 3\] has no counterpart; one map",
     ),
     ("detr.py", {"model__positional_encoding__normalize": GONE}, r"positional_encoding\.normalize=None has no counter"),
+    ("deformable_detr.py", {"model__positional_encoding__temperature": 20}, r"temperature=20 has no counterpart"),
     ("detr.py", {"model__positional_encoding__offset": -0.5}, r"positional_encoding\.offset=-0\.5 has no counterpart"),
     ("detr.py", {"model__encoder__layer_cfg__foo": 1}, r"model\.encoder\.layer_cfg\.foo=1 is not known"),
     (

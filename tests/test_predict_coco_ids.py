@@ -107,6 +107,27 @@ def test_one_image_without_an_id_does_not_refuse_the_others(
     assert {path.name for path in out.glob("*.jpg")} == {"1.jpg", "2.jpg", "cover.jpg"}
 
 
+def test_images_of_another_size_than_annotated_are_left_out(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = Image.Exif()
+    turn[274] = 6  # a quarter turn
+    for name, exif in (("plain.jpg", Image.Exif()), ("turned.jpg", turn), ("stored.jpg", turn)):
+        Image.new("RGB", (64, 48), (9, 99, 199)).save(tmp_path / name, exif=exif)
+    sizes = {"plain.jpg": (48, 64), "turned.jpg": (64, 48), "stored.jpg": (48, 64)}
+    images = [
+        {"id": number, "file_name": name, "height": height, "width": width}
+        for number, (name, (height, width)) in enumerate(sizes.items())
+    ]
+    data, out = written(tmp_path, images, FILE["categories"]), tmp_path / "out"
+    assert run(weights, tmp_path / "*.jpg", "--out", out, "--coco", out / "r.json", "--data", data) == 0
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert f"1 of 3 images are not in the COCO results, as they have another size than {data} states" in said
+    assert {entry["image_id"] for entry in json.loads((out / "r.json").read_text())} == {0, 1}
+    assert run(weights, tmp_path / "stored.jpg", "--out", out, "--coco", out / "r.json", "--data", data) == 2
+    assert "stored.jpg and all others have another size than" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -116,7 +116,7 @@ def test_wrong_indices_are_a_sentence() -> None:
     with pytest.raises(TypeError, match=r"filter\(classes='dog'\)"):
         found["dog"]
     wrong: Any
-    for wrong in ([0.5], torch.zeros(2, 2).long(), 0.5, None):
+    for wrong in ([0.5], [None], ["dog"], [found[0]], torch.zeros(2, 2).long(), 0.5, None):
         with pytest.raises(TypeError):
             found[wrong]
 

@@ -19,6 +19,7 @@ from detzoo.train.log import read_log
 from detzoo.train.loop import Trained, train
 from detzoo.train.plan import planned
 from detzoo.train.progress import Display
+from tests.oracle import scene, write_coco
 from tests.train_fakes import quick
 
 SMALL = (
@@ -298,3 +299,17 @@ def test_the_weights_that_a_run_starts_from_are_not_replaced(tmp_path: Path, nam
         detzoo.train(**given, out=tmp_path / "." / "")
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def test_what_is_wrong_with_the_data_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contents = scene(0, [(50, 60), (60, 50)], {2: "cat"})
+    contents["annotations"][0]["bbox"][2] = -3  # no box
+    for half in ("train", "val"):
+        write_coco(tmp_path / half, contents)
+    parts = {half: [{"annotations": f"{half}/val.json", "images": f"{half}/images"}] for half in ("train", "val")}
+    settings = ("schedule.epochs=2", "schedule.batch=1", "schedule.evaluate_every=1")
+    done = run(tmp_path / "run", *settings, data={"root": str(tmp_path), **parts})
+    assert len(done.history) == 2
+    said = [record.getMessage() for record in caplog.records]
+    for half in ("train", "val"):
+        assert len([words for words in said if words.startswith(str(tmp_path / half))]) == 1

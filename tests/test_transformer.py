@@ -40,10 +40,11 @@ def test_dropout_is_for_training():
     assert torch.equal(attention(x, x, x), attention(x, x, x))
 
 
-def test_positions_are_sines_and_cosines_of_the_place_in_the_image():
+@pytest.mark.parametrize("longest", [10000.0, 20.0])
+def test_positions_are_sines_and_cosines_of_the_place_in_the_image(longest: float):
     rows = torch.tensor([[True, True, True], [True, True, False]])
     columns = torch.tensor([[True] * 4, [True, True, True, False]])
-    found = sine_positions(rows, columns, 8)
+    found = sine_positions(rows, columns, 8, longest=longest)
     assert found.shape == (2, 3, 4, 8)
     for image, height, width in ((0, 3, 4), (1, 2, 3)):
         for y in range(height):
@@ -51,7 +52,7 @@ def test_positions_are_sines_and_cosines_of_the_place_in_the_image():
                 expected = []
                 for place, size in ((y + 1, height), (x + 1, width)):
                     for channel in range(4):
-                        angle = 2 * math.pi * place / size / 10000 ** (2 * (channel // 2) / 4)
+                        angle = 2 * math.pi * place / size / longest ** (2 * (channel // 2) / 4)
                         expected.append(math.sin(angle) if channel % 2 == 0 else math.cos(angle))
                 torch.testing.assert_close(found[image, y, x], torch.tensor(expected), atol=1e-5, rtol=1e-5)
 

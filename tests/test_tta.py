@@ -352,6 +352,9 @@ def test_views_in_words() -> None:
     for wrong in ("flop", "flip,published", "published", "", "0", "99", 3, [0.5], {"scale": [1]}, {"scales": []}):
         with pytest.raises(ConfigError):
             pick_tta(wrong)
+    for wrong in ("flip,0", "100000", "0x100", ",".join(["1"] * 21)):
+        with pytest.raises(ConfigError, match=f"tta='{wrong}': at most 20 sizes, factors above 0 and up to 16"):
+            pick_tta(wrong)
     assert with_value(["predict", "--tta", "a.pth", "b"]) == ["predict", "--tta=flip", "a.pth", "b"]
     assert with_value(["x", "--tta", "flip,0.5", "--tta"]) == ["x", "--tta", "flip,0.5", "--tta=flip"]
 

@@ -59,3 +59,16 @@ def test_evaluating(tmp_path: Path, file: Path) -> None:
         with pytest.raises(NotADirectoryError):
             evaluate(detector, data, progress=False, **given)
     assert detector.calls == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"), [("out", "a.txt"), ("results", "a.csv"), ("proposals", "a.pkl"), ("report", "a.pdf")]
+)
+def test_names_of_other_kinds_of_files(wanted: str, name: str, tmp_path: Path) -> None:
+    data = write_coco(tmp_path / "data", scene(0, [(50, 50)], {2: "cat"}))
+    detector = Oracle(["cat"], {})
+    given: dict[str, Any] = {wanted: tmp_path / name}
+    with pytest.raises(ValueError, match=rf"{wanted}=.*{name}' is n"):
+        evaluate(detector, data, progress=False, **given)
+    assert detector.calls == []
+    assert not (tmp_path / name).exists()

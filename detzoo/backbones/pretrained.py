@@ -11,6 +11,7 @@ from torch import nn
 
 from detzoo.backbones.pycls import usual_name
 from detzoo.pickles.files import read, state_dict
+from detzoo.user_path import user_path
 
 
 def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]) -> None:
@@ -27,7 +28,7 @@ def load_pretrained(backbone: nn.Module, weights: str | Path | Mapping[str, Any]
         ValueError: the file is no weights file, or parameters are missing, left over or of another shape.
     """
     name = "the given weights" if isinstance(weights, Mapping) else str(weights)
-    state = weights if isinstance(weights, Mapping) else _read(Path(weights))
+    state = weights if isinstance(weights, Mapping) else _read(user_path(weights))
     state = state.get("state_dict", state)
     # a plain dict has no version marks, so that batch norm accepts weights without `num_batches_tracked`
     named = {usual_name(key): value for key, value in state.items()}

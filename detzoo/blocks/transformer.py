@@ -188,7 +188,7 @@ def seen_cells(sizes: Tensor, pixels: int, cells: int) -> Tensor:
     return F.interpolate(inside.float().unsqueeze(1), size=cells).squeeze(1) > 0
 
 
-def sine_positions(rows: Tensor, columns: Tensor, width: int, start: float = 1.0) -> Tensor:
+def sine_positions(rows: Tensor, columns: Tensor, width: int, start: float = 1.0, longest: float = 10000.0) -> Tensor:
     """Sines and cosines of a cell's place in its own image (arXiv:2005.12872, appendix A.4).
 
     Args:
@@ -196,19 +196,20 @@ def sine_positions(rows: Tensor, columns: Tensor, width: int, start: float = 1.0
         columns: bool ``[N, W]``, columns, alike.
         width: channels; a multiple of 4.
         start: place of the first cell, in cells; its middle is at 0.5.
+        longest: the longest period, in lengths of the image.
 
     Returns:
         float32 ``[N, H, W, width]``: the first half of the channels tells the row, the second the column.
     """
-    down, across = _waves(rows, width // 2, start), _waves(columns, width // 2, start)
+    down, across = (_waves(seen, width // 2, start, longest) for seen in (rows, columns))
     size = (-1, rows.shape[1], columns.shape[1], -1)
     return torch.cat([down.unsqueeze(2).expand(size), across.unsqueeze(1).expand(size)], -1)
 
 
-def _waves(seen: Tensor, width: int, start: float) -> Tensor:
+def _waves(seen: Tensor, width: int, start: float, longest: float) -> Tensor:
     """``[N, S]`` to ``[N, S, width]``: the `waves` of cells' places."""
     place = seen.cumsum(1, dtype=torch.float32)
-    return waves((place + (start - 1)) / (place[:, -1:] + 1e-6), width)
+    return waves((place + (start - 1)) / (place[:, -1:] + 1e-6), width, longest)
 
 
 def waves(place: Tensor, width: int, longest: float = 10000.0) -> Tensor:

@@ -100,21 +100,23 @@ def run_train(options: argparse.Namespace) -> int:
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure a detector."""
     import detzoo
+    from detzoo.evaluate.report import report_file
 
     detector, data = _settled(_load(options), options.data, options.overrides)
     more = {"proposals": options.proposals, "results": options.results, "tta": options.tta}
     page: Any = False
     if not options.no_report:
-        stem = os.path.splitext(options.out)[0] if options.out else f"runs/evaluate/{_stem(options.name)}"
-        page = f"{stem}.html"
-    report = detzoo.evaluate(detector, data=data, split=options.split, batch=options.batch, report=page, **more)
+        page = report_file(options.out or f"runs/evaluate/{_stem(options.name)}.json").with_suffix(".html")
+    more |= {"split": options.split, "batch": options.batch, "out": options.out, "report": page}
+    report = detzoo.evaluate(detector, data, **more)
     print(report.summary())
     if page:
         print(f"report: {page}")
-    if options.results:
-        print(f"results: {options.results}")
+    for what in ("proposals", "results"):
+        if more[what]:
+            print(f"{what}: {more[what]}")
     if options.out:
-        print(f"numbers: {report.save(options.out)}")
+        print(f"numbers: {report_file(options.out)}")
     return 0
 
 

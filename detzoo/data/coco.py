@@ -89,8 +89,11 @@ def first_images(path: str | Path, count: int = 1) -> list[str]:
     ]
 
 
-def listed_ids(path: str | Path) -> tuple[list[tuple[str, int | str]], dict[str, int | str]]:
-    """File name and id of each image, and the id of each category name, without reading the annotations.
+def listed_ids(
+    path: str | Path,
+) -> tuple[list[tuple[str, int | str, tuple[int, int] | None]], dict[str, int | str]]:
+    """File name, id and height and width (None: not stated) of each image, and the id of each category name, without
+    reading the annotations.
 
     They are those that `read_coco` gives: ids as the file has them, and of a category name that occurs more than once
     the least. Errors as `category_names`, and two images with one id.
@@ -104,7 +107,7 @@ def listed_ids(path: str | Path) -> tuple[list[tuple[str, int | str]], dict[str,
     Index(path, "category", [category.id for category in categories], [category.name for category in categories])
     label_of = _labels(path, categories)
     category_ids = dict(zip(label_of, _category_ids(categories, label_of), strict=True))
-    return [(image.file_name, as_written(image.id)) for image in images], category_ids
+    return [(image.file_name, as_written(image.id), _stated(image)) for image in images], category_ids
 
 
 def read_coco(
@@ -307,25 +310,23 @@ def _sizes(
     path: Path, records: Sequence[_Image], root: Path, files: Sequence[str], skip_broken: bool
 ) -> list[tuple[int, int] | None]:
     """Height and width of each image, from its file where the annotations do not say or cannot be right."""
-    stated: list[tuple[int, int] | None] = []
-    impossible = []
-    for record in records:
-        height, width = record.height or 0, record.width or 0
-        if (
-            0 < height <= LONGEST
-            and 0 < width <= LONGEST
-            and height * width < MOST_PIXELS
-            and height % 1 == width % 1 == 0
-        ):
-            stated.append((int(height), int(width)))
-        else:
-            stated.append(None)
-            if height > 0 and width > 0:
-                impossible.append(record.file_name)
+    stated = [_stated(record) for record in records]
+    impossible = [
+        record.file_name
+        for record, size in zip(records, stated, strict=True)
+        if size is None and (record.height or 0) > 0 and (record.width or 0) > 0
+    ]
     report(
         path, "state a height and width that cannot be and have those of their file", impossible, len(records), "images"
     )
     return image_sizes(path, root, files, stated, skip_broken)
+
+
+def _stated(record: _Image) -> tuple[int, int] | None:
+    """Height and width that the file gives for an image, where they can be."""
+    height, width = record.height or 0, record.width or 0
+    possible = 0 < height <= LONGEST and 0 < width <= LONGEST and height * width < MOST_PIXELS
+    return (int(height), int(width)) if possible and height % 1 == width % 1 == 0 else None
 
 
 def _labels(path: Path, categories: Sequence[_Category]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from detzoo.data.own import is_own, own_data
 from detzoo.data.problems import DataError
 from detzoo.data.yolo_sets import YAML
 from detzoo.recipes.settings import Data, Split
+from detzoo.user_path import user_path
 
 _SHAPES = re.compile(r"shapes(?::(\d+)/(\d+))?")
 
@@ -58,7 +59,7 @@ def as_data(data: Any) -> Data:
     if match:
         train, val = (int(number) for number in match.groups(default="0"))
         return shapes_data(train, val) if match[1] else shapes_data()
-    path = Path(data).expanduser()
+    path = user_path(data)
     if path.is_dir():
         return data_in_folder(path)
     if not path.exists():

@@ -19,6 +19,7 @@ from detzoo.drawing.fonts import Fonts, Run
 from detzoo.ops.masks import windows
 from detzoo.terminal import printable
 from detzoo.types import Detections
+from detzoo.user_path import user_path
 
 Color: TypeAlias = tuple[int, int, int]
 Rectangle: TypeAlias = tuple[int, int, int, int]
@@ -115,7 +116,7 @@ def write(picture: Callable[[], Image.Image], path: str | Path) -> Path:
         ValueError: the suffix names no image format.
         OSError: the file cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None or kind not in Image.SAVE:
         raise ValueError(f"cannot save a picture as {path.name}: give it a suffix such as .jpg or .png")

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 from PIL import ImageFont, features
 
+from detzoo.user_path import user_path
+
 SETTING = "DETZOO_FONT"
 LONGEST = 80  # letters of a name that are drawn
 # of two fonts that have a letter, the one to read a name in: one file for many scripts, then a plain face
@@ -48,7 +50,7 @@ class Fonts:
             ValueError: it is no font that can be read.
         """
         given = chosen if chosen is not None else os.environ.get(SETTING) or None
-        self.chosen = None if given is None else str(Path(given).expanduser())
+        self.chosen = None if given is None else str(user_path(given))
         if self.chosen is not None and not _letters(self.chosen):
             name = "font" if chosen is not None else SETTING
             raise ValueError(f"{name}: {given} is not a font file that can be read")

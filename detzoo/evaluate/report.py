@@ -11,6 +11,8 @@ from typing import Any
 
 from detzoo.atomic import write_atomically
 from detzoo.terminal import printable
+from detzoo.typed import argument
+from detzoo.user_path import user_path
 
 _HEADINGS = {
     "ap": "AP",
@@ -86,6 +88,7 @@ class Report:
 
         Raises:
             OSError: the file cannot be written; what was there is unchanged.
+        ValueError: as `report_file`.
         """
         file = report_file(path)
         text = json.dumps(dataclasses.asdict(self), indent=2)
@@ -93,9 +96,27 @@ class Report:
 
 
 def report_file(path: str | Path) -> Path:
-    """The file that `Report.save` writes: ``path`` if it is a ``.json`` file, else ``report.json`` in it."""
-    path = Path(path)
-    return path if path.suffix == ".json" else path / "report.json"
+    """The file that `Report.save` writes: ``path`` if it is a ``.json`` file, else ``report.json`` in it.
+
+    Raises:
+        ValueError: it is called as a file of another kind.
+    """
+    path = user_path(path)
+    if path.suffix.lower() == ".json":
+        return path
+    if path.suffix[1:].isalpha() and not path.is_dir():
+        raise ValueError(f"{argument('out', path)} is neither the name of a .json file nor of a folder")
+    return path / "report.json"
+
+
+def check_suffix(path: str | Path, suffix: str, what: str) -> None:
+    """Raise where a file that the argument ``what`` names is called as one of another kind.
+
+    Raises:
+        ValueError: it is.
+    """
+    if user_path(path).suffix.lower() != suffix:
+        raise ValueError(f"{argument(what, path)} is not the name of a {suffix} file, as which it would be written")
 
 
 def _number(value: float | int | None) -> str:

@@ -46,7 +46,7 @@ from detzoo.evaluate.inference import detect_on_host, in_precision
 from detzoo.evaluate.lvis import check_federated, lvis_metrics
 from detzoo.evaluate.own_metrics import OwnMetric, own_metrics
 from detzoo.evaluate.page import evaluation_sections
-from detzoo.evaluate.report import Report, report_file
+from detzoo.evaluate.report import Report, check_suffix, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.tta import detect_views, views_of
 from detzoo.evaluate.voc import voc_metrics
@@ -58,6 +58,7 @@ from detzoo.report.labels import label_statistics
 from detzoo.report.page import Page
 from detzoo.tta import TTA
 from detzoo.types import Detections
+from detzoo.user_path import user_path
 
 Metric = Literal["coco", "lvis", "voc", "voc07", "proposals"]
 METRICS: tuple[Metric, ...] = ("coco", "lvis", "voc", "voc07", "proposals")
@@ -136,6 +137,11 @@ def evaluate(
     page = _page(report, out, detector)
     targets = [report_file(out) if out is not None else None, proposals, results, page.path if page else None]
     _refuse_to_overwrite(dataset.data, data, targets, reads_proposals=detector.takes_proposals)
+    for path, suffix, what in zip(
+        targets[1:], (".safetensors", ".json", ".html"), ("proposals", "results", "report"), strict=True
+    ):
+        if path is not None:
+            check_suffix(path, suffix, what)
     chosen: Metric = metric or (dataset.data.metric if detector.finds_classes else "proposals")
     if chosen == "lvis":
         check_federated(dataset.annotations)
@@ -183,7 +189,7 @@ def _page(report: bool | str | Path | Page, out: str | Path | None, detector: De
         return report
     if report is False or (report is True and out is None):
         return None
-    path = report_file(out).with_suffix(".html") if report is True and out is not None else Path(str(report))
+    path = report_file(out).with_suffix(".html") if report is True and out is not None else user_path(str(report))
     name = getattr(detector.recipe, "name", type(detector).__name__)
     return Page(path, f"{name}, evaluated")
 
@@ -204,12 +210,12 @@ def _refuse_to_overwrite(
     splits = [*settings.train, *settings.val]
     names = [part.annotations for part in splits] + [part.proposals for part in splits if reads_proposals]
     names = [name for name in names if name]
-    paths = [Path(settings.root, name).expanduser() for name in names]
+    paths = [user_path(settings.root) / user_path(name) for name in names]
     read = ReadFiles([*paths, given] if isinstance(given, str | Path) else paths)
     for target in targets:
         if target is not None:
             read.refuse(target, "write to another file")
-            check_folder(Path(target).parent)
+            check_folder(user_path(target).parent)
 
 
 def _open(
@@ -221,7 +227,7 @@ def _open(
             raise ValueError("the data set varies its images; open it with augment=False to evaluate on it")
         # masks are measured from the annotations: the loader need not draw them
         light = copy.copy(data)
-        light.data = data.data.replace(masks=False)
+        light.data, light.class_maps = data.data.replace(masks=False), None
         return light, None
     settings = as_data(data)
     opened = open_dataset(

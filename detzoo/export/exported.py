@@ -14,6 +14,7 @@ from detzoo.detector import Detector, DetectorConfig
 from detzoo.export.program import detections
 from detzoo.export.runners import RUNNERS, Runner
 from detzoo.types import Detections, Images
+from detzoo.user_path import user_path
 
 
 class ExportedDetector(Detector):
@@ -117,5 +118,5 @@ def open_exported(path: str | Path, device: torch.device | None = None) -> Expor
         ExportedFileError: the file is damaged or not ours.
         ValueError: it cannot run on the device.
     """
-    path = Path(path)
+    path = user_path(path)
     return ExportedDetector(RUNNERS[path.suffix.lower()](path, device or torch.device("cpu")))

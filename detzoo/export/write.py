@@ -33,6 +33,7 @@ from detzoo.nearest import unknown
 from detzoo.predict.sources import load
 from detzoo.predict.sources import pictures as read
 from detzoo.typed import argument
+from detzoo.user_path import user_path
 
 log = logging.getLogger("detzoo.export")
 
@@ -105,7 +106,7 @@ def export(
         ModuleNotFoundError: what makes or runs such a file is not installed.
         ValueError: ``size`` is no size, or ``pictures`` are none.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     write = check_format(path)
     if isinstance(detector, ExportedDetector):
         raise ExportError("this detector is an exported file: export the one that it was made of")
@@ -151,7 +152,7 @@ def check_format(path: str | Path) -> Callable[[Program, Capture, Outputs, FileI
         ExportError: there is no such format.
         ModuleNotFoundError: a package that it needs is not installed; the message says how to install it.
     """
-    path = Path(path)
+    path = user_path(path)
     suffix = path.suffix.lower()
     if suffix == ".engine":
         how = f"trtexec --onnx={path.stem}.onnx --saveEngine={path.name}"

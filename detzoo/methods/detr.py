@@ -49,6 +49,9 @@ class DETR(Detector):
         neck: ChannelMapper.Config = ChannelMapper.Config()  # its channels are the transformer's width
         encoder: TransformerConfig = TransformerConfig()
         decoder: TransformerConfig = TransformerConfig()
+        # of positions: their longest period, in lengths of the image; the shorter, the better are the cells of a small
+        # map told apart (20 in arXiv:2201.12329)
+        temperature: float = Field(default=10000.0, ge=1)
         queries: int = Field(default=100, ge=1)  # most objects that are found in an image
         costs: SetWeights = SetWeights()
         losses: SetWeights = SetWeights()  # the class's is a cross-entropy
@@ -108,7 +111,8 @@ class DETR(Detector):
         rows = seen_cells(images.sizes[:, :1], images.pixels.shape[2], feature.shape[2])
         columns = seen_cells(images.sizes[:, 1:], images.pixels.shape[3], feature.shape[3])
         seen = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1)
-        positions = sine_positions(rows, columns, feature.shape[1]).flatten(1, 2).to(feature.dtype)
+        at = sine_positions(rows, columns, feature.shape[1], longest=self.settings.temperature)
+        positions = at.flatten(1, 2).to(feature.dtype)
         # copied once: every layer's products are faster on cells that lie one after the other
         cells = feature.flatten(2).transpose(1, 2).contiguous()
         memory = self.encoder(cells, positions, seen)

@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 
 from detzoo.data.coco import listed_ids
 from detzoo.data.file_names import alike, parts_of, slashes
+from detzoo.data.images import ImageError, image_size
 from detzoo.data.problems import DataError
 from detzoo.predict.plain_values import category_numbers
 from detzoo.predict.result import Result
+from detzoo.user_path import user_path
 
 Id: TypeAlias = int | str
 SAID = 10  # names in a note
@@ -35,7 +37,13 @@ def numbered(paths: Iterable[Path]) -> dict[Path, Id]:
 
 
 class CocoIds:
-    """Image ids by file name and category ids by class name."""
+    """Image ids by file name and category ids by class name.
+
+    Attributes:
+        path: the annotation file.
+        categories: id by class name.
+        sizes: height and width by image id, where the file states them.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Read them; masks and boxes of the file are not looked at.
@@ -44,7 +52,7 @@ class CocoIds:
             FileNotFoundError: there is no such file.
             DataError: it is no COCO annotation file, or gives an id or a file name twice.
         """
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         if self.path.is_dir():
             raise DataError(f"{self.path} is a folder: give the COCO annotation file itself")
         images, self.categories = listed_ids(self.path)
@@ -52,7 +60,8 @@ class CocoIds:
         self._written: dict[tuple[str, ...], list[Id]] = {}
         self._alike: dict[tuple[str, ...], list[Id]] = {}
         names: set[str] = set()
-        for name, number in images:
+        self.sizes = {number: size for _, number, size in images if size is not None}
+        for name, number, _ in images:
             name = os.path.normpath(slashes(name))
             if name in names:
                 raise DataError(f"{self.path}: two images are called {name}")
@@ -80,6 +89,14 @@ class CocoIds:
             raise ValueError(f"{self.path} lists no image {paths[0]}{other}")
         _check_twice(ids)
         return ids
+
+    def of_other_size(self, ids: Mapping[Path, Id]) -> list[Path]:
+        """Which images are not of the size that the file states, so that boxes in one are none in the other."""
+        return [
+            path
+            for path, number in ids.items()
+            if (stated := self.sizes.get(number)) is not None and _size(path) not in (None, stated)
+        ]
 
     def _find(self, path: Path, name: str, exact: dict[Path, Id], guessed: dict[Path, Id]) -> None:
         parts, keys = tuple(parts_of(name)), alike(name)
@@ -115,6 +132,11 @@ class CocoTable:
             raise ValueError("a COCO results file is about image files: frames of a video have no ids")
         self._known = None if annotations is None else CocoIds(annotations)
         self._ids = numbered(images) if self._known is None else self._known.images(images)
+        self._of_other_size = [] if self._known is None else self._known.of_other_size(self._ids)
+        for path in self._of_other_size:
+            del self._ids[path]
+        if not self._ids:
+            raise ValueError(f"{self._of_other_size[0]} and all others have {self._other_size()}")
         self._images = images
         self.entries: list[dict[str, Any]] = []
 
@@ -138,10 +160,22 @@ class CocoTable:
         return notes
 
     def _left_out(self) -> list[str]:
-        missing = [str(path) for path in self._images if path not in self._ids]
+        known = {*self._ids, *self._of_other_size}
+        missing = [path for path in self._images if path not in known]
         why = "their names are no numbers" if self._known is None else f"{self._known.path} does not list them plainly"
-        count = f"{len(missing)} of {len(self._images)} images are not in the COCO results"
-        return [f"{count}, as {why}: {_some(missing)}"] if missing else []
+        return [
+            f"{len(paths)} of {len(self._images)} images are not in the COCO results, as {reason}: "
+            + _some([str(path) for path in paths])
+            for paths, reason in ((missing, why), (self._of_other_size, f"they have {self._other_size()}"))
+            if paths
+        ]
+
+    def _other_size(self) -> str:
+        path = None if self._known is None else self._known.path
+        return (
+            f"another size than {path} states: they were changed, or annotated before the turn of their EXIF "
+            "orientation (as `detzoo evaluate --results` takes them)"
+        )
 
     def add(self, result: Result) -> None:
         """Take what was found in one image."""
@@ -153,6 +187,13 @@ class CocoTable:
             result = result[known]
         categories = None if self._known is None else self._known.categories
         self.entries += result.to_coco(self._ids[path], categories)
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        return image_size(path)
+    except (OSError, ImageError):  # which predicting says
+        return None
 
 
 def _check_twice(ids: Mapping[Path, Id]) -> None:

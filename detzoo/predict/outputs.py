@@ -15,6 +15,7 @@ from detzoo.overwrite import ReadFiles
 from detzoo.predict.crops import Crops
 from detzoo.predict.sources import VIDEOS, is_camera, is_video, pictures
 from detzoo.predict.written import Written
+from detzoo.user_path import user_path
 
 KEPT = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # an image of one of these kinds is drawn in its own
 INSTEAD = "choose another folder with --out"
@@ -54,10 +55,10 @@ class Outputs:
             FileExistsError: a drawing would replace another file that the command has not written.
             NotADirectoryError, PermissionError: the folder cannot be made or written to.
         """
-        self.folder = Path(folder).expanduser()
+        self.folder = user_path(folder)
         check_folder(self.folder)
         if is_video(source):
-            paths = [] if is_camera(source) else [Path(source)]
+            paths = [] if is_camera(source) else [user_path(source)]
         else:
             paths = [item for item in pictures(source) if isinstance(item, Path)]
         self.images = [] if is_video(source) else paths
@@ -103,7 +104,7 @@ class Outputs:
             OverwritesSource: it is a file that is read.
             ValueError: something else is written there, it is called as a picture, or is a folder.
         """
-        target = Path(target)
+        target = user_path(target)
         self._read.refuse(target, INSTEAD if self.folder in target.parents else "choose another file")
         if target.suffix.lower() in (*SUFFIXES, *VIDEOS):
             raise ValueError(

@@ -394,9 +394,10 @@ def _forward(index: slice, length: int) -> list[int]:
 
 def _picked(index: Sequence[Any] | Tensor | NDArray[Any], length: int) -> Tensor:
     """A checked mask ``(K,)``, or checked numbers."""
-    rows = torch.as_tensor(np.asarray(index), device="cpu")
-    if rows.dim() != 1 or (rows.numel() and (rows.is_floating_point() or rows.is_complex())):
+    given = np.asarray(index.cpu() if isinstance(index, Tensor) else index)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "biu"):
         raise TypeError("index a result by a number, a slice, a list of numbers, or a mask with one bool per detection")
+    rows = torch.as_tensor(given)
     if rows.dtype == torch.bool:
         if len(rows) != length:
             raise IndexError(f"the mask has {len(rows)} values, but there are {length} detections")

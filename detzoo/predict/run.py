@@ -41,6 +41,7 @@ from detzoo.predict.sources import (
 )
 from detzoo.tta import TTA, Scale
 from detzoo.types import Detections
+from detzoo.user_path import user_path
 
 _Given = TypeVar("_Given")
 _Done = TypeVar("_Done")
@@ -126,7 +127,7 @@ def predict(
     labels = None if classes is None else chosen_labels(classes, detector.classes)
     wanted = _Wanted(threshold, labels, views_of(detector, tta))
     if is_video(source):
-        path = None if is_camera(source) else Path(source).expanduser()
+        path = None if is_camera(source) else user_path(source)
         read = ReadFiles([path] if path else [])
         found = _stream(detector, frames(source), wanted, batch, read, path)
         shown = track(found, f"Predicting {path.name if path else source}") if progress else found

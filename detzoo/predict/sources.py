@@ -16,6 +16,7 @@ from PIL import Image
 
 from detzoo.data.images import SUFFIXES, ImageError, image_size, read_image, upright_rgb, upright_size
 from detzoo.nearest import unknown
+from detzoo.user_path import user_path
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
@@ -171,7 +172,7 @@ def frames(source: str | Path | int) -> Iterator[NDArray[np.uint8]]:
     if "://" in str(source):
         raise FileNotFoundError(f"{source} is an address: download it first and give the file")
     camera = int(str(source)) if is_camera(source) else None
-    name = f"camera {camera}" if camera is not None else str(Path(str(source)).expanduser())
+    name = f"camera {camera}" if camera is not None else str(user_path(str(source)))
     if camera is None:
         if not os.path.exists(name):
             raise FileNotFoundError(f"there is no video at {name}")
@@ -230,13 +231,13 @@ def _mend(array: NDArray[Any]) -> str:
 
 
 def _has_pattern(source: str | Path) -> bool:
-    return glob.has_magic(str(source)) and not Path(source).exists()
+    return glob.has_magic(str(source)) and not user_path(source).exists()
 
 
 def _files(source: str | Path) -> Pictures:
     if not str(source):
         raise ValueError("cannot predict on an empty path: give a path, '.' for the current folder")
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_dir():
         children = sorted(path.iterdir())
         hint = f"; for folders below it use '{path}/**/*.jpg'" if any(map(os.path.isdir, children)) else ""

@@ -28,6 +28,7 @@ from detzoo.recipes.own import own_method
 from detzoo.recipes.own_backbone import fill
 from detzoo.recipes.recipe import METHODS, Recipe, method_of, recipe_of
 from detzoo.typed import either
+from detzoo.user_path import user_path
 
 FORMAT = "detzoo"
 VERSION = 1
@@ -133,7 +134,7 @@ def read(path: str | Path) -> tuple[Recipe, tuple[str, ...], dict[str, Tensor]]:
         CheckpointError: it is truncated, not ours, from a newer version, or its weights do not fit its recipe.
         ConfigError: its recipe has settings that this version does not know, or is too large to be meant.
     """
-    described, weights = _read(Path(path))
+    described, weights = _read(user_path(path))
     return described.recipe, described.classes, weights
 
 
@@ -229,7 +230,7 @@ def rebuild(
         CheckpointError: as `read`, or the file was saved with other ``parts`` or another ``backbone`` than are given.
         ConfigError: as `read`.
     """
-    path, parts = Path(path), parts or {}
+    path, parts = user_path(path), parts or {}
     described, weights = _read(path)
     _check_parts(path, described.parts, parts)
     detector = method_of(described.recipe)(described.recipe.model, described.classes)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from detzoo.config import Config
 from detzoo.precision import Precision
 from detzoo.recipes.augment import Flip, Mixup, Resize, Step, plain_steps
+from detzoo.user_path import user_path
 
 
 class Split(Config):
@@ -25,6 +26,10 @@ class Split(Config):
     semantic: str = ""  # class maps for methods that learn them: a folder of PNG files, called as the images are
 
 
+def _at_home(root: str) -> str:
+    return str(user_path(root)) if root.startswith("~") else root
+
+
 def _from_the_program(own: Any) -> Any:
     if own is not None and not isinstance(own, tuple):  # JSON has none
         raise ValueError("a data set of the program's own is passed in by data=..., and by no file")
@@ -35,7 +40,7 @@ class Data(Config):
     """Which images to learn from and how they are varied."""
 
     kind: Literal["coco", "voc", "yolo", "shapes", "own"] = "coco"  # own: the program's, which no file can hold
-    root: str = "."
+    root: Annotated[str, AfterValidator(_at_home)] = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()
     # part of the training images that is kept for validation, where there are no others for it: always the same ones

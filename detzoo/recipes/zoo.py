@@ -102,6 +102,7 @@ from detzoo.recipes.index import spelling, spellings, unknown_recipe
 from detzoo.recipes.own import knowing
 from detzoo.recipes.own_backbone import fill, with_backbone
 from detzoo.recipes.recipe import Recipe, method_of, recipe_of
+from detzoo.user_path import user_path
 
 TABLES: tuple[tuple[Recipe, ...], ...] = (
     faster_rcnn.RECIPES,
@@ -305,7 +306,7 @@ def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
     """
-    path = Path(name_or_path)
+    path = user_path(name_or_path)
     if path.is_file():
         return path
     if path.is_dir():

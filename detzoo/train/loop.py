@@ -55,6 +55,7 @@ from detzoo.train.schedules import warnings
 from detzoo.train.teacher import give_teacher, teacher_of
 from detzoo.train.validation import validation_losses
 from detzoo.typed import argument
+from detzoo.user_path import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +177,9 @@ def train(
     if precision is not None:
         settings = {**settings, "precision": precision_word(precision)}
     if not isinstance(resume, bool):
-        folder = Path(resume).parent if Path(resume).name == "last.state" else Path(resume)
-        if out is not None and Path(out) != folder:
+        folder = user_path(resume)
+        folder = folder.parent if folder.name == "last.state" else folder
+        if out is not None and user_path(out) != folder:
             raise ValueError(f"{argument('resume', folder)} and {argument('out', out)} are two folders; name one")
         out, resume = folder, True
     if recipe is None and not resume:
@@ -394,11 +396,10 @@ def _validator(recipe: Recipe, dataset: Dataset, ranks: Ranks, own: Own) -> Call
     """A function that measures loss and AP on the validation images."""
     batch, workers = recipe.schedule.batch, recipe.data.workers
     loader = make_loader(dataset, batch, train=False, workers=workers, rank=ranks.rank, world=ranks.world)
-    data = recipe.data.replace(check_images=False)  # once is enough
 
     def validate(detector: Detector) -> Validation:
         losses = validation_losses(detector, loader, ranks, recipe.schedule.precision)
-        report = evaluate(detector, data, batch=batch, workers=workers, metrics=own.metrics, progress=False)
+        report = evaluate(detector, dataset, batch=batch, workers=workers, metrics=own.metrics, progress=False)
         return Validation(report.metrics, losses, report.main, report.notes)
 
     return validate
@@ -457,10 +458,8 @@ def _report(
     page = Page(path, recipe.name, more=sections or {})
     try:
         if unseen is not None:
-            data, schedule = recipe.data.replace(check_images=False), recipe.schedule
-            evaluate(
-                trained.detector, data, batch=schedule.batch, workers=recipe.data.workers, progress=False, report=page
-            )
+            batch, workers = recipe.schedule.batch, recipe.data.workers
+            evaluate(trained.detector, unseen, batch=batch, workers=workers, progress=False, report=page)
         elif ranks.first:
             page.write()
     except Exception as error:

@@ -25,6 +25,7 @@ from detzoo.recipes.zoo import find, load, locate
 from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.progress import Display
 from detzoo.typed import argument
+from detzoo.user_path import user_path
 
 # what of a recipe's data settings says where its images are; the others say how they are varied and hold for any data
 _ELSEWHERE = {
@@ -225,7 +226,7 @@ def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: b
         ValueError: neither a folder nor a recipe is named.
     """
     if out is not None:
-        folder = Path(out)
+        folder = user_path(out)
         if resume and not folder.is_dir():  # which reading it then says
             return folder
         claims.enter_context(lock(folder, display.say))

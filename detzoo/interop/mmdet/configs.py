@@ -15,6 +15,7 @@ from detzoo.interop.mmdet.scope import BASE, LOST, Imported
 from detzoo.interop.mmdet.statements import evaluate
 from detzoo.interop.mmdet.syntax import MOST_BYTES, MOST_DEPTH, MOST_STEPS, Budget, parse
 from detzoo.interop.unknowns import REST, Settings, Unknown, guarded
+from detzoo.user_path import user_path
 
 DELETE = "_delete_"  # of a dict: replaces the inherited one instead of changing it
 MOST_FILES = 50  # that one config reads
@@ -35,10 +36,10 @@ def read_file(path: str | Path, configs: str | os.PathLike[str] | None = None) -
         FileNotFoundError: there is no such file.
         ConfigError: it is not a config, or is too large; the message names file and line.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no config file at {path}")
-    return guarded(_Reader(None if configs is None else Path(configs)).read(path, ()))
+    return guarded(_Reader(None if configs is None else user_path(configs)).read(path, ()))
 
 
 def read_text(text: str, name: str) -> Settings:

@@ -32,7 +32,7 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
             head.fixed("embed_dims", width)
             old = head.has("transformer")
             owner = head if old else given
-            positions(owner.section("positional_encoding"), width, _MIDDLE)
+            positions(owner.section("positional_encoding"), width, _MIDDLE, usual=True)
             settings: dict[str, Any] = {
                 "refine": owner.flag("with_box_refine", False),
                 "two_stage": owner.flag("as_two_stage", False),

@@ -42,7 +42,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 parts.derived(head, "in_channels", features.channels[0])
                 width, settings = _oldest(head) if oldest else _two(head)
                 default = {"type": "SinePositionalEncoding", "num_feats": _WIDTH // 2, "normalize": True}
-                positions(head.section("positional_encoding", default), width)
+                settings["temperature"] = positions(head.section("positional_encoding", default), width)
                 neck = ChannelMapper.Config(out_channels=width)
                 queries = test.whole("max_per_img") if oldest else head.whole("num_query", 100)
             else:
@@ -61,8 +61,8 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
 
 def _three(model: Section, width: int) -> dict[str, Any]:
     """The transformer in the model."""
-    positions(model.section("positional_encoding"), width)
     return {
+        "temperature": positions(model.section("positional_encoding"), width),
         "encoder": _encoder(model.section("encoder"), width),
         "decoder": _decoder(model.section("decoder"), width, all_by_default=True),
     }
@@ -105,20 +105,30 @@ def _two(head: Section) -> tuple[int, dict[str, Any]]:
     return width, settings
 
 
-def positions(given: Section, width: int, offset: float = 0.0) -> None:
-    """``SinePositionalEncoding`` in parts of the image's size, of places moved by ``offset`` cells."""
+def positions(given: Section, width: int, offset: float = 0.0, usual: bool = False) -> float:
+    """The temperature of a ``SinePositionalEncoding`` in parts of the image's size.
+
+    Args:
+        given: its section.
+        width: channels.
+        offset: cells that places are moved by.
+        usual: refuse another temperature than the paper's.
+    """
     with given:
         if given.has("type"):
             given.kinds("SinePositionalEncoding")
         parts.derived(given, "num_feats", width // 2)
         if not given.flag("normalize", False):
             given.differs("normalize", "has no counterpart (left out it is False); True has")
-        given.fixed("temperature", 10000)
+        if usual:
+            given.fixed("temperature", 10000)
+        temperature = given.number("temperature", 10000.0)
         given.fixed("scale", 2 * math.pi)
         given.fixed("eps", 1e-6)
         if given.number("offset", 0.0) != offset:
             given.differs("offset", f"has no counterpart (left out it is 0); {offset:g} has")
         given.ignore("init_cfg")  # it has no weights
+    return temperature
 
 
 def _encoder(given: Section, width: int) -> TransformerConfig:

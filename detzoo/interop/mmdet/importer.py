@@ -60,6 +60,7 @@ from detzoo.recipes.blueprint import MOST_PARAMETERS, blueprint
 from detzoo.recipes.recipe import Model, Recipe, method_of
 from detzoo.recipes.settings import Data, Schedule
 from detzoo.recipes.zoo import build
+from detzoo.user_path import user_path
 
 # reads a model's settings, given its input; gives ours and the number of classes
 Reader = Callable[[Section, Input], tuple[Model, int]]
@@ -148,7 +149,7 @@ def from_mmdet(
     if weights is None and carried:
         weights = config
     if isinstance(weights, str | os.PathLike):
-        where, content = str(weights), read(Path(weights))
+        where, content = str(weights), read(user_path(weights))
         meta = content.get("meta") if isinstance(content, Mapping) else None
         state = _checked_state(content, where)
     elif weights is not None:
@@ -192,7 +193,7 @@ def read_config(
     """
     name, stem, values, own_meta = _values(config, configs)
     try:
-        folder = Path(config).parent if isinstance(config, str | os.PathLike) else None
+        folder = user_path(config).parent if isinstance(config, str | os.PathLike) else None
         return _imported(stem, values, own_meta if meta is None else meta, classes, folder, size_of(size))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
@@ -202,7 +203,7 @@ def _values(config: Any, configs: str | os.PathLike[str] | None) -> tuple[str, s
     """What errors call a config, a name for the recipe, its settings, and the ``meta`` of a checkpoint."""
     if not isinstance(config, str | os.PathLike):
         return "the config", "imported", checked(config), None
-    path = Path(config)
+    path = user_path(config)
     if path.suffix in _WEIGHTS:
         content = read(path)
         meta = content.get("meta") if isinstance(content, Mapping) else None

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from detzoo.config import ConfigError
+from detzoo.user_path import user_path
 
 MOST_BYTES = 1 << 16  # of all files together; published configs have a tenth of it
 MOST_MARKS = 10_000  # of a file: commas and the like, each of which PyYAML takes its time for
@@ -75,7 +76,7 @@ class _Reader:
             for name in [names] if isinstance(names, str) else names if isinstance(names, list) else [None]:
                 if not isinstance(name, str):
                     raise ConfigError(f"{path}: {key} is a path or a list of paths")
-                base = path.parent / Path(name).expanduser()
+                base = path.parent / user_path(name)
                 if base.suffix.lower() not in SUFFIXES or not _is_file(base):
                     raise ConfigError(
                         f"{path}: inherits from {name[:80]!r}, but there is no such file; keep PaddleDetection's "

@@ -30,6 +30,7 @@ from detzoo.precision import warn_if_spoilt
 from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.recipe import Model, Recipe
 from detzoo.recipes.zoo import build
+from detzoo.user_path import user_path
 
 # reads the section of an architecture, given the input of its network; gives our settings
 Reader = Callable[[Parts, Section, Input], Model]
@@ -118,7 +119,7 @@ def from_paddle(
             raise FileNotFoundError("no weights: the path is empty")
         model = blueprint(imported.recipe, imported.recipe.data.classes or ())
         bytes_of = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-        where, state = str(weights), paddle.read(Path(weights), _COPIES * bytes_of + _SLACK)
+        where, state = str(weights), paddle.read(user_path(weights), _COPIES * bytes_of + _SLACK)
     elif isinstance(weights, Mapping):
         state = {name: _tensor(name, value) for name, value in weights.items()}
     elif weights is not None:
@@ -163,7 +164,7 @@ def read_config(config: Any, *, classes: Sequence[str] | None = None, size: Sequ
     Raises:
         ConfigError: as of `from_paddle`.
     """
-    path = Path(config) if isinstance(config, str | os.PathLike) else None
+    path = user_path(config) if isinstance(config, str | os.PathLike) else None
     values = checked(config) if path is None else read_file(path)
     try:
         return _imported("imported" if path is None else path.stem, values, classes, path, size_of(size))

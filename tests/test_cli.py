@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import detzoo
 from detzoo import cli, doctor, precision
 from detzoo.config import flatten, override
 from detzoo.recipes.recipe import Recipe
+from detzoo.train.plan import given_recipe
 
 NAME = "mask_rcnn_r18_fpn_shapes"
 SMALL = (
@@ -144,6 +146,13 @@ def test_show_explains(run: Callable[..., Any], overridden: bool) -> None:
     code, out, _ = run("show", NAME, "--explain", *(["schedule.epochs=3"] if overridden else []))
     assert code == 0
     assert "schedule.batch=4  # images per device and step" in out.splitlines()
+
+
+def test_weights_may_have_any_name(run: Callable[..., Any], trained: Path, tmp_path: Path) -> None:
+    shutil.copy(trained / "last.safetensors", tmp_path / "mine.pt")
+    weights = str(tmp_path / "mine.pt")
+    assert run("show", weights, "--json")[1] == run("show", str(trained / "last.safetensors"), "--json")[1]
+    assert given_recipe(weights)[0] == given_recipe(trained / "last.safetensors")[0]
 
 
 def test_list_without_a_match(run: Callable[..., Any]) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.config import ConfigError
-from detzoo.data.class_maps import padded, thinned
+from detzoo.data.class_maps import FromFiles, padded, thinned
+from detzoo.data.coco import read_coco
 from detzoo.data.dataset import open_dataset
 from detzoo.data.images import ImageError
 from detzoo.data.layouts import data_in_folder
@@ -145,3 +146,18 @@ def test_a_folder_of_coco_has_its_maps_beside(tmp_path: Path):
     (tmp_path / "images").rename(tmp_path / "train2017")
     (tmp_path / "stuffthingmaps" / "train2017").mkdir(parents=True)
     assert data_in_folder(tmp_path).train[0].semantic == "stuffthingmaps/train2017"
+
+
+def test_maps_of_one_name_in_two_folders_are_refused(tmp_path: Path) -> None:
+    write_coco(tmp_path, [thing(1, 1, [2, 2, 9, 9]), thing(2, 2, [2, 2, 9, 9])])
+    for folder, names in (("m1", ("1", "2")), ("m2", ("2", "3"))):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / folder / f"{name}.png")
+    annotations = read_coco(tmp_path / "train.json", tmp_path, "images")
+    folders = [tmp_path / "m1", tmp_path / "m2"]
+    assert FromFiles(annotations, folders, np.array([0])).of(0).shape == (20, 30)
+    with pytest.raises(
+        DataError, match=r"more than one folder has a class map 2\.png, and which is of .*2\.png is not"
+    ):
+        FromFiles(annotations, folders, np.array([0, 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import unicodedata
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import detzoo
 from detzoo.config import ConfigError
 from detzoo.data import masks
 from detzoo.data.annotations import NO_MASK, POLYGONS
+from detzoo.data.coco import read_coco
 from detzoo.data.problems import DataError
 from detzoo.data.read import class_names, read_split
 from detzoo.data.source import as_data
@@ -641,3 +644,40 @@ def test_a_listed_image_of_another_half_is_not_taken(tmp_path: Path, caplog: pyt
     read = read_yolo(tmp_path / "classes.txt", tmp_path, "val.txt")
     assert [read.files[image] for image in range(len(read))] == ["images/b.png"]
     assert "1 of 2 images are not there and are left out: /x/valid/images/a.png" in caplog.text
+
+
+def test_written_names_are_told_apart(tmp_path: Path) -> None:
+    names = ("p/a_2.png", "p/a.png", "q/a.png", "q/A.png", "r/a_3.png")
+    for level, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (100, 80), level).save(tmp_path / name)
+    images = [{"id": n, "file_name": name, "height": 80, "width": 100} for n, name in enumerate(names)]
+    things = [thing(n, n, [n, 10, 20, 20]) for n in range(len(names))]
+    content = {"images": images, "annotations": things, "categories": [{"id": 1, "name": "x"}]}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    before = read_coco(tmp_path / "train.json", tmp_path)
+    file = write_yolo({"train": before}, tmp_path, tmp_path / "out")
+    stems = {path.stem: np.asarray(Image.open(path))[0, 0] for path in (tmp_path / "out/images/train").iterdir()}
+    assert stems == {"a_2": 0, "a": 1, "a_4": 2, "A_5": 3, "a_3": 4}
+    after = read_split(as_data(file), "train")
+    assert sorted(after.boxes[:, 0].round().tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_pictures_that_are_annotated_before_their_turn_are_written_so(tmp_path: Path) -> None:
+    turn = Image.Exif()
+    turn[274] = 6  # a quarter turn
+    pixels = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
+    for name, suffix in (("stored", "png"), ("upright", "jpg")):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.{suffix}", exif=turn)
+    images = [
+        {"id": 1, "file_name": "stored.png", "height": 80, "width": 100},
+        {"id": 2, "file_name": "upright.jpg", "height": 100, "width": 80},
+    ]
+    content = {"images": images, "annotations": [thing(1, 1, [60, 10, 20, 20]), thing(2, 2, [10, 60, 20, 20])]}
+    (tmp_path / "train.json").write_text(json.dumps({**content, "categories": [{"id": 1, "name": "x"}]}))
+    before = read_coco(tmp_path / "train.json", tmp_path, "images")
+    after = read_split(as_data(write_yolo({"train": before}, tmp_path, tmp_path / "out")), "train")
+    np.testing.assert_allclose(after.boxes, before.boxes, atol=1e-3)
+    assert after.sizes.tolist() == [[80, 100], [100, 80]]
+    assert (np.asarray(Image.open(tmp_path / "out/images/train/stored.png")) == pixels).all()

@@ -112,6 +112,13 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, kept: int):
         detzoo.load(path)
 
 
+@pytest.mark.parametrize("name", ["a.pth", "a.PTH", "a.onnx", "a.pdparams", "a.pt2"])
+def test_names_of_other_programs_files_are_not_written(tmp_path: Path, name: str):
+    with pytest.raises(ValueError, match=rf"{name} would be taken for another program's file"):
+        small().save(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
 def test_anything_else_is_refused(tmp_path: Path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pth")
     save_file({"weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")

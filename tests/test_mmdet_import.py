@@ -122,6 +122,7 @@ SETTINGS = [
         ["model.backbone.standardize=true", "model.neck.standardize=true"],
     ),
     ("faster.py", {"model__test_cfg__rcnn__max_per_img": 300}, ["model.box_head.detections=300"]),
+    ("faster.py", {"model__test_cfg__rcnn__nms__max_num": 100, "model__test_cfg__rpn__nms__max_num": -1}, []),
     ("faster.py", {"model__test_cfg__rpn__nms_pre": 0}, ["model.rpn.candidates=1000000"]),
     ("faster.py", {"model__train_cfg__rpn__allowed_border": 0}, ["model.rpn.border=0"]),
     (
@@ -424,6 +425,18 @@ REFUSED_OF_OTHERS = [
         r"shared_head\.depth=101 has no counterpart; 50 has",
     ),
     ("retina.py", {"model__bbox_head__type": "OtherHead"}, "'OtherHead' is not known here"),
+    (
+        "faster.py",
+        {"model__test_cfg__rcnn__max_per_img": -1},
+        r"test_cfg\.rcnn\.max_per_img=-1 has no counterpart: all",
+    ),
+    (
+        "faster.py",
+        {"model__test_cfg__rcnn__nms__max_num": 20},
+        r"rcnn\.nms\.max_num=20 has no counterpart below that of",
+    ),
+    ("faster.py", {"model__test_cfg__rpn__nms__max_num": 50}, r"rpn\.nms\.max_num=50 has no counterpart below that of"),
+    ("retina.py", {"model__test_cfg__nms__max_num": 99}, r"nms\.max_num=99 has no counterpart below that of"),
     ("fcos.py", {"model__bbox_head__foo": 1}, r"model\.bbox_head\.foo=1 is not known"),
     ("detr.py", {"model__neck__act_cfg": GONE}, r"model\.neck\.act_cfg=None has no counterpart \(left out it is ReLU"),
     (
@@ -618,10 +631,10 @@ def test_lvis(configs: Path) -> None:
     }
     found = read_config(changed(configs, **{head: 1203, "train_dataloader__dataset": wrapped})).recipe.data
     assert (found.classes, found.metric, found.oversample) == (LVIS_V1_CLASSES, "lvis", 1e-3)
-    assert found.train[0].annotations == "annotations/lvis_v1_train.json"
+    assert (found.root, found.train[0].annotations) == ("data", "lvis_v1/annotations/lvis_v1_train.json")
     old = {**wrapped, "dataset": {**inner, "ann_file": "data/lvis_v1/a.json", "img_prefix": "data/lvis_v1/"}}
     split = read_config(changed(configs, **{head: 1203, "train_dataloader__dataset": old})).recipe.data.train[0]
-    assert (split.annotations, split.images) == ("a.json", "")
+    assert (split.annotations, split.images) == ("lvis_v1/a.json", "lvis_v1")
     # MMDetection's own list, as its checkpoints carry it, has the spelling of one class mended
     theirs = [name.replace("(stero_", "(stereo_") for name in LVIS_V1_CLASSES]
     info = {**wrapped, "dataset": {**inner, "metainfo": {"classes": theirs}}}

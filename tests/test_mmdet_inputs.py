@@ -72,6 +72,14 @@ def test_pixels_that_are_resized_as_floats_are_said(configs: Path) -> None:
     assert "Pillow smooths" in difference
 
 
+def test_pictures_may_be_resized_with_cubic_curves(configs: Path) -> None:
+    assert read(configs, **{f"{TEST}__1__interpolation": "bicubic"}).recipe.model.input.interpolation == "bicubic"
+    assert read(configs).recipe.model.input.interpolation == "bilinear"
+    refused(configs, "interpolation='nearest' has no counterpart", **{f"{TEST}__1__interpolation": "nearest"})
+    pillow = {f"{TEST}__1__backend": "pillow", f"{TEST}__1__interpolation": "bicubic"}  # smooths, too
+    refused(configs, "interpolation='bicubic' has no counterpart", **pillow)
+
+
 def test_the_size_of_an_augmentation_wins(configs: Path) -> None:
     def size(**changes: Any) -> tuple[bool, int, int]:
         input = read(configs, "faster_2.py", **{f"{OLD}__{name}": value for name, value in changes.items()})

@@ -217,6 +217,8 @@ UNKNOWN = [
     ("x = f'{1:>1000000000}'", "only plain"),
     ("x = f'{[1]}'", "a list as part of a text"),
     ("x = '{{$HOME:x}}'", "is not replaced"),
+    ("x = {{$HOME:2}}", "is not replaced"),
+    ("x = {{ $HOME:/a/b }}  # a place", "is not replaced"),
     ("x = [*print()]", "the call 'print"),
 ]
 
@@ -228,6 +230,16 @@ def test_what_is_unknown_is_refused_where_it_is_read(text: str, message: str) ->
     for read in (lambda: values["x"], lambda: values.get("x"), lambda: list(values.values())):
         with pytest.raises(ConfigError, match=f"x is not known here, because of .*{message}"):
             read()
+
+
+def test_variables_of_the_environment_leave_the_rest_as_it_is() -> None:
+    values = read_text("x = dict(batch={{$BS:2}}, rate=0.1)\ny = [{{ $A:b }}, 1]\nz = 'a {{$B:c}}, d'", "file.py")
+    assert values["x"]["rate"] == 0.1
+    for read in (lambda: values["x"]["batch"], lambda: values["y"][0], lambda: values["z"]):
+        with pytest.raises(ConfigError, match="is not known here"):
+            read()
+    with pytest.raises(ConfigError, match="this is not Python"):
+        read_text("x = {{2}", "file.py")
 
 
 BOMBS = {

@@ -93,6 +93,9 @@ def test_what_is_not_said_of_suppression_is_the_default_of_its_code() -> None:
     few = text(SSD_MOBILENET, ("BBoxPostProcess.nms", {"name": "MultiClassNMS", "nms_top_k": 20, "keep_top_k": 100}))
     with pytest.raises(ConfigError, match="nms_top_k=20 has no counterpart"):
         model(few)
+    for wrong in ({"nms_top_k": 120}, {"keep_top_k": -1}):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))}=-?\\d+ has no counterpart"):
+            model(text(SSD_MOBILENET, ("BBoxPostProcess.nms", {"name": "MultiClassNMS", **wrong})))
 
 
 def test_default_boxes_of_static_releases_have_their_own_defaults() -> None:

@@ -72,6 +72,9 @@ def test_sizes() -> None:
         assert (detector.config.input.short, detector.config.input.long) == (64, 96)
     (one,) = detector.predict(PICTURE, threshold=0, size=32)
     assert one.size == (60, 90)
+    fixed = detector.with_settings(["model.input.canvas=[64,96]"])
+    with pytest.raises(ConfigError, match=r"size: every picture is fitted into model\.input\.canvas here"):
+        fixed.with_settings(size=32)
     wrong: Any
     for wrong in (0, -5, 1.5, "big", "1x2x3", (1, 2, 3), (200, 100), None, True):
         if wrong is not None:

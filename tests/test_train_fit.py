@@ -12,10 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from detzoo.recipes.settings import Schedule
-from detzoo.train.checkpoint import read_state
+from detzoo.train.checkpoint import Best, read_state
 from detzoo.train.fit import Validation, fit
 from detzoo.train.log import Log, read_log
 from detzoo.train.meter import Meter, NonFiniteLoss
+from detzoo.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from detzoo.train.schedules import warnings
 from detzoo.train.step import total_loss
 from detzoo.train.validation import validation_losses
 from detzoo.types import Images, Targets
@@ -242,3 +244,38 @@ def test_a_log_cut_short_is_continued(tmp_path: Path) -> None:
     log.write({"event": "train", "update": 2, "value": math.inf})
     assert read_log(path) == [*records[:2], {"event": "train", "update": 2, "value": None}]
     assert read_log(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_half_precision_update_that_overflows_is_left_out(tmp_path: Path, clip: float | None) -> None:
+    run = make_run(tmp_path, Schedule(epochs=1, batch=2, precision="fp16", clip_norm=clip, scale_lr=False))
+    run.state.scaler._init_scale = 2.0**30
+    assert "done" in fit(run)
+    assert run.state.scaler.get_scale() < 2.0**30
+    assert run.state.position.epoch == 1
+
+
+def test_another_metric_begins_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path, Schedule(epochs=1, batch=2), validate=lambda _: Validation({"box_ap": 0.4}, {}, "box_ap"))
+    run.state.best = Best(0.6, 0, 0, "box_ap50")
+    fit(run)
+    assert run.state.best == Best(0.4, 0, 0, "box_ap")
+    assert run.files.best.is_file()
+
+
+def test_momentum_that_begins_on_a_resume(tmp_path: Path) -> None:
+    detector = TinyDetector()
+    for parameter in detector.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before, _ = make_optimizer(detector, Schedule(optimizer="rmsprop", momentum=0.0), 0.1)
+    before.step()
+    memory = optimizer_state(before, detector)
+    after, _ = make_optimizer(detector, Schedule(optimizer="rmsprop", momentum=0.9), 0.1)
+    load_optimizer_state(after, detector, memory)
+    after.step()
+    assert after.state[detector.conv.weight]["momentum_buffer"].abs().sum() > 0
+
+
+def test_patience_without_validation_is_remarked() -> None:
+    assert "patience does nothing" in warnings(Schedule(patience=3, evaluate_every=0), 100)[0]
+    assert warnings(Schedule(patience=3), 1000) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -313,3 +314,28 @@ def test_what_is_wrong_with_the_data_is_said_once(tmp_path: Path, caplog: pytest
     said = [record.getMessage() for record in caplog.records]
     for half in ("train", "val"):
         assert len([words for words in said if words.startswith(str(tmp_path / half))]) == 1
+
+
+def test_a_run_that_goes_on_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its images have moved, and its folder has only what the documents say is enough."""
+    for name in ("data", "moved"):
+        contents = scene(0, [(50, 60), (60, 50), (50, 50), (60, 60)], {2: "cat"})
+        write_coco(tmp_path / name, contents)
+    settings = ("schedule.epochs=1", "schedule.batch=1", "schedule.evaluate_every=1")
+    run(tmp_path / "run", *settings, data=tmp_path / "data", val=0.25)
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "run" / "last.state", tmp_path / "other")
+    done = train(
+        resume=tmp_path / "other",
+        data=tmp_path / "moved",
+        device="cpu",
+        overrides=["schedule.epochs=2", "schedule.evaluate_every=0"],
+        progress=False,
+    )
+    said = capsys.readouterr().out
+    assert "best.safetensors is not there any more" in said.replace("\n", " ")
+    assert done.best is None
+    assert len(done.history) == 2
+    recipe = json.loads((tmp_path / "other" / "recipe.json").read_text())
+    assert recipe["data"]["val_fraction"] == 0.25
+    assert recipe["data"]["root"] == str(tmp_path / "moved")

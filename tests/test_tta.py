@@ -20,7 +20,7 @@ from detzoo.config import ConfigError
 from detzoo.data.proposals import write_proposals
 from detzoo.data.resize import resize
 from detzoo.detector import Detector, DetectorConfig, Input
-from detzoo.evaluate.tta import NMS, suppression_of
+from detzoo.evaluate.tta import NMS, _voted, suppression_of
 from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
 from detzoo.methods.deformable_detr import DeformableDETR
@@ -221,6 +221,12 @@ def test_boxes_of_all_views_vote() -> None:
     assert detector.box_head.config.detections == 9  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValueError, match="second stage"):
         Spots().predict(picture, tta=TTA(first_nms=False))
+
+
+def test_votes_without_any_weight_leave_a_box_as_it_is() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
+    labels, rows = torch.zeros(2, dtype=torch.long), torch.tensor([0, 1])
+    assert torch.equal(_voted(boxes, torch.tensor([0.5, 0.0]), labels, rows, 0.9), boxes)
 
 
 def test_masks_stay_where_they_are_when_boxes_are_voted() -> None:

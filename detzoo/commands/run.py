@@ -207,7 +207,7 @@ def _recipe(name: str) -> Recipe:
 
     if name.endswith(".json"):
         return load(Recipe, name)
-    if name.endswith(".safetensors"):
+    if _is_file(name):
         return read(name)[0]
     return detzoo.find(name)
 
@@ -220,7 +220,7 @@ def _stem(name: str) -> str:
 
 def _is_file(name: str) -> bool:
     """Whether a model is given by a file and not by a name of the zoo."""
-    return name.endswith((".json", ".safetensors"))
+    return name.endswith((".json", ".safetensors")) or os.path.isfile(name)
 
 
 def _load(options: argparse.Namespace) -> Detector:

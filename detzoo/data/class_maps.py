@@ -7,6 +7,7 @@ leaves the loader: one pixel in 64, taken from the file as nearest neighbours ar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -70,14 +71,22 @@ class FromFiles:
 
     def __init__(self, annotations: Annotations, folders: Sequence[Path], images: NDArray[np.int64]) -> None:
         self.annotations = annotations
-        there = {name: path for folder in folders for name, path in _listed(folder).items()}
+        listed = [_listed(folder) for folder in folders]
+        there = {name: path for maps in listed for name, path in maps.items()}
+        twice = {name for name, count in Counter(name for maps in listed for name in maps).items() if count > 1}
         found = [""] * len(annotations)
         missing = []
         for image in images.tolist():
             parts = Path(annotations.files[image]).with_suffix("").parts
             # below its folder a map lies as its image does below another: the longest end of the path that fits
             names = ("/".join(parts[start:]) for start in range(len(parts)))
-            found[image] = next((there[name] for name in names if name in there), "")
+            name = next((name for name in names if name in there), "")
+            if name in twice:
+                raise DataError(
+                    f"{', '.join(map(str, folders))}: more than one folder has a class map {name}.png, and which is of "
+                    f"{annotations.files[image]} is not known; give the folder above them, or other names"
+                )
+            found[image] = there.get(name, "")
             if not found[image]:
                 missing.append(annotations.files[image])
         if missing:

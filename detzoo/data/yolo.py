@@ -9,18 +9,21 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from PIL import Image
 
 from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
 from detzoo.data.files import PICTURES, Files, has_suffix
 from detzoo.data.halves import folder_called, is_half
 from detzoo.data.image_sizes import image_sizes
+from detzoo.data.images import image_size, read_image
 from detzoo.data.masks import decode_polygons, encode_polygons
 from detzoo.data.problems import DataError, report
 from detzoo.data.texts import read_lines
@@ -436,19 +439,33 @@ def write_yolo(halves: Mapping[str, Annotations], root: str | Path, out: str | P
     return file
 
 
+def _stems(wanted: Sequence[str]) -> list[str]:
+    """A name for each picture, its own where no earlier one has it; capitals do not tell names apart."""
+    taken, found = {stem.casefold() for stem in wanted}, []
+    first: set[str] = set()
+    for stem in wanted:
+        name = stem
+        if stem.casefold() in first:
+            name = next(other for other in (f"{stem}_{n}" for n in count(2)) if other.casefold() not in taken)
+            taken.add(name.casefold())
+        first.add(stem.casefold())
+        found.append(name)
+    return found
+
+
 def _write_half(annotations: Annotations, root: Path, out: Path, half: str, masks: bool) -> None:
     pictures, labels = out / "images" / half, out / "labels" / half
     pictures.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
     left_out = annotations.crowd | annotations.ignore
     several: list[int] = []
-    taken: set[str] = set()
-    for image in range(len(annotations)):
+    for image, stem in enumerate(_stems([Path(file).stem for file in annotations.files])):
         source = root / annotations.files[image]
-        stem = source.stem if source.stem.casefold() not in taken else f"{source.stem}_{image}"
-        taken.add(stem.casefold())
-        shutil.copyfile(source, pictures / f"{stem}{source.suffix}")
         height, width = annotations.sizes[image].tolist()
+        if image_size(source) == (height, width):
+            shutil.copyfile(source, pictures / f"{stem}{source.suffix}")
+        else:  # annotated as it is stored, before its EXIF turn, which readers of YOLO make
+            Image.fromarray(read_image(source, (height, width))).save(pictures / f"{stem}.png")
         rows = np.arange(len(annotations.boxes))[annotations.rows(image)]
         lines = [_line(annotations, row, height, width, masks, several) for row in rows.tolist() if not left_out[row]]
         (labels / f"{stem}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Report:
         ValueError: as `report_file`.
         """
         file = report_file(path)
-        text = json.dumps(dataclasses.asdict(self), indent=2)
+        text = json.dumps(plain(dataclasses.asdict(self)), indent=2)
         return write_atomically(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
 
@@ -117,6 +118,17 @@ def check_suffix(path: str | Path, suffix: str, what: str) -> None:
     """
     if user_path(path).suffix.lower() != suffix:
         raise ValueError(f"{argument(what, path)} is not the name of a {suffix} file, as which it would be written")
+
+
+def plain(value: Any) -> Any:
+    """The same with null for numbers that JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _number(value: float | int | None) -> str:

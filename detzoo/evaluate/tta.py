@@ -239,7 +239,8 @@ def _voted(boxes: Tensor, scores: Tensor, labels: Tensor, rows: Tensor, least: f
     close = (pairwise_iou(boxes[rows], boxes) >= least) & (labels[rows].unsqueeze(1) == labels)
     close |= torch.arange(len(boxes)) == rows.unsqueeze(1)
     weights = close * scores
-    return weights @ boxes / weights.sum(1, keepdim=True)
+    total = weights.sum(1, keepdim=True)
+    return torch.where(total > 0, weights @ boxes / total, boxes[rows])  # votes of no weight change nothing
 
 
 def _chosen(boxes: Tensor, labels: Tensor, rows: Tensor, threshold: float, counts: Sequence[int]) -> list[Tensor]:

@@ -31,6 +31,8 @@ def with_settings(
     if nms is not None:
         changes |= dict.fromkeys(_suppressions(model, type(detector).__name__), fraction("nms", nms))
     if size is not None:
+        if model.input.canvas is not None:
+            raise ConfigError("size: every picture is fitted into model.input.canvas here: set that")
         changes |= _input_changes(model.input, size)
     return with_model(detector, override(model, changes))
 

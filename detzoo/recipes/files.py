@@ -34,6 +34,8 @@ FORMAT = "detzoo"
 VERSION = 1
 VERSION_WITH_PARTS = 2  # has modules of the program's own, which older versions would not ask for
 MOST_DESCRIPTION = 1 << 25  # bytes before the tensors: their names and shapes, the recipe and the class names
+EXPORTED = (".onnx", ".pt2", ".xml")
+_OTHERS = (".pth", *SUFFIXES, *EXPORTED)  # what reading takes for files of other programs
 _PART = re.compile(r"\w+(\.\w+)*")
 
 
@@ -49,9 +51,12 @@ def save(
         parts: names of modules that are the program's own, as of `Detector.save`.
 
     Raises:
-        ValueError: the detector has no recipe to rebuild it from, or is no longer what its recipe builds.
+        ValueError: the detector has no recipe to rebuild it from, or is no longer what its recipe builds; or the file
+            is called as those of other programs.
         OSError: the file cannot be written; what was there is unchanged.
     """
+    if user_path(path).suffix.lower() in _OTHERS:
+        raise ValueError(f"{path} would be taken for another program's file: call it NAME.safetensors")
     recipe = known_recipe(detector)
     if recipe is None:
         raise ValueError("this detector has no recipe; build it with detzoo.build(recipe) to save it")
@@ -142,7 +147,7 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     """A file's content; names and shapes are compared with the recipe before any memory is taken."""
     if not path.is_file():  # which a device and a pipe are not, linked ones neither
         raise FileNotFoundError(f"no weights file at {path}")
-    if path.suffix in (".pth", *SUFFIXES):
+    if path.suffix.lower() in (".pth", *SUFFIXES):
         word = "detzoo.from_paddle" if path.suffix in SUFFIXES else "detzoo.from_mmdet"
         how = either(f"{word}(CONFIG, FILE)", "detzoo convert FILE --config CONFIG")
         raise CheckpointError(f"{path} is another toolbox's: {how} makes a detector of it")

@@ -97,7 +97,7 @@ from detzoo.recipes.blueprint import blueprint
 from detzoo.recipes.classes import COCO_CLASSES, SHAPES_CLASSES, VOC_CLASSES
 from detzoo.recipes.classes import checked as _checked
 from detzoo.recipes.download import fetch
-from detzoo.recipes.files import rebuild
+from detzoo.recipes.files import EXPORTED, rebuild
 from detzoo.recipes.index import spelling, spellings, unknown_recipe
 from detzoo.recipes.own import knowing
 from detzoo.recipes.own_backbone import fill, with_backbone
@@ -182,8 +182,14 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
-_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")  # no recipe's name ends so
-_EXPORTED = (".onnx", ".pt2", ".xml")  # nor so
+_FILES = (
+    ".safetensors",
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".bin",
+    ".pdparams",
+)  # no recipe's name ends so, nor as one that is exported
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 
@@ -283,7 +289,7 @@ def load(
     """
     place, dtype = pick_device(device), pick_precision(precision)
     found = locate(name_or_path)
-    if isinstance(found, Path) and found.suffix.lower() in _EXPORTED:
+    if isinstance(found, Path) and found.suffix.lower() in EXPORTED:
         if parts or dtype is not None:
             raise ValueError(f"{found} is an exported file, whose parts and precision are fixed")
         return Detector.of_file(found, torch.device("cpu") if device is None else place)
@@ -311,7 +317,7 @@ def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
         return path
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder; name the weights file in it")
-    if not isinstance(name_or_path, str) or path.suffix in (*_FILES, *_EXPORTED) or len(path.parts) > 1:
+    if not isinstance(name_or_path, str) or path.suffix in (*_FILES, *EXPORTED) or len(path.parts) > 1:
         raise FileNotFoundError(f"no weights file at {path}")
     return find(name_or_path)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
@@ -206,7 +207,9 @@ def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: I
     if schedule.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
         trainable = [parameter for _, parameter in state.detector.trainable()]
-        found[-1]["grad_norm"] = clip_grad_norm_(trainable, schedule.clip_norm)
+        norm = clip_grad_norm_(trainable, schedule.clip_norm)
+        # with a scaler a gradient that overflows is no error: the scaler leaves the update out and scales by less
+        found[-1]["grad_norm"] = torch.where(norm.isfinite(), norm, 0.0) if state.scaler.is_enabled() else norm
     interrupts.whole = False
     state.scaler.step(state.optimizer)
     state.scaler.update()
@@ -299,6 +302,8 @@ def _keep_best(run: Run, found: Validation) -> bool:
     state, value = run.state, found.metrics[found.main]
     # below zero is COCO's word for a metric that nothing was there to measure
     measured = math.isfinite(value) and value >= 0
+    if state.best.value is not None and state.best.metric != found.main:  # the run was resumed with another one
+        state.best = Best()
     better = measured and (state.best.value is None or value > state.best.value)
     if better:
         if run.ranks.first:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from detzoo.atomic import write_atomically
+from detzoo.evaluate.report import plain
 
 
 class Log:
@@ -36,7 +36,7 @@ class Log:
                 seen.add(number)
             kept.append(record)
         kept += [record for record in history if record["epoch"] not in seen]
-        text = "".join(json.dumps(_plain(record)) + "\n" for record in kept)
+        text = "".join(json.dumps(plain(record)) + "\n" for record in kept)
         write_atomically(path, lambda temporary: temporary.write_text(text))
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Log:
         """
         try:
             with self.path.open("a") as file:
-                file.write(json.dumps(_plain(record)) + "\n")
+                file.write(json.dumps(plain(record)) + "\n")
         except OSError as error:
             raise OSError(error.errno, f"could not write {self.path} ({error.strerror})") from error
 
@@ -65,16 +65,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
     return records
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 __all__ = ["Log", "read_log"]

@@ -37,7 +37,7 @@ from detzoo.recipes.recipe import Init, Recipe, method_of
 from detzoo.recipes.zoo import build
 from detzoo.report.page import Page
 from detzoo.train.allocator import keep_freed_memory
-from detzoo.train.checkpoint import Files, State, read_state, restore
+from detzoo.train.checkpoint import Best, Files, State, read_state, restore
 from detzoo.train.distributed import Ranks, join
 from detzoo.train.ema import Ema
 from detzoo.train.fit import Run, Validation, fit
@@ -269,6 +269,9 @@ def _train(
             same = own.same_as(contents.get("own", {}), display.say)
             same = same_run(cast("Recipe", detector.recipe), contents, files.state, display) and same
             restore(state, contents, files.state, len(loader), keep_memory=same)
+            if state.best.value is not None and not files.best.is_file():
+                display.say(f"{files.best} is not there any more: another epoch becomes the best")
+                state.best = Best()
             done = (state.position.epoch, state.position.update)
             display.say(f"resuming {files.state} at epoch {state.position.epoch + 1}, step {state.position.step + 1}")
         log, callbacks = None, own.callbacks

@@ -168,6 +168,11 @@ def load_optimizer_state(
     }
     with torch.no_grad():
         optimizer.load_state_dict(current)
+    if isinstance(optimizer, RMSprop):  # which asks for what it would have begun with, had it had momentum before
+        for group in optimizer.param_groups:
+            for parameter in group["params"] if group["momentum"] > 0 else ():
+                if memory := optimizer.state.get(parameter):
+                    memory.setdefault("momentum_buffer", torch.zeros_like(parameter))
 
 
 __all__ = [

@@ -21,7 +21,7 @@ from detzoo.recipes.own_backbone import with_backbone
 from detzoo.recipes.proportion import in_proportion
 from detzoo.recipes.recipe import Recipe, method_of, recipe_of
 from detzoo.recipes.settings import Data, Schedule
-from detzoo.recipes.zoo import find, load, locate
+from detzoo.recipes.zoo import load, locate
 from detzoo.train.lock import FolderInUse, lock
 from detzoo.train.progress import Display
 from detzoo.typed import argument
@@ -76,8 +76,9 @@ def _given(
     if not isinstance(source, Detector):
         if str(source).endswith(".json"):
             return load_config(Recipe, source), None
-        if not str(source).endswith(".safetensors"):
-            return find(str(source)), None
+        located = locate(source)
+        if isinstance(located, Recipe):
+            return located, None
         source = load(source, backbone=backbone)
     found = known_recipe(source)
     if found is None:
@@ -169,8 +170,12 @@ def resumed(
             schedule=recipe.schedule.replace(**_changed(then.schedule, given.schedule, Schedule.model_fields)),
         )
     if data is not None:
-        where = {**_ELSEWHERE, "classes": recipe.data.classes}  # others would be refused
-        recipe = recipe.replace(data=_elsewhere(recipe.data, data, where))
+        told = as_data(data)
+        # other classes would be refused, and the same part of the images is to be kept apart
+        where = {**_ELSEWHERE, "classes": recipe.data.classes, "metric": recipe.data.metric}
+        if not (told.train and told.val) or told.val == told.train:
+            where["val_fraction"] = recipe.data.val_fraction
+        recipe = recipe.replace(data=_elsewhere(recipe.data, told, where))
     return override(recipe, assigned(overrides) | paths_of(recipe, settings))
 
 

@@ -52,6 +52,8 @@ def warnings(schedule: Schedule, updates_per_epoch: int) -> list[str]:
             f"the learning rate never falls: the first of schedule.milestones is {schedule.milestones[0]} "
             f"and the run has {schedule.epochs} epochs"
         )
+    if schedule.patience is not None and not schedule.evaluate_every:
+        remarks.append("schedule.patience does nothing: no epoch is validated with schedule.evaluate_every=0")
     return remarks
 
 

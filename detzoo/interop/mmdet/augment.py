@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet.inputs import PASSIVE
 from detzoo.interop.section import Section
@@ -30,9 +31,10 @@ _CHOICES = {"RandomChoice": "transforms", "AutoAugment": "policies"}
 _CROPS = {"absolute": "pixels", "absolute_range": "pixels_range", "relative": "part", "relative_range": "part_range"}
 
 
-def read_augment(owner: Section, input: Input) -> dict[str, Any]:
+def read_augment(owners: Sequence[Section], input: Input) -> dict[str, Any]:
     """``pipeline`` of the training data as settings of `Data`: ``augment``, sizes, ``flip``, ``masks`` and ``min_box``.
 
+    ``owners`` are the data set and the wrappers around it, whose pipelines come one after the other.
     The sizes of the last resize are those of the data, and a resize to them or to the model's input has none of its
     own.
 
@@ -41,7 +43,7 @@ def read_augment(owner: Section, input: Input) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {"flip": 0.0, "masks": False}
     steps: list[Step] = []
-    for step in _flat(owner.sections("pipeline")):
+    for step in _flat([step for owner in owners for step in owner.sections("pipeline")]):
         if step.kind == "FilterAnnotations" and not steps:  # in pixels of the file
             settings["min_box"] = _least(step)
         else:
@@ -94,8 +96,7 @@ def _step(step: Section, settings: dict[str, Any]) -> Iterator[Step]:
     if kind == "LoadAnnotations":
         settings["masks"] = step.flag("with_mask", False)
     elif kind == "RandomFlip":
-        settings["flip"] = step.number("prob" if step.has("prob") else "flip_ratio", 0.5)
-        yield Flip()
+        yield from _flip(step, settings)
     elif kind in _RESIZES:
         yield from _resize(step, kind)
     elif kind in _CHOICES:
@@ -109,6 +110,43 @@ def _step(step: Section, settings: dict[str, Any]) -> Iterator[Step]:
             yield _STEPS[kind](step)
     elif kind not in (*PASSIVE, "Normalize", "Pad", "SegRescale"):  # class maps are compared at the head's size
         step.differs("type", "has no counterpart")
+
+
+def _flip(step: Section, settings: dict[str, Any]) -> Iterator[Flip]:
+    """The left-right part of a flip; one that cannot be read is the usual one, so that the rest of the data is read."""
+    try:
+        share = _left_right(step)
+    except ConfigError as error:
+        step.notes.append(f"{error}; flips are the usual ones")
+        share = 0.5
+    if share is None:
+        return
+    if settings["flip"] in (0.0, share):
+        settings["flip"] = share
+        yield Flip()
+    else:  # the setting is that of an earlier flip
+        yield Flip(probability=share)
+
+
+def _left_right(step: Section) -> float | None:
+    """How often a picture is flipped left to right; None: never, as it is flipped in other directions.
+
+    Raises:
+        ConfigError: a setting is malformed.
+    """
+    name = "prob" if step.has("prob") else "flip_ratio"
+    given = step.take("direction", "horizontal")
+    ways = given if isinstance(given, list | tuple) and given else [given]
+    if isinstance(step.take(name), list | tuple):
+        chances = step.numbers(name, count=len(ways))
+    else:
+        chances = [step.number(name, 0.5) / len(ways)] * len(ways)  # it is shared out evenly
+    if min(chances) < 0.0 or sum(chances) > 1.0:
+        raise ConfigError(f"{step.path}.{name} is no probability")
+    if any(way != "horizontal" for way in ways):
+        step.noted("direction", "has no counterpart but for flips from left to right")
+    shares = [chance for chance, way in zip(chances, ways, strict=True) if way == "horizontal"]
+    return sum(shares) if shares else None
 
 
 def _options(step: Section, name: str) -> Iterator[list[Section]]:

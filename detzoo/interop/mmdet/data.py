@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from detzoo.detector import Input
+from detzoo.interop.kinds import kind_name
 from detzoo.interop.mmdet.augment import read_augment
 from detzoo.interop.section import Section
 from detzoo.recipes.settings import Data, Split
@@ -15,6 +17,7 @@ from detzoo.recipes.settings import Data, Split
 _LVIS = ("LVISDataset", "LVISV05Dataset", "LVISV1Dataset")
 _COCO = ("CocoDataset", "CityscapesDataset", "DeepFashionDataset", *_LVIS)
 _VOC = ("VOCDataset", "XMLDataset", "WIDERFaceDataset")
+_SAMPLERS = ("DefaultSampler", "InfiniteSampler")  # every image equally often, in random order
 
 
 def read_data(config: Section, input: Input) -> Data:
@@ -28,12 +31,15 @@ def read_data(config: Section, input: Input) -> Data:
         loader = config.section("train_dataloader", training=True)
         settings["workers"] = loader.whole("num_workers", 2)
         settings["group_by_aspect"] = loader.has("batch_sampler")
-        train = list(_leaves(loader, "dataset", settings))
+        _look_at_sampler(loader)
+        name = "dataset"
+        train = list(_leaves(loader, name, settings))
         val = list(_other(config, ("val_dataloader", "test_dataloader"), "dataset"))
     elif isinstance(config.take("data"), dict):
         loader = config.section("data", training=True)
         settings["workers"] = loader.whole("workers_per_gpu", 2)
-        train = list(_leaves(loader, "train", settings))
+        name = "train"
+        train = list(_leaves(loader, name, settings))
         val = list(_leaves(loader, "val" if loader.has("val") else "test", {}))
     else:
         return Data()
@@ -45,10 +51,36 @@ def read_data(config: Section, input: Input) -> Data:
     for leaf in train[1:]:
         if (leaf.kind in _VOC) != (train[0].kind in _VOC):
             leaf.noted("type", f"is read like the first one, {train[0].kind}")
-    settings["train"] = tuple(split for leaf in train for split in _splits(leaf, settings["root"]))
-    settings["val"] = tuple(split for leaf in val for split in _splits(leaf, settings["root"]))
-    settings |= read_augment(train[0] if train[0].has("pipeline") else loader, input)
+    roots = [_root(config, leaf, settings["root"]) for leaf in (*train, *val)]
+    settings["root"] = root = _common(roots)
+    splits = [tuple(_splits(leaf, own, root)) for leaf, own in zip((*train, *val), roots, strict=True)]
+    settings["train"] = tuple(split for part in splits[: len(train)] for split in part)
+    settings["val"] = tuple(split for part in splits[len(train) :] for split in part)
+    settings |= read_augment(_pipelines(loader, name) or [loader], input)
     return Data.model_validate(settings)
+
+
+def _look_at_sampler(loader: Section) -> None:
+    """Note images that do not come equally often, in random order."""
+    if not isinstance(loader.take("sampler"), dict):
+        return
+    given = loader.section("sampler")
+    kind = given.take("type")
+    if isinstance(kind, str) and kind_name(kind) not in _SAMPLERS:
+        given.noted("type", "has no counterpart; every image comes equally often")
+    given.fixed("shuffle", True)
+
+
+def _pipelines(owner: Section, name: str, depth: int = 8) -> list[Section]:
+    """What has a pipeline of the first data set and the wrappers around it, from the inside out."""
+    first = owner.nested(name)[:1] if depth and owner.has(name) else []
+    around = [one for one in first if one.has("pipeline")]
+    return [inner for one in first for inner in _pipelines(one, _inner(one), depth - 1)] + around
+
+
+def _inner(dataset: Section) -> str:
+    """Under which name a wrapper holds others."""
+    return "datasets" if dataset.has("datasets") else "dataset"
 
 
 def _other(config: Section, owners: tuple[str, ...], name: str) -> Iterator[Section]:
@@ -71,7 +103,7 @@ def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8)
             dataset.ignore("filter_empty_gt")  # of images without objects, which come once
         elif kind not in (*_COCO, *_VOC, "ConcatDataset"):
             dataset.differs("type", "has no counterpart")
-        inner = "datasets" if dataset.has("datasets") else "dataset"
+        inner = _inner(dataset)
         if dataset.has(inner):
             yield from _leaves(dataset, inner, settings, depth - 1)
         else:
@@ -81,7 +113,8 @@ def _leaves(owner: Section, name: str, settings: dict[str, Any], depth: int = 8)
 def _described(config: Section, leaf: Section) -> dict[str, Any]:
     """Format, folder, metric and what is left out."""
     voc = leaf.kind in _VOC
-    metric = "voc07" if voc else "lvis" if leaf.kind in _LVIS else "coco"
+    of_voc = "voc" if _by_area(config) else "voc07"
+    metric = of_voc if voc else "lvis" if leaf.kind in _LVIS else "coco"
     settings: dict[str, Any] = {"kind": "voc" if voc else "coco", "metric": metric}
     root = leaf.take("data_root", config.take("data_root"))
     if isinstance(root, str) and root:
@@ -97,22 +130,57 @@ def _described(config: Section, leaf: Section) -> dict[str, Any]:
     return settings
 
 
-def _splits(leaf: Section, root: str) -> Iterator[Split]:
-    """Annotation file, folders of images and class maps, and proposals, below the root where they are."""
+def _by_area(config: Section) -> bool:
+    """Whether the precision of VOC is the area below the curve, and not that at 11 recalls."""
+    given = config.take("val_evaluator", config.take("test_evaluator"))
+    each = given if isinstance(given, list | tuple) else [given]
+    return any(isinstance(one, dict) and one.get("eval_mode") == "area" for one in each)
+
+
+def _root(config: Section, leaf: Section, first: str) -> str:
+    """The folder that a data set's paths are below: its own, the config's, or the ``first`` one's if they begin so."""
+    root, file = leaf.take("data_root", config.take("data_root")), leaf.take("ann_file")
+    if isinstance(root, str) and root:
+        return str(PurePosixPath(root))
+    return first if isinstance(file, str) and PurePosixPath(file).is_relative_to(first) else "."
+
+
+def _common(roots: Sequence[str]) -> str:
+    """The innermost folder that all of them lie in; absolute and relative ones have none in common."""
+    if len({posixpath.isabs(root) for root in roots}) > 1:
+        return "."
+    return posixpath.commonpath(roots) or "."
+
+
+def _splits(leaf: Section, own: str, root: str) -> Iterator[Split]:
+    """Annotation file, folders of images and class maps, and proposals, below the ``root`` that all data sets have.
+
+    Paths of the data set are below its ``own`` root.
+    """
+    if leaf.has("indices"):
+        leaf.noted("indices", "has no counterpart; all images are used")
     given = leaf.take("proposal_file")
-    proposals = _below(root, given.removesuffix(".pkl") + ".safetensors") if isinstance(given, str) and given else ""
+    proposals = ""
+    if isinstance(given, str) and given:
+        proposals = _below(root, _joined(own, given.removesuffix(".pkl") + ".safetensors"))
     files, folders = leaf.take("ann_file", ""), leaf.take("img_prefix", "")
     prefix, maps = leaf.take("data_prefix", {}), leaf.take("seg_prefix", "")
     if isinstance(prefix, dict) and prefix:
         folders = next((prefix[name] for name in ("img", "sub_data_root", "img_path") if name in prefix), "")
         maps = prefix.get("seg", "")
-    semantic = _below(root, maps) if isinstance(maps, str) and maps else ""
+    semantic = _below(root, _joined(own, maps)) if isinstance(maps, str) and maps else ""
     files = files if isinstance(files, list | tuple) else [files]
     folders = folders if isinstance(folders, list | tuple) else [folders] * len(files)
     for file, folder in zip(files, folders, strict=False):
         if isinstance(file, str) and isinstance(folder, str):
-            where = {"annotations": _below(root, file), "images": _below(root, folder)}
+            annotations = _below(root, _joined(own, file)) if file else ""
+            where = {"annotations": annotations, "images": _below(root, _joined(own, folder))}
             yield Split.model_validate({**where, "proposals": proposals, "semantic": semantic})
+
+
+def _joined(root: str, path: str) -> str:
+    """A path below a root, unless it begins with it."""
+    return path if PurePosixPath(path).is_relative_to(root) else str(PurePosixPath(root, path))
 
 
 def _below(root: str, path: str) -> str:

@@ -147,8 +147,10 @@ def _resize(step: Section, picture: _Picture, differences: list[str]) -> None:
     """Long and short edge; where the ratio is not kept, width and height. Nothing where the size stays."""
     step.fixed("multiscale_mode", "range", "value")
     step.ignore("bbox_clip_border", "clip_object_border", "override")  # of annotations; see `_augmented`
-    step.fixed("interpolation", "bilinear")
     step.fixed("backend", "cv2", "pillow")
+    if step.take("backend") == "pillow":
+        step.fixed("interpolation", "bilinear")
+    step.fixed("interpolation", "bilinear", "bicubic")
     old = step.has("img_scale")  # MMDetection 2, which keeps the ratio by default
     if not old and not step.has("scale") and step.take("scale_factor", 1.0) == 1.0:
         step.ignore(*step.values)
@@ -162,6 +164,8 @@ def _resize(step: Section, picture: _Picture, differences: list[str]) -> None:
         step.differs("type", "comes after padding")
     scale = _scale(step, "img_scale" if old else "scale", picture.size)
     picture.resized = _edges(scale, keep)
+    if step.take("interpolation") == "bicubic":
+        picture.resized["interpolation"] = "bicubic"
     if picture.floats:
         differences.append(f"{step.path}: resized pixels are rounded to whole grey levels here, and are not there")
     if step.take("backend") == "pillow":

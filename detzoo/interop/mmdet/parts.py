@@ -216,6 +216,9 @@ def nms(owner: Section, name: str = "nms") -> float:
     with owner.section(name) as given:
         if given.has("type"):
             given.kinds("nms")
+        most, bound = given.whole("max_num", -1), owner.take("max_per_img", owner.take("max_num"))
+        if most >= 0 and (not isinstance(bound, int | float) or most < bound):
+            given.differs("max_num", f"has no counterpart below that of {owner.path}; put it there")
         return _overlap(given)
 
 
@@ -236,7 +239,7 @@ def nms_or_soft(owner: Section, name: str = "nms") -> tuple[float, SoftNMS | Non
 
 def _overlap(given: Section, default: float | None = None) -> float:
     given.fixed("class_agnostic", False)
-    given.ignore("split_thr", "max_num")  # how many boxes are compared at once; a bound of proposals, see there
+    given.ignore("split_thr")  # how many boxes are compared at once
     renamed(given, "iou_thr", "iou_threshold")
     return given.number("iou_threshold", default)
 
@@ -249,8 +252,16 @@ def dense_tests(test: Section) -> dict[str, float]:
         "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
         "threshold": test.number("score_thr"),
         "nms": nms(test),
-        "detections": test.whole("max_per_img"),
+        "detections": detections(test),
     }
+
+
+def detections(test: Section) -> int:
+    """How many detections of an image are returned at most, ``max_per_img``."""
+    most = test.whole("max_per_img")
+    if most < 1:
+        test.differs("max_per_img", "has no counterpart: all are never returned; a number such as 100 has")
+    return most
 
 
 __all__ = [
@@ -264,6 +275,7 @@ __all__ = [
     "deform",
     "dense_tests",
     "derived",
+    "detections",
     "distance_coder",
     "fixed_coder",
     "legacy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import threading
 import warnings
 
@@ -29,6 +30,25 @@ class Budget:
         return self.steps >= 0
 
 
+# mmengine's value of an environment variable, whose default need not be quoted; comments and texts are passed over
+_VARIABLE = r"\{\{\s*\$[^{}\n]*\}\}"
+_TEXTS = (r"#[^\n]*", r"'''.*?'''", r'""".*?"""', r"'(?:\\.|[^'\\\n])*'", r'"(?:\\.|[^"\\\n])*"')
+_PIECES = re.compile("|".join([*_TEXTS, _VARIABLE]), re.DOTALL)
+
+
+def _quoted(text: str) -> str:
+    """The same with every variable as a text."""
+    return _PIECES.sub(lambda found: repr(found[0]) if found[0].startswith("{{") else found[0], text)
+
+
+def _parsed(text: str) -> ast.Module:
+    if "\\" not in text:  # only odd escapes in texts are warned of
+        return ast.parse(text)
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
 def parse(text: str, name: str) -> ast.Module:
     """The syntax tree of a config file.
 
@@ -42,11 +62,12 @@ def parse(text: str, name: str) -> ast.Module:
     if len(text) > MOST_BYTES:
         raise ConfigError(f"{name} has {len(text)} characters; a config has at most {MOST_BYTES}")
     try:
-        if "\\" not in text:  # only odd escapes in texts are warned of
-            return ast.parse(text)
-        with _FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
+        try:
+            return _parsed(text)
+        except SyntaxError:
+            if "{{" not in text:
+                raise
+            return _parsed(_quoted(text))
     except SyntaxError as error:
         raise ConfigError(f"{name}:{error.lineno or 1}: this is not Python ({error.msg})") from None
     except (RecursionError, MemoryError):

@@ -260,7 +260,7 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
             "threshold": test.number("score_thr"),
             "nms": overlap,
             "soft_nms": soft,
-            "detections": test.whole("max_per_img"),
+            "detections": parts.detections(test),
         }
         if sides:
             settings |= sabl.side_aware(given, pooled)

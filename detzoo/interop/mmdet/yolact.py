@@ -44,7 +44,7 @@ def yolact(model: Section, input: Input) -> tuple[YOLACT.Config, int]:
                 "best": test.whole("top_k"),
                 "threshold": test.number("score_thr"),
                 "nms": test.number("iou_thr"),
-                "detections": test.whole("max_per_img"),
+                "detections": parts.detections(test),
             }
             test.fixed("min_bbox_size", 0, -1)
             test.ignore("mask_thr_binary")  # below 0 it would give grey masks

@@ -161,7 +161,7 @@ def _last(given: Section, absolute: str, relative: str, lr: float) -> float:
     """The last rate as a part of the first, however it is given."""
     name = relative if given.has(relative) else absolute
     value = given.number(name, 0.0)
-    last = value if name == relative else value / lr
+    last = value if name == relative or not lr else value / lr
     if 0.0 <= last <= 1.0:
         return last
     given.differs(name, "is above the rate itself or below 0; the last rate is 0 here")

@@ -446,7 +446,7 @@ def _stems(wanted: Sequence[str]) -> list[str]:
     for stem in wanted:
         name = stem
         if stem.casefold() in first:
-            name = next(other for other in (f"{stem}_{n}" for n in count(2)) if other.casefold() not in taken)
+            name = next(other for other in (f"{stem}_{n}" for n in count(1)) if other.casefold() not in taken)
             taken.add(name.casefold())
         first.add(stem.casefold())
         found.append(name)

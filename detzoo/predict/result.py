@@ -397,7 +397,7 @@ def _picked(index: Sequence[Any] | Tensor | NDArray[Any], length: int) -> Tensor
     given = np.asarray(index.cpu() if isinstance(index, Tensor) else index)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "biu"):
         raise TypeError("index a result by a number, a slice, a list of numbers, or a mask with one bool per detection")
-    rows = torch.as_tensor(given)
+    rows = torch.as_tensor(given, device="cpu")
     if rows.dtype == torch.bool:
         if len(rows) != length:
             raise IndexError(f"the mask has {len(rows)} values, but there are {length} detections")

@@ -31,6 +31,7 @@ from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.shapes_columns import (
     DENSE_PYRAMID,
     DISTANCES,
+    FEW_MINUTES,
     FRESH_R18,
     HOURGLASS,
     LAST_TWO,
@@ -48,6 +49,7 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RetinaNet.Head(convs=2, channels=64, detections=30),
         ),
+        schedule=FEW_MINUTES.replace(epochs=12),
     ),
     small(
         name="ga_retinanet_r18_fpn_shapes",
@@ -57,6 +59,7 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=GARetinaNet.Head(convs=2, channels=64, detections=30),
         ),
+        schedule=FEW_MINUTES.replace(epochs=9),
     ),
     small(
         name="fcos_r18_fpn_shapes",

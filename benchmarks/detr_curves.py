@@ -5,7 +5,7 @@
 trains both as the recipe ``detr_r18_shapes`` says, with the same optimizer, pictures and order of pictures, and writes
 ``results/detr_curves.csv``: a row per epoch and side with the training loss, minutes of the processor so far, and box
 AP where it was measured. As published, the backbone has learned before: here with `TEACHER`, on the same pictures, in
-minutes that do not count; it stays as it is, as little else would fit into ten minutes. All else starts from each
+minutes that do not count; it stays as it is, which makes updates far faster. All else starts from each
 library's own initial weights. ``--start nothing`` is the recipe as it stands, whose backbone starts at random, too.
 transformers is the extra ``bench``.
 """

@@ -216,8 +216,8 @@ RECIPES = (
             queries=20,
             detections=20,
         ),
-        # learns far more slowly than the others from nothing; with a backbone that has learned before in minutes, see
-        # results/detr_curves.csv. In small batches the matching of queries and objects changes too much to learn from
+        # learns far more slowly than the others, see benchmarks/detr_curves.py; in small batches the matching of
+        # queries and objects changes too much to learn from
         schedule=FEW_MINUTES.replace(epochs=80, batch=16, base_batch=16, clip_norm=1.0, evaluate_every=20),
     ),
     small(

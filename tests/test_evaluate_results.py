@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from detzoo.config import ConfigError
 from detzoo.data.dataset import open_dataset
 from detzoo.data.problems import DataError
 from detzoo.data.source import as_data
+from detzoo.evaluate.report import Report
 from detzoo.evaluate.run import evaluate
 from detzoo.overwrite import OverwritesSource
 from tests.data_files import write_voc
@@ -194,3 +196,10 @@ def test_good_masks_bring_no_note(contents: dict[str, Any], tmp_path: Path, capl
     assert not [note for note in report.notes if "mask" in note]
     assert np.isfinite(list(report.metrics.values())).all()
     assert not caplog.records
+
+
+def test_a_number_that_is_none_is_null_in_the_file(tmp_path: Path) -> None:
+    report = Report({"box_ap": 0.5, "own": math.nan}, [{"name": "a", "box_ap": math.inf}], "box_ap", "coco", 1, 1, 1.0)
+    content = json.loads(report.save(tmp_path).read_text(), parse_constant=pytest.fail)
+    assert content["metrics"] == {"box_ap": 0.5, "own": None}
+    assert content["per_class"] == [{"name": "a", "box_ap": None}]

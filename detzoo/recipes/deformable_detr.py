@@ -11,7 +11,8 @@ from detzoo.recipes.settings import ParamGroup, Schedule
 
 DATA = COCO.replace(sizes=DETR_SIZES, augment=DEFORMABLE_DETR_AUGMENT, keep_empty=True)
 # what decides where is looked learns slowly, too
-SLOW_PLACES = tuple(ParamGroup(pattern=part, lr_scale=0.1) for part in ("sampling_offsets", "reference_points"))
+SLOW_OFFSETS = ParamGroup(pattern="sampling_offsets", lr_scale=0.1)
+SLOW_PLACES = (SLOW_OFFSETS, ParamGroup(pattern="reference_points", lr_scale=0.1))
 SCHEDULE = Schedule(
     epochs=50,
     optimizer="adamw",
@@ -50,7 +51,7 @@ RECIPES = (
         model=DeformableDETR.Config(refine=True, two_stage=True),
         data=DATA,
         # its first places are proposals, so that no layer tells them
-        schedule=SCHEDULE.replace(groups=(*SLOW_BACKBONE, *SLOW_PLACES[:1])),
+        schedule=SCHEDULE.replace(groups=(*SLOW_BACKBONE, SLOW_OFFSETS)),
         init=INIT_R50,
         published=Published(box_ap=46.8),
         weights="https://download.openmmlab.com/mmdetection/v2.0/deformable_detr/deformable_detr_twostage_refine_r50_16x2_50e_coco/deformable_detr_twostage_refine_r50_16x2_50e_coco_20210419_220613-9d28ab72.pth",

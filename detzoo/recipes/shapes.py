@@ -25,7 +25,7 @@ from detzoo.methods.sparse_rcnn import DynamicHead, SparseRCNN
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
 from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.recipes import shapes_dense
-from detzoo.recipes.deformable_detr import SLOW_PLACES
+from detzoo.recipes.deformable_detr import SLOW_OFFSETS
 from detzoo.recipes.shapes_columns import (
     BOXES,
     FEW_MINUTES,
@@ -233,7 +233,7 @@ RECIPES = (
             two_stage=True,
             detections=30,
         ),
-        schedule=FEW_MINUTES.replace(epochs=13, groups=SLOW_PLACES[:1], clip_norm=1.0, evaluate_every=4),
+        schedule=FEW_MINUTES.replace(epochs=13, groups=(SLOW_OFFSETS,), clip_norm=1.0, evaluate_every=4),
     ),
     small(
         name="sparse_rcnn_r18_fpn_shapes",

@@ -182,14 +182,8 @@ TABLES: tuple[tuple[Recipe, ...], ...] = (
 )
 
 _BY_NAME = {recipe.name: recipe for table in TABLES for recipe in table}
-_FILES = (
-    ".safetensors",
-    ".pth",
-    ".pt",
-    ".ckpt",
-    ".bin",
-    ".pdparams",
-)  # no recipe's name ends so, nor as one that is exported
+# no recipe's name ends so, nor as a file that is exported
+_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pdparams")
 _CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES_CLASSES}
 
 

@@ -24,8 +24,9 @@ def suppressed(nms: Section, threshold: float = 0.05, overlap: float = 0.5, dete
     }
     if settings["detections"] < 1:
         nms.differs("keep_top_k", "has no counterpart: all are never returned; a number such as 100 has")
-    if 0 <= nms.whole("nms_top_k", -1) < max(settings["detections"], _FEWEST):
-        nms.differs("nms_top_k", f"has no counterpart; keep_top_k and more have, and {_FEWEST} and more")
+    fewest = max(settings["detections"], _FEWEST)
+    if 0 <= nms.whole("nms_top_k", -1) < fewest:
+        nms.differs("nms_top_k", f"has no counterpart; {fewest} and more have")
     return settings
 
 

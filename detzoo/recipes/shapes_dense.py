@@ -150,6 +150,7 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=FSAF.Head(convs=2, channels=64, detections=30),
         ),
+        schedule=FEW_MINUTES.replace(epochs=14),
     ),
     small(
         name="vfnet_r18_fpn_shapes",
@@ -168,6 +169,7 @@ RECIPES = (
             neck=DENSE_PYRAMID,
             head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
         ),
+        schedule=FEW_MINUTES.replace(epochs=8),
     ),
     small(
         name="paa_r18_fpn_shapes",

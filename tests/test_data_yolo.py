@@ -75,7 +75,7 @@ def test_outlines_are_masks(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert 40 <= drawn.sum() <= 56
     assert drawn[2:10, 3:15].sum() == drawn.sum()
     assert (drawn == masks.decode(found, 2, 20, 30)).all()
-    assert "1 of 3 objects are boxes without an outline and are ignored in training: labels/a.txt:1" in caplog.text
+    assert "1 of 3 objects have no outline in the picture and are ignored in training: labels/a.txt:1" in caplog.text
     label(tmp_path / "labels/a.txt", CAT)
     with pytest.raises(DataError, match="boxes only, but masks are asked for"):
         read_split(data, "train")

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detzoo.data import masks
+from detzoo.data.annotations import NO_MASK, POLYGONS
 from detzoo.data.read import read_split
 from detzoo.data.yolo import read_yolo
 from tests.data_files import draw
-from tests.test_data_yolo import CAT, label, one, put
+from tests.test_data_yolo import CAT, OUTLINE, label, one, put
 
 TRIANGLE = "0 0.1 0.1 0.5 0.1 0.5"
 
@@ -40,6 +42,31 @@ def test_label_files_of_other_pictures_are_no_strays(tmp_path: Path, caplog: pyt
     (tmp_path / "val/b.png").unlink()
     read_yolo(tmp_path / "classes.txt", tmp_path, "train")
     assert "1 of 2 label files have objects but no picture and are left out: labels/b.txt" in caplog.text
+
+
+def test_halves_that_share_a_label_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    label(tmp_path / "classes.txt", "cat", "dog")
+    for name in ("train/a", "val/a", "train/b", "val/c"):
+        draw(tmp_path / f"{name}.png")
+        label(tmp_path / f"labels/{name[-1]}.txt", CAT)
+    read_yolo(tmp_path / "classes.txt", tmp_path, "train")
+    assert "1 of 2 pictures share their label file with another picture, and each has all of it: a.png" in caplog.text
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_only_what_lies_in_the_picture_counts(tmp_path: Path, asked: bool) -> None:
+    outside, beyond, line = (
+        "0 1.2 0.1 1.6 0.1 1.6 0.5",
+        "0 0.5 0.25 1.5 0.25 1.5 0.75 0.5 0.75",
+        "0 0.1 0.1 0.5 0.5 0.3 0.3",
+    )
+    found = read_split(one(tmp_path, OUTLINE, outside, beyond, line).replace(masks=asked), "train")
+    # of the picture of 30 x 20 pixels the one beyond its right edge has half: 15 x 10
+    assert np.allclose(found.boxes, [[3, 2, 15, 10], [15, 5, 30, 15], [3, 2, 15, 10]])
+    assert found.areas.tolist() == pytest.approx([48, 150, 96])  # a line has no outline, only its box
+    assert found.mask_kind.tolist() == ([POLYGONS, POLYGONS, NO_MASK] if asked else [NO_MASK] * 3)
+    if asked:
+        assert masks.decode(found, 1, 20, 30).sum() == 150
 
 
 def test_pictures_that_share_a_label_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from detzoo.data.annotations import NO_MASK, POLYGONS, Annotations, Columns, arrange
 from detzoo.data.boxes import check_boxes
+from detzoo.data.coco_masks import Outline, area, with_pixels
 from detzoo.data.files import PICTURES, Files, has_suffix
 from detzoo.data.halves import folder_called, is_half
 from detzoo.data.image_sizes import image_sizes
@@ -44,7 +45,7 @@ class _Objects:
     areas: list[float] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     kinds: list[int] = field(default_factory=list)
-    polygons: list[list[list[float]]] = field(default_factory=list)
+    outlines: list[tuple[int, tuple[int, int], list[float]]] = field(default_factory=list)  # row, size of its image
     encoded: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = field(default_factory=list)
     lines: int = 0
     malformed: list[str] = field(default_factory=list)
@@ -54,11 +55,24 @@ class _Objects:
     tracked: list[str] = field(default_factory=list)
     either: list[str] = field(default_factory=list)
 
-    def encode(self, least: int = 1) -> None:
-        """Encode the polygons that wait for it, where there are so many."""
-        if len(self.polygons) >= least:
-            self.encoded.append(encode_polygons(self.polygons))
-            self.polygons = []
+    def close_outlines(self, masks: bool, least: int = 1) -> None:
+        """Areas of the outlines that wait for it, where there are so many, and their masks where asked for.
+
+        Only what lies in the picture counts; an outline without a pixel is none.
+        """
+        if len(self.outlines) < least:
+            return
+        rows, sizes, points = zip(*self.outlines, strict=True)
+        self.outlines = []
+        kept = []
+        for row, size, found in zip(rows, sizes, with_pixels([Outline([each]) for each in points], sizes), strict=True):
+            if found is None:
+                continue
+            self.areas[row] = _area(found.polygons[0]) if _inside(self.boxes[row], size) else area(found, size)
+            if masks:
+                self.kinds[row] = POLYGONS
+                kept.append(found.polygons)
+        self.encoded.append(encode_polygons(kept))
 
 
 def read_yolo(
@@ -80,7 +94,7 @@ def read_yolo(
 
     Returns:
         Annotations with every named class, by ascending number, which is the category id. An image's id is its path
-        below ``root``. An area is that of the outline or the box.
+        below ``root``. An area is that of the box, or of what the outline has in the picture.
 
     Raises:
         FileNotFoundError: a file or folder is missing, or no image has a label file.
@@ -122,7 +136,7 @@ def read_yolo(
         (found.either, "may be triangles, or boxes with a confidence and a track id, and count as triangles"),
     ):
         report(source, what, lines, found.lines, "lines")
-    found.encode()
+    found.close_outlines(masks)
     return _assemble(source, list(label_of), sorted(_numbers(label_of, classes.names)), pictures, sizes, found, masks)
 
 
@@ -209,8 +223,19 @@ class _LabelFiles:
         return None
 
     def shared(self) -> list[str]:
-        """Pictures that have a label file together, ``a.jpg`` and ``a.png``."""
-        return [name for names in self._users.values() if len(names) > 1 for name in names]
+        """Pictures that have a label file together: ``a.jpg`` and ``a.png``, or, where one folder of labels lies beside
+        several of pictures, ``train/a.jpg`` and ``val/a.jpg``."""
+        beside: dict[Path, Counter[str]] = {}
+        for home, folders in self._by_folder.items():
+            for folder, _ in folders:
+                if folder not in beside and _serves_beside(folder, home):
+                    beside[folder] = Counter(map(_stem, Files(home.parent).names))
+        return [
+            name
+            for file, names in self._users.items()
+            for name in names
+            if len(names) > 1 or beside.get(file.parent, Counter())[_stem(name)] > 1
+        ]
 
     def strays(self) -> tuple[list[str], int]:
         """Label files with objects whose picture is not there, each with what else has its name; and the number of
@@ -222,8 +247,7 @@ class _LabelFiles:
             names = os.listdir(home)
             for folder, labels in folders:
                 known = [name for name in names if has_suffix(name, PICTURES)]
-                if folder.parent == home.parent and folder not in (home, _swapped(home, folder.name)):
-                    # it may serve the folders beside, too
+                if _serves_beside(folder, home):
                     known = Files(home.parent).names
                 stems.setdefault(folder, set()).update(map(_stem, known))
                 files.setdefault(folder, set()).update(labels.values())
@@ -243,6 +267,11 @@ class _LabelFiles:
             swapped = _swapped(picture.parent, "labels")
             places.insert(0, (swapped or picture.parent / "labels") / f"{picture.stem}.txt")
         return " or ".join(str(place) for place in places)
+
+
+def _serves_beside(folder: Path, home: Path) -> bool:
+    """Whether a folder of labels may serve the folders of pictures beside ``home``, too."""
+    return folder.parent == home.parent and folder not in (home, _swapped(home, folder.name))
 
 
 def _stem(name: str) -> str:
@@ -321,20 +350,18 @@ def _read_labels(
         if is_box:
             x, y, w, h = numbers
             box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-            area = math.nan
         else:
             points = [value * (height if place % 2 else width) for place, value in enumerate(numbers)]
             xs, ys = points[::2], points[1::2]
-            box, area = (min(xs), min(ys), max(xs), max(ys)), _area(xs, ys)
-            if masks:
-                found.polygons.append([points])
+            box = (min(xs), min(ys), max(xs), max(ys))
+            found.outlines.append((len(found.images), size, points))
         found.images.append(row)
         found.labels.append(label)
         found.boxes.append(box)
-        found.areas.append(area)
+        found.areas.append(math.nan)
         found.where.append(where)
-        found.kinds.append(POLYGONS if masks and not is_box else NO_MASK)
-    found.encode(_CHUNK)
+        found.kinds.append(NO_MASK)
+    found.close_outlines(masks, _CHUNK)
 
 
 def _values(line: str) -> list[float] | None:
@@ -359,8 +386,14 @@ def _is_outline(values: Sequence[float]) -> bool | None:
     return None if track <= 1 else False
 
 
-def _area(xs: Sequence[float], ys: Sequence[float]) -> float:
+def _inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
+    """Whether a box lies in a picture of this size."""
+    return min(box[:2]) >= 0 and box[2] <= size[1] and box[3] <= size[0]
+
+
+def _area(points: Sequence[float]) -> float:
     """The area that an outline encloses."""
+    xs, ys = points[::2], points[1::2]
     after = zip([*xs[1:], xs[0]], [*ys[1:], ys[0]], strict=True)
     return abs(sum(x * y2 - x2 * y for x, y, (x2, y2) in zip(xs, ys, after, strict=True))) / 2
 
@@ -384,7 +417,7 @@ def _assemble(
         if not (keep & (kinds == POLYGONS)).any():
             raise DataError(f"{source}: the labels have boxes only, but masks are asked for; set masks=false")
         names = [found.where[place] for place in np.flatnonzero(bare)]
-        report(source, "are boxes without an outline and are ignored in training", names, int(keep.sum()), "objects")
+        report(source, "have no outline in the picture and are ignored in training", names, int(keep.sum()), "objects")
     lengths = np.zeros(count, dtype=np.int64)
     lengths[kinds == POLYGONS] = np.concatenate([each for _, each in found.encoded]) if found.encoded else 0
     columns = Columns(

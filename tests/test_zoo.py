@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,18 @@ def test_an_unknown_name_suggests():
         detzoo.find("retinanet_r50_fpn_1x_cocoo")
     assert "did you mean 'retinanet_r50_fpn_1x_coco'" in str(caught.value)
     assert str(caught.value).startswith("'retinanet_r50_fpn_1x_cocoo' is not a recipe")
+
+
+@pytest.mark.parametrize("other", [None, 3, {}, ["ssd300_coco"]], ids=repr)
+def test_what_is_no_name_is_said(other: Any):
+    kind = type(other).__name__
+    for word in (detzoo.find, detzoo.build):
+        with pytest.raises(TypeError, match=f"the name of a recipe should be a string, not {kind}"):
+            word(other)
+    with pytest.raises(TypeError, match=f"a weights file should be a name or a path, not {kind}"):
+        detzoo.load(other)
+    with pytest.raises(TypeError, match=f"evaluate takes a detector, such as .*, not {kind}"):
+        detzoo.evaluate(other, "shapes")
 
 
 def test_build_records_the_classes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -124,7 +125,8 @@ def evaluate(
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
     if not isinstance(detector, Detector):
-        raise TypeError(f"evaluate takes a detector, such as detzoo.load({str(detector)!r})")
+        given = f"{str(detector)!r}" if isinstance(detector, str | os.PathLike) else "'best.safetensors'"
+        raise TypeError(f"evaluate takes a detector, such as detzoo.load({given}), not {type(detector).__name__}")
     if data is None:
         raise ValueError("data is missing: give a folder, a .json or .yaml file, or 'shapes'")
     if metric is not None and metric not in METRICS:

@@ -191,8 +191,11 @@ def find(name: str) -> Recipe:
     """The recipe of a name; the name of its MMDetection config file is good too, and ``-`` counts as ``_``.
 
     Raises:
+        TypeError: ``name`` is no string.
         UnknownRecipe: there is none (a `KeyError`); the message suggests some.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a recipe should be a string, not {type(name).__name__}")
     if name in _BY_NAME:
         return _BY_NAME[name]
     wanted = spelling(name)
@@ -229,7 +232,8 @@ def build(
 
     Raises:
         UnknownRecipe: no recipe has the name.
-        TypeError: ``classes`` is a number or a single string, or ``backbone`` does not say what it returns.
+        TypeError: no recipe nor the name of one, ``classes`` is a number or a single string, or ``backbone`` does not
+            say what it returns.
         ValueError: ``classes`` is empty, too long, or names a class twice; or is missing where nothing was published.
         ConfigError: the model of the recipe cannot be built, is too large to be meant, or takes no other backbone.
     """
@@ -238,7 +242,7 @@ def build(
             raise ValueError("settings of a method say no classes: pass classes=['cat', 'dog']")
         recipe = recipe_of(name_or_recipe)
     else:
-        recipe = find(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
+        recipe = name_or_recipe if isinstance(name_or_recipe, Recipe) else find(name_or_recipe)
     if backbone is not None:
         recipe = with_backbone(recipe, backbone)
     names = _checked(classes_of(recipe) if classes is None else classes)
@@ -272,6 +276,7 @@ def load(
             and scores stay float32. None: as they were saved.
 
     Raises:
+        TypeError: the first argument is neither a string nor a path.
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
         CheckpointError: the file is damaged, does not fit, cannot be read safely, or needs other ``parts`` or another
@@ -303,9 +308,12 @@ def locate(name_or_path: str | os.PathLike[str]) -> Path | Recipe:
     """The weights file or the recipe that `load` would take; nothing is read.
 
     Raises:
+        TypeError: it is neither a string nor a path.
         FileNotFoundError: there is no file at the path.
         UnknownRecipe: neither a file nor a recipe has this name.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"a weights file should be a name or a path, not {type(name_or_path).__name__}")
     path = user_path(name_or_path)
     if path.is_file():
         return path

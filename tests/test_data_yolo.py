@@ -20,8 +20,9 @@ from detzoo.data.coco import read_coco
 from detzoo.data.problems import DataError
 from detzoo.data.read import class_names, read_split
 from detzoo.data.source import as_data
-from detzoo.data.yolo import read_yolo, write_yolo
+from detzoo.data.yolo import read_yolo
 from detzoo.data.yolo_sets import read_classes
+from detzoo.data.yolo_writer import write_yolo
 from detzoo.recipes.settings import Data, Split
 from tests.data_files import draw, thing, write_coco
 from tests.train_fakes import quick

@@ -73,6 +73,11 @@ def test_roots_of_version_2(configs: Path) -> None:
             "param_scheduler.0.by_epoch=False counts steps",
         ),
         (
+            {"type": "MultiStepLR", "milestones": [3, 6, 7], "begin": 1, "end": 8},
+            {"decay": "step", "milestones": (4, 7)},
+            "",
+        ),
+        (
             {"type": "LinearLR", "by_epoch": True, "end": 5, "convert_to_iter_based": True},
             {"decay": "constant", "milestones": ()},
             "param_scheduler.0.by_epoch=True counts epochs",
@@ -167,6 +172,16 @@ def test_parts_and_samplers_are_named(configs: Path) -> None:
     sampler = {"type": "ClassAwareSampler", "num_sample_class": 1}
     imported = read_config(changed(configs, train_dataloader__sampler=sampler, train_dataloader__dataset__indices=100))
     assert said(imported, "train_dataloader.sampler.type='ClassAwareSampler'", "train_dataloader.dataset.indices=100")
+
+
+def test_the_loader_of_version_2(configs: Path) -> None:
+    own = {"samples_per_gpu": 8, "class_aware_sampler": {"num_sample_class": 1}}
+    values = changed(configs, "faster_2.py", data__train_dataloader=own, data__samples_per_gpu=GONE)
+    imported = read_config(values)
+    assert (imported.recipe.schedule.batch, imported.recipe.data.workers) == (8, values["data"]["workers_per_gpu"])
+    assert said(imported, "data.train_dataloader.class_aware_sampler=dict(...) has no counterpart")
+    imported = read_config(changed(configs, "faster_2.py", data__train_dataloader={"workers_per_gpu": 0}))
+    assert (imported.recipe.schedule.batch, imported.recipe.data.workers) == (2, 0)
 
 
 def test_the_pipeline_of_a_wrapper_comes_after_that_of_its_data_set(configs: Path) -> None:

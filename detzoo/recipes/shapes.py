@@ -218,7 +218,7 @@ RECIPES = (
         ),
         # learns far more slowly than the others, see benchmarks/detr_curves.py; in small batches the matching of
         # queries and objects changes too much to learn from
-        schedule=FEW_MINUTES.replace(epochs=80, batch=16, base_batch=16, clip_norm=1.0, evaluate_every=20),
+        schedule=FEW_MINUTES.replace(epochs=40, batch=16, base_batch=16, clip_norm=1.0, evaluate_every=10),
     ),
     small(
         name="deformable_detr_r18_shapes",

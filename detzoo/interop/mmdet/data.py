@@ -37,7 +37,8 @@ def read_data(config: Section, input: Input) -> Data:
         val = list(_other(config, ("val_dataloader", "test_dataloader"), "dataset"))
     elif isinstance(config.take("data"), dict):
         loader = config.section("data", training=True)
-        settings["workers"] = loader.whole("workers_per_gpu", 2)
+        settings["workers"] = loader_of_2(loader, "workers_per_gpu").whole("workers_per_gpu", 2)
+        _look_at_loader_of_2(loader)
         name = "train"
         train = list(_leaves(loader, name, settings))
         val = list(_leaves(loader, "val" if loader.has("val") else "test", {}))
@@ -69,6 +70,19 @@ def _look_at_sampler(loader: Section) -> None:
     if isinstance(kind, str) and kind_name(kind) not in _SAMPLERS:
         given.noted("type", "has no counterpart; every image comes equally often")
     given.fixed("shuffle", True)
+
+
+def loader_of_2(data: Section, name: str) -> Section:
+    """Which section of version 2 has a setting of the loader: ``data.train_dataloader``, or else ``data``."""
+    own = data.section("train_dataloader", {})
+    return own if own.has(name) else data
+
+
+def _look_at_loader_of_2(data: Section) -> None:
+    own = data.section("train_dataloader", {})
+    if own.has("class_aware_sampler"):
+        own.noted("class_aware_sampler", "has no counterpart; every image comes equally often")
+    own.fixed("shuffle", True)
 
 
 def _pipelines(owner: Section, name: str, depth: int = 8) -> list[Section]:
@@ -190,4 +204,4 @@ def _below(root: str, path: str) -> str:
     return "" if below == "." else below
 
 
-__all__ = ["read_data"]
+__all__ = ["loader_of_2", "read_data"]

@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from detzoo.interop.kinds import kind_name
-from detzoo.interop.section import Section
+from detzoo.interop.mmdet.data import loader_of_2
+from detzoo.interop.section import LARGEST_NUMBER, Section
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.detr import SLOW_BACKBONE
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
@@ -97,7 +98,8 @@ def _two(config: Section) -> dict[str, Any]:
         settings |= _update(config.section("optimizer_config", training=True))
     if isinstance(config.take("data"), dict):
         data = config.section("data", training=True)
-        settings["batch"] = data.whole("imgs_per_gpu" if data.has("imgs_per_gpu") else "samples_per_gpu", 2)
+        name = "imgs_per_gpu" if data.has("imgs_per_gpu") else "samples_per_gpu"
+        settings["batch"] = loader_of_2(data, name).whole(name, 2)
     if config.has("fp16"):
         settings["precision"] = "fp16"
     runner = config.take("runner")
@@ -262,9 +264,10 @@ def _warmup(step: Section, kind: str, by_epoch: bool) -> dict[str, Any]:
 
 
 def _milestones(step: Section, by_epoch: bool) -> dict[str, Any]:
-    step.ignore("end", "convert_to_iter_based")  # that of training; the rate is the same within an epoch
-    gamma, begin = step.number("gamma", 0.1), step.whole("begin", 0)
-    milestones = tuple(begin + one for one in step.wholes("milestones"))  # counted from the beginning of the entry
+    step.ignore("convert_to_iter_based")  # the rate is the same within an epoch
+    gamma, begin, end = step.number("gamma", 0.1), step.whole("begin", 0), step.number("end", LARGEST_NUMBER)
+    # counted from the beginning of the entry, and reached before its end
+    milestones = tuple(begin + one for one in step.wholes("milestones") if begin + one < end)
     if by_epoch:
         return {"decay": "step", "milestones": milestones, "gamma": gamma}
     step.differs("by_epoch", "counts steps; here milestones are epochs, and the rate stays the same")

@@ -234,6 +234,7 @@ RECIPES = (
                 detections=30,
             ),
         ),
+        schedule=FEW_MINUTES.replace(epochs=10),
     ),
     small(
         name="yolov3_d18_shapes",

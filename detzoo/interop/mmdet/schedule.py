@@ -7,7 +7,7 @@ from typing import Any
 
 from detzoo.interop.kinds import kind_name
 from detzoo.interop.mmdet.data import loader_of_2
-from detzoo.interop.section import LARGEST_NUMBER, Section
+from detzoo.interop.section import Section
 from detzoo.recipes.columns import NO_NORM_DECAY
 from detzoo.recipes.detr import SLOW_BACKBONE
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
@@ -22,6 +22,7 @@ _FALLS = {
     "CosineAnnealing": "cosine",
     "poly": "poly",
 }  # of 3, and of 2
+_NEVER = 1e9  # MMEngine's word for no end
 _NO_DECAY = {"SGD": 0.0, "Adam": 0.0, "AdamW": 0.01}  # PyTorch's defaults
 
 
@@ -265,7 +266,7 @@ def _warmup(step: Section, kind: str, by_epoch: bool) -> dict[str, Any]:
 
 def _milestones(step: Section, by_epoch: bool) -> dict[str, Any]:
     step.ignore("convert_to_iter_based")  # the rate is the same within an epoch
-    gamma, begin, end = step.number("gamma", 0.1), step.whole("begin", 0), step.number("end", LARGEST_NUMBER)
+    gamma, begin, end = step.number("gamma", 0.1), step.whole("begin", 0), step.number("end", _NEVER)
     # counted from the beginning of the entry, and reached before its end
     milestones = tuple(begin + one for one in step.wholes("milestones") if begin + one < end)
     if by_epoch:

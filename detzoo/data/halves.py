@@ -49,7 +49,7 @@ def is_half(name: str) -> bool:
 
 
 def data_of(
-    kind: Literal["coco", "voc", "yolo"],
+    kind: Literal["coco", "voc", "yolo", "wider_face"],
     root: Path,
     parts: Mapping[Half | None, Sequence[Split]],
     metric: Literal["coco", "lvis", "voc"] = "coco",

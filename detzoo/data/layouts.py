@@ -9,15 +9,23 @@ from pathlib import Path
 from detzoo.config import ConfigError
 from detzoo.data.layouts_coco import coco_layout
 from detzoo.data.layouts_voc import voc_layout
+from detzoo.data.layouts_wider_face import wider_face_layout
 from detzoo.data.layouts_yolo import described_yolo_layout, yolo_layout
 from detzoo.recipes.settings import Data
 
-_LAYOUTS: tuple[Callable[[Path], Data | None], ...] = (described_yolo_layout, voc_layout, coco_layout, yolo_layout)
+_LAYOUTS: tuple[Callable[[Path], Data | None], ...] = (
+    described_yolo_layout,
+    wider_face_layout,
+    voc_layout,
+    coco_layout,
+    yolo_layout,
+)
 _LOOKED_FOR = (
     "Pascal VOC: Annotations/ beside JPEGImages/ or images/, with ImageSets/Main/train.txt and val.txt or without "
     "lists, or XML files beside the pictures",
     "COCO: annotations/instances_train2017.json and train2017/, train.json and val.json with images/, "
     "train/_annotations.coco.json, or one .json file",
+    "WIDER Face: wider_face_split/wider_face_train_bbx_gt.txt and WIDER_train/images/, and so for val",
     "YOLO: data.yaml, or images/ beside labels/ with the names of the classes in classes.txt",
 )
 _MOST_LISTED = 20

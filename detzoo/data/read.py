@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from detzoo.config import ConfigError
-from detzoo.data import coco, shapes, voc, yolo
+from detzoo.data import coco, shapes, voc, wider_face, yolo
 from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.held_out import held_out, take_images
 from detzoo.data.own import own_half
@@ -18,6 +18,7 @@ from detzoo.recipes.settings import Data, Split
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+BOXES_ONLY = {"voc": "Pascal VOC", "wider_face": "WIDER Face"}  # kinds of data without masks, as users call them
 
 
 def check_split(split: str) -> None:
@@ -111,9 +112,11 @@ def _read(data: Data, part: Split, split: SplitName, first: int) -> Annotations:
         return yolo.read_yolo(path, data.root, part.images, data.masks, data.skip_broken)
     if data.masks:
         raise ConfigError(
-            "Pascal VOC annotations have boxes only: take a method without masks, such as a faster_rcnn recipe, or "
-            "convert them to COCO; data.masks=false reads the boxes"
+            f"{BOXES_ONLY[data.kind]} annotations have boxes only: take a method without masks, such as a faster_rcnn "
+            "recipe, or convert them to COCO; data.masks=false reads the boxes"
         )
+    if data.kind == "wider_face":
+        return wider_face.read_wider_face(path, data.root, part.images, data.skip_broken)
     return voc.read_voc(path, data.root, part.images, data.skip_broken)
 
 
@@ -125,6 +128,8 @@ def _names(data: Data, part: Split, split: SplitName) -> list[str]:
         return list(own_half(data, split).classes)
     if data.kind == "yolo":
         return yolo.class_names(path)
+    if data.kind == "wider_face":
+        return list(wider_face.CLASSES)
     return coco.category_names(path) if data.kind == "coco" else voc.class_names(path, data.root, part.images)
 
 

@@ -3,7 +3,7 @@
 They are SSDs of square default boxes. ``wider_ap`` was measured on several sizes of each picture, whose own size is the
 network's input in a test. A departure of training here: pictures are varied as SSD's are, without cuts around faces of
 a drawn size. Milestones of the second release's epochs; 320,000 updates of the first's are 795 epochs of 32 images.
-WIDER Face is read with its annotations as VOC's XML files, as MMDetection has it.
+WIDER Face is read as it is published, with one text file of faces for each half.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ SCHEDULE = Schedule(
 )  # fmt: skip
 STATIC_SCHEDULE = SCHEDULE.replace(epochs=795, base_batch=32, milestones=(596, 745), warmup_steps=0)
 WIDER_FACE = Data(
-    kind="voc",
-    root="data/WIDERFace",
-    train=(Split(annotations="WIDER_train/Annotations", images="WIDER_train"),),
-    val=(Split(annotations="WIDER_val/Annotations", images="WIDER_val"),),
+    kind="wider_face",
+    root="data/wider_face",
+    train=(Split(annotations="wider_face_split/wider_face_train_bbx_gt.txt", images="WIDER_train/images"),),
+    val=(Split(annotations="wider_face_split/wider_face_val_bbx_gt.txt", images="WIDER_val/images"),),
     classes=("face",),
     augment=(Distort(), Expand(), IoUCrop(), Resize(sizes=((640, 640),), keep_ratio=False), Flip()),
     group_by_aspect=False,

@@ -39,7 +39,7 @@ def _from_the_program(own: Any) -> Any:
 class Data(Config):
     """Which images to learn from and how they are varied."""
 
-    kind: Literal["coco", "voc", "yolo", "shapes", "own"] = "coco"  # own: the program's, which no file can hold
+    kind: Literal["coco", "voc", "yolo", "wider_face", "shapes", "own"] = "coco"  # own: the program's, in no file
     root: Annotated[str, AfterValidator(_at_home)] = "."
     train: tuple[Split, ...] = ()
     val: tuple[Split, ...] = ()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from detzoo.config import Config, ConfigError, assigned, flatten, from_json, override, paths_of
 from detzoo.config import load as load_config
+from detzoo.data.read import BOXES_ONLY
 from detzoo.data.source import as_data
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.recipes.augment import refuse_unbuilt
@@ -128,11 +129,12 @@ def planned(
 
 def _check_masks(recipe: Recipe) -> None:
     """Refuse data without masks for a method that learns them, before anything is written."""
-    if method_of(recipe).learns_masks and (recipe.data.kind == "voc" or not recipe.data.masks):
-        why = "Pascal VOC has boxes only" if recipe.data.kind == "voc" else "data.masks is false"
+    boxes_only = BOXES_ONLY.get(recipe.data.kind)
+    if method_of(recipe).learns_masks and (boxes_only or not recipe.data.masks):
+        why = f"{boxes_only} has boxes only" if boxes_only else "data.masks is false"
         raise ConfigError(
             f"{recipe.name} learns masks, and {why}: take a method without masks, such as a faster_rcnn recipe"
-            + ("" if recipe.data.kind == "voc" else ", or set data.masks=true")
+            + ("" if boxes_only else ", or set data.masks=true")
         )
 
 

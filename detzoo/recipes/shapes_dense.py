@@ -209,6 +209,7 @@ RECIPES = (
             neck=SSDNeck.Config(out_channels=(128, 64), steps=(2, 2), paddings=(1, 1)),
             head=SSD.Head(sizes=(18, 28, 42, 60, 84), ratios=((2,), (2,), (2,), (2,)), steps=None, detections=30),
         ),
+        schedule=FEW_MINUTES.replace(epochs=25),
     ),
     small(
         name="yolact_r18_fpn_shapes",
@@ -220,6 +221,7 @@ RECIPES = (
             mask_head=Prototypes.Config(prototypes=16, convs=2, channels=64),
         ),
         data=SHAPES.replace(masks=True),
+        schedule=FEW_MINUTES.replace(epochs=12),
     ),
     small(
         name="yolof_r18_shapes",

@@ -42,7 +42,7 @@ zoo: $(READY) ## say of every published row what the zoo has of it (ARGS="--new 
 	$(BIN)/python -m tests.zoo $(ARGS)
 	$(BIN)/python -m tests.zoo_page
 
-bench: $(READY) ## count launches, time every method beside other libraries', compile and export; writes results/
+bench: $(READY) ## count launches, time methods beside other libraries', compile and export; writes results/
 	$(BIN)/python -m benchmarks.launches
 	$(BIN)/python -m benchmarks.cpu
 	$(BIN)/python -m benchmarks.canvas

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from detzoo.nearest import LONGEST_NAME, unknown
 from detzoo.paths import flat
+from detzoo.suggest import LONGEST_NAME, unknown
 from detzoo.user_path import user_path
 
 _MOST_BYTES = 1 << 24  # of a settings file

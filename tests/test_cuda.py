@@ -137,4 +137,4 @@ def test_half_precision_on_cuda(form: str, dtype: torch.dtype) -> None:
     assert found.boxes[..., 0::2].max() <= CANVAS[1]
     if form not in ("CentripetalNet", "CornerNet"):  # whose random heat maps have no clear corners
         best = (one.scores.sort(dim=1, descending=True).values for one in (found, wanted))
-        torch.testing.assert_close(*best, atol=0.01, rtol=0.05)
+        torch.testing.assert_close(*best, atol=0.02 * float(wanted.scores.max()), rtol=0.05)

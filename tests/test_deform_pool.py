@@ -82,16 +82,16 @@ def written_out_beyond(boxes: Tensor, roi: int) -> Tensor:
 @layouts
 @pytest.mark.parametrize(("sampling", "reach"), [(0, 0.1), (2, 0.3)])
 def test_bins_are_the_sums_of_their_samples(lay_out, sampling: int, reach: float) -> None:
-    found = deform_roi_pool(lay_out(maps(), STRIDES), BOXES, LEVELS, offsets(), SIZE, sampling, reach)
+    found = deform_roi_pool(lay_out(maps(), STRIDES), BOXES, LEVELS, offsets(), sampling, reach)
     torch.testing.assert_close(found, written_out(maps(), offsets(), sampling, reach))
-    still = deform_roi_pool(lay_out(maps(), STRIDES), BOXES, LEVELS, 0 * offsets(), SIZE, sampling, reach)
+    still = deform_roi_pool(lay_out(maps(), STRIDES), BOXES, LEVELS, 0 * offsets(), sampling, reach)
     torch.testing.assert_close(still, roi_align(build_atlas(maps(), STRIDES), BOXES, LEVELS, SIZE, sampling))
 
 
 @layouts
 def test_gradients_are_slopes_also_beyond_the_edge(lay_out) -> None:
     def pooled(fine: Tensor, coarse: Tensor, moved: Tensor) -> Tensor:
-        return deform_roi_pool(lay_out([fine, coarse], STRIDES), BOXES, LEVELS, moved, SIZE)
+        return deform_roi_pool(lay_out([fine, coarse], STRIDES), BOXES, LEVELS, moved)
 
     leaves = [leaf.requires_grad_() for leaf in (*maps(1), offsets())]
     assert torch.autograd.gradcheck(pooled, leaves, fast_mode=True)
@@ -100,8 +100,8 @@ def test_gradients_are_slopes_also_beyond_the_edge(lay_out) -> None:
 @pytest.mark.parametrize(("kind", "rounding"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
 def test_other_precision_is_within_its_rounding(kind: torch.dtype, rounding: float) -> None:
     rounded = [level.to(kind) for level in maps()]
-    found = deform_roi_pool(build_atlas(rounded, STRIDES), BOXES.float(), LEVELS, offsets().float(), SIZE)
-    exact = deform_roi_pool(build_atlas([x.double() for x in rounded], STRIDES), BOXES, LEVELS, offsets(), SIZE)
+    found = deform_roi_pool(build_atlas(rounded, STRIDES), BOXES.float(), LEVELS, offsets().float())
+    exact = deform_roi_pool(build_atlas([x.double() for x in rounded], STRIDES), BOXES, LEVELS, offsets())
     assert found.dtype == kind
     torch.testing.assert_close(found.double(), exact, rtol=rounding, atol=rounding)
 
@@ -110,10 +110,10 @@ def test_offsets_that_are_not_finite_and_no_rois() -> None:
     atlas, moved = build_atlas(maps(), STRIDES), offsets()
     for row, value in enumerate((math.nan, math.inf, -math.inf)):
         moved[1, 0, row] = value
-    found = deform_roi_pool(atlas, BOXES, LEVELS, moved, SIZE)
+    found = deform_roi_pool(atlas, BOXES, LEVELS, moved)
     assert found.isfinite().all()
     assert not found[1].any()
-    assert deform_roi_pool(atlas, BOXES[:, :0], LEVELS[:, :0], moved[:0], SIZE).shape == (0, 3, SIZE, SIZE)
+    assert deform_roi_pool(atlas, BOXES[:, :0], LEVELS[:, :0], moved[:0]).shape == (0, 3, SIZE, SIZE)
 
 
 def extractor(version: int) -> tuple[DeformPool, Atlas]:
@@ -141,7 +141,7 @@ def test_every_roi_goes_through_the_layers_of_its_level() -> None:
     still = roi_align(atlas, boxes, levels, SIZE).flatten(1)
     for level, layer in enumerate(pool.roi_layers):
         moved = layer.get_submodule("offset_fc")(still).view(-1, 2, SIZE, SIZE)
-        wanted = deform_roi_pool(atlas, boxes, levels, moved, SIZE)
+        wanted = deform_roi_pool(atlas, boxes, levels, moved)
         wanted = wanted * layer.get_submodule("mask_fc")(still).view(-1, 1, SIZE, SIZE)
         mine = levels.flatten() == level
         torch.testing.assert_close(found[mine], wanted[mine])
@@ -152,7 +152,7 @@ def test_boxes_beyond_the_image_are_the_same_on_a_canvas() -> None:
     beyond = BOXES + torch.tensor([-9.0, -7.0, 20.0, 14.0])
     here = roi_align_beyond(build_atlas(maps(), STRIDES), beyond, LEVELS, SIZE)
     still = torch.zeros_like(offsets())
-    torch.testing.assert_close(deform_roi_pool(_lay_out(maps(), STRIDES), beyond, LEVELS, still, SIZE), here)
+    torch.testing.assert_close(deform_roi_pool(_lay_out(maps(), STRIDES), beyond, LEVELS, still), here)
     torch.testing.assert_close(here[4], written_out_beyond(beyond, 4))
 
 
@@ -188,7 +188,7 @@ def test_cuda_equals_the_cpu(sampling: int) -> None:
     def pooled(device: str) -> list[Tensor]:
         inputs = [tensor.to(device).requires_grad_() for tensor in (*maps(150), offsets())]
         atlas = build_atlas(inputs[:2], STRIDES)
-        found = deform_roi_pool(atlas, BOXES.to(device), LEVELS.to(device), inputs[2], SIZE, sampling, 0.3)
+        found = deform_roi_pool(atlas, BOXES.to(device), LEVELS.to(device), inputs[2], sampling, 0.3)
         found.square().sum().backward()
         return [found, *(given.grad for given in inputs if given.grad is not None)]
 

@@ -154,7 +154,7 @@ def test_pooling_from_a_pyramid(sampling: int) -> None:
     def run(boxes: Tensor, levels: Tensor, moves: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
         atlas = build_atlas(maps, (4, 8, 16))
         still = roi_align(atlas, boxes, levels, 3, sampling)
-        return still, deform_roi_pool(atlas, boxes, levels, moves.flatten(0, 1), 3, sampling)
+        return still, deform_roi_pool(atlas, boxes, levels, moves.flatten(0, 1), sampling)
 
     for found, wanted in both(run, rois, levels, moves, *maps):
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)

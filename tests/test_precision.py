@@ -54,7 +54,7 @@ def test_detections_in_half_are_those_in_float32_but_for_rounding(form: str, dty
     assert found.valid.any()
     if form not in ("CentripetalNet", "CornerNet"):  # whose random heat maps have no clear corners
         best = (one.scores.sort(dim=1, descending=True).values for one in (found, wanted))
-        torch.testing.assert_close(*best, atol=0.01, rtol=0.05)
+        torch.testing.assert_close(*best, atol=0.02 * float(wanted.scores.max()), rtol=0.05)
 
 
 LEARNERS = [*((name, HALF[0]) for name in METHOD_IDS), ("MaskRCNN", HALF[1]), ("RetinaNet", HALF[1])]
@@ -69,7 +69,7 @@ def test_losses_in_half_are_those_in_float32_but_for_rounding(form: str, dtype: 
     for name, value in losses.items():
         assert value.dtype == torch.float32, name
         if "loss" in name:
-            torch.testing.assert_close(value, wanted[name], atol=0.02, rtol=0.05, msg=name)
+            torch.testing.assert_close(value, wanted[name], atol=1e-5, rtol=0.05, msg=name)
     torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
     for name, parameter in detector.trainable():
         assert parameter.grad is not None, name

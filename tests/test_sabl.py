@@ -11,10 +11,10 @@ from torch import Tensor
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.assign import MatchConfig, match
-from detzoo.blocks.buckets import bucket_losses, per_side, place
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.blocks.side_aware import SideAware
+from detzoo.blocks.side_buckets import bucket_losses, per_side, place
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.importer import read_config
 from detzoo.methods.cascade_rcnn import CascadeRCNN

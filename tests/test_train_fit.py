@@ -255,6 +255,12 @@ def test_a_half_precision_update_that_overflows_is_left_out(tmp_path: Path, clip
     assert run.state.position.epoch == 1
 
 
+def test_what_cannot_be_measured_does_not_end_a_run_early(tmp_path: Path) -> None:
+    nothing = Validation({"box_ap": -1.0}, {}, "box_ap")
+    schedule = Schedule(epochs=3, batch=2, patience=1, milestones=())
+    assert fit(make_run(tmp_path, schedule, validate=lambda _: nothing)) == "all 3 epochs are done"
+
+
 def test_another_metric_begins_anew(tmp_path: Path) -> None:
     run = make_run(tmp_path, Schedule(epochs=1, batch=2), validate=lambda _: Validation({"box_ap": 0.4}, {}, "box_ap"))
     run.state.best = Best(0.6, 0, 0, "box_ap50")

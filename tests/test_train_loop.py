@@ -212,9 +212,25 @@ def test_another_optimizer_starts_anew_and_says_so(
         train(resume=tmp_path, device="cpu", progress=False, optimizer=second, epochs=2)
         assert f"schedule.optimizer was {first} and now is {second}, which starts anew" in capsys.readouterr().out
         memory = read_state(tmp_path / "last.state")["optimizer"]
+        assert memory
         assert all(("exp_avg" in values) == second.startswith("adam") for values in memory.values())
         assert all(("square_avg" in values) == (second == "rmsprop") for values in memory.values())
         assert all(float(values.get("step", 1)) == 1 for values in memory.values())
+
+
+def test_a_run_is_named_by_its_folder_or_a_file_in_it(tmp_path: Path) -> None:
+    run(tmp_path / "r", "schedule.epochs=1", "schedule.evaluate_every=0", data="shapes:3/0")
+    for name in ("last.state", "last.safetensors"):
+        assert train(resume=tmp_path / "r" / name, device="cpu", progress=False).out == tmp_path / "r"
+    with pytest.raises(FileExistsError, match=r"last\.state is a file, not a folder; choose another out"):
+        run(tmp_path / "r/last.state", "schedule.epochs=1")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_out_of_range_are_refused_before_anything_is_written(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(ConfigError, match=r"schedule\.seed"):
+        run(tmp_path / "r", f"schedule.seed={seed}")
+    assert not (tmp_path / "r/last.state").exists()
 
 
 def test_a_weights_file_or_a_detector_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

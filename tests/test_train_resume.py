@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -121,6 +122,54 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(
     keys = ("event", "epoch", "update", "lr", "losses")
     logs = [[[r.get(k) for k in keys] for r in read_log(tmp_path / half / "log.jsonl")] for half in ("whole", "halves")]
     assert logs[0] == logs[1]
+
+
+class Spare(TinyDetector):
+    """With a layer that no loss reaches, as an own backbone's classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spare = torch.nn.Linear(2, 2)
+
+
+def test_a_parameter_that_gets_no_gradient_does_not_end_a_run(tmp_path: Path) -> None:
+    schedule = FULL["adamw"]
+
+    def stop(record: Mapping[str, Any]) -> None:
+        if record["event"] == "epoch" and record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    torch.manual_seed(3)
+    start = Spare().state_dict()
+
+    def spare() -> Spare:
+        detector = Spare()
+        detector.load_state_dict(start)
+        return detector
+
+    fit(make_run(tmp_path / "whole", schedule, detector=spare(), validate=scorer()))
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_run(tmp_path / "halves", schedule, detector=spare(), validate=scorer(), callbacks=[stop]))
+    fit(resumed(tmp_path / "halves", schedule, detector=spare()))
+    assert_equal_states(tmp_path / "whole", tmp_path / "halves")
+    frozen = spare()
+    frozen.spare.requires_grad_(False)
+    with pytest.raises(CheckpointError, match=r"other parameters are trainable now .*: spare\.bias, spare\.weight"):
+        resumed(tmp_path / "halves", schedule, detector=frozen)
+
+
+def test_what_callbacks_do_with_a_record_is_theirs(tmp_path: Path) -> None:
+    def note(record: Any) -> None:
+        record["note"] = np.float32(1)
+        record.pop("losses")
+
+    run = make_run(tmp_path, callbacks=[note])
+    memory, (name, parameter) = run.state.optimizer.state, next(run.state.detector.named_parameters())
+    run.state.optimizer.register_step_post_hook(lambda *_: memory[parameter].update(n=np.float64(2)))
+    fit(run)
+    contents = read_state(tmp_path / "last.state")
+    assert [set(entry) >= {"losses"} and "note" not in entry for entry in contents["history"]] == [True, True]
+    assert contents["optimizer"][name]["n"] == 2.0
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_masks_at_another_size_are_whole_ones_resized(size: tuple[int, int]):
         wanted = F.interpolate(masks.dense().float(), size, mode="bilinear") > 0.5
         assert torch.equal(at_size(masks, size), wanted)
         places = masks.bits, masks.starts.flatten(), masks.windows.flatten(0, 1)
-        assert torch.equal(mask_maps._at_size_everywhere(*places, *masks.canvas, *size).view_as(wanted), wanted)
+        assert torch.equal(mask_maps._at_size_elsewhere(*places, *masks.canvas, *size).view_as(wanted), wanted)
 
 
 def slow_mask_loss(detector: YOLACT, objects: Targets) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import BatchNorm2d, in_type_of
 from detzoo.config import Config as BaseConfig
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 # MMPretrain's name of a model that it takes from timm
 _TIMM = ((r"^backbone\.timm_model\.", "backbone.network."),)

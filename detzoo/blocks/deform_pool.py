@@ -49,7 +49,7 @@ class DeformPool(nn.Module):
         levels = pyramid_levels(boxes, len(atlas.strides))
         still = roi_align(atlas, boxes, levels, self.size, self.sampling).flatten(1)
         offsets = self._found("offset_fc", still, levels)
-        x = deform_roi_pool(atlas, boxes, levels, offsets, self.size, self.sampling, self.config.reach)
+        x = deform_roi_pool(atlas, boxes, levels, offsets, self.sampling, self.config.reach)
         return x * self._found("mask_fc", still, levels) if self.config.version == 2 else x
 
     def _found(self, layers: str, x: Tensor, levels: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.blocks.buckets import NEAREST, bucket_losses, per_side, place
 from detzoo.blocks.layers import Conv2d, ConvNorm
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.side_buckets import NEAREST, bucket_losses, per_side, place
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip
 

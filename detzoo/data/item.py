@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detzoo.data.annotations import NO_MASK, RLE, Columns
 from detzoo.data.problems import DataError
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 WORDS = ("boxes", "labels", "masks", "ignore", "crowd", "area", "id")
 _ALSO = {"iscrowd": "crowd", "image_id": "id", "areas": "area"}  # as torchvision's and COCO's targets call them

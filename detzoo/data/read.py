@@ -13,8 +13,8 @@ from detzoo.data.annotations import Annotations, concatenate, relabel
 from detzoo.data.held_out import held_out, take_images
 from detzoo.data.own import own_half
 from detzoo.data.problems import DataError, log
-from detzoo.nearest import unknown
 from detzoo.recipes.settings import Data, Split
+from detzoo.suggest import unknown
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)

@@ -8,7 +8,7 @@ import numpy as np
 
 from detzoo.evaluate.arrays import Found, Truth, iou
 from detzoo.evaluate.gather import ImageResult
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 FAINT = 0.05  # scores below this are as good as nothing
 

@@ -51,12 +51,12 @@ from detzoo.evaluate.report import Report, check_suffix, report_file
 from detzoo.evaluate.results_file import write_results
 from detzoo.evaluate.tta import detect_views, views_of
 from detzoo.evaluate.voc import voc_metrics
-from detzoo.nearest import unknown
 from detzoo.overwrite import ReadFiles
 from detzoo.precision import Precision, pick_precision
 from detzoo.recipes.settings import Data
 from detzoo.report.labels import label_statistics
 from detzoo.report.page import Page
+from detzoo.suggest import unknown
 from detzoo.tta import TTA
 from detzoo.types import Detections
 from detzoo.user_path import user_path

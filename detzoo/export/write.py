@@ -29,9 +29,9 @@ from detzoo.export.plain_ops import PLAIN
 from detzoo.export.program import Program, named
 from detzoo.export.runners import INFO, needed
 from detzoo.export.smaller import MOST, PRECISIONS, ExportPrecision, feeds, halve, quantize
-from detzoo.nearest import unknown
 from detzoo.predict.sources import load
 from detzoo.predict.sources import pictures as read
+from detzoo.suggest import unknown
 from detzoo.typed import argument
 from detzoo.user_path import user_path
 

@@ -22,11 +22,11 @@ from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick
-from detzoo.blocks.buckets import NEAREST, bucket_losses, per_side, place
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
 from detzoo.blocks.dense import best_pairs, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxLoss, OffsetsLoss, mean_over_ranks
+from detzoo.blocks.side_buckets import NEAREST, bucket_losses, per_side, place
 from detzoo.blocks.towers import PRIOR, start_small, tower
 from detzoo.config import Config as BaseConfig
 from detzoo.detector import Detector, DetectorConfig

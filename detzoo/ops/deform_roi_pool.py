@@ -20,7 +20,7 @@ _FAR = 1e6  # cells: outside of every level
 
 
 def deform_roi_pool(
-    atlas: Atlas, boxes: Tensor, levels: Tensor, offsets: Tensor, size: int, sampling: int = 0, reach: float = 0.1
+    atlas: Atlas, boxes: Tensor, levels: Tensor, offsets: Tensor, sampling: int = 0, reach: float = 0.1
 ) -> Tensor:
     """Features of RoIs as `detzoo.ops.roi_align.roi_align` gives them, each bin moved by its offset.
 
@@ -37,7 +37,6 @@ def deform_roi_pool(
         boxes: ``[N, R, 4]`` xyxy pixels of the network input, inside the image; an empty slot of zeros gives zeros.
         levels: int64 ``[N, R]``, the level each RoI is pooled from.
         offsets: ``[N * R, 2, size, size]`` right and down; one that is not finite moves its bin outside.
-        size: bins per side.
         sampling: samples per bin and side; 0: as many as a bin has feature cells.
         reach: how far an offset of 1 moves, as a share of the RoI's width and height.
 
@@ -57,7 +56,7 @@ def roi_align_beyond(atlas: Atlas, boxes: Tensor, levels: Tensor, size: int, sam
     """
     if boxes.device.type == "cpu":
         return roi_align(atlas, boxes, levels, size, sampling)
-    return deform_roi_pool(atlas, boxes, levels, boxes.new_zeros(levels.numel(), 2, size, size), size, sampling)
+    return deform_roi_pool(atlas, boxes, levels, boxes.new_zeros(levels.numel(), 2, size, size), sampling)
 
 
 class _Taps(NamedTuple):

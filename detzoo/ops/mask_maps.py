@@ -44,7 +44,7 @@ def _at_size(bits: Tensor, starts: Tensor, windows: Tensor, height: int, width: 
 
 
 @_at_size.register_kernel(("cuda", "mps"))
-def _at_size_everywhere(
+def _at_size_elsewhere(
     bits: Tensor, starts: Tensor, windows: Tensor, height: int, width: int, high: int, wide: int
 ) -> Tensor:
     y, y_next, below = _lines(height, high, bits.device)

@@ -114,6 +114,7 @@ def nms(
 
 @torch.library.custom_op("detzoo::rank", mutates_args=(), device_types="cpu")
 def _rank(scores: Tensor, valid: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    # of the CPU alone: each row is sorted by itself, as what sorting costs is its own valid entries
     index = torch.zeros((len(scores), limit), dtype=torch.int64)
     used = torch.zeros((len(scores), limit), dtype=torch.bool)
     for row in range(len(scores)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 
 def chosen_labels(classes: Any, known: Iterable[str] | None) -> list[int]:

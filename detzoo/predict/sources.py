@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detzoo.data.images import SUFFIXES, ImageError, image_size, read_image, upright_rgb, upright_size
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 from detzoo.user_path import user_path
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")

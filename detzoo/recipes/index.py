@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from detzoo.nearest import unknown
 from detzoo.recipes import classes
+from detzoo.suggest import unknown
 
 FILE = Path(__file__).with_name("index.jsonl")
 CLASS = ""  # no setting's name

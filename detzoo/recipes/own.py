@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from detzoo.detector import Detector, DetectorConfig
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 # what the program has passed in for as long as a call goes on
 _passed: ContextVar[tuple[type[Detector], ...]] = ContextVar("passed", default=())

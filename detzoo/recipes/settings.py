@@ -144,7 +144,7 @@ class Schedule(Config):
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay of the averaged weights; None: no averaging
     evaluate_every: int = Field(default=1, ge=0)  # epochs between validations; 0: never
     patience: int | None = Field(default=None, ge=1)  # stop after this many validations without a better AP
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _milestones_rise(self) -> Schedule:

@@ -208,6 +208,7 @@ def _contents(state: State, steps_per_epoch: int) -> dict[str, Any]:
         "weights": state.detector.state_dict(),
         "averaged": state.ema.detector.state_dict() if state.ema else None,
         "optimizer": optimizer_state(state.optimizer, state.detector),
+        "trainable": [name for name, _ in state.detector.trainable()],
         "scaler": state.scaler.state_dict(),
         "position": dataclasses.asdict(state.position),
         "steps_per_epoch": steps_per_epoch,
@@ -281,7 +282,7 @@ def restore(
         if state.ema is not None and averaged is not None:
             state.ema.detector.load_state_dict(averaged)
         if keep_memory:
-            load_optimizer_state(state.optimizer, state.detector, contents["optimizer"])
+            load_optimizer_state(state.optimizer, state.detector, contents["optimizer"], contents.get("trainable"))
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit this recipe's model: {error}") from None
     if contents["scaler"] and state.scaler.is_enabled():

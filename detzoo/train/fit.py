@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -97,11 +98,11 @@ class Run:
     _saved: tuple[int, ...] = ()  # the position of the last checkpoint of this process
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Write a record to the log and hand it to the callbacks."""
+        """Write a record to the log and hand each callback one of its own."""
         if self.log is not None:
             self.log.write(record)
             for callback in self.callbacks:
-                answer = callback(record)
+                answer = callback(copy.deepcopy(record))
                 self.stop = answer if isinstance(answer, str) else self.stop
 
 
@@ -309,7 +310,7 @@ def _keep_best(run: Run, found: Validation) -> bool:
         if run.ranks.first:
             run.files.save_best(state)
         state.best = Best(value, state.position.epoch, metric=found.main)
-    else:
+    elif not value < 0:  # where nothing can be measured, training does not end early
         state.best = dataclasses.replace(state.best, stale=state.best.stale + 1)
     return better
 

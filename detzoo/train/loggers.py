@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError
-from detzoo.nearest import unknown
 from detzoo.paths import flat
+from detzoo.suggest import unknown
 from detzoo.terminal import printable
 
 PROJECT = "detzoo"  # under which wandb, MLflow and Trackio file a run

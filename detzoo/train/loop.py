@@ -178,7 +178,7 @@ def train(
         settings = {**settings, "precision": precision_word(precision)}
     if not isinstance(resume, bool):
         folder = user_path(resume)
-        folder = folder.parent if folder.name == "last.state" else folder
+        folder = folder.parent if folder.name == "last.state" or folder.is_file() else folder
         if out is not None and user_path(out) != folder:
             raise ValueError(f"{argument('resume', folder)} and {argument('out', out)} are two folders; name one")
         out, resume = folder, True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -143,20 +144,33 @@ def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
 def optimizer_state(optimizer: Optimizer, detector: nn.Module) -> dict[str, dict[str, Any]]:
     """What the optimizer remembers of each parameter (momentum, moments, step), by the parameter's name."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in detector.named_parameters()}
-    return {names[parameter]: dict(values) for parameter, values in optimizer.state.items()}
+    return {
+        # numbers of NumPy's, as an optimizer of the program's own may keep, would make the file unreadable
+        names[parameter]: {key: value.item() if isinstance(value, np.generic) else value for key, value in one.items()}
+        for parameter, one in optimizer.state.items()
+    }
 
 
 def load_optimizer_state(
-    optimizer: Optimizer, detector: nn.Module, state: Mapping[str, Mapping[str, Tensor | float | None]]
+    optimizer: Optimizer,
+    detector: nn.Module,
+    state: Mapping[str, Mapping[str, Tensor | float | None]],
+    trainable: Iterable[str] | None = None,
 ) -> None:
     """Inverse of `optimizer_state`. Rates and decays stay as this optimizer has them: they are settings, not memory.
 
+    Args:
+        optimizer: is given the memory.
+        detector: whose parameters it has.
+        state: from `optimizer_state`; of a parameter that has had no gradient there is none.
+        trainable: names of all parameters that were trainable then; None: those that ``state`` has.
+
     Raises:
-        ValueError: a trainable parameter is unknown to ``state`` or the other way round.
+        ValueError: other parameters are trainable now.
     """
     names = {parameter: name for name, parameter in detector.named_parameters()}
     order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
-    odd = sorted(set(order) ^ set(state)) if state else []
+    odd = sorted(set(order) ^ set(state if trainable is None else trainable)) if state else []
     if odd:
         shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
         raise ValueError(f"other parameters are trainable now than when the checkpoint was written: {shown}")

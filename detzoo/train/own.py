@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 from detzoo.data.vary import Vary, name_of
 from detzoo.detector import Detector, DetectorConfig
 from detzoo.evaluate.own_metrics import OwnMetric
-from detzoo.nearest import unknown
 from detzoo.recipes.own import own_method
 from detzoo.recipes.own_backbone import own_backbone
 from detzoo.recipes.recipe import METHODS, Recipe
+from detzoo.suggest import unknown
 
 # of a callback that is an object: its method for an event of the log
 _EVENTS = {"on_step": "train", "on_epoch": "epoch", "on_validation": "epoch"}
@@ -107,7 +107,7 @@ def _callback(given: Any) -> Callable[[Mapping[str, Any]], object]:
         reasons = []
         for word in ("on_step", "on_validation", "on_epoch"):
             if word in hooks and record["event"] == _EVENTS[word] and (word != "on_validation" or "metrics" in record):
-                answer, hook = hooks[word](dict(record)), f"{name_of(given)}.{word}"
+                answer, hook = hooks[word](record), f"{name_of(given)}.{word}"
                 if isinstance(answer, str):
                     reasons.append(f"{answer} ({hook})")
                 elif answer is not None:

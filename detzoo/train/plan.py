@@ -228,7 +228,7 @@ def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: b
         display: for remarks.
 
     Raises:
-        FileExistsError: ``out`` holds a run already and ``resume`` is not set.
+        FileExistsError: ``out`` is a file, or holds a run already and ``resume`` is not set.
         FolderInUse: a run is going on there.
         ValueError: neither a folder nor a recipe is named.
     """
@@ -236,6 +236,8 @@ def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: b
         folder = user_path(out)
         if resume and not folder.is_dir():  # which reading it then says
             return folder
+        if folder.is_file():
+            raise FileExistsError(f"{folder} is a file, not a folder; choose another {argument('out')}")
         claims.enter_context(lock(folder, display.say))
         if (folder / "last.state").exists() and not resume:
             raise FileExistsError(

@@ -22,7 +22,7 @@ from detzoo.interop.mmdet.scope import BASE, NOT_RUN, Imported, Scope, own_names
 from detzoo.interop.mmdet.syntax import MOST_BITS, MOST_DEPTH, MOST_ITEMS
 from detzoo.interop.said import short
 from detzoo.interop.unknowns import Unknown
-from detzoo.nearest import unknown
+from detzoo.suggest import unknown
 
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 _SCALARS = (str, bool, int, float, type(None))

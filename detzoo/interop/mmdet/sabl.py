@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from detzoo.blocks.buckets import NEAREST
 from detzoo.blocks.side_aware import SideAware
+from detzoo.blocks.side_buckets import NEAREST
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense, towers

@@ -121,7 +121,11 @@ def _changed(values: Any, classes: int) -> Any:
     """A config whose heads tell ``classes`` classes apart, as when the case was recorded, and detect something."""
     made = {"score_thr": LEAST_SCORE, "min_score": LEAST_SCORE, "distance_threshold": DISTANCE, "num_classes": classes}
     if isinstance(values, Mapping):
-        return {key: made.get(key) or _changed(value, classes) for key, value in values.items()}
+        return {
+            # what the class map of HTC and SCNet tells apart are things and stuff
+            key: value if key == "semantic_head" else made.get(key) or _changed(value, classes)
+            for key, value in values.items()
+        }
     return [_changed(value, classes) for value in values] if isinstance(values, list) else values
 
 

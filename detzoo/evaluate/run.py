@@ -125,7 +125,7 @@ def evaluate(
         ValueError: a number is out of range, or a file is broken; the message names it.
     """
     if not isinstance(detector, Detector):
-        given = f"{str(detector)!r}" if isinstance(detector, str | os.PathLike) else "'best.safetensors'"
+        given = repr(str(detector)) if isinstance(detector, str | os.PathLike) else "'best.safetensors'"
         raise TypeError(f"evaluate takes a detector, such as detzoo.load({given}), not {type(detector).__name__}")
     if data is None:
         raise ValueError("data is missing: give a folder, a .json or .yaml file, or 'shapes'")

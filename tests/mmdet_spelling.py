@@ -40,8 +40,9 @@ def respelled(values: Values, beside: bool = False) -> Values:
     if beside:
         for name in ("train_cfg", "test_cfg"):
             made[name] = _oldest(model.pop(name, None))
-        pretrained = model.get("backbone", {}).pop("init_cfg", None)
-        model["pretrained"] = pretrained["checkpoint"] if pretrained else None
+        if "checkpoint" in (start := model.get("backbone", {}).get("init_cfg") or {}):
+            model["pretrained"] = start["checkpoint"]
+            del model["backbone"]["init_cfg"]
     return made
 
 
@@ -202,6 +203,9 @@ def _schedule(values: Values) -> Values:
             start = one.get("start_factor", one.get("factor"))
             kind = "linear" if one["type"] == "LinearLR" else "constant"
             rate |= {"warmup": kind, "warmup_iters": one["end"], "warmup_ratio": start}
+        elif one["type"] == "CosineAnnealingLR":
+            rate |= {"policy": "CosineAnnealing", "min_lr": one.get("eta_min", 0.0)}
+            del rate["step"]
         else:
             rate |= {"step": one["milestones"], "gamma": one.get("gamma", 0.1)}
     made: Values = {

@@ -141,6 +141,31 @@ def test_best_per_level_takes_small_levels_whole():
     assert level[0].tolist() == [0] * 5 + [1] * 3
 
 
+def test_best_per_level_of_a_graph_for_any_size():
+    class Best(torch.nn.Module):
+        def forward(self, *scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return best_per_level(scores, 5)
+
+    sizes = tuple({1: torch.export.Dim(name, min=2, max=1000)} for name in ("fine", "coarse"))
+    example = torch.rand(2, 12), torch.rand(2, 3)
+    graph = torch.export.export(Best(), example, dynamic_shapes=(sizes,)).module()
+    for lengths in ((12, 3), (4, 2), (900, 100), (5, 6)):
+        scores = [torch.rand(2, length) for length in lengths]
+        best, index, level = graph(*scores)
+        wanted, where, on = best_per_level(scores, 5)
+        for image in range(2):
+            there = best[image] >= 0
+            assert bool((best[image][~there] == -1).all())
+            rows = zip(
+                best[image][there].tolist(), index[image][there].tolist(), level[image][there].tolist(), strict=True
+            )
+            assert sorted(rows) == sorted(
+                zip(wanted[image].tolist(), where[image].tolist(), on[image].tolist(), strict=True)
+            )
+        assert int(index.min()) >= 0
+        assert int(index.max()) < sum(lengths)
+
+
 def test_anchors_are_centred_on_cell_corners():
     anchors = Anchors(Anchors.Config(scales=(2.0,), ratios=(1.0, 4.0)), (8, 16))
     grid = anchors([(2, 3), (1, 1)])

@@ -73,6 +73,19 @@ def test_corner_pool_is_exported() -> None:
     torch.testing.assert_close(program.module()(more), Module()(more))
 
 
+@pytest.mark.parametrize("direction", ["top", "left", "bottom", "right"])
+def test_corner_pool_is_exported_for_any_size(direction: Direction) -> None:
+    class Module(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return corner_pool(x, direction)
+
+    sides = {2: torch.export.Dim("rows", min=2, max=4096), 3: torch.export.Dim("columns", min=2, max=4096)}
+    graph = torch.export.export(Module(), (torch.randn(2, 3, 5, 7),), dynamic_shapes=(sides,)).module()
+    for height, width in ((5, 7), (2, 2), (300, 9), (4, 129)):
+        x = torch.randn(2, 3, height, width)
+        assert torch.equal(graph(x), corner_pool(x, direction))
+
+
 # bells
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,28 @@ def test_what_an_exporter_cannot_do_is_an_error_of_ours(tmp_path: Path, monkeypa
     with pytest.raises(ExportError, match=r"YOLOF has no form in \.pt2: no graph$"):  # of any size, and of one
         made().export(tmp_path / "model.pt2", pictures=PICTURES)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_holds_for_some_sizes_is_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def runner(_: object) -> None:
+        raise RuntimeError("step 3") from AssertionError("\x1b[96mGuard failed: rows <= 7\x1b[0m\nsee below")
+
+    monkeypatch.setattr(write, "open_exported", lambda _: SimpleNamespace(runner=runner))
+    taken, fitted = write._captured(lambda *_: None, made(), tmp_path / "model.pt2")
+    assert taken.size == fitted.config.input.canvas == (96, 192)
+    assert "images of any size are not possible (Guard failed: rows <= 7): the file takes 96 x 192 only" in caplog.text
+
+
+def test_region_proposals_of_any_size(tmp_path: Path):
+    """Levels have more candidates than are taken, or fewer, by the size of the image."""
+    torch.manual_seed(0)
+    detector = tiny("RPNDetector", input={"short": 256, "long": 320}).eval()
+    written = detector.export(tmp_path / "model.pt2", pictures=PICTURES)
+    assert written.size is None
+    assert written.differences.within()
+    assert written.differences.detections > 10
 
 
 def test_a_comparison_of_nothing_is_said():

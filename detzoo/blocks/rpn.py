@@ -218,13 +218,22 @@ def _picked(anchors: Tensor, index: Tensor) -> Tensor:
 def best_per_level(scores: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
     """The ``count`` highest of each level's scores ``[N, A_l]``, or all of a smaller level.
 
+    Args:
+        scores: in [0, 1].
+        count: of each level.
+
     Returns:
-        Scores, their index among the anchors of all levels, and their level, all ``[N, K]``.
+        Scores, their index among the anchors of all levels, and their level, all ``[N, K]``. In a graph that is
+        exported for any size each level has ``count`` entries, and those that it lacks have the score -1.
     """
     values, indices, levels, start = [], [], [], 0
     for number, level in enumerate(scores):  # levels differ in size: one sort each
         size = level.shape[1]
-        if size > count:
+        if torch.compiler.is_exporting() and isinstance(size, torch.SymInt):  # which of the branches is not known
+            value, index = F.pad(level, (0, count), value=-1.0).sort(dim=1, descending=True)
+            value = value[:, :count]
+            index = index[:, :count].masked_fill(value < 0, 0)
+        elif size > count:
             value, index = level.sort(dim=1, descending=True)
             value, index = value[:, :count], index[:, :count]
         else:

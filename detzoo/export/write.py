@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -210,13 +211,13 @@ def _captured(write: Callable[..., None], detector: Detector, path: Path) -> tup
     taken = capture(detector)
     try:
         _write(write, detector, taken, path)
+        _run_at_other_sizes(taken, detector.config.input, path)
     except ImportError:
         raise
     except Exception as error:  # torch and the exporters have many classes for what they cannot do
         if taken.size is not None:
             raise _no_form(detector, path, error) from error
-        settings = detector.config.input
-        size = canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
+        size = _usual(detector.config.input)
         log.warning("images of any size are not possible (%s): the file takes %d x %d only", _why(error), *size)
         detector = with_canvas(detector, size)
         taken = capture(detector)
@@ -231,9 +232,34 @@ def _no_form(detector: Detector, path: Path, error: Exception) -> ExportError:
     return ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {_why(error)}")
 
 
-def _why(error: Exception) -> str:
-    """The first line of what an exporter says."""
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+def _why(error: BaseException) -> str:
+    """The first line of the error that an exporter's began with, without its colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip()
+    return (said.split("\n")[0] or type(error).__name__)[:300]
+
+
+def _usual(settings: Input) -> tuple[int, int]:
+    """Height and width of the input that most pictures become."""
+    return canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
+
+
+def _run_at_other_sizes(taken: Capture, settings: Input, path: Path) -> None:
+    """Run a file for any size on smaller and larger images than the example, whose graph may not hold for them.
+
+    Raises:
+        Exception: whatever the file raises.
+    """
+    if taken.size is not None:
+        return
+    exported = open_exported(path)
+    rows, columns = taken.inputs["images"].shape[2:]
+    step = settings.multiple
+    for height, width in (taken.least, (rows + 2 * step, columns + step), _usual(settings)):
+        more = {"sizes": torch.tensor([[height, width]]), "images": torch.zeros(1, 3, height, width, dtype=torch.uint8)}
+        given = {name: more.get(name, tensor[:1]) for name, tensor in taken.inputs.items()}
+        exported.runner(given)
 
 
 def _write(write: Callable[..., None], detector: Detector, taken: Capture, path: Path) -> None:

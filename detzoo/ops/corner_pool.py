@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 Direction = Literal["top", "left", "bottom", "right"]
+_TURNS = 14  # of a map of any size in an exported graph: 2 ** 14 cells
 
 
 def corner_pool(x: Tensor, direction: Direction) -> Tensor:
@@ -31,9 +32,9 @@ def corner_pool(x: Tensor, direction: Direction) -> Tensor:
 
 def _running(x: Tensor, axis: int) -> tuple[Tensor]:
     """The values of `torch.cummax`, of operators that exported graphs know: maxima of twice as many cells each time."""
-    reach, length = 1, x.shape[axis]
-    while reach < length:
-        first, later = x.split([reach, length - reach], axis)
-        x = torch.cat([first, torch.maximum(later, x.narrow(axis, 0, length - reach))], axis)
-        reach *= 2
+    length = x.shape[axis]
+    cells = torch.arange(length, device=x.device)
+    for turn in range(_TURNS if isinstance(length, torch.SymInt) else (length - 1).bit_length()):
+        # what is before the first cell is the first cell, which each maximum holds anyway
+        x = torch.maximum(x, x.index_select(axis, (cells - 2**turn).clamp(min=0)))
     return (x,)

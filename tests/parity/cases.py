@@ -28,6 +28,9 @@ SSDLITE = {
     "head.sizes": (48, 100, 150, 202, 253, 304, 320),
     "head.ratios": ((2, 3),) * 6,
     "head.steps": (16, 32, 64, 107, 160, 320),
+    "input.short": 320,
+    "input.long": 320,
+    "input.std": (58.395, 57.12, 57.375),
 }
 
 CASES = {
@@ -310,6 +313,8 @@ CASES = {
             "backbone": {"kind": "mobilenet_v2", "out_stages": (3, 5, 7), "slope": 0.1},
             "neck.out_channels": (96, 96, 96),
             "head.bridge_channels": (96, 96, 96),
+            "input.mean": (123.675, 116.28, 103.53),
+            "input.std": (58.395, 57.12, 57.375),
         },
     ),
     "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": Case("ssd300_coco", SSDLITE),

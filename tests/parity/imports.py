@@ -45,6 +45,8 @@ OLD_NAMES = {
     "retinanet_swin-t-p4-w7_fpn_1x_coco": "retinanet_swin-t-p4-w7_fpn_1x_coco",
     "retinanet_r50_fpn_1x_widerface": None,
     "ssd300_8xb32-24e_widerface": "ssd300_wider_face",
+    "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": "ssdlite_mobilenetv2_scratch_600e_coco",
+    "yolov3_mobilenetv2_8xb24-ms-416-300e_coco": "yolov3_mobilenetv2_mstrain-416_300e_coco",
 }
 
 

@@ -60,4 +60,17 @@ def with_value(words: Sequence[str]) -> list[str]:
     ]
 
 
-__all__ = ["VIEW", "argument", "either", "listed", "on_command_line", "resume", "with_value"]
+def misspelt_view(words: Sequence[str]) -> str | None:
+    """The word that `with_value` has taken for something else than a value of ``--tta`` behind which it stands."""
+    following = [*words, ""][1:]
+    return next(
+        (after for word, after in zip(words, following, strict=True) if word == "--tta" and _may_be_misspelt(after)),
+        None,
+    )
+
+
+def _may_be_misspelt(word: str) -> bool:
+    return bool(word) and not word.startswith("-") and "=" not in word and not all(map(VIEW.fullmatch, word.split(",")))
+
+
+__all__ = ["VIEW", "argument", "either", "listed", "misspelt_view", "on_command_line", "resume", "with_value"]

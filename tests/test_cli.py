@@ -301,6 +301,9 @@ def test_predict_writes_pictures_and_json(trained: Path, run: Callable[..., Any]
         (("train", NAME, "epochs"), ("a.b.c=value",)),
         (("doctor", "c=1"), ("one word too many",)),
         (("predict", "a", "b", "c"), ("a.b.c=value",)),
+        (("evaluate", NAME, "--tta", "foo", "data"), ("--tta foo: 'foo' is no view; there are flip, vertical",)),
+        (("predict", "--tta", "flpi,0.5", NAME, "x.jpg"), ("--tta flpi,0.5: 'flpi' is no view",)),
+        (("predict", NAME, "--tta", "x.jpg", "more.jpg", "more.jpg"), ("--tta x.jpg: 'x.jpg' is no view",)),
         (("predict", NAME, "x.jpg", "--tta", "flip,published"), ("--tta flip,published", "'published' is no view")),
     ],
 )

@@ -20,7 +20,7 @@ from detzoo.commands.run import (
     run_show,
     run_train,
 )
-from detzoo.typed import with_value
+from detzoo.typed import misspelt_view, on_command_line, with_value
 
 WRONG = 2  # exit code: the user can mend it
 SORTS = ("name", "ap", "mask-ap", "size", "params")  # what `detzoo.listing` sorts by
@@ -49,6 +49,8 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
         if word.startswith("-") and len(word) > 1:
             close = _meant(options, word, rest[number + 1 :])
             command.error(f"there is no option {word}" + (f"; did you mean {close}?" if close else ""))
+        if "=" not in word:
+            _refuse_misspelt_view(command, given)
         if not options.takes_overrides:
             command.error(f"{word!r} is one word too many")
         if "=" not in word:
@@ -76,6 +78,21 @@ def _sorted_out(options: argparse.Namespace, rest: list[str]) -> list[str]:
     if options.name is None and not options.resume:
         options.parser.error("NAME is missing: a name from the zoo (detzoo list), a recipe's .json file, or weights")
     return settings + rest
+
+
+def _refuse_misspelt_view(command: argparse.ArgumentParser, given: Sequence[str]) -> None:
+    """Of a word too many say that the one behind ``--tta`` is no value of it, if it is none."""
+    word = misspelt_view(given)
+    if word is None:
+        return
+    from detzoo.config import ConfigError
+    from detzoo.tta import pick_tta
+
+    try:
+        with on_command_line():
+            pick_tta(word)
+    except ConfigError as error:
+        command.error(str(error))
 
 
 def _meant(options: argparse.Namespace, word: str, following: Sequence[str]) -> str | None:

@@ -96,9 +96,9 @@ def test_which_suppression_is_meant() -> None:
 
 def test_wrong_settings_are_refused_before_anything_is_read() -> None:
     detector = small(FasterRCNN)
-    with pytest.raises(ConfigError, match=r"input\.std.*greater than 0"):
+    with pytest.raises(ConfigError, match=r"^model\.input\.std.*greater than 0"):
         detector.predict("nowhere.jpg", overrides={"model.input.std": [0, 1, 1]})
-    with pytest.raises(ConfigError, match=r"did you mean 'box_head\.nms'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'model\.box_head\.nms'"):
         detector.predict("nowhere.jpg", overrides=["model.box_head.nsm=0.5"])
     with pytest.raises(ConfigError, match="only settings of the model"):
         detector.predict("nowhere.jpg", overrides={"schedule.epochs": 3})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
+from pydantic import create_model
 
 from detzoo.arguments import count, fraction
-from detzoo.config import ConfigError, flatten, override
+from detzoo.config import Config, ConfigError, assigned, flatten, override
 from detzoo.detector import Detector, DetectorConfig, Input
 from detzoo.recipes.blueprint import LARGEST_NUMBER
 from detzoo.recipes.own_backbone import fill_as
@@ -34,7 +36,7 @@ def with_settings(
         if model.input.canvas is not None:
             raise ConfigError("size: every picture is fitted into model.input.canvas here: set that")
         changes |= _input_changes(model.input, size)
-    return with_model(detector, override(model, changes))
+    return with_model(detector, _changed(model, changes))
 
 
 def with_model(detector: Detector, model: DetectorConfig) -> Detector:
@@ -79,9 +81,18 @@ def _overridden(model: DetectorConfig, overrides: Iterable[str] | Mapping[str, A
     given = overrides if isinstance(overrides, Mapping) else [str(text).strip() for text in overrides]
     for text in given:
         _check_path(str(text), model)
-    if isinstance(given, Mapping):
-        return override(model, {str(path).removeprefix("model."): value for path, value in given.items()})
-    return override(model, [text.removeprefix("model.") for text in given])
+    return _changed(model, {str(path).removeprefix("model."): value for path, value in assigned(given).items()})
+
+
+def _changed(model: DetectorConfig, changes: Mapping[str, Any]) -> DetectorConfig:
+    """The settings with others by their path below ``model``, which messages put in front as they do elsewhere."""
+    settings = _below_model(type(model))(**{"model": model})
+    return override(settings, {f"model.{path}": value for path, value in changes.items()}).model  # pyright: ignore[reportAttributeAccessIssue] # made here
+
+
+@cache
+def _below_model(kind: type[DetectorConfig]) -> type[Config]:
+    return create_model("Settings", __base__=Config, model=(kind, ...))
 
 
 def _check_path(text: str, model: DetectorConfig) -> None:

@@ -355,3 +355,28 @@ def test_a_run_that_goes_on_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixt
     recipe = json.loads((tmp_path / "other" / "recipe.json").read_text())
     assert recipe["data"]["val_fraction"] == 0.25
     assert recipe["data"]["root"] == str(tmp_path / "moved")
+
+
+def test_a_run_goes_on_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its data is named by a path from where it began; what cannot be is said before data is read."""
+    contents = scene(0, [(50, 60), (60, 50), (50, 50), (60, 60)], {2: "cat"})
+    write_coco(tmp_path / "data", contents)
+    monkeypatch.chdir(tmp_path)
+    settings = ("schedule.epochs=2", "schedule.milestones=[1]", "schedule.batch=1", "schedule.evaluate_every=0")
+    run(Path("run"), *settings, "schedule.decay=step", data="data", val=0.25)
+    assert json.loads(Path("run/recipe.json").read_text())["data"]["root"] == "data"
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    capsys.readouterr()
+    for epochs in (4, 6):
+        done = train(resume="../run", device="cpu", progress=False, overrides={"schedule.epochs": epochs})
+        assert len(done.history) == epochs
+        assert json.loads((tmp_path / "run/recipe.json").read_text())["data"]["root"] == str(tmp_path / "data")
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "schedule.epochs=4 instead of 2: schedule.milestones stays [1], as it was followed so far" in said
+    assert "set it to have it elsewhere, as schedule.milestones=[2]" in said
+    (tmp_path / "data").rename(tmp_path / "gone")
+    with pytest.raises(CheckpointError, match=r"another model.*model\.head\.convs"):
+        train(resume="../run", device="cpu", progress=False, overrides=["model.head.convs=1"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from detzoo.train.log import read_log
 from tests.train_two_ranks import main
@@ -31,7 +32,9 @@ def test_two_ranks_compute_what_one_computes_with_the_same_batch(tmp_path: Path)
             assert torch.equal(ranks[0][kind][name], ranks[1][kind][name])
     assert_close(ranks[0]["history"], one["history"])
     assert ranks[0]["history"] == ranks[1]["history"]
-    for run in ("", "real"):
+    weights = [load_file(two_ranks / run / "last.safetensors") for run in ("own", "again")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    for run in ("", "real", "own", "again"):
         logs = [read_log(out / run / "log.jsonl") for out in (two_ranks, one_rank)]
         keys = ("event", "update", "lr", "losses")
         assert_close(*([[record.get(key) for key in keys] for record in log] for log in logs))

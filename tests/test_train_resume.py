@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from detzoo.train import checkpoint
 from detzoo.train.checkpoint import SaveError, read_state, restore
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.log import read_log
+from detzoo.train.optimizer import own_optimizer, settings_of
 from tests.train_fakes import MemoryLoader, TinyDetector, make_run, quick
 
 FULL = {
@@ -300,3 +302,89 @@ def test_a_state_that_does_not_belong_is_refused(tmp_path: Path) -> None:
     torch.save(contents, tmp_path / "later.state")
     with pytest.raises(CheckpointError, match="later detzoo"):
         read_state(tmp_path / "later.state")
+
+
+def test_a_state_of_another_program_is_called_that(tmp_path: Path) -> None:
+    path = tmp_path / "last.state"
+    torch.save({"a": Fraction(1, 2)}, path)
+    with pytest.raises(
+        CheckpointError, match=r"not a training state .* another program \(fractions\.Fraction\)"
+    ) as told:
+        read_state(path)
+    assert "\x1b" not in str(told.value)
+    path.write_text("hello")
+    with pytest.raises(CheckpointError, match=r"not a training state of detzoo; resume from a copy"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "fp16"])
+def test_an_error_within_a_step_leaves_the_statistics_of_before_it(tmp_path: Path, name: str) -> None:
+    schedule = FULL[name]
+    fit(make_run(tmp_path / "whole", schedule, validate=scorer()))
+    run = make_run(tmp_path / "halves", schedule, validate=scorer())
+    forward, steps = run.state.detector.forward, 0
+
+    def broken(*arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        losses = forward(*arguments)  # after batch norm has seen the batch
+        if steps == 9:
+            raise OSError("in the ninth step")
+        return losses
+
+    run.state.detector.forward = broken
+    with pytest.raises(OSError, match="ninth"):
+        fit(run)
+    assert read_state(tmp_path / "halves" / "last.state")["position"]["epoch"] == 1
+    fit(resumed(tmp_path / "halves", schedule))
+    assert_equal_states(tmp_path / "whole", tmp_path / "halves")
+
+
+class Growing(torch.optim.SGD):
+    """Its steps grow by what it keeps in its groups and under a name of its own, of no single parameter."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, lr=0.01, weight_decay=0.1)
+        for group in self.param_groups:
+            group.update(d=1.0, k=np.int64(0), seen=torch.zeros(1), past=[])
+
+    def step(self, closure: Any = None) -> Any:
+        memory: Any = self.state
+        memory["steps"] = memory.get("steps", 0) + 1
+        for group in self.param_groups:
+            group["k"], group["d"] = group["k"] + 1, group["d"] * 1.1
+            group["seen"] += memory["steps"]
+            group["past"] = [*group["past"], group["lr"]][-2:]
+            group["lr"] *= group["d"] * (1 + float(group["seen"])) * (1 + sum(group["past"])) / float(group["k"])
+        return super().step(closure)
+
+
+def test_what_an_own_optimizer_keeps_in_its_groups_goes_on(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=2, batch=2, warmup_steps=0, milestones=(1,))
+
+    def made(run: Run) -> Run:
+        run.state.optimizer, _ = own_optimizer(run.state.detector, Growing)
+        run.state.made = settings_of(run.state.optimizer)
+        return run
+
+    fit(made(make_run(tmp_path / "whole", schedule)))
+
+    def stop(record: Mapping[str, Any]) -> None:
+        if record["event"] == "train" and record["update"] == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(made(make_run(tmp_path / "halves", schedule, callbacks=[stop])))
+    contents = read_state(tmp_path / "halves" / "last.state")
+    ((names, memory),) = contents["shared"]["groups"]
+    assert len(names) == len(contents["trainable"])
+    assert (set(memory), memory["k"]) == ({"d", "k", "seen", "past"}, 8)
+    again = made(make_run(tmp_path / "halves", schedule, done=(1, 8)))
+    again.state.optimizer.param_groups[0]["weight_decay"] = 0.1  # a setting, which is as it is now
+    restore(again.state, contents, tmp_path / "halves" / "last.state", len(again.loader))
+    fit(again)
+    assert_equal_states(tmp_path / "whole", tmp_path / "halves")
+    del contents["shared"]  # as in files of before it was kept
+    old = made(make_run(tmp_path / "old", schedule))
+    restore(old.state, contents, tmp_path / "old" / "last.state", len(old.loader))
+    assert old.state.optimizer.param_groups[0]["k"] == 0

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from detzoo.blocks.losses import alone, mean_over_ranks
 from detzoo.recipes.settings import Schedule
@@ -14,6 +15,20 @@ from detzoo.train.fit import Validation, fit
 from detzoo.train.loop import train
 from detzoo.train.validation import validation_losses
 from tests.train_fakes import MemoryLoader, TinyDetector, make_run
+
+
+class WithClassifier(nn.Module):
+    """A backbone whose last layer gets no gradient."""
+
+    channels, strides = (4, 8), (8, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList([nn.Conv2d(3, 4, 8, 8), nn.Conv2d(4, 8, 2, 2)])
+        self.classifier = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x := stage(x).relu() for stage in self.stages]
 
 
 def main(out: Path, batch: int) -> None:
@@ -45,6 +60,11 @@ def main(out: Path, batch: int) -> None:
         settings += ["model.input.short=64", "model.input.long=96", "model.backbone.norm_eval=true"]
         settings += ["model.input.keep_ratio=false"]
         train("retinanet_r18_fpn_shapes", "shapes:8/0", out / "real", device="cpu", overrides=settings, progress=False)
+    # runs of one process, each in a group of its own; of a backbone with a classifier that no loss depends on
+    for name in ("own", "again"):
+        torch.manual_seed(5)
+        given = {"device": "cpu", "overrides": settings[:-2] + settings[-1:], "progress": False, "report": False}
+        train("retinanet_r18_fpn_shapes", "shapes:12/0", out / name, backbone=WithClassifier(), **given)
     for turn in range(8):  # groups of one process do not take each other's for their own
         with join("cpu") as ranks:
             assert ranks.gather(ranks.rank + turn) == [turn + rank for rank in range(ranks.world)]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -28,11 +29,13 @@ from detzoo.detector import Detector
 from detzoo.recipes.files import CheckpointError
 from detzoo.train.ema import Ema
 from detzoo.train.meter import Meter
-from detzoo.train.optimizer import load_optimizer_state, optimizer_state
+from detzoo.train.optimizer import load_optimizer_state, load_shared_memory, optimizer_state, shared_memory
 from detzoo.typed import argument
 from detzoo.typed import resume as resume_by
 
 FORMAT, VERSION = "detzoo training state", 1
+_ZIP = b"PK\x03\x04"  # how the archives begin that torch writes
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class SaveError(OSError):
@@ -85,6 +88,9 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
     given: str | None = None  # JSON of the recipe that the run began with, before what was typed beside it
     own: dict[str, list[str]] = field(default_factory=dict)  # names of what the program has passed in
+    made: list[dict[str, Any]] | None = None  # what the groups of the program's own optimizer held when it was new
+    # where the run began, as relative paths in its recipe are meant
+    folder: str = field(default_factory=lambda: str(Path.cwd()))
 
     @property
     def result(self) -> Detector:
@@ -203,11 +209,13 @@ def _contents(state: State, steps_per_epoch: int) -> dict[str, Any]:
         "version": VERSION,
         "recipe": to_json(recipe, indent=None) if recipe is not None else None,
         "given": state.given,
+        "folder": state.folder,
         "own": state.own,
         "classes": list(state.detector.classes),
         "weights": state.detector.state_dict(),
         "averaged": state.ema.detector.state_dict() if state.ema else None,
         "optimizer": optimizer_state(state.optimizer, state.detector),
+        "shared": None if state.made is None else shared_memory(state.optimizer, state.detector, state.made),
         "trainable": [name for name, _ in state.detector.trainable()],
         "scaler": state.scaler.state_dict(),
         "position": dataclasses.asdict(state.position),
@@ -231,11 +239,24 @@ def read_state(path: Path) -> dict[str, Any]:
             f"nothing to resume: {path} does not exist; leave out {argument('resume')} to start a new run"
         )
     mend = f"resume from a copy, or start anew from {argument('weights', path.with_suffix('.safetensors'))}"
+    with path.open("rb") as file:
+        start = file.read(len(_ZIP))
+    if not _ZIP.startswith(start):
+        raise CheckpointError(f"{path} is not a training state of detzoo; {mend}")
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError, LookupError, TypeError) as error:
+        # torch says at length, and in colours, how to run what a file brings along
+        foreign = re.search(r"Unsupported \w+: (?:GLOBAL )?(\S+)", _COLOURS.sub("", str(error)))
+        if foreign is not None and is_zipfile(path):
+            raise CheckpointError(
+                f"{path} is not a training state of detzoo: it holds objects of another program ({foreign[1]}), and "
+                f"nothing that a file brings along is run; {mend}"
+            ) from None
         size = path.stat().st_size
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _COLOURS.sub("", str(error)).strip().split("\n")[0].split(". ")[0]
+        if isinstance(error, UnpicklingError) or not reason:
+            reason = "its description cannot be read"
         raise CheckpointError(f"{path} ({size} bytes) is cut short or damaged ({reason[:200]}); {mend}") from None
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a training state of detzoo; {mend}")
@@ -283,6 +304,8 @@ def restore(
             state.ema.detector.load_state_dict(averaged)
         if keep_memory:
             load_optimizer_state(state.optimizer, state.detector, contents["optimizer"], contents.get("trainable"))
+            if contents.get("shared"):
+                load_shared_memory(state.optimizer, state.detector, contents["shared"])
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit this recipe's model: {error}") from None
     if contents["scaler"] and state.scaler.is_enabled():
@@ -290,6 +313,7 @@ def restore(
     state.position = position
     state.best = Best(**contents["best"])
     state.history = contents["history"]
+    state.folder = contents.get("folder") or state.folder
     state.meter.sums, state.meter.steps = contents["sums"], contents["summed_steps"]
 
 

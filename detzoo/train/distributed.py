@@ -56,12 +56,18 @@ class Ranks:
         """Whether this is the process that prints and writes files."""
         return self.rank == 0
 
-    def wrap(self, detector: nn.Module) -> nn.Module:
-        """The module to call in training: averages gradients over ranks, and starts all ranks from rank 0's weights."""
+    def wrap(self, detector: nn.Module, unused: bool = False) -> nn.Module:
+        """The module to call in training: averages gradients over ranks, and starts all ranks from rank 0's weights.
+
+        Args:
+            detector: on this rank's device.
+            unused: no loss may depend on some of its trainable parameters, which are then looked for at every step;
+                otherwise such a parameter ends the run.
+        """
         if self.world == 1:
             return detector
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(detector, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(detector, device_ids=ids, broadcast_buffers=False, find_unused_parameters=unused)
 
     def average(self, values: Tensor) -> Tensor:
         """Mean over ranks of a float tensor of one shape on every rank."""

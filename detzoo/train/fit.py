@@ -7,7 +7,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from detzoo.train.meter import NonFiniteLoss
 from detzoo.train.optimizer import set_learning_rate
 from detzoo.train.progress import Display, memory_in_use
 from detzoo.train.results_csv import write_results
+from detzoo.train.running_statistics import RunningStatistics
 from detzoo.train.schedules import lr_factor
 from detzoo.train.step import compute_losses, seed_step, total_loss
 from detzoo.typed import resume as resume_by
@@ -78,6 +79,7 @@ class Run:
         validate: measures a detector; called on every rank, and gives the same on all.
         callbacks: called on the first rank with every record that goes to the log; a text that one returns is why the
             run stops.
+        own_network: a part of the detector is the program's own, and may have parameters that no loss reaches.
         window: steps between two looks at the losses; each look waits for the device.
         stop: what a callback has returned, once all ranks know.
     """
@@ -92,9 +94,11 @@ class Run:
     log: Log | None = None
     validate: Callable[[Detector], Validation] | None = None
     callbacks: Sequence[Callable[[Mapping[str, Any]], object]] = ()
+    own_network: bool = False
     window: int = 20
     stop: str | None = None
     _pace: _Pace = field(default_factory=lambda: _Pace())
+    _statistics: RunningStatistics = field(default_factory=RunningStatistics)  # as they were before the update at work
     _saved: tuple[int, ...] = ()  # the position of the last checkpoint of this process
 
     def record(self, record: Mapping[str, Any]) -> None:
@@ -134,7 +138,7 @@ def fit(run: Run) -> str:
     """
     state, schedule = run.state, run.schedule
     share_statistics(state.detector, schedule.sync_bn)
-    module = run.ranks.wrap(state.detector)
+    module = run.ranks.wrap(state.detector, unused=run.own_network)
     if state.history and run.ranks.first:  # a killed run may lack the curves of its last epoch
         _show(run)
     with Interrupts(run.display.say, insist=run.ranks.world == 1) as interrupts:
@@ -171,6 +175,7 @@ def _train_epoch(run: Run, module: nn.Module, interrupts: Interrupts) -> None:
     if position.step >= steps:
         return
     state.detector.train()
+    run._statistics = RunningStatistics(state.detector)
     run.loader.set_epoch(position.epoch, position.step)
     run._pace.mark = time.perf_counter()
     groups = _grouped(run.loader, schedule.accumulate)
@@ -197,6 +202,33 @@ def _train_epoch(run: Run, module: nn.Module, interrupts: Interrupts) -> None:
 
 def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: Interrupts) -> None:
     """One optimizer update from the mean gradient of ``batches``."""
+    state, position = run.state, run.state.position
+    run._statistics.keep()
+    try:
+        found = _gradients(run, module, batches)
+        interrupts.whole = False
+    except BaseException:  # the half of the step that was done is undone, so that what is saved is whole
+        interrupts.whole = False
+        with interrupts.sealed(), suppress(Exception):  # of a broken device nothing is saved
+            run._statistics.put_back()
+            state.optimizer.zero_grad()
+            interrupts.whole = True
+        raise
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad()
+    if state.ema is not None:
+        state.ema.update(state.detector, position.update)
+    for index, (losses, batch) in enumerate(zip(found, batches, strict=True)):
+        state.meter.add(losses, position.epoch, position.step + index, batch.paths)
+        run._pace.images += len(batch.ids)
+    position.step += len(batches)
+    position.update += 1
+    interrupts.whole = True
+
+
+def _gradients(run: Run, module: nn.Module, batches: Sequence[Batch]) -> list[dict[str, Tensor]]:
+    """Leave the mean gradient of ``batches`` in the parameters, clipped. Returns the losses of each."""
     state, schedule, position = run.state, run.schedule, run.state.position
     found: list[dict[str, Tensor]] = []
     for index, batch in enumerate(batches):
@@ -211,18 +243,7 @@ def _update(run: Run, module: nn.Module, batches: Sequence[Batch], interrupts: I
         norm = clip_grad_norm_(trainable, schedule.clip_norm)
         # with a scaler a gradient that overflows is no error: the scaler leaves the update out and scales by less
         found[-1]["grad_norm"] = torch.where(norm.isfinite(), norm, 0.0) if state.scaler.is_enabled() else norm
-    interrupts.whole = False
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.optimizer.zero_grad()
-    if state.ema is not None:
-        state.ema.update(state.detector, position.update)
-    for index, (losses, batch) in enumerate(zip(found, batches, strict=True)):
-        state.meter.add(losses, position.epoch, position.step + index, batch.paths)
-        run._pace.images += len(batch.ids)
-    position.step += len(batches)
-    position.update += 1
-    interrupts.whole = True
+    return found
 
 
 def _report(run: Run, lr: float, interrupts: Interrupts) -> bool:

@@ -46,7 +46,7 @@ from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log, read_log
 from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
-from detzoo.train.optimizer import learning_rate, make_optimizer, own_optimizer
+from detzoo.train.optimizer import learning_rate, make_optimizer, own_optimizer, settings_of
 from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
@@ -143,7 +143,7 @@ def train(
             another optimizer starts anew.
         device: None: CUDA, else MPS, else CPU.
         overrides: ``a.b.c=value`` settings, or ``{"a.b.c": value}``, applied last. With ``schedule.epochs`` alone the
-            milestones of the schedule move in proportion.
+            milestones of the schedule move in proportion; those of a run that goes on stay.
         callbacks: called on the first rank with every record of the log; or objects with ``on_step``, ``on_validation``
             or ``on_epoch``, called with those of their event. One that returns a text stops the run, with that reason.
         loggers: other displays that get its numbers, too: ``tensorboard``, ``wandb``, ``mlflow``, ``trackio``;
@@ -226,7 +226,7 @@ def _train(
                 begun_from.refuse(target, f"choose another {argument('out')}")
         contents = read_state(files.state) if resume else None
         if contents is not None:
-            settled = resumed(contents, files.state, given, data, overrides, settings)
+            settled, notes = resumed(contents, files.state, given, data, overrides, settings)
             start = None
             if weights is not None:
                 notes.append(f"{argument('weights')} is not used: the run goes on with its own")
@@ -257,7 +257,7 @@ def _train(
             )
         torch.manual_seed(recipe.schedule.seed)
         detector = build(recipe, classes=dataset.classes, backbone=own.backbone).to(ranks.device)
-        give_teacher(detector, ranks, display.say)
+        give_teacher(detector, ranks, display.say, Path(contents.get("folder", ".") if contents is not None else "."))
         if contents is None:
             _begin(detector, start, recipe.init, ranks, display)
         state, lr = _state(detector, recipe, ranks, display, own)
@@ -293,6 +293,7 @@ def _train(
             log=log,
             validate=None if unseen is None else _validator(recipe, unseen, ranks, own),
             callbacks=callbacks,
+            own_network=own.backbone is not None or bool(own.methods),
             window=1 if ranks.device.type == "cpu" else 20,
         )
         counts = {"train": len(dataset), "val": len(unseen or ())}
@@ -365,7 +366,8 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display, o
         display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
     scaler = GradScaler(ranks.device.type, enabled=schedule.precision == "fp16")
     ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
-    return State(detector, optimizer, scaler, Meter(ranks), ema, own=own.names()), lr.value
+    made = None if own.optimizer is None else settings_of(optimizer)
+    return State(detector, optimizer, scaler, Meter(ranks), ema, own=own.names(), made=made), lr.value
 
 
 def _validation_set(recipe: Recipe, display: Display) -> Dataset | None:

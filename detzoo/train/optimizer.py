@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -143,12 +145,101 @@ def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
 
 def optimizer_state(optimizer: Optimizer, detector: nn.Module) -> dict[str, dict[str, Any]]:
     """What the optimizer remembers of each parameter (momentum, moments, step), by the parameter's name."""
-    names: dict[Tensor, str] = {parameter: name for name, parameter in detector.named_parameters()}
+    names: dict[Any, str] = {parameter: name for name, parameter in detector.named_parameters()}
     return {
         # numbers of NumPy's, as an optimizer of the program's own may keep, would make the file unreadable
         names[parameter]: {key: value.item() if isinstance(value, np.generic) else value for key, value in one.items()}
         for parameter, one in optimizer.state.items()
+        if parameter in names
     }
+
+
+def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """A copy of all that each group of a new optimizer holds beside its parameters."""
+    return [
+        {key: copy.deepcopy(value) for key, value in group.items() if key != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
+def shared_memory(optimizer: Optimizer, detector: nn.Module, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What an optimizer of the program's own remembers of no single parameter: Prodigy's ``d``, a count of steps.
+
+    In its groups that is whatever is no longer as it was made, but for the rate, which the schedule sets. What has not
+    changed is a setting. Of other things than numbers, texts, tensors and lists of those nothing is kept.
+
+    Args:
+        optimizer: the program's own.
+        detector: whose parameters it has.
+        made: `settings_of` it when it was new.
+
+    Returns:
+        ``groups``: of each the names of its parameters, and its memory; ``state``: what has a name of its own.
+    """
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    groups = []
+    for group, before in zip(optimizer.param_groups, made, strict=False):
+        changed = {
+            key: value
+            for key, value in group.items()
+            if key not in ("params", "lr", "lr_scale") and not (key in before and _same(value, before[key]))
+        }
+        groups.append(([names[parameter] for parameter in group["params"]], _plain_ones(changed)))
+    state = cast("Mapping[Any, Any]", optimizer.state)
+    named = {key: value for key, value in state.items() if isinstance(key, str)}
+    return {"groups": groups, "state": _plain_ones(named)}
+
+
+def load_shared_memory(optimizer: Optimizer, detector: nn.Module, memory: Mapping[str, Any]) -> None:
+    """Inverse of `shared_memory`; a group takes what the one had that its first parameter was in."""
+    optimizer.state.update(copy.deepcopy(memory["state"]))
+    of = {name: held for names, held in memory["groups"] for name in names}
+    names = {parameter: name for name, parameter in detector.named_parameters()}
+    for group in optimizer.param_groups:
+        for key, value in of.get(names[group["params"][0]], {}).items() if group["params"] else ():
+            now = group.get(key)
+            place = now.device if isinstance(now, Tensor) else group["params"][0].device
+            group[key] = value.to(place, copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
+
+
+def _same(now: Any, before: Any) -> bool:
+    """Whether two values are equal; tensors and arrays among them in every entry."""
+    if isinstance(now, Tensor) and isinstance(before, Tensor):
+        return now.shape == before.shape and now.dtype == before.dtype and bool((now == before).all())
+    if type(now) is not type(before):
+        return False
+    if isinstance(now, list | tuple):
+        return len(now) == len(before) and all(map(_same, now, before))
+    if isinstance(now, dict):
+        return now.keys() == before.keys() and all(_same(value, before[key]) for key, value in now.items())
+    return bool(np.all(now == before))
+
+
+def _plain_ones(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {}
+    for key, value in values.items():
+        with suppress(TypeError):
+            plain[key] = _plain(value)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """What a state can hold of a value.
+
+    Raises:
+        TypeError: it is, or has in it, what no state can hold.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    if type(value) is dict:
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    raise TypeError(type(value).__name__)
 
 
 def load_optimizer_state(
@@ -193,8 +284,11 @@ __all__ = [
     "LearningRate",
     "learning_rate",
     "load_optimizer_state",
+    "load_shared_memory",
     "make_optimizer",
     "optimizer_state",
     "own_optimizer",
     "set_learning_rate",
+    "settings_of",
+    "shared_memory",
 ]

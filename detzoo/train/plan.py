@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -145,8 +146,9 @@ def resumed(
     data: Any,
     overrides: Iterable[str] | Mapping[str, Any],
     settings: Mapping[str, Any],
-) -> Recipe:
-    """The recipe of a run that goes on: its own, with what is typed now, or is otherwise in ``given`` than then.
+) -> tuple[Recipe, list[str]]:
+    """The recipe of a run that goes on, and what to say of it: its own, with what is typed now, or is otherwise in
+    ``given`` than then.
 
     Args:
         contents: of the state in its folder.
@@ -157,13 +159,17 @@ def resumed(
         settings: settings by their last name.
 
     Raises:
-        CheckpointError: the state has no recipe that can be read.
+        CheckpointError: the state has no recipe that can be read, or another model is wanted now.
     """
     try:
-        recipe = from_json(Recipe, contents["recipe"])
+        recipe = before = from_json(Recipe, contents["recipe"])
         then = from_json(Recipe, contents["given"]) if contents.get("given") else None
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    folder, here = Path(contents.get("folder", ".")), Path.cwd()
+    elsewhere = folder.absolute() != here
+    if elsewhere:  # relative paths are meant from where the run began
+        recipe = recipe.replace(data=_from_folder(recipe.data, folder))
     if given is not None:
         then = then or given.replace(model=recipe.model, data=recipe.data)  # a state of before this was kept
         recipe = recipe.replace(
@@ -178,7 +184,31 @@ def resumed(
         if not (told.train and told.val) or told.val == told.train:
             where["val_fraction"] = recipe.data.val_fraction
         recipe = recipe.replace(data=_elsewhere(recipe.data, told, where))
-    return override(recipe, assigned(overrides) | paths_of(recipe, settings))
+    typed = assigned(overrides) | paths_of(recipe, settings)
+    recipe = override(recipe, typed)
+    if elsewhere:
+        recipe = recipe.replace(data=_from_folder(recipe.data, here))
+    _refuse_another_model(before, recipe, path)
+    return recipe, _places_that_stay(before.schedule, recipe.schedule, typed)
+
+
+def _from_folder(data: Data, folder: Path) -> Data:
+    """The same data with a root that is found from any folder, if it is a relative one and ``folder`` has it."""
+    root = folder / data.root
+    files = data.kind not in ("shapes", "own")
+    return data.replace(root=str(root)) if files and not Path(data.root).is_absolute() and root.exists() else data
+
+
+def _places_that_stay(before: Schedule, now: Schedule, typed: Mapping[str, Any]) -> list[str]:
+    """Lines on where the rate falls in a run that goes on for another number of epochs: there, what was done was."""
+    wanted = in_proportion(before, {"schedule.epochs": now.epochs, "schedule.decay": now.decay})
+    places = flatten({"schedule": now.model_dump(mode="json")})
+    return [
+        f"schedule.epochs={now.epochs} instead of {before.epochs}: {path} stays {places[path]}, as it was followed "
+        f"so far; set it to have it elsewhere, as {path}={json.dumps(value)}"
+        for path, value in wanted.items()
+        if path not in typed and value != places[path]
+    ]
 
 
 def _elsewhere(before: Data, data: Any, where: Mapping[str, Any]) -> Data:
@@ -199,12 +229,9 @@ def same_run(now: Recipe, contents: Mapping[str, Any], path: Path, display: Disp
     Raises:
         CheckpointError: it is another model.
     """
-    before, after = flatten(from_json(Recipe, contents["recipe"])), flatten(now)
-    changed = {key: (before.get(key), after.get(key)) for key in {**before, **after}}
-    changed = {key: pair for key, pair in changed.items() if pair[0] != pair[1]}
-    lines = [f"{key}: {then!r} -> {value!r}" for key, (then, value) in changed.items()]
-    if any(key.startswith("model.") for key in changed):
-        raise CheckpointError(f"{path} was written by another model: {'; '.join(lines)}")
+    before = from_json(Recipe, contents["recipe"])
+    _refuse_another_model(before, now, path)
+    changed, lines = _differences(before, now)
     if lines:
         display.say(f"settings that changed since the run was stopped: {'; '.join(lines)}")
     if "schedule.optimizer" not in changed:
@@ -215,6 +242,20 @@ def same_run(now: Recipe, contents: Mapping[str, Any], path: Path, display: Disp
         "far; weights, epoch and best AP are kept. Its rate is schedule.lr as set for it"
     )
     return False
+
+
+def _refuse_another_model(before: Recipe, now: Recipe, path: Path) -> None:
+    changed, lines = _differences(before, now)
+    if any(key.startswith("model.") for key in changed):
+        raise CheckpointError(f"{path} was written by another model: {'; '.join(lines)}")
+
+
+def _differences(before: Recipe, now: Recipe) -> tuple[dict[str, tuple[Any, Any]], list[str]]:
+    """Settings that differ, by path, before and now; and a line on each."""
+    then, here = flatten(before), flatten(now)
+    pairs = {key: (then.get(key), here.get(key)) for key in {**then, **here}}
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    return changed, [f"{key}: {was!r} -> {value!r}" for key, (was, value) in changed.items()]
 
 
 def claim(claims: ExitStack, out: str | Path | None, name: str | None, resume: bool, display: Display) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from detzoo.detector import Detector
 from detzoo.methods.ld import LD
 from detzoo.recipes.recipe import Recipe
 from detzoo.recipes.zoo import load, locate
 from detzoo.train.distributed import Ranks
+from detzoo.user_path import user_path
 
 
 def teacher_of(recipe: Recipe | None) -> str | None:
@@ -16,8 +18,14 @@ def teacher_of(recipe: Recipe | None) -> str | None:
     return recipe.model.distillation.teacher if recipe and isinstance(recipe.model, LD.Config) else None
 
 
-def give_teacher(detector: Detector, ranks: Ranks, say: Callable[[str], object]) -> None:
+def give_teacher(detector: Detector, ranks: Ranks, say: Callable[[str], object], folder: Path = Path()) -> None:
     """Load the teacher that the settings of an `LD` name, the same on every rank; nothing for another detector.
+
+    Args:
+        detector: whose settings name it.
+        ranks: this process's place.
+        say: shows a line.
+        folder: where the run began: a relative path is meant from there, if a file is there.
 
     Raises:
         FileNotFoundError: there is no file at the path.
@@ -27,7 +35,10 @@ def give_teacher(detector: Detector, ranks: Ranks, say: Callable[[str], object])
         ValueError: no weights were published for the recipe, or it is no teacher for this detector.
     """
     if isinstance(detector, LD):
-        detector.learn_from(ranks.share(_teacher(detector.distillation.teacher, say) if ranks.first else None))
+        name = detector.distillation.teacher
+        found = folder / user_path(name)
+        name = str(found) if found.is_file() else name
+        detector.learn_from(ranks.share(_teacher(name, say) if ranks.first else None))
 
 
 def _teacher(name: str, say: Callable[[str], object]) -> Detector:

@@ -13,6 +13,8 @@ from detzoo.interop.unknowns import REST, Settings, Unknown, guarded
 
 LARGEST = 1_000_000  # of whole numbers: channels, samples, pixels
 LARGEST_NUMBER = 1e18
+# of any section: its class; where training began; how boxes are wrapped in Python; memory
+_OF_NO_RESULT = {"type", "_scope_", "init_cfg", "pretrained", "use_box_type", "inplace"}
 
 
 class Section:
@@ -35,7 +37,7 @@ class Section:
         self.path = path
         self.notes = notes
         self.training = training
-        self._read: set[Any] = {"type", "_scope_"}
+        self._read: set[Any] = set(_OF_NO_RESULT)
 
     @property
     def values(self) -> Settings:

@@ -68,7 +68,6 @@ def detectors_resnet(backbone: Section, feedback: int | None = None) -> Detector
 def trident_resnet(backbone: Section) -> TridentResNet.Config:
     """``TridentResNet``."""
     with backbone as given:
-        given.kinds("TridentResNet")
         settings = _resnet(given, "ResNet")
         branches = given.wholes("trident_dilations")
         parts.derived(given, "num_branch", len(branches))
@@ -95,7 +94,6 @@ def _resnet(given: Section, kind: str, standardize: bool | None = None) -> dict[
 def res2net(backbone: Section) -> Res2Net.Config:
     """``Res2Net``."""
     with backbone as given:
-        given.kinds("Res2Net")
         given.ignore("deep_stem", "avg_down")  # MMDetection has them True, and the style "pytorch", whatever is said
         return Res2Net.Config.model_validate(
             {
@@ -111,7 +109,6 @@ def res2net(backbone: Section) -> Res2Net.Config:
 def resnest(backbone: Section) -> ResNeSt.Config:
     """``ResNeSt``."""
     with backbone as given:
-        given.kinds("ResNeSt")
         return ResNeSt.Config.model_validate(
             {
                 "depth": given.whole("depth"),
@@ -129,7 +126,6 @@ def resnest(backbone: Section) -> ResNeSt.Config:
 def regnet(backbone: Section) -> RegNet.Config:
     """``RegNet`` by the name of a published one or by its numbers."""
     with backbone as given:
-        given.kinds("RegNet")
         for name in ("deep_stem", "avg_down"):
             given.fixed(name, False)
         return RegNet.Config.model_validate({**_shape(given), **_stages(given, (2, 2, 2, 2), stem=32, base=32)})
@@ -169,7 +165,6 @@ def _stages(
     for name, always in (("in_channels", 3), ("stem_channels", stem), ("base_channels", base)):
         if always is not None:
             backbone.fixed(name, always)
-    backbone.ignore("pretrained", "init_cfg")  # where training began
     stages = backbone.whole("num_stages", 4, most=4)
     return {
         "style": backbone.word("style", "pytorch"),

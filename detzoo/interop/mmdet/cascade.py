@@ -45,7 +45,6 @@ def stages(
     with model.section("test_cfg").section("rcnn") as test, model.section("roi_head") as roi:
         roi.kinds(kinds[0])
         roi.fixed("shared_head")
-        roi.ignore("init_cfg", "pretrained")  # where training began
         weights = roi.numbers("stage_loss_weights")
         if not 1 <= len(weights) <= MOST_STAGES:
             roi.differs("stage_loss_weights", f"is not one number for each of up to {MOST_STAGES} stages")
@@ -89,13 +88,8 @@ def _masks(
     kind: str,
 ) -> MaskHead.Config:
     """The mask head of every stage."""
-    if roi.has("mask_roi_extractor"):
-        of_masks = roi_extractors.extractor(alike(roi, "mask_roi_extractor", len(learning)), features)
-        if of_masks.levels != pooled.levels:
-            roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
-        pooled = of_masks
-    elif pooled.kind.kind not in ("single", "unaligned"):
-        roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
+    own = alike(roi, "mask_roi_extractor", len(learning)) if roi.has("mask_roi_extractor") else None
+    pooled = two_stage.pooled_for_masks(roi, own, pooled, features)
     heads = [
         two_stage.mask_head(head, pooled, classes, train, test, kind, first=not number)
         for number, (head, train) in enumerate(zip(each_stage(roi, "mask_head", len(learning)), learning, strict=True))

@@ -23,7 +23,6 @@ def cornernet(model: Section, input: Input) -> tuple[CornerNet.Config | Centripe
             centripetal = head.kinds("CornerHead", "CentripetalHead") == "CentripetalHead"
             parts.derived(head, "in_channels", backbone.out_channels)
             parts.derived(head, "num_feat_levels", backbone.stacks)
-            head.ignore("init_cfg")  # where training began
             classes = head.whole("num_classes")
             settings = {**_heat(head), **(_shifts(head) if centripetal else _embedding(head)), **_pairs(test)}
         if centripetal:
@@ -38,7 +37,6 @@ def _hourglass(backbone: Section) -> Hourglass.Config:
         widths = given.wholes("stage_channels", (256, 256, 384, 384, 384, 512))
         blocks = given.wholes("stage_blocks", (2, 2, 2, 2, 2, 4))
         parts.derived(given, "downsample_times", len(widths) - 1)
-        given.ignore("init_cfg", "pretrained")  # where training began
         if max(widths, default=0) > MOST_CHANNELS or max(blocks, default=0) > MOST_LAYERS or len(widths) > 12:
             given.differs("stage_channels", "is too large")
         return Hourglass.Config.model_validate(

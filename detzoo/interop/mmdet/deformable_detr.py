@@ -26,7 +26,6 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
         ):
             head.kinds("DeformableDETRHead")
             head.fixed("num_reg_fcs", 2)
-            head.ignore("init_cfg")  # where training began
             head.ignore("sync_cls_avg_factor")  # over devices, where counts are averaged here
             head.ignore("in_channels")  # is not used there
             head.fixed("embed_dims", width)
@@ -41,7 +40,6 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
             if old:
                 with head.section("transformer") as transformer:
                     transformer.kinds("DeformableDetrTransformer")
-                    transformer.ignore("init_cfg")  # where training began
                     proposals = transformer.whole("two_stage_num_proposals", 300)
                     queries = proposals if settings["two_stage"] else queries
                     settings |= _transformer(transformer, width, levels)

@@ -35,7 +35,6 @@ def dense(
             head.kinds(*kinds)
             parts.derived(head, "in_channels", features.channels[0])
             head.fixed("conv_cfg")
-            head.ignore("init_cfg")  # where training began
             settings = {**own(head, train, features), **parts.dense_tests(test)}
             count = head.whole("num_classes", classes)
         made = {"input": input, "backbone": backbone, "neck": neck, "head": settings}

@@ -35,7 +35,6 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
         ):
             oldest = head.kinds("DETRHead", "TransformerHead") == "TransformerHead"
             head.fixed("num_fcs" if oldest else "num_reg_fcs", 2)
-            head.ignore("init_cfg")  # where training began
             head.ignore("sync_cls_avg_factor")  # over devices, where counts are averaged here
             if oldest or head.has("transformer"):
                 given.fixed("neck")
@@ -94,7 +93,6 @@ def _two(head: Section) -> tuple[int, dict[str, Any]]:
     """Width and settings of the transformer in a ``DETRHead``."""
     with head.section("transformer") as given:
         given.kinds("Transformer")
-        given.ignore("init_cfg")  # where training began
         _relu(given)
         first = given.section("encoder").section("transformerlayers").sections("attn_cfgs")
         width = first[0].whole("embed_dims", most=MOST_CHANNELS) if first else _WIDTH
@@ -127,7 +125,6 @@ def positions(given: Section, width: int, offset: float = 0.0, usual: bool = Fal
         given.fixed("eps", 1e-6)
         if given.number("offset", 0.0) != offset:
             given.differs("offset", f"has no counterpart (left out it is 0); {offset:g} has")
-        given.ignore("init_cfg")  # it has no weights
     return temperature
 
 
@@ -162,11 +159,10 @@ def layers(
 
     With ``levels`` the last attention is deformable, on so many.
     """
-    given.ignore("init_cfg", "num_cp")  # where training began; memory for time
+    given.ignore("num_cp")  # memory for time
     old = given.has("transformerlayers")
     with given.section("transformerlayers" if old else "layer_cfg") as layer:
         layer.fixed("norm_cfg", {"type": "LN"})
-        layer.ignore("init_cfg")
         if old:
             layer.kinds(kind, "BaseTransformerLayer")
             order = [step for attention in attentions for step in (attention, "norm")]
@@ -203,7 +199,7 @@ def _attention(given: Section, width: int) -> tuple[int, tuple[float, float]]:
         if given.has("type"):
             given.kinds("MultiheadAttention")
         parts.derived(given, "embed_dims", width)
-        given.ignore("batch_first", "init_cfg")  # how tensors are laid out; where training began
+        given.ignore("batch_first")  # how tensors are laid out
         both = given.number("dropout", 0.0)  # the old name of two settings
         result = given.number("proj_drop", 0.0)
         with given.section("dropout_layer", {"type": "Dropout"}) as layer:
@@ -222,7 +218,7 @@ def _deform_attention(given: Section, width: int, levels: int) -> tuple[tuple[in
         if given.whole("num_levels", 4) != levels:
             given.differs("num_levels", f"does not fit the neck, which gives {levels} (left out it is 4)")
         given.fixed("value_proj_ratio", 1.0)
-        given.ignore("batch_first", "init_cfg")  # how tensors are laid out; where training began
+        given.ignore("batch_first")  # how tensors are laid out
         given.ignore("im2col_step", "norm_cfg")  # how it is computed; is not used there
         drop = given.number("dropout", 0.1)
         return (given.whole("num_heads", 8), (drop, drop)), given.whole("num_points", 4, MOST_LAYERS)
@@ -247,7 +243,6 @@ def _feed_forward(given: Section, width: int) -> tuple[int, float]:
         given.fixed("num_fcs", 2)
         given.fixed("add_identity", True)
         given.fixed("add_residual", True)
-        given.ignore("init_cfg")  # where training began
         _relu(given)
         if given.has("dropout_layer"):
             given.noted("dropout_layer", "has no counterpart; None has")
@@ -257,7 +252,6 @@ def _feed_forward(given: Section, width: int) -> tuple[int, float]:
 def _relu(owner: Section) -> None:
     with owner.section("act_cfg", {"type": "ReLU"}) as given:
         given.kinds("ReLU")
-        given.ignore("inplace")  # the same values
 
 
 def _losses(head: Section) -> dict[str, Any]:

@@ -23,35 +23,26 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
     with head.section("bbox_coder") as coder:
         coder.kinds("TBLRBBoxCoder")
         coder.fixed("clip_border", True)
-        coder.ignore("use_box_type")  # how boxes are wrapped in Python
         unit = coder.number("normalizer", 4.0)
     strides = [8, 16, 32, 64, 128]
-    settings = {
+    return {
         **towers(head),
         "cell": parts.one_anchor(head, features, octave_base_scale=4, scales_per_octave=3, strides=strides),
         "unit": unit,
         "box_loss": learning.box_loss(head, {"type": "IoULoss"}),
         **learning.focal(head),
+        **learning.assigned(train, "CenterRegionAssigner", _assigner),
     }
-    learning.all_anchors(train)
-    if train.has("assigner"):
-        settings |= learning.tried(train, "assigner", {}, lambda: _assigner(train))
-    return settings
 
 
-def _assigner(train: Section) -> dict[str, float]:
-    with train.section("assigner", training=True) as given:
-        if not learning.known(given, "CenterRegionAssigner"):
-            return {}
-        given.fixed("foreground_dominate", False)
-        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
-            learning.known(overlaps, "BboxOverlaps2D")
-        return {
-            "middle": given.number("pos_scale"),
-            "near": given.number("neg_scale"),
-            "least": given.number("min_pos_iof", 0.01),
-            "left_out": given.number("ignore_gt_scale", 0.5),
-        }
+def _assigner(given: Section) -> dict[str, float]:
+    given.fixed("foreground_dominate", False)
+    return {
+        "middle": given.number("pos_scale"),
+        "near": given.number("neg_scale"),
+        "least": given.number("min_pos_iof", 0.01),
+        "left_out": given.number("ignore_gt_scale", 0.5),
+    }
 
 
 __all__ = ["fsaf"]

@@ -14,11 +14,9 @@ MOST = 16  # modules of a stage, and blocks in a row
 def hrnet(backbone: Section) -> HRNet.Config:
     """``HRNet``, whose stages stand in ``extra``."""
     with backbone as given:
-        given.kinds("HRNet")
         given.fixed("in_channels", 3)
         given.fixed("conv_cfg")
         given.fixed("multiscale_output", True)
-        given.ignore("pretrained", "init_cfg")  # where training began
         given.ignore("zero_init_residual")  # MMDetection reads it, but never does it
         with given.section("extra") as extra:
             stages = [_stage(extra.section(f"stage{number}"), number) for number in (1, 2, 3, 4)]
@@ -60,11 +58,9 @@ def _stage(stage: Section, number: int) -> tuple[int, int, int]:
 def hrfpn(neck: Section, features: Features) -> HRFPN.Config:
     """``HRFPN`` on the maps of a backbone."""
     with neck as given:
-        given.kinds("HRFPN")
         parts.derived(given, "in_channels", features.channels)
         given.fixed("conv_cfg")
-        # where training began; normalization that MMDetection does not build; memory in training
-        given.ignore("init_cfg", "norm_cfg", "with_cp")
+        given.ignore("norm_cfg", "with_cp")  # normalization that MMDetection does not build; memory in training
         return HRFPN.Config.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),

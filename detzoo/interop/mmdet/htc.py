@@ -46,7 +46,6 @@ def semantic_head(roi: Section, features: Features, kind: str) -> SemanticHead.C
             parts.derived(given, name, width)
         given.ignore("seg_scale_factor")  # class maps are compared at the head's size
         given.fixed("conv_cfg")
-        given.ignore("init_cfg")  # where training began
         level = given.whole("fusion_level", most=len(features.channels) - 1)
         finer = Features(features.channels[level:], features.strides[level:])
         pooled = roi_extractors.extractor(roi.section("semantic_roi_extractor"), finer)
@@ -68,14 +67,10 @@ def _weight(head: Section) -> float:
     """Of the loss, as ``loss_seg`` says it, or the head itself in older configs."""
     older = head.number("loss_weight", 0.2) if head.has("loss_weight") else None
     head.fixed("ignore_label", UNKNOWN)
-    default = {"type": "CrossEntropyLoss", "ignore_index": UNKNOWN, "loss_weight": 0.2}
-    with head.section("loss_seg", default, training=True) as loss:
-        if not learning.known(loss, "CrossEntropyLoss"):
-            return SemanticHead.Config().weight
-        loss.fixed("ignore_index", UNKNOWN)
-        loss.fixed("use_sigmoid", False)
-        weight = loss.number("loss_weight", 1.0)
-        return weight if older is None else older
+    usual = SemanticHead.Config().weight
+    fixed: dict[str, Any] = {"ignore_index": UNKNOWN, "use_sigmoid": False}
+    weight = learning.loss_weight(head, "loss_seg", "CrossEntropyLoss", usual, **fixed)
+    return weight if older is None else older
 
 
 __all__ = ["hybrid_task_cascade", "semantic_head"]

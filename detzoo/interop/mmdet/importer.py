@@ -258,8 +258,7 @@ def _model(config: Section, meta: Any) -> tuple[Section, str]:
         if model.has(name):
             config.differs(name, f"stands beside model.{name}, which MMDetection does not read; take one of them out")
         model.values = {**model.values, name: beside}
-    # inputs.py reads it; where training began
-    model.ignore("data_preprocessor", "init_cfg", "pretrained")
+    model.ignore("data_preprocessor")  # inputs.py reads it
     return model, sign
 
 

@@ -6,8 +6,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks
-from detzoo.interop.mmdet.gfl import distribution_head
+from detzoo.interop.mmdet import learning
+from detzoo.interop.mmdet.dense import dense
+from detzoo.interop.mmdet.gfl import gfl_head
+from detzoo.interop.mmdet.parts import Features
 from detzoo.interop.section import Section
 from detzoo.methods.gfl import GFL
 from detzoo.methods.ld import LD, Distillation
@@ -17,22 +19,25 @@ from detzoo.recipes.zoo import find
 
 def ld(model: Section, input: Input) -> tuple[LD.Config, int]:
     """Settings and number of classes of a ``KnowledgeDistillationSingleStageDetector``."""
-    with model as given:
-        backbone, features = backbones.backbone(given.section("backbone"))
-        neck, features = necks.neck(given, features)
-        taught: dict[str, Any] = _teacher(given)
-        if not given.flag("eval_teacher", True):
-            given.noted("eval_teacher", "has no counterpart; True has")
-        with given.section("bbox_head") as head:
-            head.kinds("LDHead")
-            default = {"type": "KnowledgeDistillationKLDivLoss", "loss_weight": 0.25, "T": 10}
-            with head.section("loss_ld", default, training=True) as loss:
-                if learning.known(loss, "KnowledgeDistillationKLDivLoss"):
-                    loss.fixed("reduction", "mean")
-                    taught |= {"weight": loss.number("loss_weight", 1.0), "temperature": loss.number("T", 10)}
-            made, classes = distribution_head(given, head, features)
-        distillation = learning.tried(head, "loss_ld", Distillation(), lambda: Distillation.model_validate(taught))
-        return LD.Config(input=input, backbone=backbone, neck=neck, head=made, distillation=distillation), classes
+    taught = _teacher(model)
+    if not model.flag("eval_teacher", True):
+        model.noted("eval_teacher", "has no counterpart; True has")
+    made, classes = dense(LD.Config, model, input, _head, "LDHead")
+    return made.replace(distillation=_distillation(model.section("bbox_head"), taught)), classes
+
+
+def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
+    head.ignore("loss_ld")  # `_distillation` looks at it
+    return gfl_head(head, train, features)
+
+
+def _distillation(head: Section, taught: dict[str, Any]) -> Distillation:
+    kind = "KnowledgeDistillationKLDivLoss"
+    with head.section("loss_ld", {"type": kind, "loss_weight": 0.25, "T": 10}, training=True) as loss:
+        if learning.known(loss, kind):
+            loss.fixed("reduction", "mean")
+            taught = taught | {"weight": loss.number("loss_weight", 1.0), "temperature": loss.number("T", 10)}
+    return learning.tried(head, "loss_ld", Distillation(), lambda: Distillation.model_validate(taught))
 
 
 def _teacher(model: Section) -> dict[str, str]:

@@ -11,7 +11,6 @@ from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.balanced_sampling import Balance
 from detzoo.blocks.losses import BoxLoss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, Weighting
-from detzoo.blocks.uniform_match import UniformMatch
 from detzoo.config import ConfigError
 from detzoo.interop.section import Section
 
@@ -79,6 +78,19 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name
         return loss
 
 
+def loss_weight(head: Section, name: str, kind: str, usual: float = 1.0, **fixed: object) -> float:
+    """The weight of a loss of this ``kind``, ``usual`` where the head leaves it out or has another, which is noted.
+
+    ``fixed`` are settings of the loss that cannot be others.
+    """
+    with head.section(name, {"type": kind, "loss_weight": usual}, training=True) as given:
+        if not known(given, kind):
+            return usual
+        for one, value in fixed.items():
+            given.fixed(one, value)
+        return given.number("loss_weight", 1.0)
+
+
 def known(given: Section, *kinds: str) -> bool:
     """Whether a training section is of one of these kinds; if not, that is noted and the section is done."""
     if given.kind in kinds:
@@ -100,8 +112,8 @@ def cross_entropy(
     with head.section(name, default) as given:
         if decides:
             _decided(given, sigmoid)
-        elif given.kind in _SCORING:
-            given.differs("type", "makes other scores, which has no counterpart; CrossEntropyLoss has")
+        else:
+            _plain_scores(given)
         given.training = True
         if known(given, "CrossEntropyLoss"):
             given.fixed("use_sigmoid", sigmoid)
@@ -119,11 +131,15 @@ def cross_entropy(
 
 def _decided(given: Section, sigmoid: bool) -> None:
     """Refuse a loss with which a head makes other scores than sigmoids, or than a softmax."""
-    if given.kind in _SCORING:
-        given.differs("type", "makes other scores, which has no counterpart; CrossEntropyLoss has")
+    _plain_scores(given)
     if given.flag("use_sigmoid", False) != sigmoid:
         left_out = "" if given.has("use_sigmoid") else " (left out it is False)"
         given.differs("use_sigmoid", f"has no counterpart{left_out}; {sigmoid} has")
+
+
+def _plain_scores(given: Section) -> None:
+    if given.kind in _SCORING:
+        given.differs("type", "makes other scores, which has no counterpart; CrossEntropyLoss has")
 
 
 def match(owner: Section, default: MatchConfig, kind: str = "MaxIoUAssigner", name: str = "assigner") -> MatchConfig:
@@ -138,8 +154,7 @@ def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchC
         if kind == "ApproxMaxIoUAssigner":  # asks it of other boxes than those that are matched
             given.fixed("ignore_iof_thr", -1)
         given.fixed("ignore_wrt_candidates", True)
-        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
-            known(overlaps, "BboxOverlaps2D")
+        by_iou(given)
         given.ignore("gpu_assign_thr")  # where it is computed
         low_quality = given.flag("match_low_quality", True)
         least = given.number("min_pos_iou", 0.0)
@@ -150,6 +165,12 @@ def _match(owner: Section, default: MatchConfig, kind: str, name: str) -> MatchC
             low_quality_ties=given.flag("gt_max_assign_all", True),
             ignore=given.number("ignore_iof_thr", -1.0),
         )
+
+
+def by_iou(assigner: Section) -> None:
+    """The ``iou_calculator`` of an assigner, of which there is one here."""
+    with assigner.section("iou_calculator", {"type": "BboxOverlaps2D"}) as given:
+        known(given, "BboxOverlaps2D")
 
 
 def sampler(owner: Section, objects_too: bool, name: str = "sampler") -> dict[str, Any]:
@@ -246,19 +267,31 @@ def matched(train: Section, default: MatchConfig, kind: str = "MaxIoUAssigner") 
     return {"match": match(train, default, kind)} if train.has("assigner") else {}
 
 
-def adaptive(train: Section) -> dict[str, int]:
-    """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``; none where it is absent or another, which is noted."""
+def assigned(train: Section, kind: str, settings: Callable[[Section], dict[str, Any]]) -> dict[str, Any]:
+    """``assigner`` of this ``kind`` in the ``train_cfg`` of a head with anchors, which compares by IoU, as ``settings``
+    of ours; none where it is absent or another, which is noted.
+    """
+
+    def read() -> dict[str, Any]:
+        with train.section("assigner", training=True) as given:
+            if not known(given, kind):
+                return {}
+            by_iou(given)
+            return settings(given)
+
     all_anchors(train)
-    if not train.has("assigner"):
-        return {}
-    with train.section("assigner", training=True) as given:
-        if not known(given, "ATSSAssigner"):
-            return {}
+    return tried(train, "assigner", {}, read) if train.has("assigner") else {}
+
+
+def adaptive(train: Section) -> dict[str, int]:
+    """``ATSSAssigner`` in ``train_cfg``, as setting ``nearest``."""
+
+    def read(given: Section) -> dict[str, int]:
         given.fixed("alpha")  # of a cost that DDOD adds
         given.fixed("ignore_iof_thr", -1)
-        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
-            known(overlaps, "BboxOverlaps2D")
         return {"nearest": given.whole("topk")}
+
+    return assigned(train, "ATSSAssigner", read)
 
 
 def unreduced(head: Section, *names: str) -> None:
@@ -270,27 +303,6 @@ def unreduced(head: Section, *names: str) -> None:
             values = {**loss.values}
             values.pop("reduction", None)
             head.values = {**head.values, name: values}
-
-
-def uniform(train: Section) -> dict[str, UniformMatch]:
-    """``UniformAssigner`` in ``train_cfg``, as setting ``match``; none where it is absent."""
-    all_anchors(train)
-    if not train.has("assigner"):
-        return {}
-    return {"match": tried(train, "assigner", UniformMatch(), lambda: _uniform(train))}
-
-
-def _uniform(train: Section) -> UniformMatch:
-    with train.section("assigner", training=True) as given:
-        if not known(given, "UniformAssigner"):
-            return UniformMatch()
-        with given.section("iou_calculator", {"type": "BboxOverlaps2D"}) as overlaps:
-            known(overlaps, "BboxOverlaps2D")
-        return UniformMatch(
-            nearest=given.whole("match_times", 4),
-            positive=given.number("pos_ignore_thr"),
-            negative=given.number("neg_ignore_thr"),
-        )
 
 
 def all_anchors(train: Section) -> None:
@@ -322,19 +334,20 @@ def weights_of_anchors(train: Section) -> None:
 __all__ = [
     "adaptive",
     "all_anchors",
+    "assigned",
     "border",
     "box_loss",
     "cross_entropy",
     "exponents",
     "focal",
     "known",
+    "loss_weight",
     "match",
     "matched",
     "no_sampler",
     "prime_samples",
     "sampler",
     "tried",
-    "uniform",
     "unreduced",
     "weights_of_anchors",
 ]

@@ -10,16 +10,13 @@ from detzoo.interop.section import Section
 def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:
     """``MobileNetV2``."""
     with backbone as given:
-        given.kinds("MobileNetV2")
         given.fixed("conv_cfg")
-        given.ignore("pretrained", "init_cfg")  # where training began
         if parts.norm(given, default="bn", any_eps=True) != "bn" or parts.norm_frozen(given):
             given.differs("norm_cfg", "has no counterpart; batch normalization that learns has")
         slope = None
         if given.has("act_cfg"):
             with given.section("act_cfg") as act:
                 kind = act.kinds("ReLU6", "LeakyReLU", "ReLU")
-                act.ignore("inplace")
                 if kind != "ReLU6":
                     slope = act.number("negative_slope", 0.01) if kind == "LeakyReLU" else 0.0
         return MobileNetV2.Config.model_validate(

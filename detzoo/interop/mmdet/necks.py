@@ -54,7 +54,6 @@ def fpn(neck: Section, features: Features) -> AnyNeck:
             upsample = resized.word("mode", "nearest")
             resized.fixed("mode", "nearest", "bilinear")
             resized.fixed("align_corners", False)
-        given.ignore("init_cfg")  # where training began
         extra = given.take("add_extra_convs", False)
         if extra is True:  # an old switch chose between two
             extra = "on_input" if given.flag("extra_convs_on_inputs", True) else "on_output"
@@ -87,7 +86,6 @@ def channel_mapper(neck: Section, features: Features) -> tuple[ChannelMapper.Con
             given.differs("act_cfg", "has no counterpart (left out it is ReLU); None has")
         kind = parts.norm(given)
         given.fixed("bias", "auto", kind is None)
-        given.ignore("init_cfg")  # where training began
         width = given.whole("out_channels", most=MOST_CHANNELS)
         settings = {"out_channels": width, "kernel": given.whole("kernel_size", 3), "norm": kind, "extra": extra}
         config = ChannelMapper.Config.model_validate(settings)

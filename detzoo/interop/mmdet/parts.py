@@ -120,7 +120,6 @@ def anchors(given: Section, features: Features, legacy: bool = False) -> Anchors
         centre = 0.5 if legacy else 0
         if given.number("center_offset", 0) != centre:
             given.differs("center_offset", f"has no counterpart; {centre} has")
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         if given.has("scales"):
             scales = given.numbers("scales")
             for name in ("octave_base_scale", "scales_per_octave"):
@@ -160,7 +159,6 @@ def coder(
             given.differs("clip_border", f"has no counterpart; {clipped} has")
         given.fixed("add_ctr_clamp", False, *([True] if limited else []))
         given.ignore("ctr_clamp")  # without add_ctr_clamp
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         found = given.numbers("target_stds", (1.0, 1.0, 1.0, 1.0), count=4)
         return cast(tuple[float, float, float, float], found)
 
@@ -186,7 +184,6 @@ def distance_coder(owner: Section) -> None:
     with owner.section("bbox_coder", {"type": "DistancePointBBoxCoder"}) as given:
         given.kinds("DistancePointBBoxCoder")
         given.fixed("clip_border", True)
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
 
 
 def one_anchor(owner: Section, features: Features, **default: object) -> float:

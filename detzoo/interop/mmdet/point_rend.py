@@ -5,30 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import learning, parts, two_stage
-from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
+from detzoo.interop.mmdet import learning, parts
+from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
+from detzoo.interop.mmdet.two_stage import RoIHead, Second, with_head
 from detzoo.interop.section import LARGEST, Section
 from detzoo.methods.point_rend import CoarseMaskHead, PointHead, PointRend
 
 
 def point_rend(model: Section, input: Input) -> tuple[PointRend.Config, int]:
     """Settings and number of classes of a ``PointRend``."""
-    with model as given:
-        head = two_stage.RoIHead("PointRendRoIHead", _masks)
-        settings, classes = two_stage.two_stages(given, masks=False, more=head)
-        if settings.pop("roi_stage"):
-            given.section("roi_head").differs("shared_head", "has no counterpart in PointRend")
-        return PointRend.Config(input=input, **settings), classes
+    return with_head(PointRend.Config, model, input, RoIHead("PointRendRoIHead", _masks))
 
 
-def _masks(
-    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
-) -> dict[str, Any]:
+def _masks(second: Second) -> dict[str, Any]:
     """Both heads; points are read from the finest level alone."""
+    roi, train, test, features, _, classes = second
     channels = features.channels[0]
     with roi.section("mask_roi_extractor") as given:
         given.kinds("GenericRoIExtractor", "SingleRoIExtractor")  # of one level they are the same
-        given.ignore("aggregation", "finest_scale", "init_cfg")  # of several levels; where training began
+        given.ignore("aggregation", "finest_scale")  # of several levels
         for name in ("pre_cfg", "post_cfg"):
             given.fixed(name)
         parts.derived(given, "out_channels", channels)
@@ -51,7 +46,7 @@ def _masks(
             "channels": given.whole("conv_out_channels", 256, MOST_CHANNELS),
             "fcs": given.whole("num_fcs", 2, MOST_LAYERS),
             "fc_channels": given.whole("fc_out_channels", 1024, MOST_CHANNELS),
-            "weight": _loss_weight(given, "loss_mask"),
+            "weight": learning.loss_weight(given, "loss_mask", "CrossEntropyLoss", use_mask=True),
             "threshold": test.number("mask_thr_binary", 0.5),
         }
     if train.has("mask_size"):
@@ -68,7 +63,7 @@ def _masks(
         points = {
             "fcs": given.whole("num_fcs", 3, MOST_LAYERS),
             "channels": given.whole("fc_channels", 256, MOST_CHANNELS),
-            "weight": _loss_weight(given, "loss_point"),
+            "weight": learning.loss_weight(given, "loss_point", "CrossEntropyLoss", use_mask=True),
             "points": train.whole("num_points", usual.points, LARGEST),
             "oversampling": train.number("oversample_ratio", usual.oversampling),
             "uncertain": train.number("importance_sample_ratio", usual.uncertain),
@@ -85,16 +80,6 @@ def _usual(head: Section) -> None:
     for name in ("norm_cfg", "upsample_cfg"):
         head.fixed(name)
     head.fixed("conv_cfg", {"type": "Conv1d"} if head.kind == "MaskPointHead" else None)
-    head.ignore("init_cfg")  # where training began
-
-
-def _loss_weight(head: Section, name: str) -> float:
-    """Of a cross-entropy over pixels or points."""
-    with head.section(name, {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
-        if not learning.known(loss, "CrossEntropyLoss"):
-            return 1.0
-        loss.fixed("use_mask", True)
-        return loss.number("loss_weight", 1.0)
 
 
 __all__ = ["point_rend"]

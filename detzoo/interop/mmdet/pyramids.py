@@ -23,7 +23,6 @@ def dilated_encoder(neck: Section, features: Features) -> DilatedEncoder.Config:
         parts.derived(given, "in_channels", features.channels[-1])
         dilations = given.wholes("block_dilations")
         parts.derived(given, "num_residual_blocks", len(dilations))
-        given.ignore("init_cfg")  # where training began
         return DilatedEncoder.Config.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
@@ -38,7 +37,7 @@ def nas_fpn(neck: Section, features: Features) -> NASFPN.Config:
     with neck as given:
         parts.derived(given, "in_channels", features.channels)
         parts.derived(given, "num_outs", LEVELS)
-        given.ignore("add_extra_convs", "init_cfg")  # version 2 takes it and does not use it; where training began
+        given.ignore("add_extra_convs")  # version 2 takes it and does not use it
         return NASFPN.Config.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
@@ -58,7 +57,7 @@ def nas_fcos(neck: Section, features: Features) -> NASFCOSNeck.Config:
         if len(features.channels) != USED + 1:
             given.differs("in_channels", f"has no counterpart; those of {USED + 1} maps have")
         given.fixed("end_level", -1, USED)
-        given.ignore("add_extra_convs", "init_cfg")  # is not used; where training began
+        given.ignore("add_extra_convs")  # is not used
         return NASFCOSNeck.Config.model_validate(
             {
                 "out_channels": given.whole("out_channels", most=MOST_CHANNELS),
@@ -88,7 +87,7 @@ def fpg(neck: Section, features: Features) -> FPG.Config:
             given.differs("across_lateral_trans", "has another normalization than the other transitions")
         if _transition(given, "output_trans", "last_conv", kernel_size=3) is not None:
             given.differs("output_trans", "has no counterpart; one without norm_cfg has")
-        given.ignore("norm_cfg", "init_cfg")  # not used; where training began
+        given.ignore("norm_cfg")  # not used
         width = given.whole("out_channels", most=MOST_CHANNELS)
         return FPG.Config.model_validate(
             {
@@ -110,7 +109,6 @@ def bfp(neck: Section, pyramid: FPN.Config) -> BFP.Config:
         parts.derived(given, "num_levels", pyramid.levels)
         for name in ("conv_cfg", "norm_cfg"):
             given.fixed(name)
-        given.ignore("init_cfg")  # where training began
         given.fixed("refine_type", "conv", "non_local")
         kinds = {"non_local": "attention", "conv": "conv"}
         refine = kinds.get(given.take("refine_type"))
@@ -142,7 +140,7 @@ def rfp(neck: Section, features: Features) -> RFP.Config:
         for name in ("conv_cfg", "act_cfg", "add_extra_convs", "norm_cfg"):
             given.fixed(name, False)
         given.fixed("upsample_cfg", {"mode": "nearest"})
-        given.ignore("init_cfg", "no_norm_on_lateral", "relu_before_extra_convs")  # where training began; without such
+        given.ignore("no_norm_on_lateral", "relu_before_extra_convs")  # without such
         given.fixed("start_level", 0)
         given.fixed("end_level", -1)
         *dilations, last = given.wholes("aspp_dilations", (1, 3, 6, 1))
@@ -171,7 +169,6 @@ def _transition(neck: Section, name: str, kind: str, **settings: object) -> str 
         given.fixed("order", _BEFORE)
         if not given.has("order"):
             given.differs("type", f"has no counterpart without order={_BEFORE}")
-        given.ignore("inplace")  # memory
         return parts.norm(given)
 
 

@@ -44,7 +44,6 @@ def extractor(given: Section, features: Features) -> Pooled:
         parts.derived(given, "out_channels", channels)
         strides = given.wholes("featmap_strides")
         parts.derived(given, "featmap_strides", features.strides[: len(strides)])
-        given.ignore("init_cfg")  # where training began
         layer = given.section("roi_layer")
         if kind == "SingleRoIExtractor":
             given.fixed("finest_scale", 56)
@@ -113,7 +112,6 @@ def _groie(given: Section, channels: int) -> GRoIE.Config:
                 before.fixed(name)
             before.fixed("bias", "auto", True)
             before.fixed("act_cfg", {"type": "ReLU"})
-            before.ignore("inplace")  # memory
     if given.has("post_cfg"):
         block = given.section("post_cfg")
         parts.derived(block, "in_channels", channels)

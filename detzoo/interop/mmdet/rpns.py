@@ -29,7 +29,6 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
         parts.derived(given, "in_channels", features.channels[0])
         given.fixed("num_convs", 1)
         given.fixed("num_classes", 1)
-        given.ignore("init_cfg")  # where training began
         legacy = parts.legacy(given)
         parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0), legacy)
         learning.cross_entropy(given, sigmoid=True)
@@ -52,10 +51,8 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
 def guided_rpn(head: Section, features: Features, train: Section, test: Section) -> GuidedRPN.Config:
     """``GARPNHead`` with ``rpn`` and ``rpn_proposal`` of ``train_cfg`` and ``rpn`` of ``test_cfg``."""
     with head as given, train.section("rpn", {}) as learn:
-        given.kinds("GARPNHead")
         parts.derived(given, "in_channels", features.channels[0])
         given.fixed("num_classes", 1)
-        given.ignore("init_cfg")  # where training began
         learning.cross_entropy(given, sigmoid=True)
         settings: dict[str, Any] = {
             "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
@@ -72,9 +69,7 @@ def guided_rpn(head: Section, features: Features, train: Section, test: Section)
 def cascade_rpn(head: Section, features: Features, train: Section, test: Section) -> CascadeRPN.Config:
     """``CascadeRPNHead`` of two stages, with ``rpn``, a list, and ``rpn_proposal`` of ``train_cfg``."""
     with head as given:
-        given.kinds("CascadeRPNHead")
         given.fixed("num_classes", 1)
-        given.ignore("init_cfg")  # where training began
         parts.derived(given, "num_stages", 2)
         stages = given.sections("stages")
         if len(stages) != 2:
@@ -110,7 +105,6 @@ def cascade_rpn(head: Section, features: Features, train: Section, test: Section
 def _stage(stage: Section, features: Features, inputs: int, first: bool) -> float:
     """Check what cannot be set of a ``StageCascadeRPNHead``; the edge of its anchors, in strides."""
     stage.kinds("StageCascadeRPNHead")
-    stage.ignore("init_cfg")  # where training began
     stage.fixed("num_classes", 1)
     stage.fixed("num_convs", 1)
     parts.derived(stage, "in_channels", inputs)

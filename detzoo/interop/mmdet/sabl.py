@@ -79,7 +79,6 @@ def _buckets(head: Section, default: dict[str, Any]) -> tuple[int, float]:
     with head.section("bbox_coder", default) as given:
         given.kinds("BucketingBBoxCoder")
         given.fixed("clip_border", True)
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         found = given.whole("num_buckets", most=MOST_CHANNELS), given.number("scale_factor")
         given.training = True
         given.fixed("offset_topk", NEAREST)

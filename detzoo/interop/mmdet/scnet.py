@@ -47,7 +47,6 @@ def _context(head: Section, features: Features) -> ContextHead.Config:
         if not given.take("conv_to_res", False):
             given.differs("conv_to_res", "has no counterpart; True has")
         given.ignore("num_classes")  # `scnet` looks at it
-        given.ignore("init_cfg")  # where training began
         return ContextHead.Config(
             convs=given.whole("num_convs", 4, MOST_LAYERS),
             norm=parts.norm(given),
@@ -65,7 +64,6 @@ def _relay(head: Section, features: Features, boxes: BoxHead.Config, bins: int) 
         parts.derived(given, "roi_feat_size", boxes.size)
         if given.whole("scale_factor", 2) * boxes.size != bins:
             given.differs("scale_factor", f"does not make {boxes.size} bins {bins}")
-        given.ignore("init_cfg")  # where training began
 
 
 __all__ = ["scnet"]

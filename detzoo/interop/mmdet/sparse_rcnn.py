@@ -26,11 +26,9 @@ def sparse_rcnn(model: Section, input: Input) -> tuple[SparseRCNN.Config, int]:
         neck, features = necks.neck(given, features)
         width = features.channels[0]
         rpn.kinds("EmbeddingRPNHead")
-        rpn.ignore("init_cfg")  # where training began
         parts.derived(rpn, "proposal_feature_channel", width)
         queries = rpn.whole("num_proposals", 100)
         roi.kinds("SparseRoIHead")
-        roi.ignore("init_cfg")
         parts.derived(roi, "proposal_feature_channel", width)
         for name in ("mask_roi_extractor", "mask_head"):
             roi.fixed(name)
@@ -62,13 +60,11 @@ def _stage(head: Section, train: Section, pooled: roi_extractors.Pooled, width: 
     """A ``DIIHead`` with ``rcnn`` of ``train_cfg``: settings ``head``, ``costs`` and ``losses``; number of classes."""
     with head as given:
         given.kinds("DIIHead")
-        given.ignore("init_cfg")
         parts.derived(given, "in_channels", width)
         given.fixed("num_ffn_fcs", 2)
         hidden = _dynamic(given.section("dynamic_conv_cfg"), pooled.size, width)
         with given.section("ffn_act_cfg", {"type": "ReLU"}) as act:
             act.kinds("ReLU")
-            act.ignore("inplace")  # the same values
         settings = {
             "size": pooled.size,
             "sampling": pooled.sampling,
@@ -102,7 +98,6 @@ def _dynamic(given: Section, size: int, width: int) -> int:
         given.fixed("norm_cfg", {"type": "LN"})
         with given.section("act_cfg", {"type": "ReLU"}) as act:
             act.kinds("ReLU")
-            act.ignore("inplace")  # the same values
         return given.whole("feat_channels", 64, MOST_CHANNELS)
 
 

@@ -48,7 +48,7 @@ def ssd(model: Section, input: Input) -> tuple[SSD.Config, int]:
             parts.derived(head, "in_channels", (*features.channels, *neck.out_channels))
             head.fixed("stacked_convs", 0)
             head.fixed("reg_decoded_bbox", False)
-            head.ignore("feat_channels", "init_cfg")  # of stacked convolutions, of which there are none; the start
+            head.ignore("feat_channels")  # of stacked convolutions, of which there are none
             separable = _separable(head)
             head.ignore("act_cfg")  # read where it is used
             legacy = parts.legacy(head)
@@ -70,13 +70,11 @@ def _vgg(model: Section) -> tuple[VGG.Config, int, float]:
     """``SSDVGG``: our settings; size of the input and scale of the normalization, which old ones have."""
     boxes = model.section("bbox_head").section("anchor_generator", {})
     with model.section("backbone") as given:
-        given.kinds("SSDVGG")
         given.fixed("depth", 16)
         given.fixed("with_last_pool", False)
         given.fixed("ceil_mode", True)
         given.fixed("out_indices", (3, 4))
         given.fixed("out_feature_indices", (22, 34))
-        given.ignore("init_cfg", "pretrained")  # where training began
         return (
             VGG.Config(),
             given.whole("input_size", boxes.take("input_size", 300)),
@@ -98,7 +96,6 @@ def _neck(neck: Section, features: Features) -> SSDNeck.Config:
         out = given.wholes("out_channels")
         if out[: len(channels)] != tuple(channels) or max(out) > MOST_CHANNELS:
             given.differs("out_channels", f"does not begin with the backbone's {list(channels)}")
-        given.ignore("init_cfg")  # where training began
         separable = _separable(given)
         if separable:
             separable |= {"norm": "bn", "relu6": True}
@@ -135,7 +132,6 @@ def _boxes(generator: Section) -> dict[str, Any]:
     with generator as given:
         given.kinds("SSDAnchorGenerator", "LegacySSDAnchorGenerator")
         given.fixed("scale_major", False)
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         steps = given.wholes("strides")
         ratios = given.take("ratios")
         if not isinstance(ratios, list | tuple) or not 1 <= len(ratios) == len(steps):

@@ -12,7 +12,6 @@ MOST = 64  # blocks of a stage, cells of a window's edge
 def swin(backbone: Section) -> Swin.Config:
     """``SwinTransformer``."""
     with backbone as given:
-        given.kinds("SwinTransformer")
         given.fixed("in_channels", 3)
         given.fixed("patch_size", 4)
         given.fixed("strides", (4, 2, 2, 2), [4, 2, 2, 2])
@@ -21,7 +20,7 @@ def swin(backbone: Section) -> Swin.Config:
         given.fixed("use_abs_pos_embed", False)
         given.fixed("act_cfg", {"type": "GELU"})
         given.fixed("norm_cfg", {"type": "LN"}, {"type": "LN", "requires_grad": True})
-        given.ignore("pretrained", "init_cfg", "convert_weights")  # where training began
+        given.ignore("convert_weights")  # where training began
         given.ignore("pretrain_img_size")  # of absolute positions, which there are not
         for name in ("drop_rate", "attn_drop_rate"):
             if given.number(name, 0.0):

@@ -11,7 +11,6 @@ ARCHITECTURES = ("tiny", "small", "base", "large", "xlarge")  # of ConvNeXt; sma
 def convnext(backbone: Section) -> TimmBackbone.Config:
     """``ConvNeXt`` of MMPretrain or MMClassification, by the name of a published one."""
     with backbone as given:
-        given.kinds("mmpretrain.ConvNeXt", "mmcls.ConvNeXt")
         given.fixed("in_channels", 3)
         given.fixed("stem_patch_size", 4)
         given.fixed("linear_pw_conv", True)
@@ -19,7 +18,6 @@ def convnext(backbone: Section) -> TimmBackbone.Config:
         given.fixed("act_cfg", {"type": "GELU"})
         if given.flag("gap_before_final_norm", True):
             given.differs("gap_before_final_norm", "has no counterpart; False has")
-        given.ignore("init_cfg", "pretrained")  # where training began
         second = given.flag("use_grn", False)
         scaled = given.number("layer_scale_init_value", 1e-6)  # where training began, too
         if (scaled == 0) != second:
@@ -43,10 +41,8 @@ def convnext(backbone: Section) -> TimmBackbone.Config:
 def timm(backbone: Section) -> TimmBackbone.Config:
     """``TIMMBackbone`` of MMPretrain or MMClassification."""
     with backbone as given:
-        given.kinds("mmpretrain.TIMMBackbone", "mmcls.TIMMBackbone")
         given.fixed("in_channels", 3)
         given.fixed("checkpoint_path", "")
-        given.ignore("init_cfg")  # where training began
         if not given.flag("features_only", False):
             given.differs("features_only", "has no counterpart; True has")
         return TimmBackbone.Config.model_validate(

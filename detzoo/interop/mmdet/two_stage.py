@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.roi_stage import RoIStage
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
-from detzoo.config import ConfigError
+from detzoo.config import Config, ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts, rpns, sabl
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
@@ -23,6 +23,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.rpn import RPNDetector
 
+Made = TypeVar("Made", bound=Config)
 BOX_HEADS = {  # convolutions, fully connected layers
     "Shared2FCBBoxHead": (0, 2),
     "Shared4Conv1FCBBoxHead": (4, 1),
@@ -34,17 +35,31 @@ BOX_HEADS = {  # convolutions, fully connected layers
 }
 
 
-class RoIHead(NamedTuple):
-    """A RoI head that is the standard one and more.
+class Second(NamedTuple):
+    """What the settings of a second stage are read from.
 
     Attributes:
-        kind: its type.
-        read: further settings of ours from its section, ``rcnn`` of ``train_cfg`` and of ``test_cfg``, the maps that
-            RoIs are pooled from, settings that are known already, and the number of classes.
+        roi: the section of the RoI head.
+        train: ``rcnn`` of ``train_cfg``.
+        test: ``rcnn`` of ``test_cfg``.
+        features: the maps that RoIs are pooled from.
+        settings: those that are known already.
+        classes: how many.
     """
 
+    roi: Section
+    train: Section
+    test: Section
+    features: Features
+    settings: dict[str, Any]
+    classes: int
+
+
+class RoIHead(NamedTuple):
+    """A RoI head that is the standard one and more: its type, and what reads further settings of ours."""
+
     kind: str
-    read: Callable[[Section, Section, Section, Features, dict[str, Any], int], dict[str, Any]]
+    read: Callable[[Second], dict[str, Any]]
 
 
 def rpn_detector(model: Section, input: Input) -> tuple[RPNDetector.Config, int]:
@@ -63,9 +78,7 @@ def fast_rcnn(model: Section, input: Input) -> tuple[FastRCNN.Config, int]:
     with model as given:
         backbone, features = backbones.backbone(given.section("backbone"))
         neck, features = necks.neck(given, features)
-        settings, classes = second_stage(given, backbone, features, masks=False)
-        if settings.pop("roi_stage"):
-            given.section("roi_head").differs("shared_head", "has no counterpart in Fast R-CNN")
+        settings, classes = second_stage(given, backbone, features, masks=False, stage=False)
         return FastRCNN.Config(input=input, backbone=backbone, neck=neck, **settings), classes
 
 
@@ -73,35 +86,34 @@ def faster_rcnn(model: Section, input: Input) -> tuple[FasterRCNN.Config | Dynam
     """Settings and number of classes of a ``FasterRCNN``, also with a RoI head of `ROI_HEADS`."""
     with model as given:
         kind = given.section("roi_head").kind
-        own = kind != "DynamicRoIHead"  # its file has a slot for any region proposal network
-        settings, classes = two_stages(
-            given, masks=False, more=ROI_HEADS.get(kind), rpn=rpns.any_rpn if own else rpns.rpn
-        )
-        if not own:
-            if settings.pop("roi_stage"):
-                given.section("roi_head").differs("shared_head", "has no counterpart in Dynamic R-CNN")
-            return DynamicRCNN.Config(input=input, **settings), classes
+        if kind == "DynamicRoIHead":
+            return with_head(DynamicRCNN.Config, given, input, RoIHead(kind, _dynamic))
+        # its file has a slot for any region proposal network
+        settings, classes = two_stages(given, masks=False, more=ROI_HEADS.get(kind), rpn=rpns.any_rpn)
         return FasterRCNN.Config(input=input, **settings), classes
 
 
-def _double(
-    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
-) -> dict[str, Any]:
+def with_head(config: type[Made], model: Section, input: Input, head: RoIHead, masks: bool = False) -> tuple[Made, int]:
+    """Settings, of a ``config``, and number of classes of a model whose RoI ``head`` no other has."""
+    with model as given:
+        settings, classes = two_stages(given, masks, head, stage=False)
+        return config.model_validate({"input": input, **settings}), classes
+
+
+def _double(second: Second) -> dict[str, Any]:
     """Of ``DoubleHeadRoIHead``: how much wider the RoIs are that boxes are refined from."""
-    head: BoxHead.Config = settings["box_head"]
+    head: BoxHead.Config = second.settings["box_head"]
     if head.double_head is None:
-        roi.section("bbox_head").differs("type", "has no counterpart in this RoI head; DoubleConvFCBBoxHead has")
-    scale = roi.number("reg_roi_scale_factor")
+        second.roi.section("bbox_head").differs("type", "has no counterpart in this RoI head; DoubleConvFCBBoxHead has")
+    scale = second.roi.number("reg_roi_scale_factor")
     return {"box_head": head.replace(double_head=DoubleHead.Config(**{**dict(head.double_head or ()), "scale": scale}))}
 
 
-def _dynamic(
-    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
-) -> dict[str, Any]:
+def _dynamic(second: Second) -> dict[str, Any]:
     """Of ``DynamicRoIHead``: how threshold and loss move."""
 
     def read() -> dict[str, Any]:
-        with train.section("dynamic_rcnn") as given:
+        with second.train.section("dynamic_rcnn") as given:
             return {
                 "every": given.whole("update_iter_interval"),
                 "overlap_rank": given.whole("iou_topk"),
@@ -110,21 +122,17 @@ def _dynamic(
                 "most_beta": given.number("initial_beta"),
             }
 
-    return {"pace": learning.tried(train, "dynamic_rcnn", Pace(), lambda: Pace.model_validate(read()))}
+    return {"pace": learning.tried(second.train, "dynamic_rcnn", Pace(), lambda: Pace.model_validate(read()))}
 
 
-def _prime(
-    roi: Section, train: Section, test: Section, features: Features, settings: dict[str, Any], classes: int
-) -> dict[str, Any]:
+def _prime(second: Second) -> dict[str, Any]:
     """Of ``PISARoIHead``: what positives weigh."""
-    return {"box_head": settings["box_head"].replace(prime=learning.prime_samples(train))}
+    return {"box_head": second.settings["box_head"].replace(prime=learning.prime_samples(second.train))}
 
 
 PISA = RoIHead("PISARoIHead", _prime)
-# RoI heads of a ``FasterRCNN`` but the standard one
-ROI_HEADS = {
-    one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), RoIHead("DynamicRoIHead", _dynamic), PISA)
-}
+# RoI heads of a ``FasterRCNN`` but the standard one and the dynamic one
+ROI_HEADS = {one.kind: one for one in (RoIHead("DoubleHeadRoIHead", _double), PISA)}
 
 
 def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
@@ -136,11 +144,11 @@ def mask_rcnn(model: Section, input: Input) -> tuple[MaskRCNN.Config, int]:
 
 
 def two_stages(
-    model: Section, masks: bool, more: RoIHead | None = None, rpn: rpns.Reader = rpns.rpn
+    model: Section, masks: bool, more: RoIHead | None = None, rpn: rpns.Reader = rpns.rpn, stage: bool = True
 ) -> tuple[dict[str, Any], int]:
-    """Settings of a model of two stages, and the number of classes; ``more`` as of `second_stage`."""
+    """Settings of a model of two stages, and the number of classes; ``more`` and ``stage`` as of `second_stage`."""
     settings, features = first_stage(model, rpn)
-    heads, classes = second_stage(model, settings["backbone"], features, masks, more)
+    heads, classes = second_stage(model, settings["backbone"], features, masks, more, stage)
     return {**settings, **heads}, classes
 
 
@@ -159,11 +167,16 @@ def first_stage(model: Section, rpn: rpns.Reader = rpns.rpn) -> tuple[dict[str, 
 
 
 def second_stage(
-    model: Section, backbone: AnyBackbone, features: Features, masks: bool, more: RoIHead | None = None
+    model: Section,
+    backbone: AnyBackbone,
+    features: Features,
+    masks: bool,
+    more: RoIHead | None = None,
+    stage: bool = True,
 ) -> tuple[dict[str, Any], int]:
     """Settings of the heads on RoIs, and the number of classes.
 
-    ``more`` reads those of another RoI head than the standard one.
+    ``more`` reads those of another RoI head than the standard one; ``stage``: RoIs may run through the backbone's last.
     """
     with (
         model.section("train_cfg", {}, training=True).section("rcnn", {}) as train,
@@ -171,28 +184,40 @@ def second_stage(
         model.section("roi_head") as roi,
     ):
         roi.kinds("StandardRoIHead" if more is None else more.kind)
-        roi.ignore("init_cfg", "pretrained")  # where training began
-        stage = roi.has("shared_head")
         pooled = extractor(roi.section("bbox_roi_extractor"), features)
-        if stage:
+        of_stage = roi.has("shared_head")
+        if of_stage and not stage:
+            roi.differs("shared_head", f"has no counterpart in {model.kind} with {roi.kind}")
+        if of_stage:
             pooled = _through_stage(roi.section("shared_head"), backbone, pooled)
-        head, classes = box_head(roi.section("bbox_head"), pooled, train, test, stage)
-        settings: dict[str, Any] = {"box_head": head, "roi_levels": pooled.levels, "roi_stage": stage}
+        head, classes = box_head(roi.section("bbox_head"), pooled, train, test, of_stage)
+        settings: dict[str, Any] = {"box_head": head, "roi_levels": pooled.levels}
+        if stage:
+            settings["roi_stage"] = of_stage
         if masks:
-            of_masks = pooled
-            if roi.has("mask_roi_extractor"):
-                of_masks = extractor(roi.section("mask_roi_extractor"), features)
-                if of_masks.levels != pooled.levels or stage:
-                    roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
-            elif pooled.kind.kind not in ("single", "unaligned"):
-                roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
+            own = roi.section("mask_roi_extractor") if roi.has("mask_roi_extractor") else None
+            of_masks = pooled_for_masks(roi, own, pooled, features)
+            if own is not None and of_stage:
+                roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
             settings["mask_head"] = mask_head(roi.section("mask_head"), of_masks, classes, train, test)
         if more is not None:
-            settings |= more.read(roi, train, test, features, settings, classes)
+            settings |= more.read(Second(roi, train, test, features, settings, classes))
         # written beside a detector without masks, too
         train.ignore("mask_size")
         test.ignore("mask_thr_binary")
         return settings, classes
+
+
+def pooled_for_masks(roi: Section, own: Section | None, pooled: Pooled, features: Features) -> Pooled:
+    """What masks are made of: pooled by their ``own`` extractor or, without one, as for boxes."""
+    if own is None:
+        if pooled.kind.kind not in ("single", "unaligned"):
+            roi.differs("bbox_roi_extractor", "has weights that boxes and masks would share")
+        return pooled
+    found = extractor(own, features)
+    if found.levels != pooled.levels:
+        roi.differs("mask_roi_extractor", "pools other features than that of the boxes")
+    return found
 
 
 def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Pooled:
@@ -206,7 +231,7 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
         given.fixed("dilation", 1)
         given.fixed("depth", backbone.depth)
         given.fixed("dcn")
-        given.ignore("init_cfg", "pretrained", "with_cp")  # where training began; memory
+        given.ignore("with_cp")  # memory
         if given.word("style", "pytorch") != backbone.style:
             given.differs("style", f"is not the backbone's, {backbone.style!r}")
         if parts.norm(given, default="bn", any_eps=True) != backbone.norm or parts.norm_eps(given) != backbone.norm_eps:
@@ -245,7 +270,6 @@ def box_head(head: Section, pooled: Pooled, train: Section, test: Section, stage
         for name in ("cls_predictor_cfg", "reg_predictor_cfg"):
             given.fixed(name, {"type": "Linear"})
         given.fixed("predict_box_type", "hbox")
-        given.ignore("init_cfg")  # where training began
         weight = learning.cross_entropy(given, sigmoid=False, decides=False, weighted=True)
         classes = given.whole("num_classes", 80)
         overlap, soft = parts.nms_or_soft(test)
@@ -323,12 +347,6 @@ def mask_head(
         carafe = given.has("upsample_cfg") and given.section("upsample_cfg").kind == "carafe"
         if not carafe:
             given.fixed("upsample_cfg", {"type": "deconv", "scale_factor": 2})
-        given.ignore("init_cfg")  # where training began
-        weight = 1.0
-        with given.section("loss_mask", {"type": "CrossEntropyLoss", "use_mask": True}, training=True) as loss:
-            if learning.known(loss, "CrossEntropyLoss"):
-                weight = loss.number("loss_weight", 1.0)
-                loss.fixed("use_mask", True)
         if train.has("mask_size"):
             parts.derived(train, "mask_size", 2 * pooled.bins)
         return MaskHead.Config(
@@ -342,19 +360,22 @@ def mask_head(
             standardize=parts.standardized(given),
             carafe=parts.carafe(given.section("upsample_cfg")) if carafe else None,
             class_agnostic=given.flag("class_agnostic", False),
-            weight=weight,
+            weight=learning.loss_weight(given, "loss_mask", "CrossEntropyLoss", use_mask=True),
             threshold=test.number("mask_thr_binary", 0.5),
         )
 
 
 __all__ = [
     "RoIHead",
+    "Second",
     "box_head",
     "fast_rcnn",
     "faster_rcnn",
     "first_stage",
     "mask_head",
     "mask_rcnn",
+    "pooled_for_masks",
     "rpn_detector",
     "two_stages",
+    "with_head",
 ]

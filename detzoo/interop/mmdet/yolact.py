@@ -29,7 +29,6 @@ def yolact(model: Section, input: Input) -> tuple[YOLACT.Config, int]:
                 head.fixed(name)
             head.fixed("use_ohem", True)
             head.fixed("reg_decoded_bbox", False)
-            head.ignore("init_cfg")  # where training began
             parts.fixed_coder(head, STDS)
             learning.unreduced(head, "loss_cls")
             learning.cross_entropy(head, sigmoid=False)
@@ -69,7 +68,6 @@ def _anchors(generator: Section) -> dict[str, Any]:
         given.fixed("scale_major", True)
         given.fixed("scales_per_octave", 1)
         given.fixed("scales")
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         steps = given.numbers("strides")
         sizes = given.numbers("base_sizes", steps, count=len(steps))
         middle = [[step / 2, step / 2] for step in steps]
@@ -89,7 +87,6 @@ def _prototypes(masks: Section, width: int, prototypes: int, classes: int) -> di
     parts.derived(masks, "num_protos", prototypes)
     parts.derived(masks, "num_classes", classes)
     masks.fixed("include_last_relu", True)
-    masks.ignore("init_cfg")  # where training began
     layers = masks.take("proto_channels", (256, 256, 256, None, 256, 32))
     layers = list(layers) if isinstance(layers, list | tuple) else []
     convs = len(layers) - 3
@@ -119,7 +116,6 @@ def _semantic(model: Section, masks: Section, width: int, classes: int) -> bool:
         given.kinds("YOLACTSegmHead")
         parts.derived(given, "in_channels", width)
         parts.derived(given, "num_classes", classes)
-        given.ignore("init_cfg")  # where training began
         learning.cross_entropy(given, sigmoid=True, name="loss_segm", decides=False)
     return True
 

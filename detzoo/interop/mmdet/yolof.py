@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detzoo.blocks.uniform_match import UniformMatch
 from detzoo.detector import Input
 from detzoo.interop.mmdet import learning, parts
 from detzoo.interop.mmdet.dense import dense
@@ -30,8 +31,13 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
         "farthest": coder.number("ctr_clamp", 32) if coder.flag("add_ctr_clamp", False) else None,
         "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
         **learning.focal(head),
-        **learning.uniform(train),
+        **learning.assigned(train, "UniformAssigner", _match),
     }
+
+
+def _match(given: Section) -> dict[str, Any]:
+    positive, negative = given.number("pos_ignore_thr"), given.number("neg_ignore_thr")
+    return {"match": UniformMatch(nearest=given.whole("match_times", 4), positive=positive, negative=negative)}
 
 
 __all__ = ["yolof"]

@@ -39,13 +39,12 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
             parts.derived(head, "featmap_strides", strides)
             head.fixed("conv_cfg")
             head.fixed("act_cfg", _LEAKY)
-            head.ignore("init_cfg")  # where training began
             head.ignore("one_hot_smoother")  # noted below
             if head.number("one_hot_smoother", 0.0) != 0:
                 head.noted("one_hot_smoother", "has no counterpart; 0 has")
             with head.section("bbox_coder", {"type": "YOLOBBoxCoder"}) as coder:
                 coder.kinds("YOLOBBoxCoder")
-                coder.ignore("eps", "use_box_type")  # of targets; how boxes are wrapped in Python
+                coder.ignore("eps")  # of targets
             settings: dict[str, Any] = {
                 "bridge_channels": None if inner == twice else inner,
                 "priors": _priors(head.section("anchor_generator"), strides),
@@ -70,11 +69,9 @@ def _backbone(given: Section) -> tuple[AnyBackbone, Features]:
 
 def _darknet(backbone: Section) -> tuple[Darknet.Config, Features]:
     with backbone as given:
-        given.kinds("Darknet")
         given.fixed("depth", 53)
         given.fixed("conv_cfg")
         given.fixed("act_cfg", _LEAKY)
-        given.ignore("init_cfg", "pretrained")  # where training began
         config = Darknet.Config.model_validate(
             {
                 "out_stages": given.wholes("out_indices", (3, 4, 5)),
@@ -95,7 +92,6 @@ def _neck(neck: Section, features: Features) -> YOLONeck.Config:
         parts.derived(given, "in_channels", tuple(reversed(features.channels)))
         given.fixed("conv_cfg")
         given.fixed("act_cfg", _LEAKY)
-        given.ignore("init_cfg")  # where training began
         out = given.wholes("out_channels", count=len(features.channels))
         if not 0 < max(out) <= MOST_CHANNELS:
             given.differs("out_channels", "has no counterpart")
@@ -107,7 +103,6 @@ def _priors(generator: Section, strides: tuple[int, ...]) -> tuple[tuple[tuple[f
     with generator as given:
         given.kinds("YOLOAnchorGenerator")
         parts.derived(given, "strides", strides)
-        given.ignore("use_box_type")  # how boxes are wrapped in Python
         maps = given.take("base_sizes")
         if not isinstance(maps, list | tuple) or len(maps) != len(strides):
             given.differs("base_sizes", f"is not one list for each of {len(strides)} maps")

@@ -11,7 +11,7 @@ from torch import nn
 
 from detzoo.blocks.layers import ConvNorm
 from detzoo.interop.paddle.backbone_names import Names
-from detzoo.interop.paddle.static_backbone_names import LEAVES
+from detzoo.interop.paddle.static_layers import LEAVES
 
 _PARTS = {"1_dw": "depthwise", "1_sep": "pointwise", "2_dw": "depthwise2", "2_sep": "pointwise2"}
 _LAYER = r"\._(?P<layer>conv|batch_norm)(?=\.)"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from detzoo.backbones.vgg import CONVS
-
-Names = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+from detzoo.interop.paddle.backbone_names import Names
 
 
 def _vgg(match: re.Match[str]) -> str:

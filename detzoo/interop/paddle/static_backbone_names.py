@@ -10,13 +10,8 @@ from __future__ import annotations
 import re
 
 from detzoo.interop.paddle.backbone_names import Names
+from detzoo.interop.paddle.static_layers import LEAF, LEAVES, LONG, alone, dotted, kind, normed
 
-LEAVES = {
-    **dict.fromkeys(("weights", "w", "w_0", "scale"), "weight"),
-    **dict.fromkeys(("biases", "bias", "b", "b_0", "offset"), "bias"),
-    **{"mean": "_mean", "variance": "_variance", "var": "_variance"},
-}
-_LEAF = r"_(?P<leaf>weights|scale|offset|mean|variance)"
 _NET = r"(?:_(?P<net>[01]))?"  # a composite network's first or second network
 
 
@@ -24,14 +19,10 @@ def _owner(match: re.Match[str]) -> str:
     return {None: "backbone.", "0": "backbone.assistant.", "1": "backbone.lead."}[match["net"]]
 
 
-def _kind(leaf: str) -> str:
-    return "conv" if leaf == "weights" else "norm"
-
-
 def _stem(match: re.Match[str]) -> str:
     """``conv1_2_weights`` or ``bnv1_2_scale``; of one convolution ``conv1_weights`` or ``bn_conv1_scale``."""
     leaf = match["leaf"]
-    return f"{_owner(match)}conv1.conv1{match['place'] or ''}.{_kind(leaf)}.{LEAVES[leaf]}"
+    return f"{_owner(match)}conv1.conv1{match['place'] or ''}.{kind(leaf)}.{LEAVES[leaf]}"
 
 
 def _block(match: re.Match[str]) -> str:
@@ -39,8 +30,8 @@ def _block(match: re.Match[str]) -> str:
     stage, part, split = match["stage"], match["part"], match["split"]
     part = "short" if part == "1" else f"branch{part}.{int(split) - 1}" if split else f"branch{part}"
     leaf = match["leaf"] or match["own"]
-    kind = "conv_offset" if match["own"] else _kind(leaf)
-    return f"{_owner(match)}res{stage}.res{stage}{match['block']}.{part}.{kind}.{LEAVES[leaf]}"
+    layer = "conv_offset" if match["own"] else kind(leaf)
+    return f"{_owner(match)}res{stage}.res{stage}{match['block']}.{part}.{layer}.{LEAVES[leaf]}"
 
 
 def _place(match: re.Match[str]) -> str:
@@ -57,10 +48,10 @@ def _context(match: re.Match[str]) -> str:
 
 
 RESNET: Names = (
-    (rf"^(?:bn|res)?_?(?:con)?v1(?P<place>_\d)?{_LEAF}{_NET}$", _stem),
+    (rf"^(?:bn|res)?_?(?:con)?v1(?P<place>_\d)?{LEAF}{_NET}$", _stem),
     (
         r"^(?:res|bn)(?P<stage>\d)(?P<block>[a-z]\d*)_branch(?P<part>1|2[a-c])(?:_(?P<split>\d))?"
-        rf"(?:{_LEAF}|_conv_offset){_NET}(?:\.(?P<own>[wb]_0))?$",
+        rf"(?:{LEAF}|_conv_offset){_NET}(?:\.(?P<own>[wb]_0))?$",
         _block,
     ),
     (
@@ -73,7 +64,7 @@ RESNET: Names = (
         _context,
     ),
     (
-        rf"^(?:test|bnt)_c(?P<stage>\d)_connect{_LEAF}_1$",
+        rf"^(?:test|bnt)_c(?P<stage>\d)_connect{LEAF}_1$",
         lambda match: (
             f"backbone.connections.{int(match['stage']) - 1}."
             f"{'conv' if match['leaf'] == 'weights' else 'bn'}.{LEAVES[match['leaf']]}"
@@ -98,119 +89,66 @@ def _gate(match: re.Match[str]) -> str:
 
 
 SENET: Names = (
-    (
-        rf"^conv1(?P<place>_\d)(?:_bn)?{_LEAF}(?P<net>)$",
-        lambda match: f"backbone.conv1.conv1{match['place']}.{_kind(match['leaf'])}.{LEAVES[match['leaf']]}",
-    ),
+    normed(r"conv1(_\d)", r"backbone.conv1.conv1\1"),
     (
         r"^conv(?P<stage>\d)_(?P<index>\d+)_(?P<part>x[1-3]|prj)(?P<norm>_bn)?"
-        rf"(?:{_LEAF}|_conv_offset\.(?P<own>[wb]_0))$",
+        rf"(?:{LEAF}|_conv_offset\.(?P<own>[wb]_0))$",
         _senet,
     ),
     (r"^fc(?P<stage>\d)_(?P<index>\d+)_(?P<layer>sqz|exc)_(?P<leaf>weights|offset)$", _gate),
 )
 
-_HR_LEAF = rf"(?:_bn)?{_LEAF}$"
-
-
 HRNET: Names = (
-    (rf"^layer1_(?P<number>\d){_HR_LEAF}", lambda m: f"backbone.conv_layer1_{m['number']}{_of(m)}"),
-    (
-        rf"^layer2_(?P<block>\d)_(?:conv(?P<number>\d)|downsample){_HR_LEAF}",
-        lambda m: f"backbone.la1.block_layer2_{m['block']}.conv{m['number'] or '_down'}{_of(m)}",
+    normed(r"layer1_(\d)", r"backbone.conv_layer1_\1"),
+    normed(r"layer2_(\d)_conv(\d)", r"backbone.la1.block_layer2_\1.conv\2"),
+    normed(r"layer2_(\d)_downsample", r"backbone.la1.block_layer2_\1.conv_down"),
+    normed(r"tr(\d)_layer_(\d)", r"backbone.tr\1.transition_tr\1_layer_\2"),
+    normed(
+        r"st(\d)_(\d)_(branch_layer_\d_\d)_conv(\d)",
+        r"backbone.st\1.stage_st\1_\2.branches_func.bb_st\1_\2_\3.conv\4",
     ),
-    (
-        rf"^tr(?P<stage>\d)_layer_(?P<branch>\d){_HR_LEAF}",
-        lambda m: f"backbone.tr{m['stage']}.transition_tr{m['stage']}_layer_{m['branch']}{_of(m)}",
-    ),
-    (
-        rf"^st(?P<stage>\d)_(?P<module>\d)_(?P<what>branch_layer_\d_\d)_conv(?P<number>\d){_HR_LEAF}",
-        lambda m: f"{_module(m)}.branches_func.bb_{_named(m)}.conv{m['number']}{_of(m)}",
-    ),
-    (
-        rf"^st(?P<stage>\d)_(?P<module>\d)_(?P<what>layer_\d_\d(?:_\d)?){_HR_LEAF}",
-        lambda m: f"{_module(m)}.fuse_func.residual_{_named(m)}{_of(m)}",
-    ),
+    normed(r"st(\d)_(\d)_(layer_\d_\d(?:_\d)?)", r"backbone.st\1.stage_st\1_\2.fuse_func.residual_st\1_\2_\3"),
 )
 
+_PARTS = {  # of separable convolutions, and of the extra blocks behind them
+    "": "",
+    "_dw": "._depthwise_conv",
+    "_sep": "._pointwise_conv",
+    "_extra1": ".pointwise_conv",
+    "_extra2": ".normal_conv",
+}
+MOBILENET: Names = tuple(
+    normed(rf"conv(\d(?:_\d)?){part}", rf"backbone.conv\1{later}", "_conv", "_batch_norm")
+    for part, later in _PARTS.items()
+)
 
-def _of(match: re.Match[str]) -> str:
-    return f".{_kind(match['leaf'])}.{LEAVES[match['leaf']]}"
-
-
-def _named(match: re.Match[str]) -> str:
-    return f"st{match['stage']}_{match['module']}_{match['what']}"
-
-
-def _module(match: re.Match[str]) -> str:
-    stage = match["stage"]
-    return f"backbone.st{stage}.stage_st{stage}_{match['module']}"
-
-
-def _separable(match: re.Match[str]) -> str:
-    """``conv2_1_dw_weights`` or ``conv2_1_dw_bn_scale``, and the extra blocks' ``conv7_1_extra1_...``."""
-    part = {
-        None: "",
-        "dw": "._depthwise_conv",
-        "sep": "._pointwise_conv",
-        "extra1": ".pointwise_conv",
-        "extra2": ".normal_conv",
-    }[match["part"]]
-    layer = "_conv" if match["leaf"] == "weights" else "_batch_norm"
-    return f"backbone.conv{match['number']}{part}.{layer}.{LEAVES[match['leaf']]}"
-
-
-MOBILENET: Names = ((rf"^conv(?P<number>\d(?:_\d)?)(?:_(?P<part>dw|sep|extra1|extra2))?{_HR_LEAF}", _separable),)
-
-
-def _darknet(match: re.Match[str]) -> str:
-    """``stage.1.2.0.conv.weights``: of the second stage the third block's first convolution."""
-    stage, block, number = match["stage"], match["block"], int(match["number"]) + 1
-    place = "basicblock0" if block == "0" else f"stage.{stage}.{block}"
-    return f"backbone.stage.{stage}.{place}.conv{number}.{_layer(match)}"
-
-
-def _layer(match: re.Match[str]) -> str:
-    return f"{'conv' if match['kind'] == 'conv' else 'batch_norm'}.{LEAVES[match['leaf']]}"
-
-
-_DARK_LEAF = r"\.(?P<kind>conv|bn)\.(?P<leaf>weights|scale|offset|mean|var)$"
 DARKNET: Names = (
-    (rf"^yolo_input{_DARK_LEAF}", lambda m: f"backbone.conv0.{_layer(m)}"),
-    (rf"^yolo_input\.downsample{_DARK_LEAF}", lambda m: f"backbone.downsample0.conv_bn_layer.{_layer(m)}"),
-    (
-        rf"^stage\.(?P<stage>\d)\.downsample{_DARK_LEAF}",
-        lambda m: f"backbone.stage.{m['stage']}.downsample.conv_bn_layer.{_layer(m)}",
-    ),
-    (rf"^stage\.(?P<stage>\d)\.(?P<block>\d)\.(?P<number>\d){_DARK_LEAF}", _darknet),
+    dotted("yolo_input", "backbone.conv0"),
+    dotted(r"yolo_input\.downsample", "backbone.downsample0.conv_bn_layer"),
+    dotted(r"stage\.(\d)\.downsample", r"backbone.stage.\1.downsample.conv_bn_layer"),
+    # of a stage and a block the first or the second convolution
+    *(dotted(rf"stage\.(\d)\.0\.{n}", rf"backbone.stage.\1.basicblock0.conv{n + 1}") for n in (0, 1)),
+    *(dotted(rf"stage\.(\d)\.(\d)\.{n}", rf"backbone.stage.\1.stage.\1.\2.conv{n + 1}") for n in (0, 1)),
 )
 
 VGG: Names = (
-    (
-        r"^conv(?P<stage>[1-5])_(?P<number>\d)_(?P<leaf>weights|biases)$",
-        lambda m: f"backbone.conv_block_{int(m['stage']) - 1}.conv{int(m['number']) - 1}.{LEAVES[m['leaf']]}",
+    *(
+        alone(f"conv{stage}_{n}", f"backbone.conv_block_{stage - 1}.conv{n - 1}", LONG)
+        for stage in (1, 2, 3, 4, 5)
+        for n in (1, 2, 3)
     ),
-    (
-        r"^conv(?P<stage>\d+)_(?P<number>\d)_(?P<leaf>weights|biases)$",
-        lambda m: f"backbone.conv{m['stage']}.conv{int(m['number']) - 1}.{LEAVES[m['leaf']]}",
-    ),
-    (r"^fc([67])_weights$", r"backbone.fc\1.weight"),
-    (r"^fc([67])_biases$", r"backbone.fc\1.bias"),
+    *(alone(rf"conv(\d+)_{n}", rf"backbone.conv\1.conv{n - 1}", LONG) for n in (1, 2)),
+    alone(r"fc([67])", r"backbone.fc\1", LONG),
     (r"^Scale_0\.w_0$", r"backbone.norm0.scale"),
 )
 
 NECKS: Names = (
-    (
-        r"^fpn_(?P<name>inner_res\d_sum(?:_lateral)?|res\d_sum|[67])_(?P<leaf>w|b)$",
-        lambda m: f"neck.fpn_{m['name']}.{LEAVES[m['leaf']]}",
-    ),
-    (rf"^fpn_(?P<name>inner_res\d_sum(?:_lateral)?|res\d_sum){_LEAF}$", lambda m: f"neck.fpn_{m['name']}{_of(m)}"),
+    alone(r"fpn_(inner_res\d_sum(?:_lateral)?|res\d_sum|[67])", r"neck.fpn_\1"),
+    normed(r"fpn_(inner_res\d_sum(?:_lateral)?|res\d_sum)", r"neck.fpn_\1"),
     (r"^hrfpn_reduction_weights$", "neck.reduction.weight"),
     (r"^shared_fpn_conv_(\d)_weights$", r"neck.fpn_conv_\1.weight"),
-    (
-        r"^nonlocal_bsf_(?P<layer>theta|phi|g|out)_(?P<leaf>w|b)$",
-        lambda m: f"neck.1.refine.{'conv_out' if m['layer'] == 'out' else m['layer']}.conv.{LEAVES[m['leaf']]}",
-    ),
+    alone(r"nonlocal_bsf_(theta|phi|g)", r"neck.1.refine.\1.conv"),
+    alone("nonlocal_bsf_out", "neck.1.refine.conv_out.conv"),
 )
 
 # the section of a config that says which network it is -> its names
@@ -226,4 +164,4 @@ BACKBONES: dict[str, Names] = {
     "VGG": VGG,
 }
 
-__all__ = ["BACKBONES", "LEAVES", "NECKS"]
+__all__ = ["BACKBONES", "NECKS"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-Names = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+from detzoo.interop.paddle.backbone_names import Names
 
 _KIND = r"(?P<kind>conv|batch_norm)(?=\.\w+$)"
 

@@ -94,7 +94,7 @@ def res2net(parts: Parts, given: Section) -> Res2Net.Config:
 
 def hrnet(parts: Parts, given: Section) -> HRNet.Config:
     """``HRNet``, which resizes with corners on corners in static releases and freezes returned maps, not stages."""
-    given.ignore("norm_decay", "norm_momentum")  # of training
+    given.ignore("norm_momentum")  # of training
     given.fixed("has_se", False)
     given.fixed("upsample", False)
     given.fixed("downsample", False)
@@ -119,7 +119,6 @@ def darknet(parts: Parts, given: Section) -> Darknet.Config:
     given.fixed("num_stages", 5)
     given.fixed("freeze_at", -1)
     given.fixed("freeze_norm", False)
-    given.ignore("norm_decay", "weight_prefix_name")  # of training; of names
     norm(given, str(parts.shared(given, "norm_type", "bn")))
     stages = (3, 4, 5) if parts.static else tuple(index + 1 for index in given.wholes("return_idx", (2, 3, 4)))
     return Darknet.Config(out_stages=stages, norm_eval=False)
@@ -134,7 +133,7 @@ def vgg(parts: Parts, given: Section) -> VGG.Config:
 
 def mobilenet_v1(parts: Parts, given: Section) -> MobileNetV1.Config:
     """``MobileNet``, whose further maps are the neck's."""
-    given.ignore("conv_learning_rate", "conv_decay", "norm_decay", "weight_prefix_name")  # of training; of names
+    given.ignore("conv_learning_rate")  # of training
     given.ignore("extra_block_filters")  # of the neck
     extra = given.flag("with_extra_blocks", False)
     maps = (11, 13) if parts.static and extra else given.wholes("feature_maps", (4, 6, 13))
@@ -157,7 +156,6 @@ def ghostnet(parts: Parts, given: Section) -> GhostNet.Config:
 
 def _widening(parts: Parts, given: Section, blocks: int, width: float) -> dict[str, Any]:
     """What networks of blocks that widen share; their maps are counted from 2, the further ones behind the blocks."""
-    given.ignore("lr_mult_list", "conv_decay", "norm_decay")  # of training
     norm(given, str(parts.shared(given, "norm_type", "bn")))
     given.fixed("freeze_norm", False)
     maps = given.wholes("feature_maps", (6, 12, 15))
@@ -230,7 +228,6 @@ def _context(given: Section) -> list[dict[str, Any]]:
 
 def _stages(parts: Parts, given: Section) -> dict[str, Any]:
     """What all networks of residual stages have."""
-    given.ignore("norm_decay", "lr_mult_list", "weight_prefix_name")  # of training; of names
     given.ignore("num_stages")  # those behind the last one that is returned compute nothing
     first = 2 if parts.static else 0  # how the first stage is counted
     maps = given.take("feature_maps", [2, 3, 4, 5]) if parts.static else given.take("return_idx", [0, 1, 2, 3])

@@ -44,9 +44,7 @@ def cascade_rcnn(parts: Parts, model: Section, input: Input) -> CascadeRCNN.Conf
 def _box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
     """``CascadeHead``, all of it that its stages share."""
     with parts.part(model, "bbox_head", "CascadeHead") as given:
-        given.ignore(
-            "in_channel", "num_classes", "num_cascade_stages", "bbox_weight", "stage_loss_weights"
-        )  # `_stages`
+        given.ignore("num_cascade_stages", "bbox_weight", "stage_loss_weights")  # `_stages`
         settings = roi_extractor(parts, given, maps)
         with parts.part(given, "head", "CascadeTwoFCHead", "CascadeXConvNormHead") as layers:
             layers.ignore("num_cascade_stage")

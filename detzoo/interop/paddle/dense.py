@@ -35,7 +35,7 @@ def fcos(parts: Parts, model: Section, input: Input) -> FCOS.Config:
     """``FCOS``; what every model there has is in `PADDLE_FCOS_HEAD`."""
     model.ignore("ssod_loss")  # of learning from pictures without labels
     with parts.part(model, "fcos_head", "FCOSHead") as given:
-        given.ignore("num_classes", "prior_prob", "trt")  # of training's start; of exporting
+        given.ignore("prior_prob")  # of training's start
         given.fixed("fpn_stride", _STRIDES)
         given.fixed("num_shift", 0.5)
         given.fixed("sqrt_score", False)
@@ -81,7 +81,7 @@ def _scales(base: float, count: int) -> tuple[float, ...]:
 
 def _head(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "head", "RetinaHead") as given:
-        given.ignore("num_classes", "prior_prob")  # of training's start
+        given.ignore("prior_prob")  # of training's start
         given.fixed("weights", [1.0] * 4)
         settings = {"candidates": given.whole("nms_pre", 1000), "clip": False}
         with parts.part(given, "conv_feat", "RetinaFeat", "FCOSFeat") as convs:
@@ -133,7 +133,7 @@ def _suppressed(parts: Parts, owner: Section) -> dict[str, Any]:
 
 def _static_head(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "retina_head", "RetinaHead") as given:
-        given.ignore("num_classes", "prior_prob")  # of training's start
+        given.ignore("prior_prob")  # of training's start
         given.fixed("min_level", 3)
         given.fixed("max_level", 7)
         settings: dict[str, Any] = {"last_pixel": True}

@@ -48,14 +48,13 @@ def faceboxes(parts: Parts, model: Section, input: Input) -> SSD.Config:
 
 def _neck(parts: Parts, model: Section) -> NoNeck.Config | FPNSSH.Config:
     with parts.part(model, "neck", "BlazeNeck") as given:
-        given.ignore("in_channel", "data_format")  # follow from the backbone
         given.fixed("neck_type", "None", "fpn_ssh")
         return FPNSSH.Config() if given.take("neck_type") == "fpn_ssh" else NoNeck.Config()
 
 
 def _head(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "blaze_head", "FaceHead") as given:
-        given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
+        given.ignore("loss")  # of training
         settings = kernel(given, "padding", 3)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
             anchors.ignore("base_size", "min_ratio", "max_ratio")  # sizes say it in pixels

@@ -27,7 +27,7 @@ def read_neck(parts: Parts, model: Section, slot: str | None = None) -> AnyNeck:
 
 def hrfpn(parts: Parts, given: Section) -> HRFPN.Config:
     """``HRFPN``, of four maps."""
-    given.ignore("in_channels", "spatial_scales", "spatial_scale")  # follow from the backbone
+    given.ignore("spatial_scales", "spatial_scale")  # follow from the backbone
     given.fixed("share_conv", False)
     width = given.whole("num_chan" if parts.static else "out_channel", 256)
     levels = 5 if parts.static else 4 + given.whole("extra_stage", 1, most=16)
@@ -50,9 +50,7 @@ def _maps(parts: Parts, model: Section) -> tuple[int, ...]:
 
 def _fpn(parts: Parts, given: Section, maps: int) -> FPN.Config:
     """``FPN`` of a backbone's ``maps``, of which static releases tell the levels."""
-    given.ignore(
-        "in_channels", "spatial_scales", "spatial_scale", "norm_decay"
-    )  # follow from the backbone; of training
+    given.ignore("spatial_scales", "spatial_scale")  # follow from the backbone
     settings: dict[str, Any] = {"out_channels": given.whole("num_chan" if parts.static else "out_channel", 256)}
     if given.has("norm_type"):
         settings["norm"] = norm(given, given.word("norm_type"))

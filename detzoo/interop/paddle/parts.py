@@ -8,6 +8,13 @@ from detzoo.config import ConfigError
 from detzoo.interop.said import short
 from detzoo.interop.section import Section
 
+# of any part: what follows from those before it and from the top; the order of values in memory; of training; of names;
+# of exporting
+_OF_NO_RESULT = (
+    *("in_channel", "in_channels", "num_classes", "data_format", "norm_decay", "conv_decay", "lr_mult_list"),
+    *("weight_prefix_name", "export_onnx", "export_eb", "trt", "assign_on_cpu"),
+)
+
 
 class Parts:
     """A config as its readers see it.
@@ -78,7 +85,7 @@ class Parts:
         if not isinstance(said, dict):
             raise ConfigError(f"{kind} must be a dict, not {short(said)}")
         found = Section({**said, **inline, "type": kind}, path, self.top.notes, training)
-        found.ignore("data_format")  # the order of values in memory
+        found.ignore(*_OF_NO_RESULT)
         return found
 
 

@@ -56,7 +56,7 @@ def _extra_maps(parts: Parts, network: Section) -> dict[str, Any]:
 
 def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "multi_box_head", "MultiBoxHead") as given:
-        given.ignore("base_size", "min_ratio", "max_ratio", "num_classes")  # sizes say it in pixels
+        given.ignore("base_size", "min_ratio", "max_ratio")  # sizes say it in pixels
         settings = _default_boxes(given, None, *_STATIC_BOXES) | kernel(given, "pad", 1)
         given.fixed("flip", True)
     return settings | detections(parts, model)
@@ -64,7 +64,7 @@ def _static_boxes(parts: Parts, model: Section) -> dict[str, Any]:
 
 def _boxes(parts: Parts, model: Section) -> dict[str, Any]:
     with parts.part(model, "ssd_head", "SSDHead") as given:
-        given.ignore("in_channels", "num_classes", "loss", "conv_decay")  # of the backbone; of training
+        given.ignore("loss")  # of training
         given.fixed("use_extra_head", False)
         with parts.part(given, "anchor_generator", "AnchorGeneratorSSD") as anchors:
             settings = kernel(given, "padding", 3) | _default_boxes(anchors, (8, 16, 32, 64, 100, 300), *_BOXES)
@@ -80,9 +80,8 @@ def detections(parts: Parts, model: Section, together: bool = False) -> dict[str
     if parts.static:
         return _suppressed(parts, model, "output_decoder", together)
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
-        given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "SSDBox") as decoded:
-            decoded.ignore("num_classes", "export_onnx", "use_fuse_decode")  # of exporting; one operator for several
+            decoded.ignore("use_fuse_decode")  # one operator for several
             decoded.fixed("is_normalized", True)
             decoded.fixed("prior_box_var", [0.1, 0.1, 0.2, 0.2])
         return _suppressed(parts, given, "nms", together)

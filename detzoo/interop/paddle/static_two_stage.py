@@ -77,7 +77,7 @@ def _two_stages(parts: Parts, model: Section, input: Input, pyramid: bool, prefi
 
 def _pooled_shortcuts(stage: Section, backbone: Any) -> tuple[int, ...]:
     """Stages with shortcuts that pool, of a backbone and the ``stage`` on RoIs, which is else like the backbone's."""
-    stage.ignore("norm_decay", "weight_prefix_name", "feature_maps")
+    stage.ignore("feature_maps")
     stage.fixed("depth", backbone.depth)
     stage.fixed("norm_type", "affine_channel", "bn", "sync_bn")  # all frozen
     stage.fixed("freeze_norm", True)
@@ -93,7 +93,6 @@ def _rpn(parts: Parts, model: Section, pyramid: bool) -> dict[str, Any]:
     """``FPNRPNHead``, or ``RPNHead`` on one map."""
     usual = STATIC_RPN if pyramid else STATIC_RPN_C4
     with parts.part(model, "rpn_head", "FPNRPNHead" if pyramid else "RPNHead") as given:
-        given.ignore("num_classes")
         settings: dict[str, Any] = {}
         with parts.part(given, "anchor_generator", "AnchorGenerator") as anchors:
             sizes, stride = anchors.numbers("anchor_sizes", _SIZES), anchors.numbers("stride", (16.0, 16.0), 2)
@@ -147,7 +146,6 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
     settings: dict[str, Any] = {"size": size, "sampling": sampling}
     stage = None
     with parts.part(model, "bbox_head", f"{prefix}BBoxHead") as given:
-        given.ignore("num_classes")
         known = [f"{prefix}TwoFCHead", f"{prefix}XConvNormHead"] if pyramid else ["ResNetC5"]
         layers = parts.part(given, "head", *known)
         if not pyramid:
@@ -170,7 +168,7 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
             learned.fixed("is_cls_agnostic", False)
         settings["samples"] = learned.whole("batch_size_per_im", 512)
         settings["positives"] = learned.number("fg_fraction", 0.25)
-        learned.ignore("num_classes", "shuffle_before_sample")
+        learned.ignore("shuffle_before_sample")
         learned.fixed("use_random", True)
         if prefix:
             learned.fixed("bg_thresh_lo", [0.0] * len(STATIC_STAGES))
@@ -193,7 +191,6 @@ def _box_loss(parts: Parts, head: Section, prefix: str) -> dict[str, Any]:
         return {}
     with parts.part(head, "bbox_loss", *known, training=True) as given:
         if given.kind == "BalancedL1Loss":
-            given.ignore("num_classes")
             numbers = {"alpha": 0.5, "gamma": 1.5, "beta": 1.0}
             numbers = {name: given.number(name, usual) for name, usual in numbers.items()}
             return {"box_loss": {"kind": "balanced_l1", "weight": given.number("loss_weight", 1.0), **numbers}}
@@ -254,7 +251,6 @@ def _mask_head(parts: Parts, model: Section, pyramid: bool) -> dict[str, Any]:
     _, size, sampling = _rois(parts, model, pyramid)
     settings = STATIC_MASK_HEAD.model_dump() | {"sampling": sampling} if pyramid else {}
     with parts.part(model, "mask_head", "MaskHead") as given:
-        given.ignore("num_classes")
         given.fixed("dilation", 1)
         if given.whole("resolution", 14) != 2 * size:
             given.differs("resolution", f"has no counterpart; {2 * size}, twice that of what is pooled, has")
@@ -262,7 +258,6 @@ def _mask_head(parts: Parts, model: Section, pyramid: bool) -> dict[str, Any]:
         settings["norm"] = given.take("norm_type")
     with parts.part(model, "mask_assigner", "MaskAssigner", training=True) as learned:
         learned.fixed("resolution", 2 * size)
-        learned.ignore("num_classes")
     return settings
 
 

@@ -15,7 +15,7 @@ def suppressed(nms: Section, threshold: float = 0.05, overlap: float = 0.5, dete
     Its ``nms_top_k`` bounds the candidates of each class, which are bounded together here; where it is as in published
     configs, recorded detections are the same.
     """
-    nms.ignore("background_label", "return_index", "return_rois_num", "trt", "cpu")  # there is none; of exporting
+    nms.ignore("background_label", "return_index", "return_rois_num", "cpu")  # there is none; of exporting
     nms.fixed("nms_eta", 1.0)
     settings = {
         "threshold": nms.number("score_threshold", threshold),

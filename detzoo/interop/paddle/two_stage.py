@@ -55,7 +55,6 @@ def two_stages(parts: Parts, model: Section, input: Input, head: Callable[..., A
 def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
     """``RPNHead``."""
     with parts.part(model, "rpn_head", "RPNHead") as given:
-        given.ignore("in_channel", "export_onnx")  # follows from the neck; of exporting
         settings: dict[str, Any] = {"channels": channels}
         with parts.part(given, "anchor_generator", "AnchorGenerator") as anchors:
             strides = anchors.numbers("strides", (16.0,))
@@ -82,7 +81,7 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
             negative = learned.number("negative_overlap", 0.3)
             settings["match"] = PADDLE_RPN.match.replace(positive=best, negative=negative)
             learned.fixed("use_random", True)
-            learned.ignore("assign_on_cpu", "ignore_thresh")  # where; of crowds
+            learned.ignore("ignore_thresh")  # of crowds
         for slot, prefix in (("test_proposal", ""), ("train_proposal", "train_")):
             with parts.part(given, slot, "ProposalGenerator", training=prefix != "") as made:
                 settings[f"{prefix}candidates"] = made.whole("pre_nms_top_n", 12000)
@@ -101,7 +100,6 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
 def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
     """``BBoxHead`` with fully connected layers, with convolutions before one of them, or with the last stage."""
     with parts.part(model, "bbox_head", "BBoxHead") as given:
-        given.ignore("in_channel", "num_classes")
         of_training(given)
         settings = roi_extractor(parts, given, maps)
         with parts.part(given, "head", "TwoFCHead", "XConvNormHead", "Res5Head") as layers:
@@ -139,7 +137,7 @@ def stds(given: Section, name: str, weights: Sequence[float]) -> tuple[float, ..
 
 def shared_layers(parts: Parts, layers: Section) -> dict[str, Any]:
     """Fully connected layers, convolutions before one, or none but the network's last stage."""
-    layers.ignore("in_channel", "resolution", "freeze_norm", "mlp_dim")  # not needed, or unread
+    layers.ignore("resolution", "freeze_norm", "mlp_dim")  # unread
     if layers.kind == "Res5Head":
         layers.fixed("depth", 50)
         return {"fcs": 0}
@@ -153,16 +151,14 @@ def shared_layers(parts: Parts, layers: Section) -> dict[str, Any]:
 def sampled(learned: Section) -> dict[str, Any]:
     """RoIs of ``BBoxAssigner``."""
     learned.fixed("use_random", True)
-    learned.ignore("num_classes", "assign_on_cpu", "ignore_thresh")
+    learned.ignore("ignore_thresh")
     return {"samples": learned.whole("batch_size_per_im", 512), "positives": learned.number("fg_fraction", 0.25)}
 
 
 def detections(parts: Parts, model: Section, weights: Sequence[float]) -> dict[str, Any]:
     """``BBoxPostProcess``, which knows by what ``weights`` the last offsets are divided."""
     with parts.part(model, "bbox_post_process", "BBoxPostProcess") as given:
-        given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "RCNNBox") as decoded:
-            decoded.ignore("num_classes", "export_onnx")
             decoded.fixed("code_type", "decode_center_size")
             decoded.fixed("box_normalized", False)
             if decoded.numbers("prior_box_var", WEIGHTS) != tuple(weights):
@@ -191,23 +187,20 @@ def roi_extractor(parts: Parts, head: Section, maps: int) -> dict[str, Any]:
 def mask_head(parts: Parts, model: Section, stage: bool) -> dict[str, Any]:
     """``MaskHead`` with ``MaskFeat``."""
     with parts.part(model, "mask_head", "MaskHead") as given:
-        given.ignore("num_classes", "export_onnx")
         given.fixed("share_bbox_feat", stage)
         settings = roi_extractor(parts, given, 4)
         if stage:  # which halves what is pooled
             settings = {"size": settings["size"] // 2}
         with parts.part(given, "mask_assigner", "MaskAssigner", training=True) as learned:
             learned.fixed("mask_resolution", 2 * settings["size"])
-            learned.ignore("num_classes")
         with parts.part(given, "head", "MaskFeat") as layers:
-            layers.ignore("in_channel", "out_channels")  # of what is before; unread
+            layers.ignore("out_channels")  # unread
             settings["convs"] = layers.whole("num_convs", 4)
             settings["channels"] = layers.whole("out_channel", 256)
             if layers.has("norm_type"):
                 settings["norm"] = layers.word("norm_type")
     with parts.part(model, "mask_post_process", "MaskPostProcess") as given:
         settings["threshold"] = given.number("binary_thresh", 0.5)
-        given.ignore("export_onnx", "assign_on_cpu")
     return settings
 
 

@@ -24,13 +24,13 @@ _MASKS = [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
 def yolov3(parts: Parts, model: Section, input: Input) -> YOLOv3.Config:
     """``YOLOv3``; what every model there has is in `PADDLE_YOLO_HEAD`."""
     neck = YOLONeck.Config()
-    model.ignore("use_fine_grained_loss", "data_format", "for_mot")  # how losses are computed; memory; of trackers
+    model.ignore("use_fine_grained_loss", "for_mot")  # how losses are computed; of trackers
     if not parts.static:
         with parts.part(model, "neck", "YOLOv3FPN") as given:
             given.fixed("freeze_norm", False)
-            given.ignore("in_channels", "norm_type", "data_format")  # of the backbone; synchronized or not; memory
+            given.ignore("norm_type")  # synchronized or not
     with parts.part(model, "yolo_head", "YOLOv3Head") as given:
-        given.ignore("in_channels", "num_classes", "norm_decay", "data_format", "weight_prefix_name", "name")
+        given.ignore("name")
         settings: dict[str, Any] = {"priors": _priors(given)}
         if given.flag("iou_aware", False):
             settings["iou_aware"] = given.number("iou_aware_factor", 0.4)
@@ -62,7 +62,7 @@ def _priors(given: Section) -> tuple[tuple[tuple[float, ...], ...], ...]:
 
 
 def _learned(parts: Parts, loss: Section) -> ByShape:
-    loss.ignore("batch_size", "use_fine_grained_loss", "downsample", "num_classes")  # how it is computed
+    loss.ignore("batch_size", "use_fine_grained_loss", "downsample")  # how it is computed
     loss.fixed("scale_x_y", 1.0)
     settings: dict[str, Any] = {
         "background": loss.number("ignore_thresh", 0.7),
@@ -88,10 +88,9 @@ def _suppressed(parts: Parts, head: Section | None, model: Section) -> dict[str,
         usual = (0.05, 0.5) if head.has("nms") else (0.01, 0.45)  # of its own section, or of the head
         return _nms(parts, head, False, *usual)
     with parts.part(model, "post_process", "BBoxPostProcess") as given:
-        given.ignore("num_classes", "export_onnx", "export_eb")
         with parts.part(given, "decode", "YOLOBox") as boxes:
             settings: dict[str, Any] = {"objectness": boxes.number("conf_thresh", 0.005)}
-            boxes.ignore("downsample_ratio", "num_classes")
+            boxes.ignore("downsample_ratio")
             boxes.fixed("clip_bbox", True)
             boxes.fixed("scale_x_y", 1.0)
         return settings | _nms(parts, given, True, 0.05, 0.5)

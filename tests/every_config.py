@@ -10,18 +10,17 @@ row of the tables. Nothing is built and nothing in the files is executed.
 
 from __future__ import annotations
 
-import csv
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import read_config
+from tests.tables import write_rows
 
 REPORT = Path(__file__).parents[1] / "results" / "configs.csv"
 READ, NOTED, REFUSED, FAILED = "read", "read with notes", "refused", "failed"
@@ -68,20 +67,13 @@ def rows_of(folder: Path) -> Iterator[Row]:
             yield row
 
 
-def _write(path: Path, rows: list[Row]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
 def main(arguments: list[str]) -> int:
     """Read all configs; returns 1 if one is neither read nor refused."""
     if not arguments or not all((Path(one) / "_base_").is_dir() for one in arguments):
         print("usage: python -m tests.every_config FOLDER [FOLDER ...]; folders configs of MMDetection")
         return 2
     rows = [row for one in arguments for row in rows_of(Path(one))]
-    print(f"report: {write_atomically(REPORT, lambda path: _write(path, rows))}")
+    print(f"report: {write_rows(REPORT, Row, rows)}")
     for (version, result), count in sorted(Counter((row.version, row.result) for row in rows).items()):
         print(f"{version}  {result}: {count}")
     return 1 if any(row.result == FAILED for row in rows) else 0

@@ -170,7 +170,7 @@ def test_a_static_model_by_its_files_names() -> None:
             "max_sizes=[...] has no counterpart; [] for each map has",
         ),
         ((DYNAMIC,), "AnchorGeneratorSSD: {min_sizes: [[0.], [16.]]}", "are no sizes"),
-        ((DYNAMIC,), "AnchorGeneratorSSD: {min_sizes: 16}", "is no list of a list for each map"),
+        ((DYNAMIC,), "AnchorGeneratorSSD: {min_sizes: 16}", "must be a list of 1 to 64 items, not 16"),
         ((BLAZEFACE,), "BlazeFace: {use_density_prior_box: true}", "use_density_prior_box=True has no counterpart"),
         ((BLAZEFACE,), "BlazeNet: {double_blaze_filters: [[48, 24, 48]]}", "one that ends with a stride of 2 has"),
         ((FACEBOXES,), "FaceBoxes: {densities: [[4, 2], [1], [1]]}", "one number for each of fixed_sizes has"),

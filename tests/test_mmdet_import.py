@@ -487,7 +487,11 @@ REFUSED_OF_OTHERS = [
     ),
     ("yolo.py", {"model__backbone__type": "CSPDarknet"}, "'CSPDarknet' is not known here; Darknet and"),
     ("yolo.py", {"model__bbox_head__out_channels": [2, 4]}, r"bbox_head\.out_channels must be a list of 3 numbers"),
-    ("yolo.py", {"model__bbox_head__anchor_generator__base_sizes": [1, 2, 3]}, "base_sizes=.* is no list of lists"),
+    (
+        "yolo.py",
+        {"model__bbox_head__anchor_generator__base_sizes": [1, 2, 3]},
+        r"base_sizes\.0 must be a list of 1 to 64 items, not 1",
+    ),
     ("corner.py", {"model__bbox_head__corner_emb_channels": 2}, "corner_emb_channels=2 has no counterpart; 1 has"),
     ("corner.py", {"model__test_cfg__nms__method": "linear"}, "soft_nms with method='gaussian' has"),
 ]

@@ -338,7 +338,7 @@ def test_weights_that_are_recorded_fit(name: str, row: str) -> None:
         ("cascade", "CascadeHead: {surprise: 1}", "surprise=1 is not known"),
         ("cascade", "CascadeHead: {num_cascade_stages: 2}", "num_cascade_stages=2 has no counterpart; 3 has"),
         ("cascade", "CascadeHead: {add_gt_as_proposals: [true, true, true]}", "add_gt_as_proposals"),
-        ("cascade", "CascadeHead: {bbox_weight: 3}", "bbox_weight must be a list of lists of numbers"),
+        ("cascade", "CascadeHead: {bbox_weight: 3}", "bbox_weight must be a list of 1 to 64 items, not 3"),
         ("cascade", "BBoxPostProcess: {decode: {prior_box_var: [10., 10., 5., 5.]}}", "prior_box_var=[10.0, 10.0, 5.0"),
         ("cascade", "CascadeHead: {bbox_weight: [[0, 1, 1, 1], [1, 1, 1, 1], [30, 30, 15, 15]]}", "positive numbers"),
         ("cascade", "CascadeRCNN: {neck: null}", "neck=None is missing; a cascade here has one"),

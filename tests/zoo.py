@@ -9,10 +9,9 @@ column says "not tried". With patterns (of names of rows, or of systems) nothing
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 import torch
 
 import detzoo
-from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError, flatten, from_json, to_json
 from detzoo.interop.mmdet.importer import read_config
 from detzoo.interop.paddle.importer import read_config as read_paddle
@@ -29,6 +27,7 @@ from tests.mmdet_configs import differing
 from tests.published import Published, parameters_of, published_rows
 from tests.published_paddle import PaddleRow, paddle_rows, settings_of
 from tests.published_paddle import parameters_of as paddle_parameters
+from tests.tables import write_rows
 
 REPORT = Path(__file__).parents[1] / "results" / "zoo.csv"
 NOT_TRIED, CLASSIFIER = "not tried", "a model of image classification"
@@ -240,15 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = sum(row.parameters == CLASSIFIER for row in rows)
     print(f"rows done, of those of detectors; {left} more are models of image classification")
     if not args.patterns:
-        print(f"report: {write_atomically(REPORT, lambda path: _write(path, rows))}")
+        print(f"report: {write_rows(REPORT, Row, rows)}")
     return int(any({"parameters", "json"} & row.wrong().keys() for row in rows))
-
-
-def _write(path: Path, rows: Iterable[Row]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, rows))
 
 
 if __name__ == "__main__":

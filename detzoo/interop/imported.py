@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
 from detzoo.config import ConfigError
 from detzoo.interop.said import short
 from detzoo.interop.section import LARGEST
-from detzoo.recipes.recipe import Recipe
+from detzoo.recipes.recipe import Model, Recipe
 from detzoo.typed import either
 
 
@@ -51,6 +53,11 @@ def tell(imported: Imported, toolbox: str, stacklevel: int) -> None:
         warnings.warn(f"training would differ from {toolbox}'s: {text}", Differs, stacklevel=stacklevel)
 
 
+def recipe_of(stem: str, model: Model) -> Recipe:
+    """The recipe of a model, called like the file that says it."""
+    return Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=model)
+
+
 def told(error: ValidationError) -> str:
     """What does not fit one of our settings, in a line."""
     problem = error.errors(include_url=False)[0]
@@ -73,4 +80,11 @@ def size_of(size: Sequence[int] | None) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
-__all__ = ["DetectionsDiffer", "Differs", "Imported", "UnnamedClasses", "size_of", "tell", "told"]
+def edges(size: tuple[int, int], keep_ratio: bool = True) -> dict[str, Any]:
+    """Settings of `Input` for a width and a height."""
+    if keep_ratio:
+        return {"long": max(size), "short": min(size), "keep_ratio": True}
+    return {"long": size[0], "short": size[1], "keep_ratio": False}
+
+
+__all__ = ["DetectionsDiffer", "Differs", "Imported", "UnnamedClasses", "edges", "recipe_of", "size_of", "tell", "told"]

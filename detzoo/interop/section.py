@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from detzoo.config import ConfigError
 from detzoo.interop.kinds import kind_name
@@ -15,6 +15,8 @@ LARGEST = 1_000_000  # of whole numbers: channels, samples, pixels
 LARGEST_NUMBER = 1e18
 # of any section: its class; where training began; how boxes are wrapped in Python; memory
 _OF_NO_RESULT = {"type", "_scope_", "init_cfg", "pretrained", "use_box_type", "inplace"}
+
+Item = TypeVar("Item")
 
 
 class Section:
@@ -39,6 +41,10 @@ class Section:
         self.training = training
         self._read: set[Any] = set(_OF_NO_RESULT)
 
+    def at(self, name: str) -> str:
+        """The path of a setting."""
+        return f"{self.path}.{name}" if self.path else name
+
     @property
     def values(self) -> Settings:
         """The settings as they stand; reading one that is unknown is an error."""
@@ -58,7 +64,7 @@ class Section:
         value = self._values.raw(name)
         if not isinstance(value, Unknown):
             return value
-        refusal = value.refused(f"{self.path}.{name}" if self.path else name)
+        refusal = value.refused(self.at(name))
         if not self.training:
             raise refusal
         self.notes.append(str(refusal))
@@ -95,8 +101,7 @@ class Section:
         self.notes.append(self._said(name, why))
 
     def _said(self, name: str, why: str) -> str:
-        where = f"{self.path}.{name}" if self.path else name
-        return f"{where}={short(self._values.raw(name))} {why}"
+        return f"{self.at(name)}={short(self._values.raw(name))} {why}"
 
     @property
     def kind(self) -> str:
@@ -177,6 +182,15 @@ class Section:
             self._bad(name, "a list of whole numbers")
         return tuple(int(value) for value in values)
 
+    def each(self, name: str, read: Callable[[Section, str], Item], default: Any = None) -> tuple[Item, ...]:
+        """What ``read`` makes of each item of a list of 1 to 64, as a setting that is called by its place."""
+        values = self.take(name, default)
+        if not isinstance(values, list | tuple) or not 1 <= len(values) <= 64:
+            return self._bad(name, "a list of 1 to 64 items")
+        items = {str(index): value for index, value in enumerate(values)}
+        owner = Section(items, self.at(name), self.notes, self.training)
+        return tuple(read(owner, place) for place in items)
+
     def section(self, name: str, default: dict[str, Any] | None = None, training: bool = False) -> Section:
         """A dict in this one; ``default`` where it is absent or None.
 
@@ -185,8 +199,8 @@ class Section:
         """
         values = self.take(name, default)
         if values is None:
-            raise ConfigError(f"{self.path}.{name} is missing" if self.path else f"{name} is missing")
-        return Section(values, f"{self.path}.{name}" if self.path else name, self.notes, training or self.training)
+            raise ConfigError(f"{self.at(name)} is missing")
+        return Section(values, self.at(name), self.notes, training or self.training)
 
     def sections(self, name: str, training: bool = False) -> list[Section]:
         """The dicts in a list; one dict counts as a list of one."""
@@ -195,9 +209,8 @@ class Section:
             return [self.section(name, training=training)]
         if not isinstance(values, list | tuple):
             self._bad(name, "a list of dicts")
-        path = f"{self.path}.{name}" if self.path else name
         training = training or self.training
-        return [Section(value, f"{path}.{index}", self.notes, training) for index, value in enumerate(values)]
+        return [Section(one, f"{self.at(name)}.{index}", self.notes, training) for index, one in enumerate(values)]
 
     def nested(self, name: str, depth: int = 8) -> list[Section]:
         """`sections` of a list that may hold lists again, as those of data sets do."""
@@ -216,10 +229,9 @@ class Section:
 
     def _bad(self, name: str, wanted: str) -> Any:
         value = self._values.raw(name)
-        where = f"{self.path}.{name}" if self.path else name
         if value is None:
-            raise ConfigError(f"{where} is missing")
-        raise ConfigError(f"{where} must be {wanted}, not {short(value)}")
+            raise ConfigError(f"{self.at(name)} is missing")
+        raise ConfigError(f"{self.at(name)} must be {wanted}, not {short(value)}")
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 import detzoo
-from detzoo.atomic import write_atomically
 from detzoo.config import ConfigError, flatten, override
 from detzoo.interop.mmdet.configs import read_file
 from detzoo.interop.mmdet.importer import Differs, from_mmdet, read_config
@@ -32,6 +31,7 @@ from tests.parity import standin
 from tests.parity.cases import CASES, Case, matching
 from tests.parity.golden import load
 from tests.parity.original import OWN
+from tests.tables import write_rows
 from tests.tiny import detect
 
 REPORT = Path(__file__).parents[2] / "results" / "import.csv"
@@ -152,13 +152,6 @@ def _merged(rows: list[Row]) -> list[dict[str, str]]:
     return [listed[name] for name in CASES if name in listed]
 
 
-def _write(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main(arguments: list[str]) -> int:
     if len(arguments) < 2 or not all(Path(one).is_dir() for one in arguments[:2]):
         print("usage: python -m tests.parity.imports NEW OLD [PATTERN ...]; folders configs of MMDetection 3 and 2")
@@ -173,7 +166,7 @@ def main(arguments: list[str]) -> int:
             row = Row(name, f"refused: {error}")
         print(*(f"{field.name}: {getattr(row, field.name)}" for field in fields(Row)), sep="  ", flush=True)
         rows.append(row)
-    print(f"report: {write_atomically(REPORT, lambda path: _write(path, _merged(rows)))}")
+    print(f"report: {write_rows(REPORT, Row, _merged(rows))}")
     good = sum(row.published_3x == row.spelled_2x == "yes" and row.detections.endswith("equal") for row in rows)
     print(f"{good} of {len(rows)} cases are imported as the zoo's model from both spellings")
     return 0 if good == len(rows) else 1

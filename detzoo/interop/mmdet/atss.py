@@ -27,10 +27,9 @@ def atss_head(head: Section, features: Features) -> dict[str, Any]:
     head.fixed("pred_kernel_size", 3)
     head.fixed("reg_decoded_bbox", True)
     parts.fixed_coder(head, STDS)
-    default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
     return {
         **towers(head, "gn"),
-        "anchors": parts.anchors(head.section("anchor_generator", default), features),
+        "anchors": parts.anchors_of(head, features, scales=[8, 16, 32], strides=[4, 8, 16, 32, 64]),
         "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
         **learning.focal(head),
     }

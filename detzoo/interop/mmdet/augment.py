@@ -100,10 +100,9 @@ def _step(step: Section, settings: dict[str, Any]) -> Iterator[Step]:
     elif kind in _RESIZES:
         yield from _resize(step, kind)
     elif kind in _CHOICES:
-        options = [
-            tuple(one for inner in option for one in _step(inner, settings))
-            for option in _options(step, _CHOICES[kind])
-        ]
+        step.fixed("prob")
+        sequences = step.each(_CHOICES[kind], Section.sections)
+        options = [tuple(one for inner in option for one in _step(inner, settings)) for option in sequences]
         yield Choice.model_validate({"options": options})
     elif kind in _STEPS:
         with step:
@@ -149,14 +148,6 @@ def _left_right(step: Section) -> float | None:
     return sum(shares) if shares else None
 
 
-def _options(step: Section, name: str) -> Iterator[list[Section]]:
-    """The sequences of a choice."""
-    given = step.take(name, ())
-    for index, option in enumerate(given if isinstance(given, list | tuple) else ()):
-        yield Section({name: option}, f"{step.path}.{name}.{index}", step.notes, step.training).sections(name)
-    step.fixed("prob")
-
-
 def _resize(step: Section, kind: str) -> Iterator[Resize]:
     """Sizes as (short, long); without a kept ratio as (height, width)."""
     old = step.has("img_scale")
@@ -166,8 +157,7 @@ def _resize(step: Section, kind: str) -> Iterator[Resize]:
         step.differs(name, "is no size")
         return
     several = isinstance(given[0], list | tuple)
-    step.values = {**step.values, **{f"{name}.{index}": one for index, one in enumerate(given if several else [given])}}
-    sizes = [step.wholes(f"{name}.{index}", count=2) for index in range(len(given) if several else 1)]
+    sizes = step.each(name, _size) if several else (_size(step, name),)
     keep = step.flag("keep_ratio", old or kind != "Resize")
     ordered = tuple((min(one), max(one)) if keep else (one[1], one[0]) for one in sizes)
     by_range = kind == "RandomResize" or (kind == "Resize" and step.word("multiscale_mode", "range") == "range")
@@ -179,6 +169,10 @@ def _resize(step: Section, kind: str) -> Iterator[Resize]:
             "jitter": step.numbers("ratio_range", count=2) if step.has("ratio_range") else None,
         }
     )
+
+
+def _size(given: Section, at: str) -> tuple[int, ...]:
+    return given.wholes(at, count=2)
 
 
 def _distort(step: Section) -> Distort:

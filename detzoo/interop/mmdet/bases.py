@@ -25,9 +25,10 @@ def named_bases(tree: ast.Module, name: str) -> tuple[str, ...]:
         match node:
             case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == BASE:
                 try:
-                    return base_names(ast.literal_eval(value), name, node.lineno)
+                    named = ast.literal_eval(value)
                 except (ValueError, TypeError, RecursionError, MemoryError):
-                    raise ConfigError(f"{name}:{node.lineno}: {BASE} is a path or a list of paths") from None
+                    named = None  # which no base is
+                return base_names(named, name, node.lineno)
     return ()
 
 
@@ -38,12 +39,9 @@ def base_names(value: object, name: str, line: int) -> tuple[str, ...]:
         ConfigError: it is neither a path nor a list of paths.
     """
     names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, list | tuple):
+    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
         raise ConfigError(f"{name}:{line}: {BASE} is a path or a list of paths")
-    paths = tuple(with_own_names(one, name) for one in names if isinstance(one, str))
-    if len(paths) != len(names):
-        raise ConfigError(f"{name}:{line}: {BASE} is a path or a list of paths")
-    return paths
+    return tuple(with_own_names(one, name) for one in names)
 
 
 def base_file(path: Path, base: str, configs: Path | None) -> Path:

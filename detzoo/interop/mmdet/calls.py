@@ -309,32 +309,13 @@ def _merge(a: Any, b: Any) -> Any:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "range": range,
-    "len": len,
-    "list": list,
-    "tuple": tuple,
+    **{one.__name__: one for one in (range, len, list, tuple, zip, int, float, str, bool, abs, round)},
+    **{one.__name__: one for one in (min, max, sum, sorted)},
     "enumerate": lambda items: list(enumerate(items)),
-    "zip": zip,
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": bool,
-    "abs": abs,
-    "round": round,
-    "min": min,
-    "max": max,
-    "sum": sum,
-    "sorted": sorted,
     "reversed": lambda items: items[::-1],
 }
 _OF_TEXT: dict[str, Callable[..., Any]] = {
-    "lower": str.lower,
-    "upper": str.upper,
-    "strip": str.strip,
-    "lstrip": str.lstrip,
-    "rstrip": str.rstrip,
-    "startswith": str.startswith,
-    "endswith": str.endswith,
+    one.__name__: one for one in (str.lower, str.upper, str.strip, str.lstrip, str.rstrip, str.startswith, str.endswith)
 }
 _METHODS: dict[type, dict[str, Callable[..., Any]]] = {
     dict: {

@@ -15,33 +15,39 @@ from detzoo.interop.section import Section
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 
+Others = Callable[[Section, Features, dict[str, Any], int], dict[str, Any]]
 MOST_STAGES = 16
 
 
 def cascade_rcnn(model: Section, input: Input) -> tuple[CascadeRCNN.Config | CascadeMaskRCNN.Config, int]:
     """Settings and number of classes of a ``CascadeRCNN``; with masks where it has a mask head."""
     with model as given:
-        given.section("neck")  # it has to have one
-        settings, features = two_stage.first_stage(given)
-        more, classes = stages(given, features)
-        kind = CascadeMaskRCNN.Config if "mask_head" in more else CascadeRCNN.Config
-        return kind.model_validate({"input": input, **settings, **more}), classes
+        settings, classes = cascade(given)
+        kind = CascadeMaskRCNN.Config if "mask_head" in settings else CascadeRCNN.Config
+        return kind.model_validate({"input": input, **settings}), classes
 
 
-def stages(
+def cascade(
     model: Section,
-    features: Features,
     kinds: tuple[str, str] = ("CascadeRoIHead", "FCNMaskHead"),
-    others: Callable[[Section], dict[str, Any]] = lambda roi: {},
+    others: Others = lambda roi, features, settings, classes: {},
 ) -> tuple[dict[str, Any], int]:
-    """``roi_head`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``: settings and number of classes.
+    """Settings of a model of several stages, and the number of classes.
 
     Args:
         model: its section.
-        features: that RoIs are pooled from.
         kinds: of ``roi_head`` and of its mask heads.
-        others: takes what else stands in ``roi_head`` and gives settings of it.
+        others: takes what else stands in ``roi_head``, given the maps that RoIs are pooled from, settings that are
+            known already and the number of classes, and gives settings of it.
     """
+    model.section("neck")  # it has to have one
+    first, features = two_stage.first_stage(model)
+    second, classes = _stages(model, features, kinds, others)
+    return {**first, **second}, classes
+
+
+def _stages(model: Section, features: Features, kinds: tuple[str, str], others: Others) -> tuple[dict[str, Any], int]:
+    """``roi_head`` with ``rcnn`` of ``train_cfg`` and ``test_cfg``."""
     with model.section("test_cfg").section("rcnn") as test, model.section("roi_head") as roi:
         roi.kinds(kinds[0])
         roi.fixed("shared_head")
@@ -69,7 +75,7 @@ def stages(
         settings: dict[str, Any] = {"box_head": heads[0], "stages": made_stages, "roi_levels": pooled.levels}
         if roi.has("mask_head"):
             settings["mask_head"] = _masks(roi, pooled, features, seen[0], learning, test, kinds[1])
-        settings |= others(roi)
+        settings |= others(roi, features, settings, seen[0])
         # written beside a detector without masks, too
         test.ignore("mask_thr_binary")
         for train in learning:
@@ -118,4 +124,4 @@ def alike(owner: Section, name: str, count: int) -> Section:
     return found[0]
 
 
-__all__ = ["MOST_STAGES", "alike", "cascade_rcnn", "each_stage", "stages"]
+__all__ = ["MOST_STAGES", "alike", "cascade", "cascade_rcnn", "each_stage"]

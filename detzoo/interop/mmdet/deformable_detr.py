@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, set_learning
+from detzoo.interop.mmdet import backbones, necks, set_learning
 from detzoo.interop.mmdet.detr import DECODER, ENCODER, every_layer_learns, layers, positions
 from detzoo.interop.section import Section
 from detzoo.methods.deformable_detr import DeformableDETR
@@ -46,9 +46,7 @@ def deformable_detr(model: Section, input: Input) -> tuple[DeformableDETR.Config
             else:
                 settings |= _transformer(given, width, levels)
             settings["losses"] = set_learning.box_weights(head) | set_learning.focal_weight(head)
-            if train.has("assigner"):
-                settings["costs"] = set_learning.costs(train, "FocalLossCost")
-            learning.no_sampler(train)
+            settings |= set_learning.matched(train, "FocalLossCost")
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
         settings |= {"input": input, "backbone": backbone, "neck": neck}

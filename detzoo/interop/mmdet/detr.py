@@ -50,9 +50,7 @@ def detr(model: Section, input: Input) -> tuple[DETR.Config, int]:
                 settings = _three(given, mapped.channels[0])
                 queries = given.whole("num_queries", 100)
             settings |= _losses(head)
-            if train.has("assigner"):
-                settings["costs"] = set_learning.costs(train)
-            learning.no_sampler(train)
+            settings |= set_learning.matched(train)
             settings |= {"queries": queries, "detections": test.whole("max_per_img", queries)}
             classes = head.whole("num_classes")
         return DETR.Config.model_validate({"input": input, "backbone": backbone, "neck": neck, **settings}), classes
@@ -75,7 +73,7 @@ def _oldest(head: Section) -> tuple[int, dict[str, Any]]:
         given.fixed("norm_cfg", {"type": "LN"})
         given.fixed("num_fcs", 2)
         given.fixed("pre_norm", False)
-        _relu(given)
+        parts.relu(given)
         every_layer_learns(given, "return_intermediate_dec", False)
         shared = {
             "heads": given.whole("num_heads", 8),
@@ -93,7 +91,7 @@ def _two(head: Section) -> tuple[int, dict[str, Any]]:
     """Width and settings of the transformer in a ``DETRHead``."""
     with head.section("transformer") as given:
         given.kinds("Transformer")
-        _relu(given)
+        parts.relu(given)
         first = given.section("encoder").section("transformerlayers").sections("attn_cfgs")
         width = first[0].whole("embed_dims", most=MOST_CHANNELS) if first else _WIDTH
         settings = {
@@ -227,7 +225,7 @@ def _deform_attention(given: Section, width: int, levels: int) -> tuple[tuple[in
 def _old_feed_forward(layer: Section, width: int) -> tuple[int, float]:
     """``ffn_cfgs``, or the older settings of a layer that stand for it."""
     names = {"feedforward_channels": "feedforward_channels", "ffn_dropout": "ffn_drop", "ffn_num_fcs": "num_fcs"}
-    _relu(layer)
+    parts.relu(layer)
     beside = {new: layer.take(old) for old, new in names.items() if layer.has(old)}
     given = layer.section("ffn_cfgs", {})
     given.values = {**given.values, **beside}
@@ -243,15 +241,10 @@ def _feed_forward(given: Section, width: int) -> tuple[int, float]:
         given.fixed("num_fcs", 2)
         given.fixed("add_identity", True)
         given.fixed("add_residual", True)
-        _relu(given)
+        parts.relu(given)
         if given.has("dropout_layer"):
             given.noted("dropout_layer", "has no counterpart; None has")
         return given.whole("feedforward_channels", 1024, MOST_CHANNELS), given.number("ffn_drop", 0.0)
-
-
-def _relu(owner: Section) -> None:
-    with owner.section("act_cfg", {"type": "ReLU"}) as given:
-        given.kinds("ReLU")
 
 
 def _losses(head: Section) -> dict[str, Any]:

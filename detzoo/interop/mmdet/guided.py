@@ -35,8 +35,11 @@ def branches(head: Section, features: Features, learn: Section) -> dict[str, Any
 
     The original learns locations the other way round: its focal loss takes the class of a centre for background.
     """
-    approximations = _anchors(head, features, "approx_anchor_generator", octave_base_scale=8, scales_per_octave=3)
-    squares = _anchors(head, features, "square_anchor_generator", ratios=[1.0], scales=[8])
+    strides = [4, 8, 16, 32, 64]
+    usual: dict[str, Any] = {"octave_base_scale": 8, "scales_per_octave": 3, "strides": strides}
+    approximations = parts.anchors_of(head, features, "approx_anchor_generator", **usual)
+    usual = {"ratios": [1.0], "scales": [8], "strides": strides}
+    squares = parts.anchors_of(head, features, "square_anchor_generator", **usual)
     side = approximations.scales[0]
     if squares != Anchors.Config(scales=(side,), ratios=(1.0,)):
         head.differs("square_anchor_generator", f"has no counterpart; scales=[{side:g}] and ratios=[1.0] have")
@@ -65,11 +68,6 @@ def branches(head: Section, features: Features, learn: Section) -> dict[str, Any
     learning.weights_of_anchors(learn)
     guide = learning.tried(learn, "ga_assigner", Guide.Config(), lambda: Guide.Config.model_validate(settings))
     return {"guide": guide, "deform_groups": head.whole(old, 4, MOST_CHANNELS)}
-
-
-def _anchors(head: Section, features: Features, name: str, **settings: object) -> Anchors.Config:
-    default = parts.anchor_defaults(strides=[4, 8, 16, 32, 64], **settings)
-    return parts.anchors(head.section(name, default), features)
 
 
 __all__ = ["branches", "ga_retinanet"]

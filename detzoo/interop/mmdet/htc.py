@@ -6,7 +6,8 @@ from typing import Any
 
 from detzoo.blocks.semantic import SemanticHead
 from detzoo.detector import Input
-from detzoo.interop.mmdet import cascade, learning, parts, roi_extractors, two_stage
+from detzoo.interop.mmdet import learning, parts, roi_extractors
+from detzoo.interop.mmdet.cascade import cascade
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS, Features
 from detzoo.interop.section import Section
 from detzoo.methods.htc import HTC
@@ -17,24 +18,21 @@ UNKNOWN = 255  # the class of cells that nothing is known of
 def hybrid_task_cascade(model: Section, input: Input) -> tuple[HTC.Config, int]:
     """Settings and number of classes of a ``HybridTaskCascade``."""
     with model as given:
-        given.section("neck")  # it has to have one
-        settings, features = two_stage.first_stage(given)
+        settings, classes = cascade(given, ("HybridTaskCascadeRoIHead", "HTCMaskHead"), _others)
+        return HTC.Config.model_validate({"input": input, **settings}), classes
 
-        def others(roi: Section) -> dict[str, Any]:
-            if not roi.has("mask_head"):
-                roi.differs("mask_head", "has no counterpart; a HybridTaskCascade with one has")
-            for name in ("interleaved", "mask_info_flow"):
-                roi.fixed(name, True)
-            roi.fixed("semantic_fusion", ("bbox", "mask"))
-            return {"semantic_head": semantic_head(roi, features, "FusedSemanticHead")}
 
-        kinds = ("HybridTaskCascadeRoIHead", "HTCMaskHead")
-        more, classes = cascade.stages(given, features, kinds, others)
-        return HTC.Config.model_validate({"input": input, **settings, **more}), classes
+def _others(roi: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
+    for name in ("interleaved", "mask_info_flow"):
+        roi.fixed(name, True)
+    roi.fixed("semantic_fusion", ("bbox", "mask"))
+    return {"semantic_head": semantic_head(roi, features, "FusedSemanticHead")}
 
 
 def semantic_head(roi: Section, features: Features, kind: str) -> SemanticHead.Config | None:
-    """``semantic_head`` of that ``kind`` with ``semantic_roi_extractor``; None where there is none."""
+    """``semantic_head`` of that ``kind`` with ``semantic_roi_extractor``, beside masks; None where there is none."""
+    if not roi.has("mask_head"):
+        roi.differs("mask_head", f"has no counterpart; {roi.kind} with one has")
     if not roi.has("semantic_head"):
         roi.ignore("semantic_roi_extractor")  # of nothing
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from detzoo.config import Config, ConfigError, flatten
 from detzoo.detector import Detector, Input
-from detzoo.interop.imported import DetectionsDiffer, Differs, Imported, UnnamedClasses, size_of, tell, told
+from detzoo.interop.imported import DetectionsDiffer, Differs, Imported, UnnamedClasses, recipe_of, size_of, tell, told
 from detzoo.interop.mmdet import (
     atss,
     auto_assign,
@@ -228,7 +227,7 @@ def _imported(
         settings, count = METHODS[model.kind](model, input)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
         names, unnamed = class_names(config, count if finds_classes else None, meta, classes, folder)
-        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
+        recipe = recipe_of(stem, settings)
     except ValidationError as error:
         raise ConfigError(told(error)) from None
     data = _tried(notes, Data(), lambda: read_data(config, settings.input))

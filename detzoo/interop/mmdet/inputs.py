@@ -8,6 +8,7 @@ from typing import Any
 
 from detzoo.config import ConfigError
 from detzoo.detector import Input
+from detzoo.interop.imported import edges
 from detzoo.interop.section import LARGEST, Section
 from detzoo.typed import either
 
@@ -66,7 +67,7 @@ def read_input(config: Section, model: Section, size: Size | None = None) -> tup
     if picture.resized is None and size is None and not steps:
         picture.resized = _usual_size(model, differences)
     elif picture.resized is None and size is not None:
-        picture.resized = _edges(size, keep_ratio=True)
+        picture.resized = edges(size, keep_ratio=True)
     settings |= picture.resized or {"resize": False}
     return Input.model_validate(settings), differences
 
@@ -163,7 +164,7 @@ def _resize(step: Section, picture: _Picture, differences: list[str]) -> None:
     if picture.multiple is not None:
         step.differs("type", "comes after padding")
     scale = _scale(step, "img_scale" if old else "scale", picture.size)
-    picture.resized = _edges(scale, keep)
+    picture.resized = edges(scale, keep)
     if step.take("interpolation") == "bicubic":
         picture.resized["interpolation"] = "bicubic"
     if picture.floats:
@@ -191,13 +192,6 @@ def _scale(step: Section, name: str, wanted: Size | None) -> Size:
 
 def _which() -> str:
     return f"pass the one that pictures are to have, for example {either('size=(1333, 800)', '--size 1333 800')}"
-
-
-def _edges(size: Size, keep_ratio: bool) -> dict[str, Any]:
-    """Settings of `Input` for a width and a height."""
-    if keep_ratio:
-        return {"long": max(size), "short": min(size), "keep_ratio": True}
-    return {"long": size[0], "short": size[1], "keep_ratio": False}
 
 
 def _pad(step: Section, picture: _Picture) -> None:
@@ -286,10 +280,10 @@ def _usual_size(model: Section, differences: list[str]) -> dict[str, Any]:
         size = owner.get("input_size") if isinstance(owner, dict) else None
         if model.kind == "SingleStageDetector" and isinstance(size, int) and 0 < size <= LARGEST:
             differences.append(f"there is no pipeline of the tests: pictures are resized to {size} x {size} pixels")
-            return _edges((size, size), keep_ratio=False)
+            return edges((size, size), keep_ratio=False)
     long, short = Input().long, Input().short
     differences.append(f"there is no pipeline of the tests: pictures are resized to {long} x {short} pixels")
-    return _edges((long, short), keep_ratio=True)
+    return edges((long, short), keep_ratio=True)
 
 
 def _flat(steps: list[Section], size: Size | None, differences: list[str]) -> Iterator[tuple[Section, bool]]:

@@ -158,28 +158,26 @@ class Literals(Scope):
         return items if why is None else Unknown(why.why, (*why.may_be, items))
 
     def _dict(self, node: ast.AST, keys: list[ast.expr | None], values: list[ast.expr]) -> Any:
-        made: dict[str, Any] = {}
+        made: dict[Any, Any] = {}
         for key, value in zip(keys, values, strict=True):
             if key is None:
-                more = self.value(value)
-                self.update(made, self.mapping(node, more))
-                continue
-            name, found = self.value(key), self.value(value)
-            if isinstance(name, str | int):
-                made[name] = found  # pyright: ignore[reportArgumentType]
+                self.update(made, self.mapping(node, self.value(value)))
             else:
-                self.update(made, self.unknown(node, "a key is a text", name, found))
+                self._put(node, made, self.value(key), self.value(value))
         return made
 
     def paired(self, node: ast.AST, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         """The dict of pairs of a key and a value."""
         made: dict[Any, Any] = {}
         for key, value in pairs:
-            if isinstance(key, str | int):
-                made[key] = value
-            else:
-                self.update(made, self.unknown(node, "a key is a text", key, value))
+            self._put(node, made, key, value)
         return made
+
+    def _put(self, node: ast.AST, made: dict[Any, Any], key: Any, value: Any) -> None:
+        if isinstance(key, str | int):
+            made[key] = value
+        else:
+            self.update(made, self.unknown(node, "a key is a text", key, value))
 
     def mapping(self, node: ast.AST, value: Any) -> Any:
         """A value that has to be a dict, or may be one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.carafe import Carafe
@@ -88,6 +88,12 @@ def carafe(given: Section) -> Carafe.Config:
         )
 
 
+def relu(owner: Section, name: str = "act_cfg") -> None:
+    """An activation that has to be ReLU, as it is where it is left out."""
+    with owner.section(name, {"type": "ReLU"}) as given:
+        given.kinds("ReLU")
+
+
 def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
     """A number that follows from other settings: it is not taken, but has to be what follows.
 
@@ -133,9 +139,12 @@ def anchors(given: Section, features: Features, legacy: bool = False) -> Anchors
         return Anchors.Config(scales=scales, ratios=ratios)
 
 
-def anchor_defaults(**settings: object) -> dict[str, object]:
-    """An ``AnchorGenerator`` where a head leaves it out."""
-    return {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **settings}
+def anchors_of(
+    head: Section, features: Features, name: str = "anchor_generator", legacy: bool = False, **usual: Any
+) -> Anchors.Config:
+    """`anchors` of a head, which has those of its ``usual`` settings where it leaves them out."""
+    default = {"type": "AnchorGenerator", "ratios": [0.5, 1.0, 2.0], **usual}
+    return anchors(head.section(name, default), features, legacy)
 
 
 def coder(
@@ -186,9 +195,9 @@ def distance_coder(owner: Section) -> None:
         given.fixed("clip_border", True)
 
 
-def one_anchor(owner: Section, features: Features, **default: object) -> float:
+def one_anchor(owner: Section, features: Features, **default: Any) -> float:
     """The edge, in strides, of the one anchor of each cell in ``anchor_generator``, a square."""
-    found = anchors(owner.section("anchor_generator", anchor_defaults(**default)), features)
+    found = anchors_of(owner, features, **default)
     if found.ratios != (1.0,) or len(found.scales) != 1:
         owner.differs("anchor_generator", "has no counterpart; a single square anchor for each cell has")
     return found.scales[0]
@@ -244,13 +253,18 @@ def _overlap(given: Section, default: float | None = None) -> float:
 def dense_tests(test: Section) -> dict[str, float]:
     """``test_cfg`` of a dense head: how many candidates, the least score, suppression, how many detections."""
     test.fixed("min_bbox_size", 0, -1)  # -1 keeps boxes without any area, which no published model does
-    candidates = test.whole("nms_pre", -1)
     return {
-        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "candidates": candidates(test, -1),
         "threshold": test.number("score_thr"),
         "nms": nms(test),
         "detections": detections(test),
     }
+
+
+def candidates(test: Section, default: int | None = None) -> int:
+    """How many boxes of a level enter suppression at most, ``nms_pre``."""
+    most = test.whole("nms_pre", default)
+    return most if most > 0 else LARGEST  # 0 and -1: all
 
 
 def detections(test: Section) -> int:
@@ -265,8 +279,9 @@ __all__ = [
     "MOST_CHANNELS",
     "MOST_LAYERS",
     "Features",
-    "anchor_defaults",
     "anchors",
+    "anchors_of",
+    "candidates",
     "carafe",
     "coder",
     "deform",
@@ -282,6 +297,7 @@ __all__ = [
     "norm_eps",
     "norm_frozen",
     "one_anchor",
+    "relu",
     "renamed",
     "standardized",
     "used",

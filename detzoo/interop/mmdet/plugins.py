@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
 from detzoo.blocks.plugins import AnyPlugin, Plugin
+from detzoo.interop.context_block import context_block
 from detzoo.interop.section import Section
 
 
@@ -27,24 +27,6 @@ def _plugin(given: Section, stages: int) -> Plugin:
                 "block": READERS[block.kinds(*READERS)](block),
                 "stages": tuple(number for number, one in enumerate(which, 1) if one),
                 "after": place.removeprefix("after_"),
-            }
-        )
-
-
-def context_block(block: Section) -> ContextBlock.Config:
-    """``ContextBlock``."""
-    with block as given:
-        fusion = given.take("fusion_types", ("channel_add",))
-        known = {"channel_add": "add", "channel_mul": "multiply"}
-        if not isinstance(fusion, list | tuple) or not all(isinstance(one, str) and one in known for one in fusion):
-            given.differs("fusion_types", f"has no counterpart; {' and '.join(known)} have")
-        return ContextBlock.Config.model_validate(
-            {
-                "ratio": given.number("ratio"),
-                "pooling": {"att": "attention", "avg": "average"}.get(
-                    pooled := given.word("pooling_type", "att"), pooled
-                ),
-                "fusion": tuple(known[one] for one in fusion),
             }
         )
 

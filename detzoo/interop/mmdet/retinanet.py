@@ -31,14 +31,14 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
     if own_norms:
         parts.derived(head, "num_ins", len(features.channels))
     legacy = parts.legacy(head)
-    default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=[8, 16, 32, 64, 128])
+    usual: dict[str, Any] = {"octave_base_scale": 4, "scales_per_octave": 3, "strides": [8, 16, 32, 64, 128]}
     if own_norms:  # it has the defaults of any head with anchors
-        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+        usual = {"scales": [8, 16, 32], "strides": [4, 8, 16, 32, 64]}
     settings: dict[str, Any] = {
         "legacy": legacy,
         **towers(head),
         "norm_per_level": own_norms,
-        "anchors": parts.anchors(head.section("anchor_generator", default), features, legacy),
+        "anchors": parts.anchors_of(head, features, legacy=legacy, **usual),
         "stds": parts.coder(head, (1.0, 1.0, 1.0, 1.0), legacy=legacy),
         **_losses(head),
         **learning.matched(train, RetinaNet.Head().match),

@@ -11,7 +11,7 @@ from detzoo.blocks.guided_rpn import GuidedRPN
 from detzoo.blocks.rpn import RPN
 from detzoo.interop.mmdet import guided, learning, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
-from detzoo.interop.section import LARGEST, Section
+from detzoo.interop.section import Section
 
 # reads a head, given the maps that it looks at, ``train_cfg`` and ``test_cfg``
 Reader: TypeAlias = Callable[[Section, Features, Section, Section], AnyRPN]
@@ -32,11 +32,11 @@ def rpn(head: Section, features: Features, train: Section, test: Section) -> RPN
         legacy = parts.legacy(given)
         parts.fixed_coder(given, (1.0, 1.0, 1.0, 1.0), legacy)
         learning.cross_entropy(given, sigmoid=True)
-        default = parts.anchor_defaults(scales=[8, 16, 32], strides=[4, 8, 16, 32, 64])
+        usual: dict[str, Any] = {"scales": [8, 16, 32], "strides": [4, 8, 16, 32, 64]}
         settings: dict[str, Any] = {
             "legacy": legacy,
             "channels": given.whole("feat_channels", 256, MOST_CHANNELS),
-            "anchors": parts.anchors(given.section("anchor_generator", default), features, legacy),
+            "anchors": parts.anchors_of(given, features, legacy=legacy, **usual),
             "box_loss": learning.box_loss(given, {"type": "SmoothL1Loss", "beta": 1 / 9}),
         }
         if train.has("rpn"):
@@ -159,10 +159,9 @@ def _few(found: Section) -> dict[str, Any]:
         parts.derived(found, "max_per_img", count)
     if found.has("nms_post") and found.whole("nms_post") < count:
         found.differs("nms_post", f"is less than the {count} proposals of an image; here it would not bind")
-    candidates = found.whole("nms_pre")
     least = found.number("min_bbox_size", 0.0)
     return {
-        "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+        "candidates": parts.candidates(found),
         "proposals": count,
         "nms": _overlap(found),
         "min_size": max(least, 0.0),  # -1 keeps boxes without any area too, which nothing is found in

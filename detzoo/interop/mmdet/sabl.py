@@ -53,13 +53,12 @@ def _retina_head(head: Section, train: Section, features: Features) -> dict[str,
     head.ignore("reg_decoded_bbox")  # nothing looks at it
     parts.renamed(head, "loss_bbox_reg", "loss_bbox")
     strides = [8, 16, 32, 64, 128]
-    default = parts.anchor_defaults(octave_base_scale=4, scales_per_octave=3, strides=strides)
-    anchors = parts.anchors(head.section("approx_anchor_generator", default), features)
-    default = parts.anchor_defaults(ratios=[1.0], scales=[4], strides=strides)
-    if parts.anchors(head.section("square_anchor_generator", default), features) != square(anchors):
+    usual: dict[str, Any] = {"octave_base_scale": 4, "scales_per_octave": 3, "strides": strides}
+    anchors = parts.anchors_of(head, features, "approx_anchor_generator", **usual)
+    usual = {"ratios": [1.0], "scales": [4], "strides": strides}
+    if parts.anchors_of(head, features, "square_anchor_generator", **usual) != square(anchors):
         head.differs("square_anchor_generator", "has no counterpart: one square of the least scale has")
     buckets, scale = _buckets(head, {"type": "BucketingBBoxCoder", "num_buckets": 14, "scale_factor": 3.0})
-    usual = SABLRetinaNet.Head()
     weight = learning.cross_entropy(head, sigmoid=True, name="loss_bbox_cls", decides=False, weighted=True)
     loss = {"type": "SmoothL1Loss", "beta": 1 / 9, "loss_weight": 1.5}
     return {
@@ -67,10 +66,10 @@ def _retina_head(head: Section, train: Section, features: Features) -> dict[str,
         "anchors": anchors,
         "buckets": buckets,
         "scale": scale,
-        "bucket_weight": weight if head.has("loss_bbox_cls") else usual.bucket_weight,
+        "bucket_weight": weight if head.has("loss_bbox_cls") else SABLRetinaNet.Head().bucket_weight,
         "box_loss": learning.box_loss(head, loss, decodes=False),
         **learning.focal(head),
-        **learning.matched(train, usual.match, "ApproxMaxIoUAssigner"),
+        **learning.matched(train, SABLRetinaNet.Head().match, "ApproxMaxIoUAssigner"),
     }
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from detzoo.blocks.roi_heads import BoxHead
 from detzoo.detector import Input
-from detzoo.interop.mmdet import cascade, htc, parts, two_stage
+from detzoo.interop.mmdet import htc, parts
+from detzoo.interop.mmdet.cascade import cascade
 from detzoo.interop.mmdet.parts import MOST_LAYERS, Features
 from detzoo.interop.section import Section
 from detzoo.methods.scnet import ContextHead, SCNet
@@ -15,28 +16,20 @@ from detzoo.methods.scnet import ContextHead, SCNet
 def scnet(model: Section, input: Input) -> tuple[SCNet.Config, int]:
     """Settings and number of classes of an ``SCNet``."""
     with model as given:
-        given.section("neck")  # it has to have one
-        settings, features = two_stage.first_stage(given)
-
-        def others(roi: Section) -> dict[str, Any]:
-            if not roi.has("mask_head"):
-                roi.differs("mask_head", "has no counterpart; an SCNet with one has")
-            roi.ignore("feat_relay_head")  # `_relay` looks at it
-            return {
-                "semantic_head": htc.semantic_head(roi, features, "SCNetSemanticHead"),
-                "context_head": _context(roi.section("glbctx_head"), features),
-            }
-
-        more, classes = cascade.stages(given, features, ("SCNetRoIHead", "SCNetMaskHead"), others)
-        roi = given.section("roi_head")
-        if isinstance(roi.take("mask_head"), list | tuple):
-            roi.differs("mask_head", "is a list, but SCNet has one for all stages")
-        parts.derived(roi.section("glbctx_head"), "num_classes", classes)
-        _relay(roi.section("feat_relay_head"), features, more["box_head"], more["mask_head"].size)
-        return SCNet.Config.model_validate({"input": input, **settings, **more}), classes
+        settings, classes = cascade(given, ("SCNetRoIHead", "SCNetMaskHead"), _others)
+        return SCNet.Config.model_validate({"input": input, **settings}), classes
 
 
-def _context(head: Section, features: Features) -> ContextHead.Config:
+def _others(roi: Section, features: Features, settings: dict[str, Any], classes: int) -> dict[str, Any]:
+    semantic = htc.semantic_head(roi, features, "SCNetSemanticHead")
+    if isinstance(roi.take("mask_head"), list | tuple):
+        roi.differs("mask_head", "is a list, but SCNet has one for all stages")
+    context = _context(roi.section("glbctx_head"), features, classes)
+    _relay(roi.section("feat_relay_head"), features, settings["box_head"], settings["mask_head"].size)
+    return {"semantic_head": semantic, "context_head": context}
+
+
+def _context(head: Section, features: Features, classes: int) -> ContextHead.Config:
     """``GlobalContextHead``."""
     with head as given:
         given.kinds("GlobalContextHead")
@@ -46,7 +39,7 @@ def _context(head: Section, features: Features) -> ContextHead.Config:
         given.fixed("conv_to_res", True)
         if not given.take("conv_to_res", False):
             given.differs("conv_to_res", "has no counterpart; True has")
-        given.ignore("num_classes")  # `scnet` looks at it
+        parts.derived(given, "num_classes", classes)
         return ContextHead.Config(
             convs=given.whole("num_convs", 4, MOST_LAYERS),
             norm=parts.norm(given),

@@ -14,11 +14,17 @@ _L1 = {"type": "L1Loss", "loss_weight": 5.0}
 _FOCAL = {"alpha": 0.25, "gamma": 2.0}
 
 
-def costs(train: Section, classes: str = "ClassificationCost", boxes: str = "xywh") -> dict[str, float]:
-    """``assigner`` as weights of the costs: those in a list, or in version 2 three that are 1 where left out.
+def matched(train: Section, classes: str = "ClassificationCost", boxes: str = "xywh") -> dict[str, dict[str, float]]:
+    """``assigner`` as setting ``costs``; none where it is absent.
 
     ``classes`` is the kind of the cost of the class, and ``boxes`` the form in which L1 compares boxes.
     """
+    learning.no_sampler(train)
+    return {"costs": _costs(train, classes, boxes)} if train.has("assigner") else {}
+
+
+def _costs(train: Section, classes: str, boxes: str) -> dict[str, float]:
+    """The weights of the costs: those in a list, or in version 2 three that are 1 where left out."""
     kinds = {classes: "cls", "BBoxL1Cost": "box", "IoUCost": "iou"}
     with train.section("assigner") as given:
         if not learning.known(given, "HungarianAssigner"):
@@ -69,4 +75,4 @@ def focal_weight(head: Section) -> dict[str, float]:
     return {"cls": found["loss_weight"]} if found else {}
 
 
-__all__ = ["box_weights", "costs", "focal_weight"]
+__all__ = ["box_weights", "focal_weight", "matched"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detzoo.detector import Input
-from detzoo.interop.mmdet import backbones, learning, necks, parts, roi_extractors, set_learning
+from detzoo.interop.mmdet import backbones, necks, parts, roi_extractors, set_learning
 from detzoo.interop.mmdet.cascade import MOST_STAGES, alike, each_stage
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
 from detzoo.interop.section import Section
@@ -63,8 +63,7 @@ def _stage(head: Section, train: Section, pooled: roi_extractors.Pooled, width: 
         parts.derived(given, "in_channels", width)
         given.fixed("num_ffn_fcs", 2)
         hidden = _dynamic(given.section("dynamic_conv_cfg"), pooled.size, width)
-        with given.section("ffn_act_cfg", {"type": "ReLU"}) as act:
-            act.kinds("ReLU")
+        parts.relu(given, "ffn_act_cfg")
         settings = {
             "size": pooled.size,
             "sampling": pooled.sampling,
@@ -80,9 +79,7 @@ def _stage(head: Section, train: Section, pooled: roi_extractors.Pooled, width: 
         losses = set_learning.focal_weight(given) | set_learning.box_weights(given, {"type": "SmoothL1Loss"})
     made: dict[str, Any] = {"head": settings, "losses": losses}
     with train as given:
-        if given.has("assigner"):
-            made["costs"] = set_learning.costs(given, "FocalLossCost", "xyxy")
-        learning.no_sampler(given)
+        made |= set_learning.matched(given, "FocalLossCost", "xyxy")
         given.fixed("pos_weight", 1, -1)
     return made, classes
 
@@ -96,8 +93,7 @@ def _dynamic(given: Section, size: int, width: int) -> int:
         parts.derived(given, "input_feat_shape", size)
         given.fixed("with_proj", True)
         given.fixed("norm_cfg", {"type": "LN"})
-        with given.section("act_cfg", {"type": "ReLU"}) as act:
-            act.kinds("ReLU")
+        parts.relu(given)
         return given.whole("feat_channels", 64, MOST_CHANNELS)
 
 

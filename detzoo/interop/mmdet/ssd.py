@@ -133,14 +133,12 @@ def _boxes(generator: Section) -> dict[str, Any]:
         given.kinds("SSDAnchorGenerator", "LegacySSDAnchorGenerator")
         given.fixed("scale_major", False)
         steps = given.wholes("strides")
-        ratios = given.take("ratios")
-        if not isinstance(ratios, list | tuple) or not 1 <= len(ratios) == len(steps):
+        ratios = given.each("ratios", Section.numbers)
+        if len(ratios) != len(steps):
             given.differs("ratios", f"is not one list for each of {len(steps)} maps")
-        whole = Section({str(index): one for index, one in enumerate(ratios)}, f"{given.path}.ratios", given.notes)
-        shapes = tuple(whole.numbers(str(index)) for index in range(len(steps)))
-        if any(min(level, default=1) <= 0 for level in shapes):
+        if any(min(level, default=1) <= 0 for level in ratios):
             given.differs("ratios", "are not all above 0")
-        return {"sizes": _sizes(given, len(steps)), "ratios": shapes, "steps": steps}
+        return {"sizes": _sizes(given, len(steps)), "ratios": ratios, "steps": steps}
 
 
 def _sizes(given: Section, maps: int) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from detzoo.detector import Input
 from detzoo.interop.mmdet import backbones, learning, necks, parts
 from detzoo.interop.mmdet.parts import MOST_CHANNELS, MOST_LAYERS
-from detzoo.interop.section import LARGEST, Section
+from detzoo.interop.section import Section
 from detzoo.methods.yolact import STDS, YOLACT, Prototypes
 
 
@@ -33,13 +33,12 @@ def yolact(model: Section, input: Input) -> tuple[YOLACT.Config, int]:
             learning.unreduced(head, "loss_cls")
             learning.cross_entropy(head, sigmoid=False)
             classes, prototypes = head.whole("num_classes"), head.whole("num_protos", 32, MOST_CHANNELS)
-            candidates = test.whole("nms_pre", -1)
             settings: dict[str, Any] = {
                 "convs": head.whole("num_head_convs", 1, MOST_LAYERS),
                 "channels": head.whole("feat_channels", 256, MOST_CHANNELS),
                 **_anchors(head.section("anchor_generator")),
                 "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "loss_weight": 1.5}),
-                "candidates": candidates if candidates > 0 else LARGEST,  # 0 and -1: all
+                "candidates": parts.candidates(test, -1),
                 "best": test.whole("top_k"),
                 "threshold": test.number("score_thr"),
                 "nms": test.number("iou_thr"),

@@ -103,20 +103,16 @@ def _priors(generator: Section, strides: tuple[int, ...]) -> tuple[tuple[tuple[f
     with generator as given:
         given.kinds("YOLOAnchorGenerator")
         parts.derived(given, "strides", strides)
-        maps = given.take("base_sizes")
-        if not isinstance(maps, list | tuple) or len(maps) != len(strides):
+        maps = given.each("base_sizes", lambda level, at: level.each(at, _pair))
+        if len(maps) != len(strides):
             given.differs("base_sizes", f"is not one list for each of {len(strides)} maps")
-        found = []
-        for number, level in enumerate(maps):
-            if not isinstance(level, list | tuple) or not 1 <= len(level) <= 32:
-                given.differs("base_sizes", "is no list of lists of sizes")
-            one = Section(
-                {str(index): size for index, size in enumerate(level)}, f"{given.path}.base_sizes.{number}", given.notes
-            )
-            found.append(tuple(one.numbers(str(index), count=2) for index in range(len(level))))
-        if min(edge for level in found for size in level for edge in size) <= 0:
+        if min(edge for level in maps for size in level for edge in size) <= 0:
             given.differs("base_sizes", "are not all above 0")
-        return tuple(found)
+        return maps
+
+
+def _pair(sizes: Section, at: str) -> tuple[float, ...]:
+    return sizes.numbers(at, count=2)
 
 
 def _weights(head: Section) -> dict[str, float]:

@@ -20,6 +20,7 @@ from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.resnet import ResNet
 from detzoo.backbones.senet import SENet
 from detzoo.backbones.vgg import VGG
+from detzoo.interop.context_block import context_block
 from detzoo.interop.paddle.face_backbones import blazenet, faceboxnet
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
@@ -212,18 +213,8 @@ def _non_local(given: Section, depth: int) -> list[dict[str, Any]]:
 
 def _context(given: Section) -> list[dict[str, Any]]:
     stages = tuple(stage - 1 for stage in given.wholes("gcb_stages", ()))
-    with given.section("gcb_params", {}) as block:
-        settings: dict[str, Any] = {
-            "kind": "context",
-            "ratio": block.number("ratio", 1 / 16),
-            "pooling": {"att": "attention", "avg": "average"}.get(pooled := block.word("pooling_type", "att"), pooled),
-        }
-        known = {"channel_add": "add", "channel_mul": "multiply"}
-        fusion = block.take("fusion_types", ["channel_add"])
-        if not isinstance(fusion, list | tuple) or not all(isinstance(one, str) and one in known for one in fusion):
-            block.differs("fusion_types", f"has no counterpart; {' and '.join(known)} have")
-        settings["fusion"] = tuple(known[one] for one in fusion if one in known)
-    return [{"block": settings, "stages": stages}] if stages else []
+    block = context_block(given.section("gcb_params", {}), 1 / 16)
+    return [{"block": block, "stages": stages}] if stages else []
 
 
 def _stages(parts: Parts, given: Section) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.paddle.two_stage import (
@@ -60,13 +59,11 @@ def _box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
     return CASCADE_HEAD.model_dump() | settings | detections(parts, model, weights)
 
 
-def _of_stages(given: Section) -> list[tuple[float, ...]]:
+def _of_stages(given: Section) -> tuple[tuple[float, ...], ...]:
     """What divides the box offsets of each stage."""
-    listed = given.take("bbox_weight", _WEIGHTS)
-    if not isinstance(listed, list) or not 1 <= len(listed) <= 64:
-        raise ConfigError(f"{given.path}.bbox_weight must be a list of lists of numbers")
-    given.fixed("num_cascade_stages", len(listed))
-    return [Section({"weights": row}, f"{given.path}.bbox_weight", []).numbers("weights", count=4) for row in listed]
+    found = given.each("bbox_weight", lambda stages, at: stages.numbers(at, count=4), _WEIGHTS)
+    given.fixed("num_cascade_stages", len(found))
+    return found
 
 
 def _stages(parts: Parts, model: Section) -> list[dict[str, Any]]:

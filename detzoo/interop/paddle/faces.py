@@ -36,7 +36,7 @@ def faceboxes(parts: Parts, model: Section, input: Input) -> SSD.Config:
     with parts.part(model, "backbone", "FaceBoxNet") as network:
         backbone = BACKBONES["FaceBoxNet"](parts, network)
     squares = _squares(model, "fixed_sizes", _FACEBOXES_SQUARES)
-    densities = _nested(model, "densities", [[4, 2, 1], [1], [1]])
+    densities = model.each("densities", Section.numbers, [[4, 2, 1], [1], [1]])
     if any(count != int(count) or count < 1 for level in densities for count in level):
         model.differs("densities", "are no whole numbers")
     if [len(level) for level in densities] != [len(level) for level in squares["squares"]]:
@@ -71,7 +71,7 @@ def _head(parts: Parts, model: Section) -> dict[str, Any]:
 
 def _squares(given: Section, name: str, usual: list[list[float]] | None) -> dict[str, Any]:
     """Edges of the default boxes of each map."""
-    found = _nested(given, name, usual)
+    found = given.each(name, Section.numbers, usual)
     if any(edge <= 0 for level in found for edge in level):
         given.differs(name, "are no sizes")
     return {"squares": found}
@@ -79,14 +79,6 @@ def _squares(given: Section, name: str, usual: list[list[float]] | None) -> dict
 
 def _steps(given: Section, usual: list[int]) -> dict[str, Any]:
     return {"steps": given.wholes("steps", usual)}
-
-
-def _nested(given: Section, name: str, usual: Any) -> tuple[tuple[float, ...], ...]:
-    """A list of numbers for each map."""
-    levels = given.take(name, usual)
-    if not isinstance(levels, list) or not 0 < len(levels) <= 16:
-        given.differs(name, "is no list of a list for each map")
-    return tuple(Section({name: level}, given.path, given.notes).numbers(name) for level in levels)
 
 
 __all__ = ["blazeface", "faceboxes"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor
 from detzoo.config import ConfigError
 from detzoo.detector import Detector, Input
 from detzoo.interop.class_count import refusal, told_apart
-from detzoo.interop.imported import Imported, size_of, tell, told
+from detzoo.interop.imported import Imported, recipe_of, size_of, tell, told
 from detzoo.interop.paddle import cascade, dense, faces, ssd, static_two_stage, two_stage, yolov3
 from detzoo.interop.paddle.classes import class_names
 from detzoo.interop.paddle.configs import checked, read_file
@@ -28,7 +27,7 @@ from detzoo.pickles import paddle
 from detzoo.pickles.machine import CheckpointError
 from detzoo.precision import warn_if_spoilt
 from detzoo.recipes.blueprint import blueprint
-from detzoo.recipes.recipe import Model, Recipe
+from detzoo.recipes.recipe import Model
 from detzoo.recipes.zoo import build
 from detzoo.user_path import user_path
 
@@ -193,7 +192,7 @@ def _imported(
         with parts.model() as model:
             settings = table[parts.architecture](parts, model, input)
         names, unnamed = class_names(parts, classes, path)
-        recipe = Recipe(name=re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "imported", model=settings)
+        recipe = recipe_of(stem, settings)
     except ValidationError as error:
         raise ConfigError(told(error)) from None
     if left := [name for name in _OF_TRAINING if parts.top.has(name)]:

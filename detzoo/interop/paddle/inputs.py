@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from detzoo.detector import Input
+from detzoo.interop.imported import edges
 from detzoo.interop.paddle.parts import Parts
 from detzoo.interop.section import Section
 
@@ -39,7 +40,7 @@ def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input
     """
     reader = next((name for name in _READERS if _has_steps(parts.top, name)), None)
     if reader is None:
-        found = _GUESSES.get(parts.architecture, {}) | ({"resize": True, **_edges(size)} if size else {})
+        found = _GUESSES.get(parts.architecture, {}) | ({"resize": True, **edges(size)} if size else {})
         guess = Input.model_validate(found)
         pixels = f"{guess.short} pixels are" if guess.resize else "their own size is"
         return guess, [f"no reader says how pictures become the input, so that {pixels} a guess"]
@@ -49,7 +50,7 @@ def read_input(parts: Parts, size: tuple[int, int] | None = None) -> tuple[Input
         with step:
             _take(step, settings, differences, parts.static, size)
     if size is not None:
-        settings |= {"resize": True, **_edges(size, settings.get("keep_ratio", True))}
+        settings |= {"resize": True, **edges(size, settings.get("keep_ratio", True))}
     if not settings["resize"]:
         settings.pop("interpolation", None)
     return Input.model_validate(_UNSCALED | settings), differences
@@ -140,20 +141,11 @@ def _resize(
     else:
         height = width = step.wholes("target_size")[0] if isinstance(given, list | tuple) else step.whole("target_size")
         width, height = (most, min(height, most)) if most else (width, height)
-    settings |= {"resize": True, **_edges((width, height), keep_ratio)}
+    settings |= {"resize": True, **edges((width, height), keep_ratio)}
     kind = step.whole("interp", _LINEAR)
     if kind not in (_LINEAR, _CUBIC):
         step.differs("interp", "has no counterpart; 1 and 2 have")
     settings["interpolation"] = "bicubic" if kind == _CUBIC else "bilinear"
-
-
-def _edges(size: tuple[int, int] | None, keep_ratio: bool = True) -> dict[str, Any]:
-    """Settings of `Input` for a width and a height."""
-    if size is None:
-        return {}
-    if keep_ratio:
-        return {"long": max(size), "short": min(size), "keep_ratio": True}
-    return {"long": size[0], "short": size[1], "keep_ratio": False}
 
 
 __all__ = ["read_input"]

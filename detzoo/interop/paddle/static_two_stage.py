@@ -8,7 +8,7 @@ from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
 from detzoo.interop.paddle.necks import read_neck
 from detzoo.interop.paddle.parts import Parts
-from detzoo.interop.paddle.two_stage import stds
+from detzoo.interop.paddle.two_stage import of_regions, sampled, stds
 from detzoo.interop.section import Section
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
@@ -26,7 +26,6 @@ from detzoo.recipes.paddle_columns import (
 
 _SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 _FIRST, _LAST = 2, 6  # levels of a pyramid; RoIs are pooled from all but the last
-_OVERLAPS = (("positive", 0.7), ("negative", 0.3))
 _SHARES = (0.2, 0.3, 0.5)  # of the stages of a class-aware cascade in its boxes and scores
 _VARIANCE = [0.1, 0.1, 0.2, 0.2]
 
@@ -108,12 +107,8 @@ def _rpn(parts: Parts, model: Section, pyramid: bool) -> dict[str, Any]:
             settings["channels"] = given.whole("num_chan", 256)
         settings["anchors"] = usual.anchors.replace(scales=scales, ratios=ratios)
         with parts.part(given, "rpn_target_assign", "RPNTargetAssign", training=True) as learned:
-            settings["samples"] = learned.whole("rpn_batch_size_per_im", 256)
-            settings["positives"] = learned.number("rpn_fg_fraction", 0.5)
+            settings |= of_regions(learned, usual, "rpn_")
             settings["border"] = learned.number("rpn_straddle_thresh", 0.0)
-            best, negative = (learned.number(f"rpn_{name}_overlap", iou) for name, iou in _OVERLAPS)
-            settings["match"] = usual.match.replace(positive=best, negative=negative)
-            learned.fixed("use_random", True)
         for slot, prefix, most in (("test_proposal", "", (6000, 1000)), ("train_proposal", "train_", (12000, 2000))):
             with parts.part(given, slot, "GenerateProposals", training=prefix != "") as made:
                 settings[f"{prefix}candidates"] = made.whole("pre_nms_top_n", most[0])
@@ -166,10 +161,8 @@ def _box_head(parts: Parts, model: Section, pyramid: bool, prefix: str) -> tuple
         if learned.kind in balanced:
             settings["balance"] = {"ranges": learned.whole("num_bins", 3)}
             learned.fixed("is_cls_agnostic", False)
-        settings["samples"] = learned.whole("batch_size_per_im", 512)
-        settings["positives"] = learned.number("fg_fraction", 0.25)
+        settings |= sampled(learned)
         learned.ignore("shuffle_before_sample")
-        learned.fixed("use_random", True)
         if prefix:
             learned.fixed("bg_thresh_lo", [0.0] * len(STATIC_STAGES))
             learned.ignore("bbox_reg_weights", "fg_thresh", "bg_thresh_hi", "class_aware")  # of each stage

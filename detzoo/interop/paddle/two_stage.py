@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from detzoo.blocks.rpn import RPN
 from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.paddle.backbones import read_backbone
@@ -18,6 +19,7 @@ from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.paddle_columns import PADDLE_BOX_HEAD, PADDLE_RPN
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of box offsets
+_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)  # of anchors, in pixels
 _C4_CHANNELS = 1024  # of a ResNet's third stage, and of the region proposal network on it
 
 
@@ -60,10 +62,11 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
             strides = anchors.numbers("strides", (16.0,))
             if not strides or min(strides) <= 0:
                 anchors.differs("strides", "are no positive numbers")
-            sizes = anchors.take("anchor_sizes", [32, 64, 128, 256, 512])
-            rows = sizes if isinstance(sizes, list) and any(isinstance(one, list) for one in sizes) else None
-            rows = [sizes] * len(strides) if rows is None else rows
-            sizes = [Section({"anchor_sizes": row}, anchors.path, []).numbers("anchor_sizes") for row in rows]
+            sizes = anchors.take("anchor_sizes", _SIZES)
+            if isinstance(sizes, list) and any(isinstance(one, list) for one in sizes):
+                sizes = anchors.each("anchor_sizes", Section.numbers)
+            else:
+                sizes = (anchors.numbers("anchor_sizes", _SIZES),) * len(strides)
             scales = {tuple(size / stride for size in row) for row, stride in zip(sizes, strides, strict=False)}
             if len(scales) != 1 or len(sizes) != len(strides):
                 anchors.differs("anchor_sizes", "have no counterpart; as many strides on every level have")
@@ -75,12 +78,7 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
             anchors.fixed("variance", [1.0] * 4)
             anchors.fixed("offset", 0.0)
         with parts.part(given, "rpn_target_assign", "RPNTargetAssign", training=True) as learned:
-            settings["samples"] = learned.whole("batch_size_per_im", 256)
-            settings["positives"] = learned.number("fg_fraction", 0.5)
-            best = learned.number("positive_overlap", 0.7)
-            negative = learned.number("negative_overlap", 0.3)
-            settings["match"] = PADDLE_RPN.match.replace(positive=best, negative=negative)
-            learned.fixed("use_random", True)
+            settings |= of_regions(learned, PADDLE_RPN)
             learned.ignore("ignore_thresh")  # of crowds
         for slot, prefix in (("test_proposal", ""), ("train_proposal", "train_")):
             with parts.part(given, slot, "ProposalGenerator", training=prefix != "") as made:
@@ -95,6 +93,18 @@ def rpn(parts: Parts, model: Section, channels: int) -> dict[str, Any]:
                 made.ignore("topk_after_collect")
         given.fixed("loss_rpn_bbox")
         return PADDLE_RPN.model_dump() | settings
+
+
+def of_regions(learned: Section, usual: RPN.Config, prefix: str = "") -> dict[str, Any]:
+    """What ``RPNTargetAssign`` says of samples and of matches, which are else the ``usual``."""
+    learned.fixed("use_random", True)
+    best = learned.number(f"{prefix}positive_overlap", 0.7)
+    negative = learned.number(f"{prefix}negative_overlap", 0.3)
+    return {
+        "samples": learned.whole(f"{prefix}batch_size_per_im", 256),
+        "positives": learned.number(f"{prefix}fg_fraction", 0.5),
+        "match": usual.match.replace(positive=best, negative=negative),
+    }
 
 
 def box_head(parts: Parts, model: Section, maps: int) -> dict[str, Any]:
@@ -210,6 +220,7 @@ __all__ = [
     "faster_rcnn",
     "mask_head",
     "mask_rcnn",
+    "of_regions",
     "of_training",
     "roi_extractor",
     "rpn",

@@ -217,6 +217,14 @@ class Detections(_Tensors):
     picture: Any = None
     path: str | Path | None = None
 
+    def with_crops(self, crops: Tensor, images: Images, threshold: float) -> Detections:
+        """These with mask probabilities ``crops [N, K, h, w]`` inside their boxes, for the canvas of ``images``.
+
+        Pixels of at least ``threshold`` are inside.
+        """
+        height, width = images.pixels.shape[-2:]
+        return dataclasses.replace(self, crops=crops, canvas=(height, width), mask_threshold=threshold)
+
     @property
     def batched(self) -> bool:
         """Whether there is a leading N."""

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from detzoo.blocks.anchors import by_cell
 from detzoo.blocks.assign import MatchConfig, match
+from detzoo.blocks.dense import best_cells
 from detzoo.blocks.guided_anchors import Guide
 from detzoo.config import ConfigError, validate
 from detzoo.methods.faster_rcnn import FasterRCNN
@@ -199,7 +201,7 @@ def test_retinanet_looks_at_all_classes_of_its_best_cells() -> None:
     logits[0][0, 1, 2, 3], logits[0][0, 2, 0, 0], logits[1][1, 0, 1, 1] = 4.0, 2.0, 3.0
     kept = [torch.ones(2, 20, dtype=torch.bool), torch.ones(2, 6, dtype=torch.bool)]
     kept[0][0, 0] = False
-    scores, where, used = detector._best_cells(logits, kept)
+    scores, where, used = best_cells([by_cell(level, 3).sigmoid() for level in logits], detector.head.candidates, kept)
     assert scores.shape == (2, 4, 3)
     assert used.all()
     assert where[0, 0] == 13

@@ -48,6 +48,10 @@ CASCADE_BOX_HEAD = BoxHead.Config(class_agnostic=True, box_loss=BoxLoss(kind="sm
 class CascadeConfig(DetectorConfig):
     """Settings that methods with such heads share."""
 
+    rpn: RPN.Config = CASCADE_RPN
+    box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
+    stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
+    roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
     averaged: Averaged = "logits"  # what of the stages' scores is averaged
     # objects are RoIs of the first stage alone, and every later stage learns from all that the one before it moved;
     # False: they are put in again, as they are, in place of those that were moved

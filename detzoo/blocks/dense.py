@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -57,6 +57,30 @@ def best_pairs(
         found.append((scores.gather(1, pair), pair // classes + start, pair % classes, used))
         start += scores.shape[1] // classes
     return Best(*(torch.cat(part, 1) for part in zip(*found, strict=True)))
+
+
+def best_cells(
+    scores: Iterable[Tensor], limit: int, looked_at: Sequence[Tensor] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``limit`` best cells (or anchors) of each level, by their best class.
+
+    Args:
+        scores: ``[N, A_l, C]`` of each level.
+        limit: slots per level; a level with fewer cells has fewer.
+        looked_at: bool ``[N, A_l]`` of each level; None: all are.
+
+    Returns:
+        Scores ``[N, K, C]``, numbers among the cells of all levels ``[N, K]``, and bool ``[N, K]``: slots in use.
+    """
+    found, start = [], 0
+    for number, level in enumerate(scores):  # levels differ in size: one ranking each
+        best = level.amax(-1)
+        usable = torch.ones_like(best, dtype=torch.bool) if looked_at is None else looked_at[number]
+        cell, used = rank(best, usable, limit)
+        found.append((pick(level, cell), cell + start, used))
+        start += level.shape[1]
+    of_all, where, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
+    return of_all, where, used
 
 
 def survivors(

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.blocks.anchors import Anchors, all_cells, by_cell
+from detzoo.blocks.anchors import Anchors, all_cells
 from detzoo.blocks.assign import MatchConfig, match, pick, sample
 from detzoo.blocks.losses import BoxesLoss, BoxLoss, box_loss, mean_over_ranks
+from detzoo.blocks.rpn import objectness
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import from_centres, full_precision, to_centres
 from detzoo.ops.focal import focal_loss
@@ -82,8 +83,7 @@ class Guide(nn.Module):
 
     def kept(self, locations: Sequence[Tensor]) -> list[Tensor]:
         """Bool ``[N, H * W]`` of each level: cells that prediction looks at, of logits ``[N, 1, H, W]``."""
-        scores = [full_precision(by_cell(level, 1).squeeze(-1)).sigmoid() for level in locations]
-        return [level >= self.config.threshold for level in scores]
+        return [level >= self.config.threshold for level in objectness(locations)]
 
     def losses(self, shapes: Sequence[Tensor], locations: Sequence[Tensor], targets: Targets) -> tuple[Tensor, Tensor]:
         """Losses of shapes ``[N, 2, H, W]`` and of logits of locations ``[N, 1, H, W]``; equation 4 and section 3.2."""

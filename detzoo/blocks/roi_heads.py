@@ -17,11 +17,12 @@ from detzoo.blocks.class_rows import BACKGROUND_LAST, ONE_EACH, ClassRows
 from detzoo.blocks.deform_pool import DeformPool
 from detzoo.blocks.double_head import DoubleHead
 from detzoo.blocks.groie import GRoIE
-from detzoo.blocks.layers import ConvNorm, Norm, ResidualPair
+from detzoo.blocks.layers import Norm, ResidualPair
 from detzoo.blocks.losses import BoxLoss, binary_loss, box_loss, class_loss, mean_over_ranks, unit_box_loss
 from detzoo.blocks.prime_samples import PrimeSamples, ScoreRanks, rank_weights, ranked_negatives, score_weights
 from detzoo.blocks.side_aware import SideAware
 from detzoo.blocks.suppression import SoftNMS, moved_in_files, suppressed
+from detzoo.blocks.towers import tower
 from detzoo.blocks.unaligned import Unaligned
 from detzoo.config import Config as BaseConfig
 from detzoo.ops.boxes import clip, decode, encode, full_precision
@@ -104,6 +105,11 @@ class BoxHead(nn.Module):
         candidates: int = Field(default=4096, ge=1)  # best (RoI, class) pairs per image that enter suppression
 
         @property
+        def most_positives(self) -> int:
+            """The largest number of positives among the samples of an image, which come in its first slots."""
+            return int(self.samples * self.positives)
+
+        @property
         def boxes_alone(self) -> bool:
             """Whether it scores or draws RoIs in a way that knows nothing but boxes."""
             return self.hard_examples or self.score_ranks is not None or self.double_head is not None
@@ -144,12 +150,8 @@ class BoxHead(nn.Module):
                 without = "double_head, roi_stage, prime and score_ranks"
                 raise ValueError(f"side_aware goes with refines and a loss of offsets, without {without}")
             self.side_aware = SideAware(config.side_aware, channels, config.size)
-        width = channels
-        self.shared_convs = nn.ModuleList()
-        for _ in range(config.convs):
-            conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
-            self.shared_convs.append(conv)
-            width = config.channels
+        self.shared_convs = tower(channels, config.channels, config.convs, config.norm, standardize=config.standardize)
+        width = config.channels if config.convs else channels
         if stage is None:
             width *= config.size**2
         self.shared_fcs = nn.ModuleList()
@@ -227,7 +229,7 @@ class BoxHead(nn.Module):
         config = self.config
         if matches is None:
             matches = match(boxes, valid, targets, config.match, overlaps=config.balance is not None)
-        most = int(config.samples * config.positives)
+        most = config.most_positives
 
         def hardness(rois: Tensor, of: Matches) -> tuple[Tensor, None]:
             logits = full_precision(self(atlas, rois)[0])
@@ -404,18 +406,16 @@ class MaskHead(nn.Module):
         super().__init__()
         self.config = config
         self.extractor = config.extractor.build(channels, levels, config.size, config.sampling)
-        self.convs = nn.ModuleList()
         width = channels
         if config.residual:
             if config.channels != channels or config.standardize:
                 raise ValueError(
                     f"pairs of convolutions keep their input's {channels} channels, and are not standardized"
                 )
-            self.convs.extend(ResidualPair(channels, config.norm) for _ in range(config.convs // 2))
-        for _ in range(0 if config.residual else config.convs):
-            conv = ConvNorm(width, config.channels, 3, norm=config.norm, standardize=config.standardize)
-            self.convs.append(conv)
-            width = config.channels
+            self.convs = nn.Sequential(*(ResidualPair(channels, config.norm) for _ in range(config.convs // 2)))
+        else:
+            self.convs = tower(channels, config.channels, config.convs, config.norm, standardize=config.standardize)
+            width = config.channels if config.convs else channels
         if config.carafe is None:
             self.upsample = nn.ConvTranspose2d(width, config.channels, 2, stride=2)
             nn.init.kaiming_normal_(self.upsample.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Towers: the convolutions that stand between the levels of a pyramid and a one-stage head's outputs."""
+"""Towers: the convolutions that stand between the levels of a pyramid, or RoIs, and a head's outputs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def tower(
     bias: bool = False,
     deform: Deform | None = None,
     deform_all: bool = False,
+    standardize: bool = False,
 ) -> nn.Sequential:
     """``convs`` 3 x 3 convolutions of ``channels`` with ReLU: ``[N, inputs, H, W]`` to ``[N, channels, H, W]``.
 
@@ -33,12 +34,13 @@ def tower(
         bias: beside a norm too.
         deform: makes the last one deformable.
         deform_all: makes all of them so.
+        standardize: weights of those that are not deformed; see `StandardizedConv2d`.
     """
     widths = [inputs] + [channels] * convs
     kinds = [deform if deform_all else None] * (convs - 1) + [deform]
     return nn.Sequential(
         *(
-            ConvNorm(width, channels, 3, norm=norm, bias=bias, deform=kind)
+            ConvNorm(width, channels, 3, norm=norm, bias=bias, deform=kind, standardize=standardize)
             for width, kind in zip(widths[:-1], kinds[:convs], strict=True)
         )
     )

@@ -130,8 +130,6 @@ class ATSS(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
         (r"^bbox_head\.atss_(cls|reg|centerness)\.", r"\1."),
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),

@@ -148,8 +148,6 @@ class AutoAssign(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH, "center_prior": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
         (r"^bbox_head\.conv_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.conv_centerness\.", "object."),

@@ -8,7 +8,6 @@ Departures from the paper: those of Cascade R-CNN (`detzoo.methods.cascade_rcnn`
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -18,17 +17,8 @@ from torch import Tensor, nn
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.cascade import (
-    CASCADE_BOX_HEAD,
-    CASCADE_RPN,
-    STAGES,
-    Averaged,
-    CascadeConfig,
-    Stage,
-    box_heads,
-    refined,
-)
-from detzoo.blocks.roi_heads import BoxHead, MaskHead
+from detzoo.blocks.cascade import Averaged, CascadeConfig, box_heads, refined
+from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.detector import Detector
 from detzoo.necks.any_neck import AnyNeck
@@ -46,13 +36,9 @@ class CascadeMaskRCNN(Detector):
         method: Literal["cascade_mask_rcnn"] = "cascade_mask_rcnn"
         backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
-        rpn: RPN.Config = CASCADE_RPN
-        box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
         mask_head: MaskHead.Config = MaskHead.Config()  # of every stage
         one_mask_head: bool = False  # learns from the RoIs of `mask_stage`; False: each stage has its own
         mask_stage: int = Field(default=0, ge=0)  # from 0
-        stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
-        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
 
         @model_validator(mode="after")
         def _masks_have_a_stage(self) -> CascadeMaskRCNN.Config:
@@ -94,7 +80,7 @@ class CascadeMaskRCNN(Detector):
         for number, (stage, head) in enumerate(zip(self.stages, self.box_heads, strict=True)):
             samples = head.sample(atlas, boxes, valid, targets)
             found = head(atlas, samples.boxes, samples.valid)
-            positives = int(head.config.samples * head.config.positives)
+            positives = head.config.most_positives
             some = head.compare(found, samples, targets)
             if 0 <= (place := number - self.mask_stage) < len(self.mask_heads):
                 some |= self.mask_heads[place].losses(atlas, samples, targets, positives)
@@ -114,21 +100,14 @@ class CascadeMaskRCNN(Detector):
             self.box_heads, lambda head, some: head(atlas, some), proposals.boxes, images, self.averaged
         )
         found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
-            crops=self.crops(atlas, found.boxes, found.labels),
-            canvas=(height, width),
-            mask_threshold=self.mask_threshold,
-        )
+        crops = self.crops(atlas, found.boxes, found.labels)
+        return found.with_crops(crops, images, self.mask_threshold)
 
     def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
         """Mask probabilities ``[N, K, m, m]``, the stages' mean, inside boxes ``[N, K, 4]`` of classes ``labels``."""
         return torch.stack([head.crops(atlas, boxes, labels) for head in self.mask_heads]).mean(0)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_heads."),
         (r"^roi_head\.mask_head\.", "mask_heads."),

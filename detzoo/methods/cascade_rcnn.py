@@ -14,21 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
-from detzoo.blocks.cascade import (
-    CASCADE_BOX_HEAD,
-    CASCADE_RPN,
-    STAGES,
-    Averaged,
-    CascadeConfig,
-    Stage,
-    box_heads,
-    refined,
-)
+from detzoo.blocks.cascade import Averaged, CascadeConfig, box_heads, refined
 from detzoo.blocks.class_aware_cascade import best_of_stages, placed_by_class
 from detzoo.blocks.roi_heads import BoxHead, RawBoxes
 from detzoo.blocks.rpn import RPN
@@ -48,10 +39,6 @@ class CascadeRCNN(Detector):
         method: Literal["cascade_rcnn"] = "cascade_rcnn"
         backbone: AnyBackbone = ResNet.Config()
         neck: AnyNeck = FPN.Config()
-        rpn: RPN.Config = CASCADE_RPN
-        box_head: BoxHead.Config = CASCADE_BOX_HEAD  # of every stage, but for what `stages` says
-        stages: tuple[Stage, ...] = Field(default=STAGES, min_length=1)
-        roi_levels: int = 4  # finest pyramid levels that RoIs are pooled from
         # of the stages in the mean of each class's scores and boxes; None: scores as `averaged` says, the last boxes
         shares: tuple[float, ...] | None = None
 
@@ -117,8 +104,6 @@ class CascadeRCNN(Detector):
         return self.box_heads[-1].best(raw, boxes, proposals.valid, images)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.(\d+)\.cls_fcs\.", r"box_heads.\1.shared_fcs."),
         (r"^roi_head\.bbox_head\.(\d+)\.(reg_|upsample_|fc_reg_)", r"box_heads.\1.side_aware.\2"),

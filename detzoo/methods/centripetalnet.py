@@ -123,7 +123,6 @@ class CentripetalNet(Detector):
         return inside & ((two - one).prod(-1).abs() <= self.head.distance * (2 * reach).prod(-1).abs())
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^bbox_head\.tl_(pool|heat|off|guiding_shift|centripetal_shift)\.(\d+)\.", r"top_left.\2.\1."),
         (r"^bbox_head\.tl_dcn_offset\.(\d+)\.conv\.", r"top_left.\1.adaption.conv_offset."),
         (r"^bbox_head\.tl_feat_adaption\.(\d+)\.", r"top_left.\1.adaption.conv_adaption."),

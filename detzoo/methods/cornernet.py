@@ -116,7 +116,6 @@ class CornerNet(Detector):
         return pull, (push.sum((1, 2)) / (count * (count - 1)).clamp(min=1)).sum()
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^bbox_head\.tl_(pool|heat|emb|off)\.(\d+)\.", r"top_left.\2.\1."),
         (r"^bbox_head\.br_(pool|heat|emb|off)\.(\d+)\.", r"bottom_right.\2.\1."),
     )

@@ -214,8 +214,6 @@ class DeformableDETR(Detector):
 
     # two layouts: MMDetection 3, and version 2, where all is in the head
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^(?:bbox_head\.)?query_embedding\.", "queries."),
         (r"^bbox_head\.(cls|reg)_branches\.", r"\1."),
         (r"^(?:bbox_head\.transformer\.)?(\w+\.layers\.\d+)\.ffns?\.(?:0\.)?layers\.", r"\1.ffn.layers."),

@@ -130,7 +130,6 @@ class DETR(Detector):
     # three layouts: MMDetection 3; MMDetection 2 from 2.9 on, where all is in the head; before, with shorter names
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^bbox_head\.input_proj\.", "neck.convs.0.conv."),
         (r"^(?:bbox_head\.)?query_embedding\.", "queries."),
         (r"^bbox_head\.fc_(cls|reg)\.", r"\1."),

@@ -119,8 +119,6 @@ class DynamicRCNN(Detector):
         return best.gather(0, count.clamp(1, most).unsqueeze(0) - 1).squeeze(0), count > 0
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),

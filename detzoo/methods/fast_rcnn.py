@@ -82,8 +82,6 @@ class FastRCNN(Detector):
         return build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),
     )

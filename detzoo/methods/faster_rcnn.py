@@ -74,8 +74,6 @@ class FasterRCNN(Detector):
         return self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         *RPN_NAMES,
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.fc_branch\.", "box_head.shared_fcs."),

@@ -166,8 +166,6 @@ class FCOS(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
         (r"^bbox_head\.(?:conv|fcos)_(cls|reg|centerness)\.", r"\1."),  # "fcos" before MMDetection 2
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"scales.\1"),

@@ -171,8 +171,6 @@ class FoveaBox(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls_convs|reg_convs|feature_adaption)\.", r"\1."),
         (r"^bbox_head\.conv_(cls|reg)\.", r"\1."),
     )

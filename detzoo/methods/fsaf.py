@@ -208,8 +208,6 @@ class FSAF(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
     )

@@ -22,6 +22,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
+from detzoo.blocks.dense import best_cells
 from detzoo.blocks.guided_anchors import Guide
 from detzoo.blocks.layers import Conv2d, FeatureAdaption, Norm
 from detzoo.blocks.losses import BoxLoss, box_loss, mean_over_ranks
@@ -110,8 +111,9 @@ class GARetinaNet(Detector):
     def detect(self, images: Images) -> Detections:
         """Detections in pixels of the network input."""
         logits, offsets, shapes, locations = self.heads(self.neck(self.backbone(images.pixels)))
-        scores, where, used = self._best_cells(logits, self.guide.kept(locations))
         head, classes = self.head, len(self.classes)
+        of_levels = (full_precision(by_cell(level, classes)).sigmoid() for level in logits)
+        scores, where, used = best_cells(of_levels, head.candidates, self.guide.kept(locations))
         usable = (scores > head.threshold) & used.unsqueeze(-1)
         pair, used = rank(scores.flatten(1), usable.flatten(1), head.pairs)
         cell = pick(where, pair // classes)
@@ -140,23 +142,8 @@ class GARetinaNet(Detector):
         by_box = [self.feature_adaption_reg(level, shape.detach()) for level, shape in zip(by_box, shapes, strict=True)]
         return [self.cls(level) for level in by_class], [self.reg(level) for level in by_box], shapes, locations
 
-    def _best_cells(self, logits: Sequence[Tensor], kept: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the best cells of each level, by their best class, scores ``[N, K, C]``, numbers among those of all levels
-        ``[N, K]``, and bool ``[N, K]``: slots that hold one.
-        """
-        found, start = [], 0
-        for level, looked_at in zip(logits, kept, strict=True):  # levels differ in size: one ranking each
-            scores = full_precision(by_cell(level, len(self.classes))).sigmoid()
-            cell, used = rank(scores.amax(-1), looked_at, self.head.candidates)
-            found.append((pick(scores, cell), cell + start, used))
-            start += scores.shape[1]
-        scores, where, used = (torch.cat(part, 1) for part in zip(*found, strict=True))
-        return scores, where, used
-
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.(conv_loc|conv_shape)\.", r"guide.\1."),
         (r"^bbox_head\.((?:cls|reg)_convs|feature_adaption_(?:cls|reg))\.", r"\1."),

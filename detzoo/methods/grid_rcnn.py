@@ -68,7 +68,7 @@ class GridRCNN(Detector):
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
         losses |= self.box_head.losses(atlas, samples, targets)
-        positives = int(self.box_head.config.samples * self.box_head.config.positives)
+        positives = self.box_head.config.most_positives
         return losses | self.grid_head.losses(atlas, samples, targets, positives, images)
 
     def detect(self, images: Images) -> Detections:
@@ -83,8 +83,6 @@ class GridRCNN(Detector):
         return dataclasses.replace(found, boxes=boxes * found.valid.unsqueeze(-1))
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.grid_head\.", "grid_head."),

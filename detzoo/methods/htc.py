@@ -11,7 +11,6 @@ that of the last stage alone, not the mean of all.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
@@ -116,7 +115,7 @@ class HTC(Detector):
             # masks, and a next stage, learn from the same RoIs, moved; the objects themselves are put in again
             boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
             samples = head.sample(maps.pyramid, boxes, valid, targets)
-            positives = int(head.config.samples * head.config.positives)
+            positives = head.config.most_positives
             used = samples.positive[:, :positives]
             pooled = self._pool(mask_head, maps, samples.boxes[:, :positives] * used.unsqueeze(-1))
             pooled = self._informed(number, pooled, used)
@@ -132,13 +131,8 @@ class HTC(Detector):
         maps, _ = self._maps(features)
         raw, boxes = self.refined(maps, proposals.boxes, images)
         found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
-            crops=self.crops(maps, found.boxes, found.labels),
-            canvas=(height, width),
-            mask_threshold=self.mask_threshold,
-        )
+        crops = self.crops(maps, found.boxes, found.labels)
+        return found.with_crops(crops, images, self.mask_threshold)
 
     def _maps(self, features: Sequence[Tensor]) -> tuple[Maps, Tensor | None]:
         """What RoIs are pooled from, and the semantic branch's logits ``[N, C, h, w]``."""
@@ -180,8 +174,6 @@ class HTC(Detector):
         return self.mask_heads[last].crops(maps.pyramid, boxes, labels, pooled)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_heads."),
         (r"^roi_head\.mask_head\.(\d+)\.conv_res\.", r"mask_flows.\1."),

@@ -10,7 +10,6 @@ pairs per image enter the final suppression (the paper has no bound).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
@@ -71,7 +70,7 @@ class MaskRCNN(Detector):
         samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
         pooled = self.box_head.pool(atlas, samples.boxes)
         losses |= self.box_head.losses(atlas, samples, targets, pooled)
-        positives = int(self.box_head.config.samples * self.box_head.config.positives)
+        positives = self.box_head.config.most_positives
         shared = None
         if self.shares_rois:
             shared = pooled.unflatten(0, samples.valid.shape)[:, :positives].flatten(0, 1)
@@ -83,13 +82,8 @@ class MaskRCNN(Detector):
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         found = self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
-            crops=self.crops(atlas, found.boxes, found.labels),
-            canvas=(height, width),
-            mask_threshold=self.mask_head.config.threshold,
-        )
+        crops = self.crops(atlas, found.boxes, found.labels)
+        return found.with_crops(crops, images, self.mask_head.config.threshold)
 
     def crops(self, atlas: Atlas, boxes: Tensor, labels: Tensor) -> Tensor:
         """Mask probabilities ``[N, K, m, m]`` inside boxes ``[N, K, 4]`` of classes ``labels [N, K]``."""
@@ -97,8 +91,6 @@ class MaskRCNN(Detector):
         return self.mask_head.crops(atlas, boxes, labels, shared)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),

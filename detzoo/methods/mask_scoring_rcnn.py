@@ -10,7 +10,6 @@ were trained. The predicted IoU is a regression that is used as it comes: scores
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -78,7 +77,7 @@ class MaskScoringRCNN(Detector):
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         samples = self.box_head.sample(atlas, proposals.boxes, proposals.valid, targets)
         losses |= self.box_head.losses(atlas, samples, targets)
-        positives = int(self.box_head.config.samples * self.box_head.config.positives)
+        positives = self.box_head.config.most_positives
         masks = self.mask_head.learn(atlas, samples, targets, positives)
         return losses | self.mask_head.compare(masks) | self.mask_iou_head.losses(masks, samples, targets)
 
@@ -92,21 +91,15 @@ class MaskScoringRCNN(Detector):
         crops = self.mask_head.crops(atlas, found.boxes, found.labels, pooled)
         scores = found.scores * self.mask_iou_head(pooled, crops, found.labels)
         order, valid = rank(scores, found.valid, scores.shape[1])
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
+        found = Detections(
             boxes=pick(found.boxes, order) * valid.unsqueeze(-1),
             scores=scores.gather(1, order) * valid,
             labels=found.labels.gather(1, order) * valid,
             valid=valid,
-            crops=pick(crops, order),
-            canvas=(height, width),
-            mask_threshold=self.mask_head.config.threshold,
         )
+        return found.with_crops(pick(crops, order), images, self.mask_head.config.threshold)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.mask_head\.", "mask_head."),

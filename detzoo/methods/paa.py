@@ -24,7 +24,7 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors, all_cells, by_cell
 from detzoo.blocks.assign import MatchConfig, Matches, match, pick
 from detzoo.blocks.class_rows import ONE_EACH, ClassRows
-from detzoo.blocks.dense import survivors
+from detzoo.blocks.dense import best_cells, survivors
 from detzoo.blocks.layers import Conv2d, Norm
 from detzoo.blocks.losses import BoxesLoss, BoxLoss, binary_loss, box_loss, box_losses, mean_over_ranks
 from detzoo.blocks.towers import PRIOR, start_small, tower
@@ -122,14 +122,12 @@ class PAA(Detector):
         """Detections in pixels of the network input."""
         logits, offsets, overlaps = self.heads(self.neck(self.backbone(images.pixels)))
         head, classes = self.head, len(self.classes)
-        found, start = [], 0
-        for level, overlap in zip(logits, overlaps, strict=True):  # levels differ in size: one ranking each
-            scores = full_precision(by_cell(level, classes)).sigmoid() * full_precision(by_cell(overlap, 1)).sigmoid()
-            best = scores.amax(-1)
-            where, _ = rank(best, torch.ones_like(best, dtype=torch.bool), head.candidates)
-            found.append((pick(scores, where).sqrt(), where + start))
-            start += best.shape[1]
-        scores, where = (torch.cat(part, 1) for part in zip(*found, strict=True))
+        products = (
+            full_precision(by_cell(level, classes)).sigmoid() * full_precision(by_cell(overlap, 1)).sigmoid()
+            for level, overlap in zip(logits, overlaps, strict=True)
+        )
+        best, where, _ = best_cells(products, head.candidates)
+        scores = best.sqrt()
         anchors = self.anchors([level.shape[-2:] for level in logits])
         boxes = clip(decode(anchors[where], pick(all_cells(offsets, 4), where), STDS), images.sizes)
         flat = scores.flatten(1)
@@ -198,8 +196,6 @@ class PAA(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
         (r"^bbox_head\.atss_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.atss_centerness\.", "iou."),

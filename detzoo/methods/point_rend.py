@@ -11,7 +11,6 @@ the published training began with that constant.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Literal
@@ -184,7 +183,7 @@ class PointRend(Detector):
         """
         if targets.masks is None:
             raise ValueError("the targets have no masks: pass masks to Targets.pack, or set data.masks=true")
-        count = int(self.box_head.config.samples * self.box_head.config.positives)
+        count = self.box_head.config.most_positives
         boxes, slots = samples.boxes[:, :count], samples.slot[:, :count]
         labels, positive = samples.labels[:, :count].flatten(), samples.positive[:, :count]
         coarse = self.coarse(features, boxes * positive.unsqueeze(-1))
@@ -209,13 +208,8 @@ class PointRend(Detector):
         proposals = self.rpn.propose(self.rpn(features), images, training=False)
         atlas = build_atlas(features[: self.roi_levels], self.neck.strides[: self.roi_levels])
         found = self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
-            crops=self.crops(features[0], found.boxes, found.labels),
-            canvas=(height, width),
-            mask_threshold=self.mask_head.config.threshold,
-        )
+        crops = self.crops(features[0], found.boxes, found.labels)
+        return found.with_crops(crops, images, self.mask_head.config.threshold)
 
     def crops(self, features: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
         """Mask probabilities ``[N, K, m, m]`` inside boxes ``[N, K, 4]`` of classes ``labels [N, K]``.
@@ -257,8 +251,6 @@ class PointRend(Detector):
         return found.unflatten(2, x.shape[1:]).transpose(1, 2).flatten(0, 1)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_head."),
         (r"^roi_head\.bbox_roi_extractor\.", "box_head.extractor."),

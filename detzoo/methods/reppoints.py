@@ -230,8 +230,6 @@ class RepPoints(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
         (r"^bbox_head\.reppoints_cls_out\.", "cls."),
         (r"^bbox_head\.reppoints_cls_conv\.", "cls_conv."),

@@ -194,8 +194,6 @@ class RetinaNet(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.loss_cls\.", "ghm_c."),
         (r"^bbox_head\.loss_bbox\.", "ghm_r."),

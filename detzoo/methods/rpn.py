@@ -57,8 +57,4 @@ class RPNDetector(Detector):
         labels = torch.zeros_like(found.valid, dtype=torch.int64)
         return Detections(boxes=found.boxes, scores=found.scores, labels=labels, valid=found.valid)
 
-    published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
-        *RPN_NAMES,
-    )
+    published_names = RPN_NAMES

@@ -132,8 +132,6 @@ class SABLRetinaNet(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.retina_(cls|bbox_cls|bbox_reg)\.", r"\1."),
         (r"^bbox_head\.(cls|reg)_convs\.", r"\1_convs."),
     )

@@ -10,7 +10,6 @@ Departures from the paper, as the published weights were trained: those of Casca
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -160,8 +159,7 @@ class SCNet(Detector):
             boxes, valid = head.refine(found, samples.boxes, images, samples), samples.proposed
         assert samples is not None
         assert known is not None
-        config = self.box_heads[-1].config
-        first = slice(int(config.samples * config.positives))  # slots that positives are in
+        first = slice(self.box_heads[-1].config.most_positives)  # slots that positives are in
         used = samples.positive[:, first].unsqueeze(-1)
         pooled = self._pool(self.mask_head, maps, samples.boxes[:, first] * used)
         pooled = pooled + self._relayed(known[0].unflatten(0, samples.valid.shape)[:, first].flatten(0, 1))
@@ -176,13 +174,8 @@ class SCNet(Detector):
         maps, _, _ = self._maps(features)
         raw, boxes = self.refined(maps, proposals.boxes, images)
         found = self.box_heads[-1].best(raw, boxes, proposals.valid, images)
-        height, width = images.pixels.shape[-2:]
-        return dataclasses.replace(
-            found,
-            crops=self.crops(maps, found.boxes, found.labels),
-            canvas=(height, width),
-            mask_threshold=self.mask_head.config.threshold,
-        )
+        crops = self.crops(maps, found.boxes, found.labels)
+        return found.with_crops(crops, images, self.mask_head.config.threshold)
 
     def _maps(self, features: Sequence[Tensor]) -> tuple[Maps, Tensor, Tensor | None]:
         """What RoIs are given, the image's class logits ``[N, C]`` and the semantic branch's ``[N, C', h, w]``."""
@@ -223,8 +216,6 @@ class SCNet(Detector):
         return self.mask_head.crops(maps.pyramid, boxes, labels, pooled)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.bbox_head\.", "box_heads."),
         (r"^roi_head\.mask_head\.", "mask_head."),

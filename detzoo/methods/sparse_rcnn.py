@@ -202,8 +202,6 @@ class SparseRCNN(Detector):
         return match(costs, boxes / scale.unsqueeze(1), targets, scale, self.settings.costs, corners=True)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^rpn_head\.init_proposal_bboxes\.", "boxes."),
         (r"^rpn_head\.init_proposal_features\.", "features."),
         (r"^roi_head\.bbox_head\.(\d+)\.attention\.attn\.", r"stages.\1.attention."),

@@ -255,8 +255,6 @@ class SSD(Detector):
         return dict.fromkeys(names, BACKGROUND_LAST)
 
     published_names = (
-        (r"^backbone\.features\.", "backbone.features."),
-        (r"^neck\.", "neck."),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.(?:0\.)?(weight|bias)$", r"\1.\2.\3"),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.0\.conv\.", r"\1.\2.dw_conv."),
         (r"^bbox_head\.(cls|reg)_convs\.(\d+)\.0\.bn\.", r"\1.\2.bn."),

@@ -149,7 +149,6 @@ class TridentNet(Detector):
         return self.box_head.detect(atlas, proposals.boxes, proposals.valid, images)
 
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
         (r"^rpn_head\.rpn_(conv|cls|reg)\.", r"rpn.\1."),
         (r"^roi_head\.shared_head\.", "box_head.stage."),
         (r"^roi_head\.bbox_head\.", "box_head."),

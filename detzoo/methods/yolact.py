@@ -283,8 +283,6 @@ class YOLACT(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": BACKGROUND_LAST}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.head_convs\.", "head_convs."),
         (r"^bbox_head\.conv_(cls|reg)\.", r"\1."),
         (r"^bbox_head\.conv_coeff\.", "coefficients."),

@@ -125,8 +125,6 @@ class YOLOF(Detector):
 
     class_rows: ClassVar[Mapping[str, ClassRows]] = {"cls": ONE_EACH}
     published_names = (
-        (r"^backbone\.(.*)$", r"backbone.\1"),
-        (r"^neck\.(.*)$", r"neck.\1"),
         (r"^bbox_head\.cls_subnet\.", "cls_convs."),
         (r"^bbox_head\.bbox_subnet\.", "reg_convs."),
         (r"^bbox_head\.cls_score\.", "cls."),

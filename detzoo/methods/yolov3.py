@@ -280,8 +280,6 @@ class YOLOv3(Detector):
         return {"outputs": ClassRows(before=5, apart=self._aware)}
 
     published_names = (
-        (r"^backbone\.", "backbone."),
-        (r"^neck\.", "neck."),
         (r"^bbox_head\.convs_bridge\.", "bridges."),
         (r"^bbox_head\.convs_pred\.", "outputs."),
     )

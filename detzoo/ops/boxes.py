@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -357,13 +358,7 @@ def _plain_overlaps(
 
 @_best_overlaps.register_fake
 def _best_overlaps_shape(
-    boxes: Tensor,
-    usable: Tensor | None,
-    objects: Tensor,
-    valid: Tensor,
-    least: float,
-    peak: float | None,
-    ties: bool,
+    boxes: Tensor, usable: Tensor | None, objects: Tensor, valid: Tensor, *given: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     best = boxes.new_empty((valid.shape[0], boxes.shape[-2]))
     return best, torch.empty_like(best, dtype=torch.int64), torch.empty_like(best, dtype=torch.bool)

@@ -191,17 +191,11 @@ def _deform_roi_pool_backward(
 
 @_deform_roi_pool_backward.register_kernel("cuda")
 def _deform_roi_pool_backward_cuda(
-    grad: Tensor,
-    maps: Sequence[Tensor],
-    rois: Tensor,
-    levels: Tensor,
-    moves: Tensor,
-    places: Sequence[int],
-    sampling: int,
+    grad: Tensor, maps: Sequence[Tensor], rois: Tensor, levels: Tensor, moves: Tensor, *given: Any
 ) -> tuple[list[Tensor], Tensor]:
     from detzoo.ops.deform_roi_pool_triton import pool_backward
 
-    bins = _bins(rois, levels, moves, places, sampling)
+    bins = _bins(rois, levels, moves, *given)
     of_cells, of_moves = pool_backward(grad.permute(0, 2, 3, 1), _cells(maps), *bins)
     return _by_map(of_cells.to(maps[0].dtype), maps), of_moves.to(moves.dtype)
 
@@ -217,13 +211,7 @@ def _by_map(rows: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
 
 @_deform_roi_pool_backward.register_fake
 def _deform_roi_pool_backward_shape(
-    grad: Tensor,
-    maps: Sequence[Tensor],
-    rois: Tensor,
-    levels: Tensor,
-    moves: Tensor,
-    places: Sequence[int],
-    sampling: int,
+    grad: Tensor, maps: Sequence[Tensor], rois: Tensor, levels: Tensor, moves: Tensor, *given: Any
 ) -> tuple[list[Tensor], Tensor]:
     return [_empty(features, *features.shape) for features in maps], _empty(moves, *moves.shape)
 

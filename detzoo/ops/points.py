@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,17 +59,34 @@ def cells_inside(
     of pairs at a time or those of one object and level.
     """
     slots = valid.flatten().nonzero().squeeze(1)
-    x1, y1, x2, y2 = objects.reshape(-1, 4)[slots].double().t().contiguous()
+    sides = objects.reshape(-1, 4)[slots].double()
     start = 0
     for rows, columns in sizes:
-        x, y = points[start : start + columns, 0], points[start : start + rows * columns : columns, 1]
-        left, across = _cells(x.contiguous(), x1, x2, math.inf)
-        top, down = _cells(y.contiguous(), y1, y2, math.inf)
-        for some in parts(slots, across * down):
-            which, cell = expand(torch.zeros_like(slots[some]), (across * down)[some])
-            row, column = top[some][which] + cell // across[some][which], left[some][which] + cell % across[some][which]
-            yield slots[some][which], start + row * columns + column
+        x, y = _lines(points, start, rows, columns)
+        for slot, row, column in _between(x, y, slots, sides, math.inf):
+            yield slot, start + row * columns + column
         start += rows * columns
+
+
+def _lines(points: Tensor, start: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """The x of a level's columns and the y of its rows; its points begin with number ``start``."""
+    return points[start : start + columns, 0], points[start : start + rows * columns : columns, 1]
+
+
+def _between(
+    x: Tensor, y: Tensor, numbers: Tensor, sides: Tensor, near: float
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Pairs of a box and a cell of a grid between its sides, and near its middle: number, row and column, int64
+    ``[P]`` each, as many at a time as `cells_inside` says.
+
+    ``numbers [R]`` are those of the boxes, whose ``sides`` are float64 ``[R, 4]``.
+    """
+    left, across = _cells(x.contiguous(), sides[:, 0].contiguous(), sides[:, 2].contiguous(), near)
+    top, down = _cells(y.contiguous(), sides[:, 1].contiguous(), sides[:, 3].contiguous(), near)
+    for some in parts(numbers, across * down):
+        which, cell = expand(torch.zeros_like(numbers[some]), (across * down)[some])
+        row, column = top[some][which] + cell // across[some][which], left[some][which] + cell % across[some][which]
+        yield numbers[some][which], row, column
 
 
 def _learned(x: Tensor, y: Tensor, objects: Tensor, low: Tensor, high: Tensor, reach: Tensor) -> Tensor:
@@ -103,16 +121,11 @@ def _smallest_objects(
     for rows, columns, low, high, near in zip(
         sizes[::2], sizes[1::2], (0.0, *ranges), (*ranges, math.inf), reach, strict=True
     ):
-        x, y = points[start : start + columns, 0], points[start : start + rows * columns : columns, 1]
+        x, y = _lines(points, start, rows, columns)
         # inside, the farthest side is at half the longer edge at least
         fit = ((longest * (1 - _SLACK) / 2 <= high) & (longest * (1 + _SLACK) >= low)).nonzero().squeeze(1)
-        left, across = _cells(x.contiguous(), wide[fit, 0], wide[fit, 2], near)
-        top, down = _cells(y.contiguous(), wide[fit, 1], wide[fit, 3], near)
         limits = [points.new_tensor(value) for value in (low, high, near)]
-        for some in parts(fit, across * down):
-            which, cell = expand(torch.zeros_like(fit[some]), (across * down)[some])
-            row, column = top[some][which] + cell // across[some][which], left[some][which] + cell % across[some][which]
-            number = fit[some][which]
+        for number, row, column in _between(x, y, fit, wide[fit], near):
             box = boxes[number]
             size = area(box)
             kept = (_learned(x[column], y[row], box, *limits) & (size < math.inf)).nonzero().squeeze(1)
@@ -185,13 +198,6 @@ def _plain(
 
 
 @_smallest_objects.register_fake
-def _shape(
-    points: Tensor,
-    sizes: Sequence[int],
-    objects: Tensor,
-    valid: Tensor,
-    ranges: Sequence[float],
-    reach: Sequence[float],
-) -> tuple[Tensor, Tensor]:
+def _shape(points: Tensor, sizes: Sequence[int], objects: Tensor, valid: Tensor, *given: Any) -> tuple[Tensor, Tensor]:
     slot = valid.new_empty((valid.shape[0], points.shape[0]), dtype=torch.int64)
     return slot, torch.empty_like(slot, dtype=torch.bool)

@@ -6,7 +6,7 @@ one operator, whose loop is as long as the longest row of results.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -91,17 +91,7 @@ _soft_nms.register_kernel(("cuda", "mps"))(soft_nms_on_device)
 
 
 @_soft_nms.register_fake
-def _soft_nms_shape(
-    boxes: Tensor,
-    scores: Tensor,
-    valid: Tensor,
-    groups: Tensor,
-    threshold: float,
-    sigma: float,
-    gaussian: bool,
-    min_score: float,
-    limit: int,
-) -> tuple[Tensor, Tensor]:
+def _soft_nms_shape(boxes: Tensor, scores: Tensor, valid: Tensor, *given: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(scores), torch.empty_like(valid)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, chosen_features
 from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.config import Config as BaseConfig
 
@@ -81,13 +81,7 @@ class BlazeNet(nn.Module):
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per block.
         """
-        x = self.conv1(x)
-        features = []
-        for number, name in enumerate(self.names, 1):
-            x = self.get_submodule(name)(x)
-            if number in self.config.out_blocks:
-                features.append(x)
-        return features
+        return chosen_features(self.conv1(x), map(self.get_submodule, self.names), self.config.out_blocks)
 
 
 class _Block(nn.Module):

@@ -1,8 +1,10 @@
-"""The check of settings that choose which of a network's stages, blocks or pairs return their output."""
+"""Stages, blocks or pairs of which some return their output: checks of such settings, and the way through them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
 
 
 def check_chosen(name: str, chosen: Sequence[int], last: int) -> None:
@@ -15,3 +17,27 @@ def check_chosen(name: str, chosen: Sequence[int], last: int) -> None:
         raise ValueError(f"{name} must rise, got {chosen}")
     if chosen[0] < 1 or chosen[-1] > last:
         raise ValueError(f"{name} must lie in 1 to {last}, got {chosen}")
+
+
+def check_frozen(frozen: int, count: int, what: str = "stages") -> None:
+    """Check the setting ``frozen_<what>`` of a network that has ``count`` of them.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if frozen > count:
+        raise ValueError(f"frozen_{what} is {frozen}, but there are {count} {what}")
+
+
+def chosen_features(x: Tensor, parts: Iterable[nn.Module], chosen: Sequence[int]) -> list[Tensor]:
+    """Send ``x [N, C, H, W]`` through one part after the other.
+
+    Returns:
+        Outputs of those that are ``chosen``, numbers from 1 on.
+    """
+    features = []
+    for number, part in enumerate(parts, 1):
+        x = part(x)
+        if number in chosen:
+            features.append(x)
+    return features

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, check_frozen, chosen_features
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import ConvNorm, Norm, start_he
 from detzoo.config import Config as BaseConfig
@@ -40,8 +40,7 @@ class Darknet(PartlyFrozen):
         def _fits(self) -> Darknet.Config:
             stages = len(self.blocks)
             check_chosen("out_stages", self.out_stages, stages)
-            if self.frozen_stages > stages:
-                raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+            check_frozen(self.frozen_stages, stages)
             return self
 
         @property
@@ -79,13 +78,9 @@ class Darknet(PartlyFrozen):
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
         """
-        x = self.conv1(x)
-        features = []
-        for stage in range(1, self.config.out_stages[-1] + 1):
-            x = self.get_submodule(f"conv_res_block{stage}")(x)
-            if stage in self.config.out_stages:
-                features.append(x)
-        return features
+        chosen = self.config.out_stages
+        stages = (self.get_submodule(f"conv_res_block{stage}") for stage in range(1, chosen[-1] + 1))
+        return chosen_features(self.conv1(x), stages, chosen)
 
     def frozen_parts(self) -> list[nn.Module]:
         """The first convolution and the stages that are frozen."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, chosen_features
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import ConvNorm, start_he
 from detzoo.config import Config as BaseConfig
@@ -80,13 +80,9 @@ class MobileNetV1(PartlyFrozen):
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per pair.
         """
-        x = self.conv1(x)
-        features = []
-        for number in range(1, self.config.out_pairs[-1] + 1):
-            x = self.get_submodule(PAIRS[number - 1][0])(x)
-            if number in self.config.out_pairs:
-                features.append(x)
-        return features
+        chosen = self.config.out_pairs
+        pairs = (self.get_submodule(name) for name, _, _ in PAIRS[: chosen[-1]])
+        return chosen_features(self.conv1(x), pairs, chosen)
 
     def frozen_parts(self) -> list[nn.Module]:
         """The first convolution and the pairs that are frozen, and what stands behind the last returned map."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, chosen_features
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import ConvNorm, set_norm_eps, start_he
 from detzoo.config import Config as BaseConfig
@@ -93,13 +93,8 @@ class MobileNetV2(PartlyFrozen):
         Returns:
             One ``[N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])]`` per output stage.
         """
-        x = self.conv1(x)
-        features = []
-        for stage in range(1, self.config.out_stages[-1] + 1):
-            x = self.get_submodule(self.names[stage - 1])(x)
-            if stage in self.config.out_stages:
-                features.append(x)
-        return features
+        chosen = self.config.out_stages
+        return chosen_features(self.conv1(x), map(self.get_submodule, self.names[: chosen[-1]]), chosen)
 
     def frozen_parts(self) -> list[nn.Module]:
         """The first convolution and the stages that are frozen, and what stands behind the last returned map."""

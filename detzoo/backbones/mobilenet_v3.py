@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, check_frozen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.backbones.mobilenet_v2 import rounded
 from detzoo.blocks.layers import ConvNorm, start_he
@@ -56,8 +56,7 @@ class WideningConfig(BaseConfig):
     @model_validator(mode="after")
     def _fits(self) -> WideningConfig:
         check_chosen("out_blocks", self.out_blocks, self.count())
-        if self.frozen_blocks > self.count():
-            raise ValueError(f"frozen_blocks is {self.frozen_blocks}, but there are {self.count()} blocks")
+        check_frozen(self.frozen_blocks, self.count(), "blocks")
         return self
 
 

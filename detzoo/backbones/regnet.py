@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -92,16 +93,11 @@ class RegNet(Stages):
         self.config = config = config or RegNet.Config()
         self.conv1 = plain_conv(config, 3, STEM, 3, 2)
         self.add_module(f"{config.norm}1", build_norm(config.norm, STEM, frozen=config.norm_frozen))
-        stages = config.stages()
-        inputs = STEM
-        for number, stage in enumerate(stages, 1):
-            self.add_module(f"layer{number}", _build_stage(config, number, stage, inputs))
-            inputs = stage.width
-        self.complete(config, [stage.width for stage in stages])
+        self.complete(config, STEM, [stage.width for stage in config.stages()], partial(_build_stage, config))
 
 
-def _build_stage(config: RegNet.Config, number: int, stage: Stage, inputs: int) -> nn.Sequential:
-    dilation, conv3x3 = config.dilations[number - 1], spatial_conv(config, number)
+def _build_stage(config: RegNet.Config, number: int, inputs: int) -> nn.Sequential:
+    stage, dilation, conv3x3 = config.stages()[number - 1], config.dilations[number - 1], spatial_conv(config, number)
     groups = stage.width // stage.group_width
 
     def block(inputs: int, stride: int, downsample: nn.Sequential | None) -> nn.Module:

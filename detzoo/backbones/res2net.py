@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,8 +16,6 @@ from detzoo.backbones.resnet import (
     Conv3x3,
     Stages,
     StagesConfig,
-    deep_stem,
-    plain_conv,
     residual_blocks,
     spatial_conv,
 )
@@ -53,16 +52,9 @@ class Res2Net(Stages):
     def __init__(self, config: Res2Net.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or Res2Net.Config()
-        if config.stem == "conv7":
-            self.conv1 = plain_conv(config, 3, 64, 7, 2)
-            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
-        else:
-            self.stem = deep_stem(config, 64)
-        channels = [64]
-        for stage in range(1, len(config.strides) + 1):
-            self.add_module(f"layer{stage}", _build_stage(config, stage, channels[-1]))
-            channels.append(64 * 2 ** (stage - 1) * EXPANSION)
-        self.complete(config, channels[1:])
+        self.add_stem(config, config.stem)
+        channels = [64 * 2**stage * EXPANSION for stage in range(len(config.strides))]
+        self.complete(config, 64, channels, partial(_build_stage, config))
 
 
 class Bottle2neck(Bottleneck):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -53,11 +54,8 @@ class ResNeSt(Stages):
         super().__init__()
         self.config = config = config or ResNeSt.Config()
         self.stem = deep_stem(config, config.stem_width)
-        channels = [config.stem_width]
-        for stage in range(1, len(config.strides) + 1):
-            self.add_module(f"layer{stage}", _build_stage(config, stage, channels[-1]))
-            channels.append(64 * 2 ** (stage - 1) * EXPANSION)
-        self.complete(config, channels[1:])
+        channels = [64 * 2**stage * EXPANSION for stage in range(len(config.strides))]
+        self.complete(config, config.stem_width, channels, partial(_build_stage, config))
 
 
 class SplitAttention(nn.Module):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, check_frozen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.context_block import ContextBlock
 from detzoo.blocks.generalized_attention import GeneralizedAttention
@@ -80,8 +80,7 @@ class StagesConfig(BaseConfig):
                 f"strides and dilations need one to four entries each, got {stages}, {len(self.dilations)}"
             )
         check_chosen("out_stages", self.out_stages, stages)
-        if self.frozen_stages > stages:
-            raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+        check_frozen(self.frozen_stages, stages)
         if self.deform is not None and not set(self.deform_stages) <= set(range(1, stages + 1)):
             raise ValueError(f"deform_stages must lie in 1 to {stages}, got {self.deform_stages}")
         for plugin in self.plugins:
@@ -119,9 +118,28 @@ class Stages(PartlyFrozen):
     channels: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def complete(self, config: StagesConfig, channels: Sequence[int]) -> None:
-        """Put in plugins, initialize and freeze what has been added; ``channels`` of each stage's output."""
+    def add_stem(self, config: StagesConfig, kind: Literal["conv7", "deep"]) -> None:
+        """Add a stem of 64 channels: one 7x7 convolution, or three 3x3."""
+        if kind == "deep":
+            self.stem = deep_stem(config, 64)
+        else:
+            self.conv1 = plain_conv(config, 3, 64, 7, 2)
+            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
+
+    def complete(
+        self, config: StagesConfig, stem: int, channels: Sequence[int], build: Callable[[int, int], nn.Module]
+    ) -> None:
+        """Add the stages, put in plugins, initialize and freeze.
+
+        Args:
+            config: what the network is built from.
+            stem: channels of the stem, which has been added.
+            channels: of each stage's output.
+            build: makes a stage of its number, from 1 on, and the channels that it is given.
+        """
         self._config = config
+        for number, inputs in enumerate([stem, *channels[:-1]], 1):
+            self.add_module(f"layer{number}", build(number, inputs))
         strides = [4 if self.POOLED else 2]
         for stride in config.strides:
             strides.append(strides[-1] * stride)
@@ -218,16 +236,13 @@ class ResNet(Stages):
     def __init__(self, config: ResNet.Config | None = None) -> None:
         super().__init__()
         self.config = config = config or ResNet.Config()
-        if config.stem == "conv7":
-            self.conv1 = plain_conv(config, 3, 64, 7, 2)
-            self.add_module(f"{config.norm}1", build_norm(config.norm, 64, frozen=config.norm_frozen))
-        else:
-            self.stem = deep_stem(config, 64)
-        channels = [64]
-        for stage in range(1, len(config.strides) + 1):
-            self.add_module(f"layer{stage}", build_stage(config, stage, channels[-1], spatial_conv(config, stage)))
-            channels.append(64 * 2 ** (stage - 1) * (1 if config.depth < 50 else 4))
-        self.complete(config, channels[1:])
+        self.add_stem(config, config.stem)
+        channels = [64 * 2**stage * (1 if config.depth < 50 else EXPANSION) for stage in range(len(config.strides))]
+
+        def stage(number: int, inputs: int) -> nn.Module:
+            return build_stage(config, number, inputs, spatial_conv(config, number))
+
+        self.complete(config, 64, channels, stage)
 
 
 def initialize(network: nn.Module, zero_init: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from torch import nn
@@ -50,11 +51,8 @@ class SENet(Stages):
         super().__init__()
         self.config = config = config or SENet.Config()
         self.stem = deep_stem(config, STEM)
-        channels = [STEM]
-        for stage in range(1, len(config.strides) + 1):
-            self.add_module(f"layer{stage}", _build_stage(config, stage, channels[-1]))
-            channels.append(WIDTH * 2 ** (stage - 1))
-        self.complete(config, channels[1:])
+        channels = [WIDTH * 2**stage for stage in range(len(config.strides))]
+        self.complete(config, STEM, channels, partial(_build_stage, config))
 
 
 def _build_stage(config: SENet.Config, stage: int, inputs: int) -> nn.Sequential:

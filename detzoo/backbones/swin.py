@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detzoo.backbones.chosen import check_chosen
+from detzoo.backbones.chosen import check_chosen, check_frozen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import Conv2d
 from detzoo.config import Config as BaseConfig
@@ -63,8 +63,7 @@ class Swin(PartlyFrozen):
                 if heads < 1 or self.width * 2**stage % heads:
                     raise ValueError(f"{self.width * 2**stage} channels of stage {stage + 1} are not for {heads} heads")
             check_chosen("out_stages", self.out_stages, stages)
-            if self.frozen_stages > stages:
-                raise ValueError(f"frozen_stages is {self.frozen_stages}, but there are {stages} stages")
+            check_frozen(self.frozen_stages, stages)
             return self
 
         @property

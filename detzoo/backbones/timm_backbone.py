@@ -14,6 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from detzoo.backbones.chosen import check_frozen
 from detzoo.backbones.frozen import PartlyFrozen
 from detzoo.blocks.layers import BatchNorm2d, in_type_of
 from detzoo.config import Config as BaseConfig
@@ -92,8 +93,7 @@ class TimmBackbone(PartlyFrozen):
         self.first = next(name for name, one in self.named_modules() if isinstance(one, nn.Conv2d))
         self.rows = getattr(network, "output_fmt", "NCHW") == "NHWC"  # channels come last
         self.indices = tuple(index % len(info.info) for index in config.out_indices)
-        if config.frozen_stages > len(info.info):
-            raise ValueError(f"frozen_stages is {config.frozen_stages}, but there are {len(info.info)} stages")
+        check_frozen(config.frozen_stages, len(info.info))
         for index, channels in zip(self.indices, self.channels, strict=True):
             if config.norms:
                 self.add_module(f"norm{index}", nn.LayerNorm(channels, eps=1e-6))

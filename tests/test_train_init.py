@@ -187,10 +187,9 @@ def test_a_whole_detector_keeps_all_but_its_head(server: str, tmp_path: Path) ->
 
 
 def test_addresses_carry_the_hash_that_is_checked() -> None:
-    found = {name: value for name, value in vars(initial).items() if isinstance(value, Init)}
-    assert len(found) > 10
-    assert len({init.url for init in found.values()}) == len(found)
-    for init in found.values():
+    named = [value for value in vars(initial).values() if isinstance(value, Init)]
+    assert len({init.url for init in initial.USUAL.values()}) == len(initial.USUAL) == 30
+    for init in (*initial.USUAL.values(), *named):
         assert init.url.startswith("https://download.")
         assert init.url.endswith(f"-{init.sha256}.pth")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from detzoo.recipes.augment import Albu, Flip, Resize
-from detzoo.recipes.columns import COCO_MASKS, SCHEDULE_1X
-from detzoo.recipes.initial import INIT_R50
+from detzoo.recipes.columns import COCO_MASKS, SCHEDULE_1X, row
 from detzoo.recipes.mask_rcnn import mask_rcnn
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 ALBU = Albu(
     transforms=(
@@ -21,7 +20,6 @@ RECIPES = (
         model=mask_rcnn(),
         data=COCO_MASKS.replace(augment=(Resize(), ALBU, Flip())),
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=38.0, mask_ap=34.5, memory_gb=4.4, fps=16.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/albu_example/mask_rcnn_r50_fpn_albu_1x_coco/mask_rcnn_r50_fpn_albu_1x_coco_20200208-ab203bcd.pth",
         config="albu_example/mask-rcnn_r50_fpn_albu-1x_coco.py",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from detzoo.methods.atss import ATSS
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import R101, SCHEDULE_1X, row
+from detzoo.recipes.recipe import Published
 
 ATSS_1X = SCHEDULE_1X.replace(lr=0.01)
 
@@ -13,9 +12,7 @@ RECIPES = (
     row(
         name="atss_r50_fpn_1x_coco",
         model=ATSS.Config(),
-        data=COCO,
         schedule=ATSS_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.4, memory_gb=3.7, fps=19.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/atss/atss_r50_fpn_1x_coco/atss_r50_fpn_1x_coco_20200209-985f7bd0.pth",
         config="atss/atss_r50_fpn_1x_coco.py",
@@ -23,9 +20,7 @@ RECIPES = (
     row(
         name="atss_r101_fpn_1x_coco",
         model=ATSS.Config(backbone=R101),
-        data=COCO,
         schedule=ATSS_1X,
-        init=INIT_R101,
         published=Published(box_ap=41.5, memory_gb=5.6, fps=12.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/atss/atss_r101_fpn_1x_coco/atss_r101_fpn_1x_20200825-dfcadd6f.pth",
         config="atss/atss_r101_fpn_1x_coco.py",

@@ -12,9 +12,8 @@ from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn_carafe import FPNCarafe
-from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, SCHEDULE_1X
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import MASK_BOX_HEAD, SCHEDULE_1X, row
+from detzoo.recipes.recipe import Published
 
 INPUT = Input(multiple=64)
 CARAFE_MASK_HEAD = MaskHead.Config(carafe=Carafe.Config())
@@ -26,9 +25,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_carafe_1x_coco",
         model=FasterRCNN.Config(input=INPUT, neck=FPNCarafe.Config()),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=38.6, fps=16.5),
         weights=FASTER_WEIGHTS,
         config="carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py",
@@ -36,18 +33,14 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_carafe_1x_coco__proposals2000",
         model=FasterRCNN.Config(input=INPUT, neck=FPNCarafe.Config(), rpn=PROPOSALS_2000),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         weights=FASTER_WEIGHTS,
         config="carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py",
     ),
     row(
         name="mask_rcnn_r50_fpn_carafe_1x_coco",
         model=MaskRCNN.Config(input=INPUT, neck=FPNCarafe.Config(), box_head=MASK_BOX_HEAD, mask_head=CARAFE_MASK_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.3, mask_ap=35.8, fps=14.0),
         weights=MASK_WEIGHTS,
         config="carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py",
@@ -57,9 +50,7 @@ RECIPES = (
         model=MaskRCNN.Config(
             input=INPUT, neck=FPNCarafe.Config(), box_head=MASK_BOX_HEAD, mask_head=CARAFE_MASK_HEAD, rpn=PROPOSALS_2000
         ),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         weights=MASK_WEIGHTS,
         config="carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py",
     ),

@@ -7,7 +7,6 @@ from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.recipes.columns import (
     BGR,
     BGR_STD,
-    COCO,
     COCO_MASKS,
     R50,
     R101,
@@ -19,25 +18,15 @@ from detzoo.recipes.columns import (
     X101_64X4D,
     caffe,
     multi_scale_repeated,
+    row,
 )
-from detzoo.recipes.initial import (
-    INIT_R50,
-    INIT_R50_CAFFE,
-    INIT_R101,
-    INIT_R101_CAFFE,
-    INIT_X101_32X4D,
-    INIT_X101_32X8D,
-    INIT_X101_64X4D,
-)
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 RECIPES = (
     row(
         name="cascade_rcnn_r50_caffe_fpn_1x_coco",
         model=CascadeRCNN.Config(input=BGR, backbone=caffe(R50)),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=40.4, memory_gb=4.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_caffe_fpn_1x_coco/cascade_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.404_20200504_174853-b857be87.pth",
         config="cascade_rcnn/cascade-rcnn_r50-caffe_fpn_1x_coco.py",
@@ -45,9 +34,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_r50_fpn_1x_coco",
         model=CascadeRCNN.Config(),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=40.3, memory_gb=4.4, fps=16.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_fpn_1x_coco/cascade_rcnn_r50_fpn_1x_coco_20200316-3dc56deb.pth",
         config="cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py",
@@ -55,9 +42,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_r50_fpn_20e_coco",
         model=CascadeRCNN.Config(),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_R50,
         published=Published(box_ap=41.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r50_fpn_20e_coco/cascade_rcnn_r50_fpn_20e_coco_bbox_mAP-0.41_20200504_175131-e9872a90.pth",
         config="cascade_rcnn/cascade-rcnn_r50_fpn_20e_coco.py",
@@ -65,9 +50,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_r101_caffe_fpn_1x_coco",
         model=CascadeRCNN.Config(input=BGR, backbone=caffe(R101)),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101_CAFFE,
         published=Published(box_ap=42.3, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_caffe_fpn_1x_coco/cascade_rcnn_r101_caffe_fpn_1x_coco_bbox_mAP-0.423_20200504_175649-cab8dbd5.pth",
         config="cascade_rcnn/cascade-rcnn_r101-caffe_fpn_1x_coco.py",
@@ -75,9 +58,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_r101_fpn_1x_coco",
         model=CascadeRCNN.Config(backbone=R101),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=42.0, memory_gb=6.4, fps=13.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_fpn_1x_coco/cascade_rcnn_r101_fpn_1x_coco_20200317-0b6a2fbf.pth",
         config="cascade_rcnn/cascade-rcnn_r101_fpn_1x_coco.py",
@@ -85,9 +66,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_r101_fpn_20e_coco",
         model=CascadeRCNN.Config(backbone=R101),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_R101,
         published=Published(box_ap=42.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_r101_fpn_20e_coco/cascade_rcnn_r101_fpn_20e_coco_bbox_mAP-0.425_20200504_231812-5057dcc5.pth",
         config="cascade_rcnn/cascade-rcnn_r101_fpn_20e_coco.py",
@@ -95,9 +74,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_x101_32x4d_fpn_1x_coco",
         model=CascadeRCNN.Config(backbone=X101_32X4D),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=43.7, memory_gb=7.6, fps=10.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_32x4d_fpn_1x_coco/cascade_rcnn_x101_32x4d_fpn_1x_coco_20200316-95c2deb6.pth",
         config="cascade_rcnn/cascade-rcnn_x101-32x4d_fpn_1x_coco.py",
@@ -105,9 +82,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_x101_32x4d_fpn_20e_coco",
         model=CascadeRCNN.Config(backbone=X101_32X4D),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=43.7, memory_gb=7.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_32x4d_fpn_20e_coco/cascade_rcnn_x101_32x4d_fpn_20e_coco_20200906_134608-9ae0a720.pth",
         config="cascade_rcnn/cascade-rcnn_x101-32x4d_fpn_20e_coco.py",
@@ -115,9 +90,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_x101_64x4d_fpn_1x_coco",
         model=CascadeRCNN.Config(backbone=X101_64X4D),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=44.7, memory_gb=10.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_64x4d_fpn_1x_coco/cascade_rcnn_x101_64x4d_fpn_1x_coco_20200515_075702-43ce6a30.pth",
         config="cascade_rcnn/cascade-rcnn_x101-64x4d_fpn_1x_coco.py",
@@ -125,9 +98,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_x101_64x4d_fpn_20e_coco",
         model=CascadeRCNN.Config(backbone=X101_64X4D),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=44.5, memory_gb=10.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_64x4d_fpn_20e_coco/cascade_rcnn_x101_64x4d_fpn_20e_coco_20200509_224357-051557b1.pth",
         config="cascade_rcnn/cascade-rcnn_x101_64x4d_fpn_20e_coco.py",
@@ -135,9 +106,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r50_caffe_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R50)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=41.2, mask_ap=36.0, memory_gb=5.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_caffe_fpn_1x_coco/cascade_mask_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.412__segm_mAP-0.36_20200504_174659-5004b251.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r50-caffe_fpn_1x_coco.py",
@@ -145,9 +114,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r50_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=41.2, mask_ap=35.9, memory_gb=6.0, fps=11.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_fpn_1x_coco/cascade_mask_rcnn_r50_fpn_1x_coco_20200203-9d4dcb24.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py",
@@ -155,9 +122,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r50_fpn_20e_coco",
         model=CascadeMaskRCNN.Config(),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_R50,
         published=Published(box_ap=41.9, mask_ap=36.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_fpn_20e_coco/cascade_mask_rcnn_r50_fpn_20e_coco_bbox_mAP-0.419__segm_mAP-0.365_20200504_174711-4af8e66e.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r50_fpn_20e_coco.py",
@@ -165,9 +130,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r101_caffe_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R101)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101_CAFFE,
         published=Published(box_ap=43.2, mask_ap=37.6, memory_gb=7.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_caffe_fpn_1x_coco/cascade_mask_rcnn_r101_caffe_fpn_1x_coco_bbox_mAP-0.432__segm_mAP-0.376_20200504_174813-5c1e9599.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r101-caffe_fpn_1x_coco.py",
@@ -175,9 +138,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r101_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=R101),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=42.9, mask_ap=37.3, memory_gb=7.9, fps=9.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_fpn_1x_coco/cascade_mask_rcnn_r101_fpn_1x_coco_20200203-befdf6ee.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r101_fpn_1x_coco.py",
@@ -185,9 +146,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_r101_fpn_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=R101),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_R101,
         published=Published(box_ap=43.4, mask_ap=37.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_fpn_20e_coco/cascade_mask_rcnn_r101_fpn_20e_coco_bbox_mAP-0.434__segm_mAP-0.378_20200504_174836-005947da.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r101_fpn_20e_coco.py",
@@ -195,9 +154,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=X101_32X4D),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=44.3, mask_ap=38.3, memory_gb=9.2, fps=8.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x4d_fpn_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_1x_coco_20200201-0f411b1f.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-32x4d_fpn_1x_coco.py",
@@ -205,9 +162,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=X101_32X4D),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=45.0, mask_ap=39.0, memory_gb=9.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x4d_fpn_20e_coco/cascade_mask_rcnn_x101_32x4d_fpn_20e_coco_20200528_083917-ed1f4751.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-32x4d_fpn_20e_coco.py",
@@ -215,9 +170,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_64x4d_fpn_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=X101_64X4D),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=45.3, mask_ap=39.2, memory_gb=12.2, fps=6.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_1x_coco/cascade_mask_rcnn_x101_64x4d_fpn_1x_coco_20200203-9a2db89d.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-64x4d_fpn_1x_coco.py",
@@ -225,9 +178,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_64x4d_fpn_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=X101_64X4D),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=45.6, mask_ap=39.5, memory_gb=12.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco_20200512_161033-bdb5126a.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-64x4d_fpn_20e_coco.py",
@@ -237,7 +188,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=44.0, mask_ap=38.1, memory_gb=5.7),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_caffe_fpn_mstrain_3x_coco/cascade_mask_rcnn_r50_caffe_fpn_mstrain_3x_coco_20210707_002651-6e29b3a6.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r50-caffe_fpn_ms-3x_coco.py",
@@ -247,7 +197,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R50,
         published=Published(box_ap=44.3, mask_ap=38.5, memory_gb=5.9),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r50_fpn_mstrain_3x_coco/cascade_mask_rcnn_r50_fpn_mstrain_3x_coco_20210628_164719-5bdc3824.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r50_fpn_ms-3x_coco.py",
@@ -257,7 +206,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R101_CAFFE,
         published=Published(box_ap=45.4, mask_ap=39.5, memory_gb=7.7),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_caffe_fpn_mstrain_3x_coco/cascade_mask_rcnn_r101_caffe_fpn_mstrain_3x_coco_20210707_002620-a5bd2389.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r101-caffe_fpn_ms-3x_coco.py",
@@ -267,7 +215,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=R101),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R101,
         published=Published(box_ap=45.5, mask_ap=39.6, memory_gb=7.8),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_r101_fpn_mstrain_3x_coco/cascade_mask_rcnn_r101_fpn_mstrain_3x_coco_20210628_165236-51a2d363.pth",
         config="cascade_rcnn/cascade-mask-rcnn_r101_fpn_ms-3x_coco.py",
@@ -277,7 +224,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_32X4D),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=46.3, mask_ap=40.1, memory_gb=9.0),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x4d_fpn_mstrain_3x_coco/cascade_mask_rcnn_x101_32x4d_fpn_mstrain_3x_coco_20210706_225234-40773067.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-32x4d_fpn_ms-3x_coco.py",
@@ -287,7 +233,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(input=BGR_STD, backbone=X101_32X8D),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_32X8D,
         published=Published(box_ap=46.1, mask_ap=39.9, memory_gb=12.1),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_32x8d_fpn_mstrain_3x_coco/cascade_mask_rcnn_x101_32x8d_fpn_mstrain_3x_coco_20210719_180640-9ff7e76f.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-32x8d_fpn_ms-3x_coco.py",
@@ -297,7 +242,6 @@ RECIPES = (
         model=CascadeMaskRCNN.Config(backbone=X101_64X4D),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=46.6, mask_ap=40.3, memory_gb=12.0),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_mstrain_3x_coco/cascade_mask_rcnn_x101_64x4d_fpn_mstrain_3x_coco_20210719_210311-d3e64ba0.pth",
         config="cascade_rcnn/cascade-mask-rcnn_x101-64x4d_fpn_ms-3x_coco.py",

@@ -9,9 +9,8 @@ from detzoo.blocks.roi_heads import BoxHead
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.rpn import RPNDetector
-from detzoo.recipes.columns import BGR, COCO, R50, SCHEDULE_1X, caffe
-from detzoo.recipes.initial import INIT_R50_CAFFE
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import BGR, COCO, R50, SCHEDULE_1X, caffe, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.rpn import COCO_RECALL
 
 CLIPPED_1X = SCHEDULE_1X.replace(clip_norm=35.0)
@@ -39,7 +38,6 @@ RECIPES = (
         ),
         data=COCO_RECALL,
         schedule=CLIPPED_1X,
-        init=INIT_R50_CAFFE,
         published=Published(ar1000=72.0),
         weights="https://drive.google.com/file/d/1qxVdOnCgK-ee7_z0x6mvAir_glMu2Ihi/view?usp=sharing",
         config="cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py",
@@ -49,7 +47,6 @@ RECIPES = (
         model=FastRCNN.Config(input=BGR, backbone=caffe(R50), box_head=CASCADE_BOX_HEAD),
         data=COCO_PROPOSALS,
         schedule=CLIPPED_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=39.9),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rpn/crpn_fast_rcnn_r50_caffe_fpn_1x_coco/crpn_fast_rcnn_r50_caffe_fpn_1x_coco-cb486e66.pth",
         config="cascade_rpn/cascade-rpn_fast-rcnn_r50-caffe_fpn_1x_coco.py",
@@ -68,9 +65,7 @@ RECIPES = (
             ),
             box_head=CASCADE_BOX_HEAD,
         ),
-        data=COCO,
         schedule=CLIPPED_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=40.4),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rpn/crpn_faster_rcnn_r50_caffe_fpn_1x_coco/crpn_faster_rcnn_r50_caffe_fpn_1x_coco-c8283cca.pth",
         config="cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py",

@@ -8,8 +8,8 @@ from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.classes import CITYSCAPES_CLASSES
-from detzoo.recipes.columns import MASK_BOX_HEAD
-from detzoo.recipes.recipe import Init, Published, row
+from detzoo.recipes.columns import MASK_BOX_HEAD, row
+from detzoo.recipes.recipe import Init, Published
 from detzoo.recipes.settings import Data, Schedule, Split
 
 FULL = Input(short=1024, long=2048)  # the size of every picture

@@ -1,7 +1,8 @@
-"""Columns of the published tables: backbones, inputs, data and schedules that many rows share."""
+"""`row`, a row of a published table, and its columns: backbones, inputs, data and schedules that many rows share."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from detzoo.backbones.resnet import ResNet
@@ -14,6 +15,8 @@ from detzoo.detector import Input
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
+from detzoo.recipes.initial import usual_init
+from detzoo.recipes.recipe import Init, Model, Published, Recipe, Weights
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
@@ -80,6 +83,48 @@ COCO = Data(
 COCO_MASKS = COCO.replace(masks=True)
 # with class maps of things and stuff beside the training images; see docs/data.md
 COCO_STUFF = COCO_MASKS.replace(train=(COCO.train[0].replace(semantic="stuffthingmaps/train2017"),))
+
+
+def row(
+    *,
+    name: str,
+    model: Model,
+    data: Data | None = None,
+    schedule: Schedule,
+    init: Init | Literal["usual"] | None = "usual",
+    published: Published | None = None,
+    weights: str | None = None,
+    config: str | None,
+) -> Recipe:
+    """A row of a published table, which says what is not as in most rows.
+
+    Args:
+        name: what the recipe is called.
+        model: settings of the method.
+        data: what it was trained on; None: COCO, with masks where the method has a mask head.
+        schedule: how it was trained.
+        init: what training starts from; usual: the weights that `usual_init` knows for the backbone; None: random ones.
+        published: the table's numbers.
+        weights: address of the trained weights, with the hash in it, as of `torch.hub`.
+        config: path of the original framework's config file; None: none was published.
+
+    Raises:
+        ValueError: ``init`` is not said, and no weights are usual for the backbone.
+    """
+    file = None
+    if weights is not None:
+        marked = re.search(r"-([0-9a-f]{8})\.pth$", weights)
+        file = Weights(url=weights, sha256=marked and marked[1])
+    return Recipe(
+        name=name,
+        model=model,
+        data=data or (COCO_MASKS if hasattr(model, "mask_head") else COCO),
+        schedule=schedule,
+        init=usual_init(model.backbone) if init == "usual" else init,
+        published=published,
+        weights=file,
+        config=config,
+    )
 
 
 def multi_scale(data: Data) -> Data:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from detzoo.methods.centripetalnet import CentripetalNet
 from detzoo.methods.cornernet import CornerNet
-from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, CORNERNET_AUGMENT, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 from detzoo.tta import TTA
 
@@ -31,6 +31,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=5, base_batch=50),
+        init=None,
         published=Published(box_ap=41.2, memory_gb=13.9, fps=4.2, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_10x5_210e_coco/cornernet_hourglass104_mstest_10x5_210e_coco_20200824_185720-5fefbf1c.pth",
         config="cornernet/cornernet_hourglass104_10xb5-crop511-210e-mstest_coco.py",
@@ -40,6 +41,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=6, base_batch=48),
+        init=None,
         published=Published(box_ap=41.2, memory_gb=15.9, fps=4.2, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_8x6_210e_coco/cornernet_hourglass104_mstest_8x6_210e_coco_20200825_150618-79b44c30.pth",
         config="cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py",
@@ -49,6 +51,7 @@ RECIPES = (
         model=CornerNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(batch=3, base_batch=96),
+        init=None,
         published=Published(box_ap=40.4, memory_gb=9.5, fps=3.9, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cornernet/cornernet_hourglass104_mstest_32x3_210e_coco/cornernet_hourglass104_mstest_32x3_210e_coco_20200819_203110-1efaea91.pth",
         config="cornernet/cornernet_hourglass104_32xb3-210e-mstest_coco.py",
@@ -58,6 +61,7 @@ RECIPES = (
         model=CentripetalNet.Config(),
         data=CORNER_DATA,
         schedule=SCHEDULE_210E.replace(milestones=(190,), batch=6, base_batch=96),
+        init=None,
         published=Published(box_ap=44.8, memory_gb=16.7, fps=3.7, tta=TTA()),
         weights="http://download.openmmlab.com/mmdetection/v2.0/centripetalnet/centripetalnet_hourglass104_mstest_16x6_210e_coco/centripetalnet_hourglass104_mstest_16x6_210e_coco_20200915_204804-3ccc61e5.pth",
         config="centripetalnet/centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco.py",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from detzoo.detector import Input
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.classes import DEEPFASHION_CLASSES
-from detzoo.recipes.columns import MASK_BOX_HEAD
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import MASK_BOX_HEAD, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Data, Schedule, Split
 
 DEEPFASHION = Data(
@@ -25,7 +24,6 @@ RECIPES = (
         model=MaskRCNN.Config(input=Input(short=750, long=1101), box_head=MASK_BOX_HEAD),
         data=DEEPFASHION,
         schedule=Schedule(epochs=15, milestones=(8, 11), lr=0.02),
-        init=INIT_R50,
         published=Published(box_ap=59.9, mask_ap=58.4),
         weights="https://drive.google.com/open?id=1q6zF7J6Gb-FFgM87oIORIt6uBozaXp5r",
         config="deepfashion/mask-rcnn_r50_fpn_15e_deepfashion.py",

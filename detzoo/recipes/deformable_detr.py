@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from detzoo.methods.deformable_detr import DeformableDETR
-from detzoo.recipes.columns import COCO, DEFORMABLE_DETR_AUGMENT, DETR_SIZES
+from detzoo.recipes.columns import COCO, DEFORMABLE_DETR_AUGMENT, DETR_SIZES, row
 from detzoo.recipes.detr import SLOW_BACKBONE
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 DATA = COCO.replace(sizes=DETR_SIZES, augment=DEFORMABLE_DETR_AUGMENT, keep_empty=True)
@@ -31,7 +30,6 @@ RECIPES = (
         model=DeformableDETR.Config(),
         data=DATA,
         schedule=SCHEDULE,
-        init=INIT_R50,
         published=Published(box_ap=44.5),
         weights="https://download.openmmlab.com/mmdetection/v2.0/deformable_detr/deformable_detr_r50_16x2_50e_coco/deformable_detr_r50_16x2_50e_coco_20210419_220030-a12b9512.pth",
         config="deformable_detr/deformable-detr_r50_16xb2-50e_coco.py",
@@ -41,7 +39,6 @@ RECIPES = (
         model=DeformableDETR.Config(refine=True),
         data=DATA,
         schedule=SCHEDULE,
-        init=INIT_R50,
         published=Published(box_ap=46.1),
         weights="https://download.openmmlab.com/mmdetection/v2.0/deformable_detr/deformable_detr_refine_r50_16x2_50e_coco/deformable_detr_refine_r50_16x2_50e_coco_20210419_220503-5f5dff21.pth",
         config="deformable_detr/deformable-detr-refine_r50_16xb2-50e_coco.py",
@@ -52,7 +49,6 @@ RECIPES = (
         data=DATA,
         # its first places are proposals, so that no layer tells them
         schedule=SCHEDULE.replace(groups=(*SLOW_BACKBONE, SLOW_OFFSETS)),
-        init=INIT_R50,
         published=Published(box_ap=46.8),
         weights="https://download.openmmlab.com/mmdetection/v2.0/deformable_detr/deformable_detr_twostage_refine_r50_16x2_50e_coco/deformable_detr_twostage_refine_r50_16x2_50e_coco_20210419_220613-9d28ab72.pth",
         config="deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco.py",

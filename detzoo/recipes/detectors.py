@@ -6,9 +6,9 @@ from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.htc import HTC
 from detzoo.necks.rfp import RFP
-from detzoo.recipes.columns import COCO, COCO_STUFF, SCHEDULE_1X
+from detzoo.recipes.columns import COCO_STUFF, SCHEDULE_1X, row
 from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 R50_ADAPTIVE = DetectorsResNet.Config()
 R50_SAC = DetectorsResNet.Config(switchable_stages=(2, 3, 4))
@@ -24,7 +24,6 @@ RECIPES = (
     row(
         name="cascade_rcnn_r50_rfp_1x_coco",
         model=recursive(R50_ADAPTIVE),
-        data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=44.8, memory_gb=7.5),
@@ -34,7 +33,6 @@ RECIPES = (
     row(
         name="cascade_rcnn_r50_sac_1x_coco",
         model=CascadeRCNN.Config(backbone=R50_SAC),
-        data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=45.0, memory_gb=5.6),
@@ -44,7 +42,6 @@ RECIPES = (
     row(
         name="detectors_cascade_rcnn_r50_1x_coco",
         model=recursive(R50_SAC),
-        data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=47.4, memory_gb=9.9),

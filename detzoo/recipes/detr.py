@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from detzoo.methods.detr import DETR
-from detzoo.recipes.columns import COCO, DETR_AUGMENT, DETR_SIZES
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, DETR_AUGMENT, DETR_SIZES, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 SLOW_BACKBONE = (ParamGroup(pattern=r"^backbone\.", lr_scale=0.1),)
@@ -25,7 +24,6 @@ RECIPES = (
             warmup_steps=0,
             clip_norm=0.1,
         ),
-        init=INIT_R50,
         published=Published(box_ap=40.1, memory_gb=7.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/detr/detr_r50_8x2_150e_coco/detr_r50_8x2_150e_coco_20201130_194835-2c4b8974.pth",
         config="detr/detr_r50_8xb2-150e_coco.py",

@@ -7,9 +7,7 @@ and the same with ``"val"`` write the two files.
 from __future__ import annotations
 
 from detzoo.methods.fast_rcnn import FastRCNN
-from detzoo.recipes.columns import BGR, COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X, caffe
-from detzoo.recipes.initial import INIT_R50, INIT_R50_CAFFE, INIT_R101, INIT_R101_CAFFE
-from detzoo.recipes.recipe import row
+from detzoo.recipes.columns import BGR, COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X, caffe, row
 
 COCO_PROPOSALS = COCO.replace(
     train=(COCO.train[0].replace(proposals="proposals/rpn_r50_fpn_1x_train2017.safetensors"),),
@@ -22,7 +20,6 @@ RECIPES = (
         model=FastRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         config="fast_rcnn/fast-rcnn_r50-caffe_fpn_1x_coco.py",
     ),
     row(
@@ -30,7 +27,6 @@ RECIPES = (
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py",
     ),
     row(
@@ -38,7 +34,6 @@ RECIPES = (
         model=FastRCNN.Config(),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_2X,
-        init=INIT_R50,
         config="fast_rcnn/fast-rcnn_r50_fpn_2x_coco.py",
     ),
     row(
@@ -46,7 +41,6 @@ RECIPES = (
         model=FastRCNN.Config(input=BGR, backbone=caffe(R101)),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101_CAFFE,
         config="fast_rcnn/fast-rcnn_r101-caffe_fpn_1x_coco.py",
     ),
     row(
@@ -54,7 +48,6 @@ RECIPES = (
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         config="fast_rcnn/fast-rcnn_r101_fpn_1x_coco.py",
     ),
     row(
@@ -62,7 +55,6 @@ RECIPES = (
         model=FastRCNN.Config(backbone=R101),
         data=COCO_PROPOSALS,
         schedule=SCHEDULE_2X,
-        init=INIT_R101,
         config="fast_rcnn/fast-rcnn_r101_fpn_2x_coco.py",
     ),
 )

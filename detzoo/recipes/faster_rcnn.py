@@ -21,17 +21,9 @@ from detzoo.recipes.columns import (
     caffe,
     multi_scale,
     multi_scale_repeated,
+    row,
 )
-from detzoo.recipes.initial import (
-    INIT_R50,
-    INIT_R50_CAFFE,
-    INIT_R101,
-    INIT_R101_CAFFE,
-    INIT_X101_32X4D,
-    INIT_X101_32X8D,
-    INIT_X101_64X4D,
-)
-from detzoo.recipes.recipe import Init, Published, row
+from detzoo.recipes.recipe import Init, Published
 
 # of the 80 classes, for detectors of few of them
 ALL_CLASSES = Init(
@@ -44,9 +36,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_caffe_fpn_1x_coco",
         model=FasterRCNN.Config(input=BGR, backbone=caffe(R50)),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=37.8, memory_gb=3.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_fpn_1x_coco/faster_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.378_20200504_180032-c5925ee5.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe_fpn_1x_coco.py",
@@ -54,9 +44,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_1x_coco",
         model=FasterRCNN.Config(),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=37.4, memory_gb=4.0, fps=21.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
@@ -64,9 +52,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_2x_coco",
         model=FasterRCNN.Config(),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_R50,
         published=Published(box_ap=38.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_2x_coco/faster_rcnn_r50_fpn_2x_coco_bbox_mAP-0.384_20200504_210434-a5d8aa15.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py",
@@ -74,9 +60,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r101_caffe_fpn_1x_coco",
         model=FasterRCNN.Config(input=BGR, backbone=caffe(R101)),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101_CAFFE,
         published=Published(box_ap=39.8, memory_gb=5.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco/faster_rcnn_r101_caffe_fpn_1x_coco_bbox_mAP-0.398_20200504_180057-b269e9dd.pth",
         config="faster_rcnn/faster-rcnn_r101-caffe_fpn_1x_coco.py",
@@ -84,9 +68,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r101_fpn_1x_coco",
         model=FasterRCNN.Config(backbone=R101),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=39.4, memory_gb=6.0, fps=15.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_1x_coco/faster_rcnn_r101_fpn_1x_coco_20200130-f513f705.pth",
         config="faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py",
@@ -94,9 +76,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r101_fpn_2x_coco",
         model=FasterRCNN.Config(backbone=R101),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_R101,
         published=Published(box_ap=39.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_2x_coco/faster_rcnn_r101_fpn_2x_coco_bbox_mAP-0.398_20200504_210455-1d2dac9c.pth",
         config="faster_rcnn/faster-rcnn_r101_fpn_2x_coco.py",
@@ -104,9 +84,7 @@ RECIPES = (
     row(
         name="faster_rcnn_x101_32x4d_fpn_1x_coco",
         model=FasterRCNN.Config(backbone=X101_32X4D),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=41.2, memory_gb=7.2, fps=13.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_32x4d_fpn_1x_coco/faster_rcnn_x101_32x4d_fpn_1x_coco_20200203-cff10310.pth",
         config="faster_rcnn/faster-rcnn_x101-32x4d_fpn_1x_coco.py",
@@ -114,9 +92,7 @@ RECIPES = (
     row(
         name="faster_rcnn_x101_32x4d_fpn_2x_coco",
         model=FasterRCNN.Config(backbone=X101_32X4D),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=41.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_32x4d_fpn_2x_coco/faster_rcnn_x101_32x4d_fpn_2x_coco_bbox_mAP-0.412_20200506_041400-64a12c0b.pth",
         config="faster_rcnn/faster-rcnn_x101-32x4d_fpn_2x_coco.py",
@@ -124,9 +100,7 @@ RECIPES = (
     row(
         name="faster_rcnn_x101_64x4d_fpn_1x_coco",
         model=FasterRCNN.Config(backbone=X101_64X4D),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=42.1, memory_gb=10.3, fps=9.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_64x4d_fpn_1x_coco/faster_rcnn_x101_64x4d_fpn_1x_coco_20200204-833ee192.pth",
         config="faster_rcnn/faster-rcnn_x101-64x4d_fpn_1x_coco.py",
@@ -134,9 +108,7 @@ RECIPES = (
     row(
         name="faster_rcnn_x101_64x4d_fpn_2x_coco",
         model=FasterRCNN.Config(backbone=X101_64X4D),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=41.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_64x4d_fpn_2x_coco/faster_rcnn_x101_64x4d_fpn_2x_coco_20200512_161033-5961fa95.pth",
         config="faster_rcnn/faster-rcnn_x101-64x4d_fpn_2x_coco.py",
@@ -144,9 +116,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_iou_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(box_loss=BoxLoss(kind="iou", weight=10.0))),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=37.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_iou_1x_coco-fdd207f3.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_iou_1x_coco.py",
@@ -154,9 +124,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_giou_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(box_loss=BoxLoss(kind="giou", weight=10.0))),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=37.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_giou_1x_coco-0eada910.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_giou_1x_coco.py",
@@ -164,9 +132,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_bounded_iou_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(box_loss=BoxLoss(kind="bounded_iou", weight=10.0, beta=0.2))),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=37.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_bounded_iou_1x_coco-98ad993b.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_bounded-iou_1x_coco.py",
@@ -176,7 +142,6 @@ RECIPES = (
         model=FasterRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=multi_scale(COCO),
         schedule=SCHEDULE_2X.replace(milestones=(16, 23)),
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=39.7, memory_gb=4.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_fpn_mstrain_2x_coco/faster_rcnn_r50_caffe_fpn_mstrain_2x_coco_bbox_mAP-0.397_20200504_231813-10b2de58.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe_fpn_ms-2x_coco.py",
@@ -186,7 +151,6 @@ RECIPES = (
         model=FasterRCNN.Config(input=BGR, backbone=caffe(R50)),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=40.2, memory_gb=4.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco_bbox_mAP-0.398_20200504_163323-30042637.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe_fpn_ms-3x_coco.py",
@@ -214,9 +178,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_fp16_1x_coco",
         model=FasterRCNN.Config(),
-        data=COCO,
         schedule=SCHEDULE_1X.replace(precision="fp16"),
-        init=INIT_R50,
         published=Published(box_ap=37.5, memory_gb=3.4, fps=28.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/fp16/faster_rcnn_r50_fpn_fp16_1x_coco/faster_rcnn_r50_fpn_fp16_1x_coco_20200204-d4dc1471.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_amp-1x_coco.py",
@@ -226,7 +188,6 @@ RECIPES = (
         model=FasterRCNN.Config(),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R50,
         published=Published(box_ap=40.3, memory_gb=3.9),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_mstrain_3x_coco/faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth",
         config="faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py",
@@ -236,7 +197,6 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=caffe(R101)),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R101_CAFFE,
         published=Published(box_ap=42.0, memory_gb=5.6),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_caffe_fpn_mstrain_3x_coco/faster_rcnn_r101_caffe_fpn_mstrain_3x_coco_20210526_095742-a7ae426d.pth",
         config="faster_rcnn/faster-rcnn_r101-caffe_fpn_ms-3x_coco.py",
@@ -246,7 +206,6 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=R101),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_R101,
         published=Published(box_ap=41.8, memory_gb=5.8),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r101_fpn_mstrain_3x_coco/faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth",
         config="faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py",
@@ -256,7 +215,6 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=X101_32X4D),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=42.5, memory_gb=7.0),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_32x4d_fpn_mstrain_3x_coco/faster_rcnn_x101_32x4d_fpn_mstrain_3x_coco_20210524_124151-16b9b260.pth",
         config="faster_rcnn/faster-rcnn_x101-32x4d_fpn_ms-3x_coco.py",
@@ -266,7 +224,6 @@ RECIPES = (
         model=FasterRCNN.Config(input=BGR_STD, backbone=X101_32X8D),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_32X8D,
         published=Published(box_ap=42.4, memory_gb=10.1),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_32x8d_fpn_mstrain_3x_coco/faster_rcnn_x101_32x8d_fpn_mstrain_3x_coco_20210604_182954-002e082a.pth",
         config="faster_rcnn/faster-rcnn_x101-32x8d_fpn_ms-3x_coco.py",
@@ -276,7 +233,6 @@ RECIPES = (
         model=FasterRCNN.Config(backbone=X101_64X4D),
         data=multi_scale_repeated(COCO),
         schedule=SCHEDULE_3X_REPEATED,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=43.1, memory_gb=10.0),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_x101_64x4d_fpn_mstrain_3x_coco/faster_rcnn_x101_64x4d_fpn_mstrain_3x_coco_20210524_124528-26c63de6.pth",
         config="faster_rcnn/faster-rcnn_x101-64x4d_fpn_ms-3x_coco.py",
@@ -284,25 +240,19 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_ciou_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(box_loss=BoxLoss(kind="ciou", weight=12.0))),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         config="faster_rcnn/faster-rcnn_r50_fpn_ciou_1x_coco.py",
     ),
     row(
         name="faster_rcnn_r50_fpn_ohem_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(hard_examples=True)),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         config="faster_rcnn/faster-rcnn_r50_fpn_ohem_1x_coco.py",
     ),
     row(
         name="faster_rcnn_r50_fpn_soft_nms_1x_coco",
         model=FasterRCNN.Config(box_head=BoxHead.Config(soft_nms=SoftNMS())),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         config="faster_rcnn/faster-rcnn_r50_fpn_soft-nms_1x_coco.py",
     ),
 )

@@ -17,9 +17,10 @@ from detzoo.recipes.columns import (
     X101_64X4D,
     caffe,
     dcn,
+    row,
 )
-from detzoo.recipes.initial import INIT_R50_CAFFE, INIT_R50_DETECTRON, INIT_R101_DETECTRON, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.initial import INIT_R50_DETECTRON, INIT_R101_DETECTRON
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import ParamGroup
 
 # biases take twice the learning rate, but for those of normalization layers; no bias decays
@@ -48,7 +49,6 @@ RECIPES = (
     row(
         name="fcos_r50_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R50)),
-        data=COCO,
         schedule=FCOS_1X,
         init=INIT_R50_DETECTRON,
         published=Published(box_ap=36.6, memory_gb=3.6, fps=22.7),
@@ -58,9 +58,7 @@ RECIPES = (
     row(
         name="fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR, backbone=caffe(R50), head=CENTER_HEAD),
-        data=COCO,
         schedule=FCOS_CENTER_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.7, memory_gb=3.7),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_1x_coco-0a0d75a8.pth",
         config="fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
@@ -70,9 +68,7 @@ RECIPES = (
         model=FCOS.Config(
             input=BGR, backbone=caffe(dcn(R50, version=2)), head=CENTER_HEAD.replace(deform=Deform(version=2))
         ),
-        data=COCO,
         schedule=FCOS_DCN_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=42.3, memory_gb=3.8),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco/fcos_center-normbbox-centeronreg-giou_r50_caffe_fpn_gn-head_dcn_1x_coco-ae4d8b3d.pth",
         config="fcos/fcos_r50-dcn-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
@@ -80,7 +76,6 @@ RECIPES = (
     row(
         name="fcos_r101_caffe_fpn_gn-head_1x_coco",
         model=FCOS.Config(input=BGR_DETECTRON, backbone=caffe(R101)),
-        data=COCO,
         schedule=FCOS_1X,
         init=INIT_R101_DETECTRON,
         published=Published(box_ap=39.1, memory_gb=5.5, fps=17.3),
@@ -112,7 +107,6 @@ RECIPES = (
         model=FCOS.Config(input=RGB, backbone=X101_64X4D),
         data=TWO_SIZES,
         schedule=FCOS_2X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=42.6, memory_gb=10.0, fps=9.7),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/fcos/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco/fcos_x101_64x4d_fpn_gn-head_mstrain_640-800_2x_coco-ede514a8.pth",
         config="fcos/fcos_x101-64x4d_fpn_gn-head_ms-640-800-2x_coco.py",

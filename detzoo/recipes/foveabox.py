@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from detzoo.backbones.resnet import ResNet
 from detzoo.methods.foveabox import FoveaBox
-from detzoo.recipes.columns import COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, R50, R101, SCHEDULE_1X, SCHEDULE_2X, row
+from detzoo.recipes.recipe import Published
 
 FOVEA_1X = SCHEDULE_1X.replace(lr=0.01)
 FOVEA_2X = SCHEDULE_2X.replace(lr=0.01)
@@ -22,9 +21,7 @@ RECIPES = (
     row(
         name="fovea_r50_fpn_4x4_1x_coco",
         model=FoveaBox.Config(),
-        data=COCO,
         schedule=FOVEA_1X,
-        init=INIT_R50,
         published=Published(box_ap=36.5, memory_gb=5.6, fps=24.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_r50_fpn_4x4_1x_coco/fovea_r50_fpn_4x4_1x_coco_20200219-ee4d5303.pth",
         config="foveabox/fovea_r50_fpn_4xb4-1x_coco.py",
@@ -32,9 +29,7 @@ RECIPES = (
     row(
         name="fovea_r50_fpn_4x4_2x_coco",
         model=FoveaBox.Config(),
-        data=COCO,
         schedule=FOVEA_2X,
-        init=INIT_R50,
         published=Published(box_ap=37.2, memory_gb=5.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_r50_fpn_4x4_2x_coco/fovea_r50_fpn_4x4_2x_coco_20200203-2df792b1.pth",
         config="foveabox/fovea_r50_fpn_4xb4-2x_coco.py",
@@ -42,9 +37,7 @@ RECIPES = (
     row(
         name="fovea_align_r50_fpn_gn-head_4x4_2x_coco",
         model=aligned(),
-        data=COCO,
         schedule=FOVEA_2X.replace(clip_norm=35.0),
-        init=INIT_R50,
         published=Published(box_ap=37.9, memory_gb=8.1, fps=19.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_align_r50_fpn_gn-head_4x4_2x_coco/fovea_align_r50_fpn_gn-head_4x4_2x_coco_20200203-8987880d.pth",
         config="foveabox/fovea_r50_fpn_gn-head-align_4xb4-2x_coco.py",
@@ -54,7 +47,6 @@ RECIPES = (
         model=aligned(),
         data=TWO_SIZES,
         schedule=FOVEA_2X,
-        init=INIT_R50,
         published=Published(box_ap=40.4, memory_gb=8.1, fps=18.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_align_r50_fpn_gn-head_mstrain_640-800_4x4_2x_coco/fovea_align_r50_fpn_gn-head_mstrain_640-800_4x4_2x_coco_20200205-85ce26cb.pth",
         config="foveabox/fovea_r50_fpn_gn-head-align_ms-640-800-4xb4-2x_coco.py",
@@ -62,9 +54,7 @@ RECIPES = (
     row(
         name="fovea_r101_fpn_4x4_1x_coco",
         model=FoveaBox.Config(backbone=R101),
-        data=COCO,
         schedule=FOVEA_1X,
-        init=INIT_R101,
         published=Published(box_ap=38.6, memory_gb=9.2, fps=17.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_r101_fpn_4x4_1x_coco/fovea_r101_fpn_4x4_1x_coco_20200219-05e38f1c.pth",
         config="foveabox/fovea_r101_fpn_4xb4-1x_coco.py",
@@ -72,9 +62,7 @@ RECIPES = (
     row(
         name="fovea_r101_fpn_4x4_2x_coco",
         model=FoveaBox.Config(backbone=R101),
-        data=COCO,
         schedule=FOVEA_2X,
-        init=INIT_R101,
         published=Published(box_ap=40.0, memory_gb=11.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_r101_fpn_4x4_2x_coco/fovea_r101_fpn_4x4_2x_coco_20200208-02320ea4.pth",
         config="foveabox/fovea_r101_fpn_4xb4-2x_coco.py",
@@ -82,9 +70,7 @@ RECIPES = (
     row(
         name="fovea_align_r101_fpn_gn-head_4x4_2x_coco",
         model=aligned(R101),
-        data=COCO,
         schedule=FOVEA_2X,
-        init=INIT_R101,
         published=Published(box_ap=40.0, memory_gb=11.7, fps=14.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_align_r101_fpn_gn-head_4x4_2x_coco/fovea_align_r101_fpn_gn-head_4x4_2x_coco_20200208-c39a027a.pth",
         config="foveabox/fovea_r101_fpn_gn-head-align_4xb4-2x_coco.py",
@@ -94,7 +80,6 @@ RECIPES = (
         model=aligned(R101),
         data=TWO_SIZES,
         schedule=FOVEA_2X,
-        init=INIT_R101,
         published=Published(box_ap=42.0, memory_gb=11.7, fps=14.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/foveabox/fovea_align_r101_fpn_gn-head_mstrain_640-800_4x4_2x_coco/fovea_align_r101_fpn_gn-head_mstrain_640-800_4x4_2x_coco_20200208-649c5eb6.pth",
         config="foveabox/fovea_r101_fpn_gn-head-align_ms-640-800-4xb4-2x_coco.py",

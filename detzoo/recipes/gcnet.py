@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.recipes.columns import (
-    COCO_MASKS,
     R50,
     R101,
     SCHEDULE_1X,
@@ -13,18 +12,16 @@ from detzoo.recipes.columns import (
     dcn,
     gcb,
     mask_rcnn,
+    row,
     sync_bn,
 )
-from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(R50, 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.7, mask_ap=35.9, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco/mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco_20200515_211915-187da160.pth",
         config="gcnet/mask-rcnn_r50-gcb-r16-c3-c5_fpn_1x_coco.py",
@@ -32,9 +29,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(R50, 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.9, mask_ap=36.0, memory_gb=5.1, fps=15.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r50_fpn_r4_gcb_c3-c5_1x_coco/mask_rcnn_r50_fpn_r4_gcb_c3-c5_1x_coco_20200204-17235656.pth",
         config="gcnet/mask-rcnn_r50-gcb-r4-c3-c5_fpn_1x_coco.py",
@@ -42,9 +37,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(R101, 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=41.3, mask_ap=37.2, memory_gb=7.6, fps=11.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r101_fpn_r16_gcb_c3-c5_1x_coco/mask_rcnn_r101_fpn_r16_gcb_c3-c5_1x_coco_20200205-e58ae947.pth",
         config="gcnet/mask-rcnn_r101-gcb-r16-c3-c5_fpn_1x_coco.py",
@@ -52,9 +45,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(R101, 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.8, fps=11.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r101_fpn_r4_gcb_c3-c5_1x_coco/mask_rcnn_r101_fpn_r4_gcb_c3-c5_1x_coco_20200206-af22dc9d.pth",
         config="gcnet/mask-rcnn_r101-gcb-r4-c3-c5_fpn_1x_coco.py",
@@ -62,9 +53,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R50)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R50,
         published=Published(box_ap=38.4, mask_ap=34.6, memory_gb=4.4, fps=16.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r50_fpn_syncbn-backbone_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_1x_coco_20200202-bb3eb55c.pth",
         config="gcnet/mask-rcnn_r50-syncbn_fpn_1x_coco.py",
@@ -72,9 +61,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R50,
         published=Published(box_ap=40.4, mask_ap=36.2, memory_gb=5.0, fps=15.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r50_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco_20200202-587b99aa.pth",
         config="gcnet/mask-rcnn_r50-syncbn-gcb-r16-c3-c5_fpn_1x_coco.py",
@@ -82,9 +69,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R50), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R50,
         published=Published(box_ap=40.7, mask_ap=36.5, memory_gb=5.1, fps=15.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco_20200202-50b90e5c.pth",
         config="gcnet/mask-rcnn_r50-syncbn-gcb-r4-c3-c5_fpn_1x_coco.py",
@@ -92,9 +77,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(R101)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R101,
         published=Published(box_ap=40.5, mask_ap=36.3, memory_gb=6.4, fps=13.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r101_fpn_syncbn-backbone_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_1x_coco_20200210-81658c8a.pth",
         config="gcnet/mask-rcnn_r101-syncbn_fpn_1x_coco.py",
@@ -102,9 +85,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.6, fps=12.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r101_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco_20200207-945e77ca.pth",
         config="gcnet/mask-rcnn_r101-syncbn-gcb-r16-c3-c5_fpn_1x_coco.py",
@@ -112,9 +93,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(R101), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R101,
         published=Published(box_ap=42.2, mask_ap=37.8, memory_gb=7.8, fps=11.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco_20200206-8407a3f0.pth",
         config="gcnet/mask-rcnn_r101-syncbn-gcb-r4-c3-c5_fpn_1x_coco.py",
@@ -122,9 +101,7 @@ RECIPES = (
     row(
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=mask_rcnn(sync_bn(X101_32X4D)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=42.4, mask_ap=37.7, memory_gb=7.6, fps=11.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco_20200211-7584841c.pth",
         config="gcnet/mask-rcnn_x101-32x4d-syncbn_fpn_1x_coco.py",
@@ -132,9 +109,7 @@ RECIPES = (
     row(
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=43.5, mask_ap=38.6, memory_gb=8.8, fps=9.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco_20200211-cbed3d2c.pth",
         config="gcnet/mask-rcnn_x101-32x4d-syncbn-gcb-r16-c3-c5_fpn_1x_coco.py",
@@ -142,9 +117,7 @@ RECIPES = (
     row(
         name="mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=mask_rcnn(gcb(sync_bn(X101_32X4D), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=43.9, mask_ap=39.0, memory_gb=9.0, fps=9.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco/mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco_20200212-68164964.pth",
         config="gcnet/mask-rcnn_x101-32x4d-syncbn-gcb-r4-c3-c5_fpn_1x_coco.py",
@@ -152,9 +125,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(X101_32X4D)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=44.7, mask_ap=38.6, memory_gb=9.2, fps=8.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_1x_coco_20200310-d5ad2a5e.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn_fpn_1x_coco.py",
@@ -162,9 +133,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=46.2, mask_ap=39.7, memory_gb=10.3, fps=7.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r16_gcb_c3-c5_1x_coco_20200211-10bf2463.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-r16-gcb-c3-c5_fpn_1x_coco.py",
@@ -172,9 +141,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(X101_32X4D), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=46.4, mask_ap=40.1, memory_gb=10.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_r4_gcb_c3-c5_1x_coco_20200703_180653-ed035291.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-r4-gcb-c3-c5_fpn_1x_coco.py",
@@ -182,9 +149,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=sync_bn(dcn(X101_32X4D))),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=44.9, mask_ap=38.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_1x_coco_20200516_182249-680fc3f2.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-dconv-c3-c5_fpn_1x_coco.py",
@@ -192,9 +157,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r16_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 16)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=44.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r16_gcb_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r16_gcb_c3-c5_1x_coco_20200516_015634-08f56b56.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-dconv-c3-c5-r16-gcb-c3-c5_fpn_1x_coco.py",
@@ -202,9 +165,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r4_gcb_c3-c5_1x_coco",
         model=CascadeMaskRCNN.Config(backbone=gcb(sync_bn(dcn(X101_32X4D)), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=45.7, mask_ap=39.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gcnet/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r4_gcb_c3-c5_1x_coco/cascade_mask_rcnn_x101_32x4d_fpn_syncbn-backbone_dconv_c3-c5_r4_gcb_c3-c5_1x_coco_20200518_041145-24cabcfd.pth",
         config="gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-dconv-c3-c5-r4-gcb-c3-c5_fpn_1x_coco.py",

@@ -7,19 +7,8 @@ from detzoo.blocks.groie import GRoIE
 from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import (
-    COCO,
-    COCO_MASKS,
-    MASK_BOX_HEAD,
-    R50,
-    R101,
-    SCHEDULE_1X,
-    SCHEDULE_1X_SYNCED,
-    gcb,
-    sync_bn,
-)
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import MASK_BOX_HEAD, R50, R101, SCHEDULE_1X, SCHEDULE_1X_SYNCED, gcb, row, sync_bn
+from detzoo.recipes.recipe import Published
 
 GROIE_BOX_HEAD = BoxHead.Config(extractor=GRoIE.Config(), sampling=2)
 GROIE_MASK_HEAD = MaskHead.Config(extractor=GRoIE.Config(), sampling=2)
@@ -35,9 +24,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_fpn_groie_1x_coco",
         model=FasterRCNN.Config(box_head=GROIE_BOX_HEAD),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=38.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/groie/faster_rcnn_r50_fpn_groie_1x_coco/faster_rcnn_r50_fpn_groie_1x_coco_20200604_211715-66ee9516.pth",
         config="groie/faste-rcnn_r50_fpn_groie_1x_coco.py",
@@ -45,9 +32,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_groie_1x_coco",
         model=mask_rcnn_groie(R50),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.0, mask_ap=36.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_groie_1x_coco/mask_rcnn_r50_fpn_groie_1x_coco_20200604_211715-50d90c74.pth",
         config="groie/mask-rcnn_r50_fpn_groie_1x_coco.py",
@@ -55,9 +40,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R50), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R50,
         published=Published(box_ap=41.0, mask_ap=37.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r50_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200604_211715-42eb79e1.pth",
         config="groie/mask-rcnn_r50_fpn_syncbn-r4-gcb-c3-c5-groie_1x_coco.py",
@@ -65,9 +48,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco",
         model=mask_rcnn_groie(gcb(sync_bn(R101), 4)),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X_SYNCED,
-        init=INIT_R101,
         weights="http://download.openmmlab.com/mmdetection/v2.0/groie/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco/mask_rcnn_r101_fpn_syncbn-backbone_r4_gcb_c3-c5_groie_1x_coco_20200607_224507-8daae01c.pth",
         config="groie/mask-rcnn_r101_fpn_syncbn-r4-gcb_c3-c5-groie_1x_coco.py",
     ),

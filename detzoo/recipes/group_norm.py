@@ -7,7 +7,6 @@ from detzoo.detector import Input
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.columns import (
     BGR,
-    COCO_MASKS,
     GN_FPN,
     GN_MASK_BOX_HEAD,
     GN_MASK_HEAD,
@@ -17,9 +16,10 @@ from detzoo.recipes.columns import (
     SCHEDULE_2X,
     SCHEDULE_3X,
     gn,
+    row,
 )
-from detzoo.recipes.initial import INIT_R50_GN, INIT_R50_GN_CONTRIB, INIT_R101_GN
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.initial import INIT_R50_GN_CONTRIB
+from detzoo.recipes.recipe import Published
 
 
 def mask_rcnn_gn(backbone: ResNet.Config, input: Input = BGR) -> MaskRCNN.Config:
@@ -33,9 +33,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_gn-all_2x_coco",
         model=mask_rcnn_gn(R50),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
-        init=INIT_R50_GN,
         published=Published(box_ap=40.2, mask_ap=36.4, memory_gb=7.1, fps=11.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_2x_coco/mask_rcnn_r50_fpn_gn-all_2x_coco_20200206-8eee02a6.pth",
         config="gn/mask-rcnn_r50_fpn_gn-all_2x_coco.py",
@@ -43,9 +41,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_gn-all_3x_coco",
         model=mask_rcnn_gn(R50),
-        data=COCO_MASKS,
         schedule=SCHEDULE_3X,
-        init=INIT_R50_GN,
         published=Published(box_ap=40.5, mask_ap=36.7, memory_gb=7.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r50_fpn_gn-all_3x_coco/mask_rcnn_r50_fpn_gn-all_3x_coco_20200214-8b23b1e5.pth",
         config="gn/mask-rcnn_r50_fpn_gn-all_3x_coco.py",
@@ -53,9 +49,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_gn-all_2x_coco",
         model=mask_rcnn_gn(R101),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
-        init=INIT_R101_GN,
         published=Published(box_ap=41.9, mask_ap=37.6, memory_gb=9.9, fps=9.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r101_fpn_gn-all_2x_coco/mask_rcnn_r101_fpn_gn-all_2x_coco_20200205-d96b1b50.pth",
         config="gn/mask-rcnn_r101_fpn_gn-all_2x_coco.py",
@@ -63,9 +57,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r101_fpn_gn-all_3x_coco",
         model=mask_rcnn_gn(R101),
-        data=COCO_MASKS,
         schedule=SCHEDULE_3X,
-        init=INIT_R101_GN,
         published=Published(box_ap=42.1, mask_ap=38.0, memory_gb=9.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/gn/mask_rcnn_r101_fpn_gn-all_3x_coco/mask_rcnn_r101_fpn_gn-all_3x_coco_20200513_181609-0df864f4.pth",
         config="gn/mask-rcnn_r101_fpn_gn-all_3x_coco.py",
@@ -73,7 +65,6 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_gn-all_contrib_2x_coco",
         model=mask_rcnn_gn(R50, RGB),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
         init=INIT_R50_GN_CONTRIB,
         published=Published(box_ap=40.0, mask_ap=36.1, memory_gb=7.1, fps=10.9),
@@ -83,7 +74,6 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_gn-all_contrib_3x_coco",
         model=mask_rcnn_gn(R50, RGB),
-        data=COCO_MASKS,
         schedule=SCHEDULE_3X,
         init=INIT_R50_GN_CONTRIB,
         published=Published(box_ap=40.1, mask_ap=36.2, memory_gb=7.1),

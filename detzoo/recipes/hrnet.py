@@ -10,19 +10,9 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.hrfpn import HRFPN
-from detzoo.recipes.columns import (
-    BGR_STD,
-    COCO,
-    COCO_MASKS,
-    COCO_STUFF,
-    MASK_BOX_HEAD,
-    SCHEDULE_1X,
-    SCHEDULE_2X,
-    SCHEDULE_20E,
-)
+from detzoo.recipes.columns import BGR_STD, COCO_STUFF, MASK_BOX_HEAD, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_20E, row
 from detzoo.recipes.fcos import FCOS_1X, FCOS_2X, TWO_SIZES
-from detzoo.recipes.initial import INIT_HRNET_W18, INIT_HRNET_W32, INIT_HRNET_W40
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 W18 = HRNet.Config(width=18)
 W32 = HRNet.Config(width=32)
@@ -36,9 +26,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w18_1x_coco",
         model=FasterRCNN.Config(backbone=W18, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=36.9, memory_gb=6.6, fps=13.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w18_1x_coco/faster_rcnn_hrnetv2p_w18_1x_coco_20200130-56651a6d.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py",
@@ -46,9 +34,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w18_2x_coco",
         model=FasterRCNN.Config(backbone=W18, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=38.9, memory_gb=6.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w18_2x_coco/faster_rcnn_hrnetv2p_w18_2x_coco_20200702_085731-a4ec0611.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w18-2x_coco.py",
@@ -56,9 +42,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w32_1x_coco",
         model=FasterRCNN.Config(backbone=W32, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=40.2, memory_gb=9.0, fps=12.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w32_1x_coco/faster_rcnn_hrnetv2p_w32_1x_coco_20200130-6e286425.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w32-1x_coco.py",
@@ -66,9 +50,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w32_2x_coco",
         model=FasterRCNN.Config(backbone=W32, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=41.4, memory_gb=9.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w32_2x_coco/faster_rcnn_hrnetv2p_w32_2x_coco_20200529_015927-976a9c15.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w32_2x_coco.py",
@@ -76,9 +58,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w40_1x_coco",
         model=FasterRCNN.Config(backbone=W40, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=41.2, memory_gb=10.4, fps=10.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w40_1x_coco/faster_rcnn_hrnetv2p_w40_1x_coco_20200210-95c1f5ce.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w40-1x_coco.py",
@@ -86,9 +66,7 @@ RECIPES = (
     row(
         name="faster_rcnn_hrnetv2p_w40_2x_coco",
         model=FasterRCNN.Config(backbone=W40, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=42.1, memory_gb=10.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/faster_rcnn_hrnetv2p_w40_2x_coco/faster_rcnn_hrnetv2p_w40_2x_coco_20200512_161033-0f236ef4.pth",
         config="hrnet/faster-rcnn_hrnetv2p-w40_2x_coco.py",
@@ -96,9 +74,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w18_1x_coco",
         model=MaskRCNN.Config(backbone=W18, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=37.7, mask_ap=34.2, memory_gb=7.0, fps=11.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w18_1x_coco/mask_rcnn_hrnetv2p_w18_1x_coco_20200205-1c3d78ed.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w18-1x_coco.py",
@@ -106,9 +82,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w18_2x_coco",
         model=MaskRCNN.Config(backbone=W18, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=39.8, mask_ap=36.0, memory_gb=7.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w18_2x_coco/mask_rcnn_hrnetv2p_w18_2x_coco_20200212-b3c825b1.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w18-2x_coco.py",
@@ -116,9 +90,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w32_1x_coco",
         model=MaskRCNN.Config(backbone=W32, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=41.2, mask_ap=37.1, memory_gb=9.4, fps=11.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w32_1x_coco/mask_rcnn_hrnetv2p_w32_1x_coco_20200207-b29f616e.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w32-1x_coco.py",
@@ -126,9 +98,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w32_2x_coco",
         model=MaskRCNN.Config(backbone=W32, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=42.5, mask_ap=37.8, memory_gb=9.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w32_2x_coco/mask_rcnn_hrnetv2p_w32_2x_coco_20200213-45b75b4d.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w32-2x_coco.py",
@@ -136,9 +106,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w40_1x_coco",
         model=MaskRCNN.Config(backbone=W40, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=42.1, mask_ap=37.5, memory_gb=10.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w40_1x_coco/mask_rcnn_hrnetv2p_w40_1x_coco_20200511_015646-66738b35.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w40_1x_coco.py",
@@ -146,9 +114,7 @@ RECIPES = (
     row(
         name="mask_rcnn_hrnetv2p_w40_2x_coco",
         model=MaskRCNN.Config(backbone=W40, neck=PYRAMID, box_head=MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_2X,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=42.8, mask_ap=38.2, memory_gb=10.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/mask_rcnn_hrnetv2p_w40_2x_coco/mask_rcnn_hrnetv2p_w40_2x_coco_20200512_163732-aed5e4ab.pth",
         config="hrnet/mask-rcnn_hrnetv2p-w40-2x_coco.py",
@@ -156,9 +122,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_hrnetv2p_w18_20e_coco",
         model=CascadeRCNN.Config(backbone=W18, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=41.2, memory_gb=7.0, fps=11.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_rcnn_hrnetv2p_w18_20e_coco/cascade_rcnn_hrnetv2p_w18_20e_coco_20200210-434be9d7.pth",
         config="hrnet/cascade-rcnn_hrnetv2p-w18-20e_coco.py",
@@ -166,9 +130,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_hrnetv2p_w32_20e_coco",
         model=CascadeRCNN.Config(backbone=W32, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=43.3, memory_gb=9.4, fps=11.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_rcnn_hrnetv2p_w32_20e_coco/cascade_rcnn_hrnetv2p_w32_20e_coco_20200208-928455a4.pth",
         config="hrnet/cascade-rcnn_hrnetv2p-w32-20e_coco.py",
@@ -176,9 +138,7 @@ RECIPES = (
     row(
         name="cascade_rcnn_hrnetv2p_w40_20e_coco",
         model=CascadeRCNN.Config(backbone=W40, neck=PYRAMID),
-        data=COCO,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=43.8, memory_gb=10.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_rcnn_hrnetv2p_w40_20e_coco/cascade_rcnn_hrnetv2p_w40_20e_coco_20200512_161112-75e47b04.pth",
         config="hrnet/cascade-rcnn_hrnetv2p-w40-20e_coco.py",
@@ -186,9 +146,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_hrnetv2p_w18_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=W18, neck=PYRAMID),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=41.6, mask_ap=36.4, memory_gb=8.5, fps=8.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_mask_rcnn_hrnetv2p_w18_20e_coco/cascade_mask_rcnn_hrnetv2p_w18_20e_coco_20200210-b543cd2b.pth",
         config="hrnet/cascade-mask-rcnn_hrnetv2p-w18_20e_coco.py",
@@ -196,9 +154,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_hrnetv2p_w32_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=W32, neck=PYRAMID),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=44.3, mask_ap=38.6, fps=8.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_mask_rcnn_hrnetv2p_w32_20e_coco/cascade_mask_rcnn_hrnetv2p_w32_20e_coco_20200512_154043-39d9cf7b.pth",
         config="hrnet/cascade-mask-rcnn_hrnetv2p-w32_20e_coco.py",
@@ -206,9 +162,7 @@ RECIPES = (
     row(
         name="cascade_mask_rcnn_hrnetv2p_w40_20e_coco",
         model=CascadeMaskRCNN.Config(backbone=W40, neck=PYRAMID),
-        data=COCO_MASKS,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=45.1, mask_ap=39.3, memory_gb=12.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/cascade_mask_rcnn_hrnetv2p_w40_20e_coco/cascade_mask_rcnn_hrnetv2p_w40_20e_coco_20200527_204922-969c4610.pth",
         config="hrnet/cascade-mask-rcnn_hrnetv2p-w40-20e_coco.py",
@@ -216,9 +170,7 @@ RECIPES = (
     row(
         name="fcos_hrnetv2p_w18_gn-head_4x4_1x_coco",
         model=FCOS.Config(input=BGR_STD, backbone=W18, neck=FCOS_PYRAMID),
-        data=COCO,
         schedule=FCOS_4X4_1X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=35.3, memory_gb=13.0, fps=12.9),
         weights="https://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w18_gn-head_4x4_1x_coco/fcos_hrnetv2p_w18_gn-head_4x4_1x_coco_20201212_100710-4ad151de.pth",
         config="hrnet/fcos_hrnetv2p-w18-gn-head_4xb4-1x_coco.py",
@@ -226,9 +178,7 @@ RECIPES = (
     row(
         name="fcos_hrnetv2p_w18_gn-head_4x4_2x_coco",
         model=FCOS.Config(input=BGR_STD, backbone=W18, neck=FCOS_PYRAMID),
-        data=COCO,
         schedule=FCOS_4X4_2X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=38.2, memory_gb=13.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w18_gn-head_4x4_2x_coco/fcos_hrnetv2p_w18_gn-head_4x4_2x_coco_20201212_101110-5c575fa5.pth",
         config="hrnet/fcos_hrnetv2p-w18-gn-head_4xb4-2x_coco.py",
@@ -236,9 +186,7 @@ RECIPES = (
     row(
         name="fcos_hrnetv2p_w32_gn-head_4x4_1x_coco",
         model=FCOS.Config(input=BGR_STD, backbone=W32, neck=FCOS_PYRAMID),
-        data=COCO,
         schedule=FCOS_4X4_1X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=39.5, memory_gb=17.5, fps=12.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w32_gn-head_4x4_1x_coco/fcos_hrnetv2p_w32_gn-head_4x4_1x_coco_20201211_134730-cb8055c0.pth",
         config="hrnet/fcos_hrnetv2p-w32-gn-head_4xb4-1x_coco.py",
@@ -246,9 +194,7 @@ RECIPES = (
     row(
         name="fcos_hrnetv2p_w32_gn-head_4x4_2x_coco",
         model=FCOS.Config(input=BGR_STD, backbone=W32, neck=FCOS_PYRAMID),
-        data=COCO,
         schedule=FCOS_4X4_2X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=40.8, memory_gb=17.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w32_gn-head_4x4_2x_coco/fcos_hrnetv2p_w32_gn-head_4x4_2x_coco_20201212_112133-77b6b9bb.pth",
         config="hrnet/fcos_hrnetv2p-w32-gn-head_4xb4-2x_coco.py",
@@ -258,7 +204,6 @@ RECIPES = (
         model=FCOS.Config(input=BGR_STD, backbone=W18, neck=FCOS_PYRAMID),
         data=TWO_SIZES,
         schedule=FCOS_4X4_2X,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=38.3, memory_gb=13.0, fps=12.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w18_gn-head_mstrain_640-800_4x4_2x_coco/fcos_hrnetv2p_w18_gn-head_mstrain_640-800_4x4_2x_coco_20201212_111651-441e9d9f.pth",
         config="hrnet/fcos_hrnetv2p-w18-gn-head_ms-640-800-4xb4-2x_coco.py",
@@ -268,7 +213,6 @@ RECIPES = (
         model=FCOS.Config(input=BGR_STD, backbone=W32, neck=FCOS_PYRAMID),
         data=TWO_SIZES,
         schedule=FCOS_4X4_2X,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=41.9, memory_gb=17.5, fps=12.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w32_gn-head_mstrain_640-800_4x4_2x_coco/fcos_hrnetv2p_w32_gn-head_mstrain_640-800_4x4_2x_coco_20201212_090846-b6f2b49f.pth",
         config="hrnet/fcos_hrnetv2p-w32-gn-head_ms-640-800-4xb4-2x_coco.py",
@@ -278,7 +222,6 @@ RECIPES = (
         model=FCOS.Config(input=BGR_STD, backbone=W40, neck=FCOS_PYRAMID),
         data=TWO_SIZES,
         schedule=FCOS_4X4_2X,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=42.7, memory_gb=20.3, fps=10.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/fcos_hrnetv2p_w40_gn-head_mstrain_640-800_4x4_2x_coco/fcos_hrnetv2p_w40_gn-head_mstrain_640-800_4x4_2x_coco_20201212_124752-f22d2ce5.pth",
         config="hrnet/fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco.py",
@@ -288,7 +231,6 @@ RECIPES = (
         model=HTC.Config(backbone=W18, neck=PYRAMID),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W18,
         published=Published(box_ap=42.8, mask_ap=37.9, memory_gb=10.8, fps=4.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w18_20e_coco/htc_hrnetv2p_w18_20e_coco_20200210-b266988c.pth",
         config="hrnet/htc_hrnetv2p-w18_20e_coco.py",
@@ -298,7 +240,6 @@ RECIPES = (
         model=HTC.Config(backbone=W32, neck=PYRAMID),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W32,
         published=Published(box_ap=45.4, mask_ap=39.9, memory_gb=13.1, fps=4.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w32_20e_coco/htc_hrnetv2p_w32_20e_coco_20200207-7639fa12.pth",
         config="hrnet/htc_hrnetv2p-w32_20e_coco.py",
@@ -308,7 +249,6 @@ RECIPES = (
         model=HTC.Config(backbone=W40, neck=PYRAMID),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_HRNET_W40,
         published=Published(box_ap=46.4, mask_ap=40.8, memory_gb=14.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w40_20e_coco/htc_hrnetv2p_w40_20e_coco_20200529_183411-417c4d5b.pth",
         config="hrnet/htc_hrnetv2p-w40_20e_coco.py",

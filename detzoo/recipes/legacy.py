@@ -11,9 +11,9 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.columns import BGR_DETECTRON, COCO, COCO_MASKS, R50, SCHEDULE_1X, caffe
-from detzoo.recipes.initial import INIT_R50, INIT_R50_DETECTRON, INIT_VGG16
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import BGR_DETECTRON, R50, SCHEDULE_1X, caffe, row
+from detzoo.recipes.initial import INIT_R50_DETECTRON
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD_DATA, SSD_SCHEDULE
 
@@ -34,9 +34,7 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_1x_coco_v1",
         model=MaskRCNN.Config(rpn=LEGACY_RPN, box_head=LEGACY_BOX_HEAD, mask_head=LEGACY_MASK_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=36.8, mask_ap=33.9),
         weights="https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmdetection/models/mask_rcnn_r50_fpn_1x_20181010-069fa190.pth",
         config="legacy_1.x/mask-rcnn_r50_fpn_1x_coco_v1.py",
@@ -44,7 +42,6 @@ RECIPES = (
     row(
         name="retinanet_r50_caffe_1x_coco_v1",
         model=RetinaNet.Config(input=BGR_DETECTRON, backbone=caffe(R50), head=LEGACY_RETINA_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
         init=INIT_R50_DETECTRON,
         published=Published(box_ap=35.4),
@@ -53,9 +50,7 @@ RECIPES = (
     row(
         name="retinanet_r50_fpn_1x_coco_v1",
         model=RetinaNet.Config(head=LEGACY_RETINA_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R50,
         published=Published(box_ap=35.2),
         weights="https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmdetection/models/retinanet_r50_fpn_1x_20181125-7b0c2548.pth",
         config="legacy_1.x/retinanet_r50_fpn_1x_coco_v1.py",
@@ -67,9 +62,7 @@ RECIPES = (
             box_head=CASCADE.box_head.replace(legacy=True, sampling=2, extractor=UNALIGNED),
             mask_head=LEGACY_MASK_HEAD,
         ),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=40.8, mask_ap=35.6),
         weights="https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmdetection/models/cascade_mask_rcnn_r50_fpn_1x_20181123-88b170c9.pth",
         config="legacy_1.x/cascade-mask-rcnn_r50_fpn_1x_coco_v1.py",
@@ -79,7 +72,6 @@ RECIPES = (
         model=SSD.Config(head=SSD.Head(legacy=True)),
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
-        init=INIT_VGG16,
         published=Published(box_ap=25.4),
         weights="https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmdetection/models/ssd300_coco_vgg16_caffe_120e_20181221-84d7110b.pth",
         config="legacy_1.x/ssd300_coco_v1.py",

@@ -14,9 +14,9 @@ from detzoo.recipes.columns import (
     X101_32X4D,
     X101_64X4D,
     multi_scale,
+    row,
 )
-from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Data, Split
 
 LVIS_V05 = multi_scale(
@@ -51,7 +51,6 @@ RECIPES = (
         model=mask_rcnn(R50),
         data=LVIS_V05,
         schedule=SCHEDULE_2X,
-        init=INIT_R50,
         published=Published(box_ap=26.1, mask_ap=25.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_r50_fpn_sample1e-3_mstrain_2x_lvis/mask_rcnn_r50_fpn_sample1e-3_mstrain_2x_lvis-dbd06831.pth",
         config="lvis/mask-rcnn_r50_fpn_sample1e-3_ms-2x_lvis-v0.5.py",
@@ -61,7 +60,6 @@ RECIPES = (
         model=mask_rcnn(R101),
         data=LVIS_V05,
         schedule=SCHEDULE_2X,
-        init=INIT_R101,
         published=Published(box_ap=27.1, mask_ap=27.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_r101_fpn_sample1e-3_mstrain_2x_lvis/mask_rcnn_r101_fpn_sample1e-3_mstrain_2x_lvis-54582ee2.pth",
         config="lvis/mask-rcnn_r101_fpn_sample1e-3_ms-2x_lvis-v0.5.py",
@@ -71,7 +69,6 @@ RECIPES = (
         model=mask_rcnn(X101_32X4D),
         data=LVIS_V05,
         schedule=SCHEDULE_2X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=26.7, mask_ap=26.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_2x_lvis/mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_2x_lvis-3cf55ea2.pth",
         config="lvis/mask-rcnn_x101-32x4d_fpn_sample1e-3_ms-2x_lvis-v0.5.py",
@@ -81,7 +78,6 @@ RECIPES = (
         model=mask_rcnn(X101_64X4D),
         data=LVIS_V05,
         schedule=SCHEDULE_2X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=26.4, mask_ap=26.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_2x_lvis/mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_2x_lvis-1c99a5ad.pth",
         config="lvis/mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-2x_lvis-v0.5.py",
@@ -91,7 +87,6 @@ RECIPES = (
         model=mask_rcnn(R50),
         data=LVIS_V1,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=22.5, mask_ap=21.7, memory_gb=9.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_r50_fpn_sample1e-3_mstrain_1x_lvis_v1/mask_rcnn_r50_fpn_sample1e-3_mstrain_1x_lvis_v1-aa78ac3d.pth",
         config="lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py",
@@ -101,7 +96,6 @@ RECIPES = (
         model=mask_rcnn(R101),
         data=LVIS_V1,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=24.6, mask_ap=23.6, memory_gb=10.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_r101_fpn_sample1e-3_mstrain_1x_lvis_v1/mask_rcnn_r101_fpn_sample1e-3_mstrain_1x_lvis_v1-ec55ce32.pth",
         config="lvis/mask-rcnn_r101_fpn_sample1e-3_ms-1x_lvis-v1.py",
@@ -111,7 +105,6 @@ RECIPES = (
         model=mask_rcnn(X101_32X4D),
         data=LVIS_V1,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=26.7, mask_ap=25.5, memory_gb=11.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_1x_lvis_v1/mask_rcnn_x101_32x4d_fpn_sample1e-3_mstrain_1x_lvis_v1-ebbc5c81.pth",
         config="lvis/mask-rcnn_x101-32x4d_fpn_sample1e-3_ms-1x_lvis-v1.py",
@@ -121,7 +114,6 @@ RECIPES = (
         model=mask_rcnn(X101_64X4D),
         data=LVIS_V1,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=27.2, mask_ap=25.8, memory_gb=14.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/lvis/mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_1x_lvis_v1/mask_rcnn_x101_64x4d_fpn_sample1e-3_mstrain_1x_lvis_v1-43d9edfe.pth",
         config="lvis/mask-rcnn_x101-64x4d_fpn_sample1e-3_ms-1x_lvis-v1.py",

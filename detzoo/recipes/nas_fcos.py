@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from detzoo.methods.fcos import FCOS
 from detzoo.necks.nas_fcos import NASFCOSNeck
-from detzoo.recipes.columns import BGR, COCO, R50, caffe
+from detzoo.recipes.columns import BGR, R50, caffe, row
 from detzoo.recipes.fcos import FCOS_DCN_1X
-from detzoo.recipes.initial import INIT_R50_CAFFE
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 NAS_FCOS = FCOS.Config(
     input=BGR,
@@ -20,9 +19,7 @@ RECIPES = (
     row(
         name="nas_fcos_nashead_r50_caffe_fpn_gn-head_4x4_1x_coco",
         model=NAS_FCOS.replace(head=FCOS.Head(searched=True, nms=0.6)),
-        data=COCO,
         schedule=FCOS_DCN_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=39.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fcos/nas_fcos_nashead_r50_caffe_fpn_gn-head_4x4_1x_coco/nas_fcos_nashead_r50_caffe_fpn_gn-head_4x4_1x_coco_20200520-1bdba3ce.pth",
         config="nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py",
@@ -30,9 +27,7 @@ RECIPES = (
     row(
         name="nas_fcos_fcoshead_r50_caffe_fpn_gn-head_4x4_1x_coco",
         model=NAS_FCOS,
-        data=COCO,
         schedule=FCOS_DCN_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fcos/nas_fcos_fcoshead_r50_caffe_fpn_gn-head_4x4_1x_coco/nas_fcos_fcoshead_r50_caffe_fpn_gn-head_4x4_1x_coco_20200521-7fdcbce0.pth",
         config="nas_fcos/nas-fcos_r50-caffe_fpn_fcoshead-gn-head_4xb4-1x_coco.py",

@@ -8,9 +8,8 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.fpn import FPN
 from detzoo.necks.nas_fpn import NASFPN
 from detzoo.recipes.augment import Crop, Flip, Resize
-from detzoo.recipes.columns import COCO, NO_NORM_DECAY, R50
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY, R50, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 
 # what these rows and those of FPG share
@@ -46,7 +45,6 @@ RECIPES = (
         ),
         data=CROP640,
         schedule=CROP640_50E,
-        init=INIT_R50,
         published=Published(box_ap=37.9, memory_gb=12.9, fps=22.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_fpn_crop640_50e_coco/retinanet_r50_fpn_crop640_50e_coco-9b953d76.pth",
         config="nas_fpn/retinanet_r50_fpn_crop640-50e_coco.py",
@@ -56,7 +54,6 @@ RECIPES = (
         model=RetinaNet.Config(input=input640(128), backbone=R50_BN, neck=NASFPN.Config(start=1), head=HEAD_BN),
         data=CROP640,
         schedule=CROP640_50E,
-        init=INIT_R50,
         published=Published(box_ap=40.5, memory_gb=13.2, fps=23.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/nas_fpn/retinanet_r50_nasfpn_crop640_50e_coco/retinanet_r50_nasfpn_crop640_50e_coco-0ad1f644.pth",
         config="nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py",

@@ -8,9 +8,9 @@ from detzoo.blocks.rpn import RPN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.no_neck import NoNeck
-from detzoo.recipes.columns import BGR, COCO, COCO_MASKS, R50, SCHEDULE_1X, SCHEDULE_3X, caffe, multi_scale
+from detzoo.recipes.columns import BGR, COCO, R50, SCHEDULE_1X, SCHEDULE_3X, caffe, multi_scale, row
 from detzoo.recipes.initial import INIT_R50_CAFFE
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 C4 = caffe(R50).replace(strides=(1, 2, 2), dilations=(1, 1, 1), out_stages=(3,))
 DC5 = caffe(R50).replace(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), out_stages=(4,))
@@ -45,7 +45,6 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_caffe_c4_1x_coco",
         model=FASTER_C4,
-        data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_C4,
         published=Published(box_ap=35.6),
@@ -65,9 +64,7 @@ RECIPES = (
     row(
         name="faster_rcnn_r50_caffe_dc5_1x_coco",
         model=FASTER_DC5,
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=37.2),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_1x_coco/faster_rcnn_r50_caffe_dc5_1x_coco_20201030_151909-531f0f43.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe-dc5_1x_coco.py",
@@ -77,7 +74,6 @@ RECIPES = (
         model=FASTER_DC5,
         data=multi_scale(COCO),
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=37.4),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_mstrain_1x_coco/faster_rcnn_r50_caffe_dc5_mstrain_1x_coco_20201028_233851-b33d21b9.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe-dc5_ms-1x_coco.py",
@@ -87,7 +83,6 @@ RECIPES = (
         model=FASTER_DC5,
         data=multi_scale(COCO),
         schedule=SCHEDULE_3X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.7),
         weights="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_dc5_mstrain_3x_coco/faster_rcnn_r50_caffe_dc5_mstrain_3x_coco_20201028_002107-34a53b2c.pth",
         config="faster_rcnn/faster-rcnn_r50-caffe-dc5_ms-3x_coco.py",
@@ -95,7 +90,6 @@ RECIPES = (
     row(
         name="mask_rcnn_r50_caffe_c4_1x_coco",
         model=MASK_C4,
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
         init=INIT_C4,
         config="mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py",

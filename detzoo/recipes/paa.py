@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from detzoo.methods.paa import PAA
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_3X, multi_scale_range
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_3X, multi_scale_range, row
+from detzoo.recipes.recipe import Published
 
 PAA_1X = SCHEDULE_1X.replace(lr=0.01)
 PAA_1_5X = PAA_1X.replace(epochs=18, milestones=(12, 16))
@@ -17,9 +16,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_1x_coco",
         model=PAA.Config(),
-        data=COCO,
         schedule=PAA_1X,
-        init=INIT_R50,
         published=Published(box_ap=40.4, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
         config="paa/paa_r50_fpn_1x_coco.py",
@@ -27,9 +24,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_1x_coco__no_score_voting",
         model=PAA.Config(head=NO_VOTING),
-        data=COCO,
         schedule=PAA_1X,
-        init=INIT_R50,
         published=Published(box_ap=40.2, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
         config="paa/paa_r50_fpn_1x_coco.py",
@@ -37,9 +32,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_1.5x_coco",
         model=PAA.Config(),
-        data=COCO,
         schedule=PAA_1_5X,
-        init=INIT_R50,
         published=Published(box_ap=41.4, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1.5x_coco/paa_r50_fpn_1.5x_coco_20200823-805d6078.pth",
         config="paa/paa_r50_fpn_1.5x_coco.py",
@@ -47,9 +40,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_1.5x_coco__no_score_voting",
         model=PAA.Config(head=NO_VOTING),
-        data=COCO,
         schedule=PAA_1_5X,
-        init=INIT_R50,
         published=Published(box_ap=41.2, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1.5x_coco/paa_r50_fpn_1.5x_coco_20200823-805d6078.pth",
         config="paa/paa_r50_fpn_1.5x_coco.py",
@@ -57,9 +48,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_2x_coco",
         model=PAA.Config(),
-        data=COCO,
         schedule=PAA_2X,
-        init=INIT_R50,
         published=Published(box_ap=41.6, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_2x_coco/paa_r50_fpn_2x_coco_20200821-c98bfc4e.pth",
         config="paa/paa_r50_fpn_2x_coco.py",
@@ -69,7 +58,6 @@ RECIPES = (
         model=PAA.Config(),
         data=multi_scale_range(COCO),
         schedule=PAA_3X,
-        init=INIT_R50,
         published=Published(box_ap=43.3, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_mstrain_3x_coco/paa_r50_fpn_mstrain_3x_coco_20210121_145722-06a6880b.pth",
         config="paa/paa_r50_fpn_ms-3x_coco.py",
@@ -77,9 +65,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_1x_coco",
         model=PAA.Config(backbone=R101),
-        data=COCO,
         schedule=PAA_1X,
-        init=INIT_R101,
         published=Published(box_ap=42.6, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
         config="paa/paa_r101_fpn_1x_coco.py",
@@ -87,9 +73,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_1x_coco__no_score_voting",
         model=PAA.Config(backbone=R101, head=NO_VOTING),
-        data=COCO,
         schedule=PAA_1X,
-        init=INIT_R101,
         published=Published(box_ap=42.4, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
         config="paa/paa_r101_fpn_1x_coco.py",
@@ -97,9 +81,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_2x_coco",
         model=PAA.Config(backbone=R101),
-        data=COCO,
         schedule=PAA_2X,
-        init=INIT_R101,
         published=Published(box_ap=43.5, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_2x_coco/paa_r101_fpn_2x_coco_20200821-6829f96b.pth",
         config="paa/paa_r101_fpn_2x_coco.py",
@@ -109,7 +91,6 @@ RECIPES = (
         model=PAA.Config(backbone=R101),
         data=multi_scale_range(COCO),
         schedule=PAA_3X,
-        init=INIT_R101,
         published=Published(box_ap=45.1, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_mstrain_3x_coco/paa_r101_fpn_mstrain_3x_coco_20210122_084202-83250d22.pth",
         config="paa/paa_r101_fpn_ms-3x_coco.py",

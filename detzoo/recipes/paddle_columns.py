@@ -25,9 +25,9 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
-from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, NO_NORM_DECAY, dcn
+from detzoo.recipes.columns import COCO, COCO_MASKS, GN_FPN, NO_NORM_DECAY, dcn, row
 from detzoo.recipes.paddle_initial import paddle_init
-from detzoo.recipes.recipe import Init, Model, Published, Recipe, row
+from detzoo.recipes.recipe import Init, Model, Published, Recipe
 from detzoo.recipes.settings import Data, ParamGroup, Schedule
 
 PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)

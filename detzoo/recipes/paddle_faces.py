@@ -16,7 +16,8 @@ from detzoo.methods.ssd import SSD
 from detzoo.necks.fpn_ssh import FPNSSH
 from detzoo.necks.no_neck import NoNeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Resize
-from detzoo.recipes.recipe import Published, Recipe, row
+from detzoo.recipes.columns import row
+from detzoo.recipes.recipe import Published, Recipe
 from detzoo.recipes.settings import Data, Schedule, Split
 
 STD = (127.502231, 127.502231, 127.502231)
@@ -96,6 +97,7 @@ def faces(*, name: str, model: SSD.Config, wider_ap: tuple[float, float, float],
         model=model,
         data=WIDER_FACE,
         schedule=STATIC_SCHEDULE if static else SCHEDULE,
+        init=None,
         published=Published(wider_ap=wider_ap),
         weights=f"https://{'paddlemodels' if static else 'paddledet'}.bj.bcebos.com/{folder}/{weights}",
         config=f"{'release/0.2:' if static else ''}configs/face_detection/{config}.yml",

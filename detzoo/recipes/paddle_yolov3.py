@@ -21,11 +21,11 @@ from detzoo.detector import Input
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Mixup, Resize
-from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY, row
 from detzoo.recipes.paddle_columns import STATIC_MODELS, static_dense
 from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Init, Published, Recipe, row
+from detzoo.recipes.recipe import Init, Published, Recipe
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 PADDLE_YOLO_HEAD = YOLOv3.Head(

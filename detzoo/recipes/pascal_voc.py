@@ -5,8 +5,8 @@ from __future__ import annotations
 from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.retinanet import RetinaNet
-from detzoo.recipes.initial import INIT_R50
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Data, Schedule, Split
 
 VOC_INPUT = Input(short=600, long=1000)
@@ -31,7 +31,6 @@ RECIPES = (
         model=FasterRCNN.Config(input=VOC_INPUT),
         data=VOC,
         schedule=SCHEDULE_VOC,
-        init=INIT_R50,
         published=Published(box_ap=79.5, memory_gb=2.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/faster_rcnn_r50_fpn_1x_voc0712/faster_rcnn_r50_fpn_1x_voc0712_20200624-c9895d40.pth",
         config="pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py",
@@ -41,7 +40,6 @@ RECIPES = (
         model=RetinaNet.Config(input=VOC_INPUT),
         data=VOC,
         schedule=SCHEDULE_VOC,
-        init=INIT_R50,
         published=Published(box_ap=77.3, memory_gb=2.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pascal_voc/retinanet_r50_fpn_1x_voc0712/retinanet_r50_fpn_1x_voc0712_20200617-47cbdd0e.pth",
         config="pascal_voc/retinanet_r50_fpn_1x_voc0712.py",

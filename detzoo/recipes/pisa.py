@@ -10,9 +10,8 @@ from detzoo.blocks.rpn import RPN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.columns import COCO, COCO_MASKS, MASK_BOX_HEAD, R50, SCHEDULE_1X, X101_32X4D, mask_rcnn
-from detzoo.recipes.initial import INIT_R50, INIT_VGG16, INIT_X101_32X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import MASK_BOX_HEAD, R50, SCHEDULE_1X, X101_32X4D, mask_rcnn, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD512, SSD_DATA, SSD_SCHEDULE
 
@@ -32,9 +31,7 @@ RECIPES = (
     row(
         name="pisa_faster_rcnn_r50_fpn_1x_coco",
         model=pisa_faster_rcnn(R50),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=38.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_faster_rcnn_r50_fpn_1x_coco/pisa_faster_rcnn_r50_fpn_1x_coco-dea93523.pth",
         config="pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py",
@@ -42,9 +39,7 @@ RECIPES = (
     row(
         name="pisa_faster_rcnn_x101_32x4d_fpn_1x_coco",
         model=pisa_faster_rcnn(X101_32X4D),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=41.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_faster_rcnn_x101_32x4d_fpn_1x_coco/pisa_faster_rcnn_x101_32x4d_fpn_1x_coco-e4accec4.pth",
         config="pisa/faster-rcnn_x101-32x4d_fpn_pisa_1x_coco.py",
@@ -52,9 +47,7 @@ RECIPES = (
     row(
         name="pisa_mask_rcnn_r50_fpn_1x_coco",
         model=mask_rcnn(R50).replace(rpn=PISA_RPN, box_head=PISA_MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.1, mask_ap=35.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_mask_rcnn_r50_fpn_1x_coco/pisa_mask_rcnn_r50_fpn_1x_coco-dfcedba6.pth",
         config="pisa/mask-rcnn_r50_fpn_pisa_1x_coco.py",
@@ -62,17 +55,13 @@ RECIPES = (
     row(
         name="pisa_mask_rcnn_x101_32x4d_fpn_1x_coco",
         model=mask_rcnn(X101_32X4D).replace(rpn=PISA_RPN, box_head=PISA_MASK_BOX_HEAD),
-        data=COCO_MASKS,
         schedule=SCHEDULE_1X,
-        init=INIT_X101_32X4D,
         config="pisa/mask-rcnn_x101-32x4d_fpn_pisa_1x_coco.py",
     ),
     row(
         name="pisa_retinanet_r50_fpn_1x_coco",
         model=RetinaNet.Config(head=PISA_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R50,
         published=Published(box_ap=36.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_retinanet_r50_fpn_1x_coco/pisa_retinanet_r50_fpn_1x_coco-76409952.pth",
         config="pisa/retinanet-r50_fpn_pisa_1x_coco.py",
@@ -80,9 +69,7 @@ RECIPES = (
     row(
         name="pisa_retinanet_x101_32x4d_fpn_1x_coco",
         model=RetinaNet.Config(backbone=X101_32X4D, head=PISA_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=40.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_retinanet_x101_32x4d_fpn_1x_coco/pisa_retinanet_x101_32x4d_fpn_1x_coco-a0c13c73.pth",
         config="pisa/retinanet_x101-32x4d_fpn_pisa_1x_coco.py",
@@ -92,7 +79,6 @@ RECIPES = (
         model=SSD.Config(head=SSD.Head(prime=PrimeSamples())),
         data=SSD_DATA,
         schedule=PISA_SSD_SCHEDULE,
-        init=INIT_VGG16,
         published=Published(box_ap=27.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_ssd300_coco/pisa_ssd300_coco-710e3ac9.pth",
         config="pisa/ssd300_pisa_coco.py",
@@ -102,7 +88,6 @@ RECIPES = (
         model=SSD512.replace(head=SSD512.head.replace(prime=PrimeSamples())),
         data=SSD_DATA,
         schedule=PISA_SSD_SCHEDULE,
-        init=INIT_VGG16,
         published=Published(box_ap=31.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_ssd512_coco/pisa_ssd512_coco-247addee.pth",
         config="pisa/ssd512_pisa_coco.py",

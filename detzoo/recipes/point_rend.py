@@ -12,9 +12,9 @@ from detzoo.recipes.columns import (
     SCHEDULE_3X,
     caffe,
     multi_scale,
+    row,
 )
-from detzoo.recipes.initial import INIT_R50_CAFFE
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 MODEL = PointRend.Config(input=BGR, backbone=caffe(R50), box_head=MASK_BOX_HEAD)
 
@@ -24,7 +24,6 @@ RECIPES = (
         model=MODEL,
         data=multi_scale(COCO_MASKS),
         schedule=SCHEDULE_1X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=38.4, mask_ap=36.3, memory_gb=4.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/point_rend/point_rend_r50_caffe_fpn_mstrain_1x_coco/point_rend_r50_caffe_fpn_mstrain_1x_coco-1bcb5fb4.pth",
         config="point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py",
@@ -34,7 +33,6 @@ RECIPES = (
         model=MODEL,
         data=multi_scale(COCO_MASKS),
         schedule=SCHEDULE_3X,
-        init=INIT_R50_CAFFE,
         published=Published(box_ap=41.0, mask_ap=38.0, memory_gb=4.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/point_rend/point_rend_r50_caffe_fpn_mstrain_3x_coco/point_rend_r50_caffe_fpn_mstrain_3x_coco-e0ebb6b7.pth",
         config="point_rend/point-rend_r50-caffe_fpn_ms-3x_coco.py",

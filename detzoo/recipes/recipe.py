@@ -186,34 +186,6 @@ class Recipe(Config):
     config: str | None = None  # path of the original framework's config file
 
 
-def row(
-    *,
-    name: str,
-    model: Model,
-    data: Data,
-    schedule: Schedule,
-    init: Init | None = None,
-    published: Published | None = None,
-    weights: str | None = None,
-    config: str,
-) -> Recipe:
-    """A row of a published table: a recipe whose ``weights`` are an address with the hash in it, as of `torch.hub`."""
-    file = None
-    if weights is not None:
-        marked = re.search(r"-([0-9a-f]{8})\.pth$", weights)
-        file = Weights(url=weights, sha256=marked and marked[1])
-    return Recipe(
-        name=name,
-        model=model,
-        data=data,
-        schedule=schedule,
-        init=init,
-        published=published,
-        weights=file,
-        config=config,
-    )
-
-
 def method_of(recipe: Recipe) -> type[Detector]:
     """The class that a recipe's model settings belong to."""
     for method in METHODS:

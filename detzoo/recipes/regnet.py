@@ -18,17 +18,9 @@ from detzoo.recipes.columns import (
     SCHEDULE_3X_REPEATED,
     multi_scale,
     multi_scale_repeated,
+    row,
 )
-from detzoo.recipes.initial import (
-    INIT_REGNETX_1_6GF,
-    INIT_REGNETX_3_2GF,
-    INIT_REGNETX_4GF,
-    INIT_REGNETX_6_4GF,
-    INIT_REGNETX_8GF,
-    INIT_REGNETX_12GF,
-    INIT_REGNETX_800MF,
-)
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 X_800MF = RegNet.Config(depth=16, initial_width=56, slope=35.73, ratio=2.28, group_width=16)
 X_1_6GF = RegNet.Config(depth=18, initial_width=80, slope=34.01, ratio=2.25, group_width=24)
@@ -54,9 +46,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-3.2GF_fpn_1x_coco",
         model=mask_rcnn(X_3_2GF),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=40.3, mask_ap=36.6, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-3.2GF_fpn_1x_coco/mask_rcnn_regnetx-3.2GF_fpn_1x_coco_20200520_163141-2a9d1814.pth",
         config="regnet/mask-rcnn_regnetx-3.2GF_fpn_1x_coco.py",
@@ -64,9 +54,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-4GF_fpn_1x_coco",
         model=mask_rcnn(X_4GF),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_4GF,
         published=Published(box_ap=41.5, mask_ap=37.4, memory_gb=5.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-4GF_fpn_1x_coco/mask_rcnn_regnetx-4GF_fpn_1x_coco_20200517_180217-32e9c92d.pth",
         config="regnet/mask-rcnn_regnetx-4GF_fpn_1x_coco.py",
@@ -74,9 +62,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-6.4GF_fpn_1x_coco",
         model=mask_rcnn(X_6_4GF),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_6_4GF,
         published=Published(box_ap=41.0, mask_ap=37.1, memory_gb=6.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-6.4GF_fpn_1x_coco/mask_rcnn_regnetx-6.4GF_fpn_1x_coco_20200517_180439-3a7aae83.pth",
         config="regnet/mask-rcnn_regnetx-6.4GF_fpn_1x_coco.py",
@@ -84,9 +70,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-8GF_fpn_1x_coco",
         model=mask_rcnn(X_8GF),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_8GF,
         published=Published(box_ap=41.7, mask_ap=37.5, memory_gb=6.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-8GF_fpn_1x_coco/mask_rcnn_regnetx-8GF_fpn_1x_coco_20200517_180515-09daa87e.pth",
         config="regnet/mask-rcnn_regnetx-8GF_fpn_1x_coco.py",
@@ -94,9 +78,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-12GF_fpn_1x_coco",
         model=mask_rcnn(X_12GF),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_12GF,
         published=Published(box_ap=42.2, mask_ap=38.0, memory_gb=7.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-12GF_fpn_1x_coco/mask_rcnn_regnetx-12GF_fpn_1x_coco_20200517_180552-b538bd8b.pth",
         config="regnet/mask-rcnn_regnetx-12GF_fpn_1x_coco.py",
@@ -104,9 +86,7 @@ RECIPES = (
     row(
         name="mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco",
         model=mask_rcnn(X_3_2GF.replace(deform=Deform(version=2))),
-        data=COCO_MASKS,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=40.3, mask_ap=36.6, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco/mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco_20200520_172726-75f40794.pth",
         config="regnet/mask-rcnn_regnetx-3.2GF-mdconv-c3-c5_fpn_1x_coco.py",
@@ -114,9 +94,7 @@ RECIPES = (
     row(
         name="faster_rcnn_regnetx-3.2GF_fpn_1x_coco",
         model=FasterRCNN.Config(input=BGR_STD, backbone=X_3_2GF),
-        data=COCO,
         schedule=REGNET_1X,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=39.9, memory_gb=4.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/faster_rcnn_regnetx-3.2GF_fpn_1x_coco/faster_rcnn_regnetx-3.2GF_fpn_1x_coco_20200517_175927-126fd9bf.pth",
         config="regnet/faster-rcnn_regnetx-3.2GF_fpn_1x_coco.py",
@@ -124,9 +102,7 @@ RECIPES = (
     row(
         name="faster_rcnn_regnetx-3.2GF_fpn_2x_coco",
         model=FasterRCNN.Config(input=BGR_STD, backbone=X_3_2GF),
-        data=COCO,
         schedule=REGNET_2X,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=41.1, memory_gb=4.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/faster_rcnn_regnetx-3.2GF_fpn_2x_coco/faster_rcnn_regnetx-3.2GF_fpn_2x_coco_20200520_223955-e2081918.pth",
         config="regnet/faster-rcnn_regnetx-3.2GF_fpn_2x_coco.py",
@@ -134,9 +110,7 @@ RECIPES = (
     row(
         name="retinanet_regnetx-800MF_fpn_1x_coco",
         model=RetinaNet.Config(input=BGR_STD, backbone=X_800MF),
-        data=COCO,
         schedule=REGNET_1X_CLIPPED,
-        init=INIT_REGNETX_800MF,
         published=Published(box_ap=35.6, memory_gb=2.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/retinanet_regnetx-800MF_fpn_1x_coco/retinanet_regnetx-800MF_fpn_1x_coco_20200517_191403-f6f91d10.pth",
         config="regnet/retinanet_regnetx-800MF_fpn_1x_coco.py",
@@ -144,9 +118,7 @@ RECIPES = (
     row(
         name="retinanet_regnetx-1.6GF_fpn_1x_coco",
         model=RetinaNet.Config(input=BGR_STD, backbone=X_1_6GF),
-        data=COCO,
         schedule=REGNET_1X_CLIPPED,
-        init=INIT_REGNETX_1_6GF,
         published=Published(box_ap=37.3, memory_gb=3.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/retinanet_regnetx-1.6GF_fpn_1x_coco/retinanet_regnetx-1.6GF_fpn_1x_coco_20200517_191403-37009a9d.pth",
         config="regnet/retinanet_regnetx-1.6GF_fpn_1x_coco.py",
@@ -154,9 +126,7 @@ RECIPES = (
     row(
         name="retinanet_regnetx-3.2GF_fpn_1x_coco",
         model=RetinaNet.Config(input=BGR_STD, backbone=X_3_2GF),
-        data=COCO,
         schedule=REGNET_1X_CLIPPED,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=39.1, memory_gb=4.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/retinanet_regnetx-3.2GF_fpn_1x_coco/retinanet_regnetx-3.2GF_fpn_1x_coco_20200520_163141-cb1509e8.pth",
         config="regnet/retinanet_regnetx-3.2GF_fpn_1x_coco.py",
@@ -166,7 +136,6 @@ RECIPES = (
         model=FasterRCNN.Config(input=BGR_STD, backbone=X_3_2GF),
         data=multi_scale_repeated(COCO),
         schedule=REGNET_3X_REPEATED,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=42.2, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/faster_rcnn_regnetx-3.2GF_fpn_mstrain_3x_coco/faster_rcnn_regnetx-3.2GF_fpn_mstrain_3x_coco_20200520_224253-bf85ae3e.pth",
         config="regnet/faster-rcnn_regnetx-3.2GF_fpn_ms-3x_coco.py",
@@ -176,7 +145,6 @@ RECIPES = (
         model=mask_rcnn(X_3_2GF),
         data=multi_scale(COCO_MASKS),
         schedule=REGNET_3X,
-        init=INIT_REGNETX_3_2GF,
         published=Published(box_ap=43.1, mask_ap=38.7, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-3.2GF_fpn_mstrain_3x_coco/mask_rcnn_regnetx-3.2GF_fpn_mstrain_3x_coco_20200521_202221-99879813.pth",
         config="regnet/mask-rcnn_regnetx-3.2GF_fpn_ms-3x_coco.py",

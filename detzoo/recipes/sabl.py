@@ -9,9 +9,8 @@ from detzoo.blocks.side_aware import SideAware
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, multi_scale_range
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, multi_scale_range, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.retinanet import RETINANET_1X, RETINANET_2X
 
 SABL_BOX_HEAD = BoxHead.Config(fcs=1, side_aware=SideAware.Config(), box_loss=BoxLoss(kind="smooth_l1", beta=0.1))
@@ -24,9 +23,7 @@ RECIPES = (
     row(
         name="sabl_faster_rcnn_r50_fpn_1x_coco",
         model=FasterRCNN.Config(box_head=SABL_BOX_HEAD),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=39.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_faster_rcnn_r50_fpn_1x_coco/sabl_faster_rcnn_r50_fpn_1x_coco-e867595b.pth",
         config="sabl/sabl-faster-rcnn_r50_fpn_1x_coco.py",
@@ -34,9 +31,7 @@ RECIPES = (
     row(
         name="sabl_faster_rcnn_r101_fpn_1x_coco",
         model=FasterRCNN.Config(backbone=R101, box_head=SABL_BOX_HEAD),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=41.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_faster_rcnn_r101_fpn_1x_coco/sabl_faster_rcnn_r101_fpn_1x_coco-f804c6c1.pth",
         config="sabl/sabl-faster-rcnn_r101_fpn_1x_coco.py",
@@ -44,9 +39,7 @@ RECIPES = (
     row(
         name="sabl_cascade_rcnn_r50_fpn_1x_coco",
         model=CascadeRCNN.Config(box_head=SABL_BOX_HEAD, stages=SABL_STAGES),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(box_ap=41.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_cascade_rcnn_r50_fpn_1x_coco/sabl_cascade_rcnn_r50_fpn_1x_coco-e1748e5e.pth",
         config="sabl/sabl-cascade-rcnn_r50_fpn_1x_coco.py",
@@ -54,9 +47,7 @@ RECIPES = (
     row(
         name="sabl_cascade_rcnn_r101_fpn_1x_coco",
         model=CascadeRCNN.Config(backbone=R101, box_head=SABL_BOX_HEAD, stages=SABL_STAGES),
-        data=COCO,
         schedule=SCHEDULE_1X,
-        init=INIT_R101,
         published=Published(box_ap=43.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_cascade_rcnn_r101_fpn_1x_coco/sabl_cascade_rcnn_r101_fpn_1x_coco-2b83e87c.pth",
         config="sabl/sabl-cascade-rcnn_r101_fpn_1x_coco.py",
@@ -64,9 +55,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r50_fpn_1x_coco",
         model=SABLRetinaNet.Config(),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R50,
         published=Published(box_ap=37.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r50_fpn_1x_coco/sabl_retinanet_r50_fpn_1x_coco-6c54fd4f.pth",
         config="sabl/sabl-retinanet_r50_fpn_1x_coco.py",
@@ -74,9 +63,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r50_fpn_gn_1x_coco",
         model=SABLRetinaNet.Config(head=GN_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R50,
         published=Published(box_ap=38.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r50_fpn_gn_1x_coco/sabl_retinanet_r50_fpn_gn_1x_coco-e16dfcf1.pth",
         config="sabl/sabl-retinanet_r50-gn_fpn_1x_coco.py",
@@ -84,9 +71,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r101_fpn_1x_coco",
         model=SABLRetinaNet.Config(backbone=R101),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R101,
         published=Published(box_ap=39.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_1x_coco/sabl_retinanet_r101_fpn_1x_coco-42026904.pth",
         config="sabl/sabl-retinanet_r101_fpn_1x_coco.py",
@@ -94,9 +79,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r101_fpn_gn_1x_coco",
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
-        data=COCO,
         schedule=RETINANET_1X,
-        init=INIT_R101,
         published=Published(box_ap=40.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_1x_coco/sabl_retinanet_r101_fpn_gn_1x_coco-40a893e8.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_1x_coco.py",
@@ -106,7 +89,6 @@ RECIPES = (
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
         data=multi_scale_range(COCO),
         schedule=RETINANET_2X,
-        init=INIT_R101,
         published=Published(box_ap=42.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_2x_ms_640_800_coco/sabl_retinanet_r101_fpn_gn_2x_ms_640_800_coco-1e63382c.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_ms-640-800-2x_coco.py",
@@ -116,7 +98,6 @@ RECIPES = (
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
         data=COCO.replace(sizes=((480, 1333), (960, 1333)), size_mode="range"),
         schedule=RETINANET_2X,
-        init=INIT_R101,
         published=Published(box_ap=43.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_2x_ms_480_960_coco/sabl_retinanet_r101_fpn_gn_2x_ms_480_960_coco-5342f857.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_ms-480-960-2x_coco.py",

@@ -7,9 +7,8 @@ so.
 from __future__ import annotations
 
 from detzoo.methods.scnet import SCNet
-from detzoo.recipes.columns import COCO_STUFF, R50, R101, SCHEDULE_1X, SCHEDULE_20E, X101_64X4D
-from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO_STUFF, R50, R101, SCHEDULE_1X, SCHEDULE_20E, X101_64X4D, row
+from detzoo.recipes.recipe import Published
 from detzoo.tta import TTA
 
 VIEWS = TTA(scales=((600, 900), (800, 1200), (1000, 1500), (1200, 1800), (1400, 2100)))
@@ -20,7 +19,6 @@ RECIPES = (
         model=SCNet.Config(backbone=R50),
         data=COCO_STUFF,
         schedule=SCHEDULE_1X,
-        init=INIT_R50,
         published=Published(
             box_ap=43.5, mask_ap=39.2, memory_gb=7.0, fps=6.2, tta=VIEWS, tta_box_ap=44.8, tta_mask_ap=40.9
         ),
@@ -32,7 +30,6 @@ RECIPES = (
         model=SCNet.Config(backbone=R50),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_R50,
         published=Published(
             box_ap=44.5, mask_ap=40.0, memory_gb=7.0, fps=6.2, tta=VIEWS, tta_box_ap=45.8, tta_mask_ap=41.5
         ),
@@ -44,7 +41,6 @@ RECIPES = (
         model=SCNet.Config(backbone=R101),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_R101,
         published=Published(
             box_ap=45.8, mask_ap=40.9, memory_gb=8.9, fps=5.8, tta=VIEWS, tta_box_ap=47.3, tta_mask_ap=42.7
         ),
@@ -56,7 +52,6 @@ RECIPES = (
         model=SCNet.Config(backbone=X101_64X4D),
         data=COCO_STUFF,
         schedule=SCHEDULE_20E,
-        init=INIT_X101_64X4D,
         published=Published(
             box_ap=47.5, mask_ap=42.3, memory_gb=13.2, fps=4.9, tta=VIEWS, tta_box_ap=48.9, tta_mask_ap=44.0
         ),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from detzoo.detector import Input
 from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
-from detzoo.recipes.columns import COCO, SSD_AUGMENT
-from detzoo.recipes.initial import INIT_VGG16
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, SSD_AUGMENT, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 
 # 24 epochs are 120 passes over the images
@@ -32,7 +31,6 @@ RECIPES = (
         model=SSD.Config(),
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
-        init=INIT_VGG16,
         published=Published(box_ap=25.6, memory_gb=10.2, fps=43.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd300_coco/ssd300_coco_20200307-a92d2092.pth",
         config="ssd/ssd300_coco.py",
@@ -42,7 +40,6 @@ RECIPES = (
         model=SSD512,
         data=SSD_DATA,
         schedule=SSD_SCHEDULE,
-        init=INIT_VGG16,
         published=Published(box_ap=29.4, memory_gb=9.3, fps=30.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20200308-038c5591.pth",
         config="ssd/ssd512_coco.py",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from detzoo.methods.tridentnet import TridentNet, TridentResNet
-from detzoo.recipes.columns import BGR, COCO, SCHEDULE_1X, SCHEDULE_3X, multi_scale
+from detzoo.recipes.columns import BGR, COCO, SCHEDULE_1X, SCHEDULE_3X, multi_scale, row
 from detzoo.recipes.no_pyramid import BOX_HEAD_C4, INIT_C4, RPN_C4
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 TRIDENT_C4 = TridentNet.Config(
     input=BGR,
@@ -18,7 +18,6 @@ RECIPES = (
     row(
         name="tridentnet_r50_caffe_1x_coco",
         model=TRIDENT_C4,
-        data=COCO,
         schedule=SCHEDULE_1X,
         init=INIT_C4,
         published=Published(box_ap=37.7),

@@ -15,10 +15,10 @@ from detzoo.recipes.columns import (
     X101_64X4D,
     dcn,
     multi_scale_range,
+    row,
 )
 from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
-from detzoo.recipes.initial import INIT_R50, INIT_R101, INIT_X101_32X4D, INIT_X101_64X4D
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 
 VFNET_1X = SCHEDULE_1X.replace(lr=0.01, groups=BIASES, warmup_start=0.1)
 VFNET_2X = SCHEDULE_2X.replace(lr=0.01, groups=BIASES, warmup_start=0.1)
@@ -35,9 +35,7 @@ RECIPES = (
     row(
         name="vfnet_r50_fpn_1x_coco",
         model=VFNet.Config(),
-        data=COCO,
         schedule=VFNET_1X,
-        init=INIT_R50,
         published=Published(box_ap=41.6),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r50_fpn_1x_coco/vfnet_r50_fpn_1x_coco_20201027-38db6f58.pth",
         config="vfnet/vfnet_r50_fpn_1x_coco.py",
@@ -47,7 +45,6 @@ RECIPES = (
         model=VFNet.Config(),
         data=VFNET_SCALES,
         schedule=VFNET_2X,
-        init=INIT_R50,
         published=Published(box_ap=44.5),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r50_fpn_mstrain_2x_coco/vfnet_r50_fpn_mstrain_2x_coco_20201027-7cc75bd2.pth",
         config="vfnet/vfnet_r50_fpn_ms-2x_coco.py",
@@ -57,7 +54,6 @@ RECIPES = (
         model=deformed(R50),
         data=VFNET_SCALES,
         schedule=VFNET_DCN_2X,
-        init=INIT_R50,
         published=Published(box_ap=47.8),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r50_fpn_mdconv_c3-c5_mstrain_2x_coco/vfnet_r50_fpn_mdconv_c3-c5_mstrain_2x_coco_20201027pth-6879c318.pth",
         config="vfnet/vfnet_r50-mdconv-c3-c5_fpn_ms-2x_coco.py",
@@ -65,9 +61,7 @@ RECIPES = (
     row(
         name="vfnet_r101_fpn_1x_coco",
         model=VFNet.Config(backbone=R101),
-        data=COCO,
         schedule=VFNET_1X,
-        init=INIT_R101,
         published=Published(box_ap=43.0),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r101_fpn_1x_coco/vfnet_r101_fpn_1x_coco_20201027pth-c831ece7.pth",
         config="vfnet/vfnet_r101_fpn_1x_coco.py",
@@ -77,7 +71,6 @@ RECIPES = (
         model=VFNet.Config(backbone=R101),
         data=VFNET_SCALES,
         schedule=VFNET_2X,
-        init=INIT_R101,
         published=Published(box_ap=46.2),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r101_fpn_mstrain_2x_coco/vfnet_r101_fpn_mstrain_2x_coco_20201027pth-4a5d53f1.pth",
         config="vfnet/vfnet_r101_fpn_ms-2x_coco.py",
@@ -87,7 +80,6 @@ RECIPES = (
         model=deformed(R101),
         data=VFNET_SCALES,
         schedule=VFNET_DCN_2X,
-        init=INIT_R101,
         published=Published(box_ap=49.0),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_r101_fpn_mdconv_c3-c5_mstrain_2x_coco/vfnet_r101_fpn_mdconv_c3-c5_mstrain_2x_coco_20201027pth-7729adb5.pth",
         config="vfnet/vfnet_r101-mdconv-c3-c5_fpn_ms-2x_coco.py",
@@ -97,7 +89,6 @@ RECIPES = (
         model=deformed(X101_32X4D),
         data=VFNET_SCALES,
         schedule=VFNET_DCN_2X,
-        init=INIT_X101_32X4D,
         published=Published(box_ap=49.7),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_x101_32x4d_fpn_mdconv_c3-c5_mstrain_2x_coco/vfnet_x101_32x4d_fpn_mdconv_c3-c5_mstrain_2x_coco_20201027pth-d300a6fc.pth",
         config="vfnet/vfnet_x101-32x4d-mdconv-c3-c5_fpn_ms-2x_coco.py",
@@ -107,7 +98,6 @@ RECIPES = (
         model=deformed(X101_64X4D),
         data=VFNET_SCALES,
         schedule=VFNET_DCN_2X,
-        init=INIT_X101_64X4D,
         published=Published(box_ap=50.4),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/vfnet/vfnet_x101_64x4d_fpn_mdconv_c3-c5_mstrain_2x_coco/vfnet_x101_64x4d_fpn_mdconv_c3-c5_mstrain_2x_coco_20201027pth-b5f6da5e.pth",
         config="vfnet/vfnet_x101-64x4d-mdconv-c3-c5_fpn_ms-2x_coco.py",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from detzoo.methods.yolact import YOLACT
-from detzoo.recipes.columns import COCO_MASKS, SSD_AUGMENT
-from detzoo.recipes.initial import INIT_R50, INIT_R101
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO_MASKS, SSD_AUGMENT, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 
 YOLACT_DATA = COCO_MASKS.replace(augment=SSD_AUGMENT, min_box=4.0, group_by_aspect=False)
@@ -19,7 +18,6 @@ RECIPES = (
         model=YOLACT.Config(),
         data=YOLACT_DATA,
         schedule=YOLACT_55E,
-        init=INIT_R50,
         published=Published(mask_ap=29.0, fps=42.5),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/yolact/yolact_r50_1x8_coco_20200908-f38d58df.pth",
         config="yolact/yolact_r50_1xb8-55e_coco.py",
@@ -29,7 +27,6 @@ RECIPES = (
         model=YOLACT.Config(),
         data=YOLACT_DATA,
         schedule=YOLACT_55E.replace(lr=8e-3, base_batch=64, warmup_steps=1000, clip_norm=35.0),
-        init=INIT_R50,
         published=Published(mask_ap=28.4, fps=42.5),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/yolact/yolact_r50_8x8_coco_20200908-ca34f5db.pth",
         config="yolact/yolact_r50_8xb8-55e_coco.py",
@@ -39,7 +36,6 @@ RECIPES = (
         model=YOLACT.Config(backbone=YOLACT.Config().backbone.replace(depth=101)),
         data=YOLACT_DATA,
         schedule=YOLACT_55E,
-        init=INIT_R101,
         published=Published(mask_ap=30.4, fps=33.5),
         weights="https://openmmlab.oss-cn-hangzhou.aliyuncs.com/mmdetection/v2.0/yolact/yolact_r101_1x8_coco_20200908-4cbe9101.pth",
         config="yolact/yolact_r101_1xb8-55e_coco.py",

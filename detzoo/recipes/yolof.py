@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from detzoo.methods.yolof import YOLOF
 from detzoo.recipes.augment import Flip, Resize, Shift
-from detzoo.recipes.columns import BGR, COCO, NO_NORM_DECAY, R50, SCHEDULE_1X, caffe
+from detzoo.recipes.columns import BGR, COCO, NO_NORM_DECAY, R50, SCHEDULE_1X, caffe, row
 from detzoo.recipes.initial import INIT_R50_DETECTRON
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import ParamGroup
 
 YOLOF_1X = SCHEDULE_1X.replace(

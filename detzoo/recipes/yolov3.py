@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from detzoo.detector import Input
 from detzoo.methods.yolov3 import YOLOv3
-from detzoo.recipes.columns import COCO, YOLO_AUGMENT
-from detzoo.recipes.initial import INIT_DARKNET53
-from detzoo.recipes.recipe import Published, row
+from detzoo.recipes.columns import COCO, YOLO_AUGMENT, row
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 
 UNIT = Input(mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))  # pixels from 0 to 1
@@ -37,7 +36,6 @@ RECIPES = (
         model=D53_320,
         data=YOLO_DATA,
         schedule=YOLO_SCHEDULE,
-        init=INIT_DARKNET53,
         published=Published(box_ap=27.9, memory_gb=2.7, fps=63.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_320_273e_coco/yolov3_d53_320_273e_coco-421362b6.pth",
         config="yolo/yolov3_d53_8xb8-320-273e_coco.py",
@@ -47,7 +45,6 @@ RECIPES = (
         model=D53_416,
         data=YOLO_DATA.replace(sizes=((320, 320), (416, 416)), size_mode="range"),
         schedule=YOLO_SCHEDULE,
-        init=INIT_DARKNET53,
         published=Published(box_ap=30.9, memory_gb=3.8, fps=61.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_mstrain-416_273e_coco/yolov3_d53_mstrain-416_273e_coco-2b60fcd9.pth",
         config="yolo/yolov3_d53_8xb8-ms-416-273e_coco.py",
@@ -57,7 +54,6 @@ RECIPES = (
         model=D53,
         data=YOLO_DATA.replace(sizes=((320, 320), (608, 608)), size_mode="range"),
         schedule=YOLO_SCHEDULE,
-        init=INIT_DARKNET53,
         published=Published(box_ap=33.4, memory_gb=7.1, fps=48.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/yolo/yolov3_d53_mstrain-608_273e_coco/yolov3_d53_mstrain-608_273e_coco-139f5633.pth",
         config="yolo/yolov3_d53_8xb8-ms-608-273e_coco.py",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from detzoo.backbones.hourglass import Hourglass
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.anchors import Anchors
 from detzoo.blocks.distribution_head import DistributionHead
-from detzoo.blocks.roi_heads import BoxHead
+from detzoo.blocks.roi_heads import BoxHead, MaskHead
 from detzoo.blocks.rpn import RPN
 from detzoo.blocks.semantic import SemanticHead
 from detzoo.detector import Input
@@ -33,6 +35,17 @@ FEW_PROPOSALS = RPN.Config(
     proposals=100,
 )
 BOXES = BoxHead.Config(fc_channels=256, samples=48, detections=30, candidates=256)
+CASCADE_BOXES = BOXES.replace(class_agnostic=True)
+MASKS = MaskHead.Config(convs=2, channels=64)
+# all but the heads: of methods with RoIs, and of those without
+TWO_STAGE: dict[str, Any] = {
+    "input": SMALL,
+    "backbone": FRESH_R18,
+    "neck": PYRAMID,
+    "rpn": FEW_PROPOSALS,
+    "roi_levels": 3,
+}
+ONE_STAGE: dict[str, Any] = {"input": SMALL, "backbone": LAST_TWO, "neck": DENSE_PYRAMID}
 DISTANCES = DistributionHead.Config(convs=2, channels=64, farthest=8, anchor=4.0, detections=30)
 HOURGLASS = Hourglass.Config(stacks=1, widths=(64, 96, 128, 128), blocks=(1, 1, 1, 2), out_channels=64)
 SHAPES_MAP = SemanticHead.Config(classes=6, convs=2)  # the ground and five shapes
@@ -51,6 +64,8 @@ FEW_MINUTES = Schedule(
 )
 
 
-def small(name: str, model: Model, data: Data = SHAPES, schedule: Schedule = FEW_MINUTES) -> Recipe:
-    """A recipe that trains from nothing."""
-    return Recipe(name=name, model=model, data=data, schedule=schedule)
+def small(name: str, model: Model, data: Data | None = None, schedule: Schedule = FEW_MINUTES) -> Recipe:
+    """A recipe that trains from nothing; ``data``: shapes, with masks where the method has a mask head."""
+    return Recipe(
+        name=name, model=model, data=data or SHAPES.replace(masks=hasattr(model, "mask_head")), schedule=schedule
+    )

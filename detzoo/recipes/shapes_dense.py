@@ -28,45 +28,23 @@ from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.dilated_encoder import DilatedEncoder
 from detzoo.necks.ssd import SSDNeck
 from detzoo.necks.yolo import YOLONeck
-from detzoo.recipes.shapes_columns import (
-    DENSE_PYRAMID,
-    DISTANCES,
-    FEW_MINUTES,
-    FRESH_R18,
-    HOURGLASS,
-    LAST_TWO,
-    SHAPES,
-    SMALL,
-    small,
-)
+from detzoo.recipes.shapes_columns import DISTANCES, FEW_MINUTES, FRESH_R18, HOURGLASS, ONE_STAGE, SMALL, small
 
 RECIPES = (
     small(
         name="retinanet_r18_fpn_shapes",
-        model=RetinaNet.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=RetinaNet.Head(convs=2, channels=64, detections=30),
-        ),
+        model=RetinaNet.Config(**ONE_STAGE, head=RetinaNet.Head(convs=2, channels=64, detections=30)),
         schedule=FEW_MINUTES.replace(epochs=12),
     ),
     small(
         name="ga_retinanet_r18_fpn_shapes",
-        model=GARetinaNet.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=GARetinaNet.Head(convs=2, channels=64, detections=30),
-        ),
+        model=GARetinaNet.Config(**ONE_STAGE, head=GARetinaNet.Head(convs=2, channels=64, detections=30)),
         schedule=FEW_MINUTES.replace(epochs=9),
     ),
     small(
         name="fcos_r18_fpn_shapes",
         model=FCOS.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
+            **ONE_STAGE,
             head=FCOS.Head(
                 convs=2,
                 channels=64,
@@ -83,9 +61,7 @@ RECIPES = (
     small(
         name="atss_r18_fpn_shapes",
         model=ATSS.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
+            **ONE_STAGE,
             head=ATSS.Head(
                 convs=2,
                 channels=64,
@@ -96,42 +72,21 @@ RECIPES = (
     ),
     small(
         name="autoassign_r18_fpn_shapes",
-        model=AutoAssign.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=AutoAssign.Head(convs=2, channels=64, detections=30),
-        ),
+        model=AutoAssign.Config(**ONE_STAGE, head=AutoAssign.Head(convs=2, channels=64, detections=30)),
     ),
     small(
         name="sabl_retinanet_r18_fpn_shapes",
-        model=SABLRetinaNet.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=SABLRetinaNet.Head(convs=2, channels=64, detections=30),
-        ),
+        model=SABLRetinaNet.Config(**ONE_STAGE, head=SABLRetinaNet.Head(convs=2, channels=64, detections=30)),
     ),
-    small(
-        name="gfl_r18_fpn_shapes",
-        model=GFL.Config(input=SMALL, backbone=LAST_TWO, neck=DENSE_PYRAMID, head=DISTANCES),
-    ),
+    small(name="gfl_r18_fpn_shapes", model=GFL.Config(**ONE_STAGE, head=DISTANCES)),
     small(  # its teacher is trained first, and then named by its file: model.distillation.teacher=PATH
         name="ld_r18_fpn_shapes",
-        model=LD.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=DISTANCES,
-            distillation=Distillation(teacher="gfl_r18_fpn_shapes"),
-        ),
+        model=LD.Config(**ONE_STAGE, head=DISTANCES, distillation=Distillation(teacher="gfl_r18_fpn_shapes")),
     ),
     small(
         name="fovea_r18_fpn_shapes",
         model=FoveaBox.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
+            **ONE_STAGE,
             head=FoveaBox.Head(
                 convs=2,
                 channels=64,
@@ -144,39 +99,26 @@ RECIPES = (
     ),
     small(
         name="fsaf_r18_fpn_shapes",
-        model=FSAF.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=FSAF.Head(convs=2, channels=64, detections=30),
-        ),
+        model=FSAF.Config(**ONE_STAGE, head=FSAF.Head(convs=2, channels=64, detections=30)),
         schedule=FEW_MINUTES.replace(epochs=14),
     ),
     small(
         name="vfnet_r18_fpn_shapes",
         model=VFNet.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30),
+            **ONE_STAGE, head=VFNet.Head(convs=2, channels=64, reach=(32.0, 48.0, 96.0), anchor=4.0, detections=30)
         ),
     ),
     small(
         name="reppoints_r18_fpn_shapes",
         model=RepPoints.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
-            head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30),
+            **ONE_STAGE, head=RepPoints.Head(convs=2, channels=64, norm="gn", point_channels=64, detections=30)
         ),
         schedule=FEW_MINUTES.replace(epochs=8),
     ),
     small(
         name="paa_r18_fpn_shapes",
         model=PAA.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
+            **ONE_STAGE,
             head=PAA.Head(
                 convs=2,
                 channels=64,
@@ -188,17 +130,13 @@ RECIPES = (
     small(
         name="centripetalnet_hourglass_shapes",
         model=CentripetalNet.Config(
-            input=SMALL,
-            backbone=HOURGLASS,
-            head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30),
+            input=SMALL, backbone=HOURGLASS, head=CentripetalNet.Head(channels=64, pooled=64, corners=50, detections=30)
         ),
     ),
     small(
         name="cornernet_hourglass_shapes",
         model=CornerNet.Config(
-            input=SMALL,
-            backbone=HOURGLASS,
-            head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30),
+            input=SMALL, backbone=HOURGLASS, head=CornerNet.Head(channels=64, pooled=64, corners=50, detections=30)
         ),
     ),
     small(
@@ -214,13 +152,10 @@ RECIPES = (
     small(
         name="yolact_r18_fpn_shapes",
         model=YOLACT.Config(
-            input=SMALL,
-            backbone=LAST_TWO,
-            neck=DENSE_PYRAMID,
+            **ONE_STAGE,
             head=YOLACT.Head(channels=64, sizes=(24, 40, 64), steps=(8, 16, 32), detections=30),
             mask_head=Prototypes.Config(prototypes=16, convs=2, channels=64),
         ),
-        data=SHAPES.replace(masks=True),
         schedule=FEW_MINUTES.replace(epochs=12),
     ),
     small(

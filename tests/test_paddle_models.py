@@ -26,7 +26,6 @@ from detzoo.pickles.machine import CheckpointError
 from detzoo.recipes.paddle_columns import (
     PADDLE_R50,
     paddle_cascade,
-    paddle_cascade_mask,
     static_cascade,
     static_cascade_mask,
     static_class_aware,
@@ -49,7 +48,16 @@ from tests.paddle_configs import (
     small,
 )
 from tests.paddle_files import pdparams, static
-from tests.parity.paddle_cases import FCOS_DCN, FCOS_MODEL, GN, RETINA, SSDLITE_300, SSDLITE_GHOST, SSDLITE_V3
+from tests.parity.paddle_cases import (
+    FCOS_DCN,
+    FCOS_MODEL,
+    GN,
+    RETINA,
+    SSDLITE_300,
+    SSDLITE_GHOST,
+    SSDLITE_V3,
+    cascade_mask,
+)
 from tests.published_paddle import paddle_rows, parameters_of
 from tests.test_paddle_import import THEIRS
 from tests.tiny import images, targets, tiny
@@ -209,10 +217,10 @@ STATIC_DCN = "ResNet: {norm_type: bn, dcn_v2_stages: [3, 4, 5]}"
 CASES: dict[str, tuple[tuple[str, ...], str | Callable[[], Model]]] = {
     "cascade": ((FASTER_RCNN, CASCADE), lambda: paddle_cascade(PADDLE_R50)),
     "cascade, deformed": ((FASTER_RCNN, CASCADE, DCN), "pd_cascade_rcnn_dcn_r50_fpn_1x_coco"),
-    "cascade, masks": ((FASTER_RCNN, MASKS, CASCADE, CASCADE_MASKS), lambda: paddle_cascade_mask(PADDLE_R50)),
+    "cascade, masks": ((FASTER_RCNN, MASKS, CASCADE, CASCADE_MASKS), lambda: cascade_mask(PADDLE_R50)),
     "cascade, masks, gn": (
         (FASTER_RCNN, MASKS, CASCADE, CASCADE_MASKS, WITH_GN),
-        lambda: _changed(paddle_cascade_mask(PADDLE_R50), GN),
+        lambda: _changed(cascade_mask(PADDLE_R50), GN),
     ),
     "cascade, class-aware": (
         (FASTER_RCNN, CASCADE, "CascadeHead: {reg_class_agnostic: false}"),

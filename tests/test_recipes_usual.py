@@ -15,10 +15,12 @@ from detzoo.backbones.regnet import RegNet
 from detzoo.backbones.res2net import Res2Net
 from detzoo.backbones.swin import Swin
 from detzoo.methods.atss import ATSS
+from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.columns import (
     COCO,
     COCO_MASKS,
+    COCO_STUFF,
     R18,
     R50,
     R101,
@@ -32,9 +34,12 @@ from detzoo.recipes.columns import (
     gn,
     row,
     sync_bn,
+    whole_detector,
 )
 from detzoo.recipes.initial import INIT_R50_CAFFE, USUAL, usual_init
 from detzoo.recipes.paddle_columns import PADDLE_R50_VD
+from detzoo.recipes.recipe import Init, Weights
+from detzoo.recipes.settings import Data
 
 TORCHVISION = "https://download.pytorch.org/models"
 OPENMMLAB = "https://download.openmmlab.com/pretrain/third_party"
@@ -122,7 +127,23 @@ def test_a_row_may_say_what_it_starts_from() -> None:
     assert any_row(R50, init=INIT_R50_CAFFE).init == INIT_R50_CAFFE
 
 
-def test_a_row_that_says_no_data_is_of_coco_with_the_masks_that_it_learns() -> None:
-    masks = row(name="one", model=MaskRCNN.Config(), schedule=SCHEDULE_1X, config=None)
-    assert (any_row(R50).data, masks.data) == (COCO, COCO_MASKS)
-    assert any_row(R50, data=COCO.replace(repeat=3)).data.repeat == 3
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (ATSS.Config(), COCO),
+        (MaskRCNN.Config(), COCO_MASKS),
+        (HTC.Config(), COCO_STUFF),
+        (HTC.Config(semantic_head=None), COCO_MASKS),
+    ],
+)
+def test_a_row_that_says_no_data_is_of_coco_with_what_its_heads_learn(model: Any, data: Data) -> None:
+    assert row(name="one", model=model, schedule=SCHEDULE_1X, config=None).data == data
+    assert row(name="one", model=model, data=Data(), schedule=SCHEDULE_1X, config=None).data == Data()
+
+
+def test_addresses_of_weights_give_their_hash() -> None:
+    marked, plain = "https://host/detector-0123abcd.pth", "https://host/detector.tar"
+    assert any_row(R50, weights=marked).weights == Weights(url=marked, sha256="0123abcd")
+    assert any_row(R50, weights=plain).weights == Weights(url=plain)
+    assert any_row(R50).weights is None
+    assert whole_detector(marked) == Init(url=marked, sha256="0123abcd", prefixes=("",))

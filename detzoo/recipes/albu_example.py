@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from detzoo.recipes.augment import Albu, Flip, Resize
-from detzoo.recipes.columns import COCO_MASKS, SCHEDULE_1X, row
-from detzoo.recipes.mask_rcnn import mask_rcnn
+from detzoo.recipes.columns import COCO_MASKS, SCHEDULE_1X, mask_rcnn, row
 from detzoo.recipes.recipe import Published
 
 ALBU = Albu(

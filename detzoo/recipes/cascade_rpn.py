@@ -9,11 +9,10 @@ from detzoo.blocks.roi_heads import BoxHead
 from detzoo.methods.fast_rcnn import FastRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.rpn import RPNDetector
-from detzoo.recipes.columns import BGR, COCO, R50, SCHEDULE_1X, caffe, row
+from detzoo.recipes.columns import BGR, COCO, R50, SCHEDULE_1X_CLIPPED, caffe, row
 from detzoo.recipes.recipe import Published
 from detzoo.recipes.rpn import COCO_RECALL
 
-CLIPPED_1X = SCHEDULE_1X.replace(clip_norm=35.0)
 CASCADE_BOX_HEAD = BoxHead.Config(
     stds=(0.04, 0.04, 0.08, 0.08),
     class_weight=1.5,
@@ -37,7 +36,7 @@ RECIPES = (
             rpn=CascadeRPN.Config(candidates=2000, train_proposals=2000, proposals=2000),
         ),
         data=COCO_RECALL,
-        schedule=CLIPPED_1X,
+        schedule=SCHEDULE_1X_CLIPPED,
         published=Published(ar1000=72.0),
         weights="https://drive.google.com/file/d/1qxVdOnCgK-ee7_z0x6mvAir_glMu2Ihi/view?usp=sharing",
         config="cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py",
@@ -46,7 +45,7 @@ RECIPES = (
         name="crpn_fast_rcnn_r50_caffe_fpn_1x_coco",
         model=FastRCNN.Config(input=BGR, backbone=caffe(R50), box_head=CASCADE_BOX_HEAD),
         data=COCO_PROPOSALS,
-        schedule=CLIPPED_1X,
+        schedule=SCHEDULE_1X_CLIPPED,
         published=Published(box_ap=39.9),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rpn/crpn_fast_rcnn_r50_caffe_fpn_1x_coco/crpn_fast_rcnn_r50_caffe_fpn_1x_coco-cb486e66.pth",
         config="cascade_rpn/cascade-rpn_fast-rcnn_r50-caffe_fpn_1x_coco.py",
@@ -65,7 +64,7 @@ RECIPES = (
             ),
             box_head=CASCADE_BOX_HEAD,
         ),
-        schedule=CLIPPED_1X,
+        schedule=SCHEDULE_1X_CLIPPED,
         published=Published(box_ap=40.4),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cascade_rpn/crpn_faster_rcnn_r50_caffe_fpn_1x_coco/crpn_faster_rcnn_r50_caffe_fpn_1x_coco-c8283cca.pth",
         config="cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py",

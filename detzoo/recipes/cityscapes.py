@@ -8,8 +8,8 @@ from detzoo.detector import Input
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.classes import CITYSCAPES_CLASSES
-from detzoo.recipes.columns import MASK_BOX_HEAD, row
-from detzoo.recipes.recipe import Init, Published
+from detzoo.recipes.columns import MASK_BOX_HEAD, row, whole_detector
+from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Data, Schedule, Split
 
 FULL = Input(short=1024, long=2048)  # the size of every picture
@@ -33,10 +33,8 @@ RECIPES = (
         model=FasterRCNN.Config(input=FULL, box_head=BoxHead.Config(box_loss=SMOOTH_L1)),
         data=CITYSCAPES,
         schedule=FINE_TUNE,
-        init=Init(
-            url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth",
-            sha256="047c8118",
-            prefixes=("",),
+        init=whole_detector(
+            "https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth"
         ),
         published=Published(box_ap=40.3, memory_gb=5.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/cityscapes/faster_rcnn_r50_fpn_1x_cityscapes_20200502-829424c0.pth",
@@ -47,10 +45,8 @@ RECIPES = (
         model=MaskRCNN.Config(input=FULL, box_head=MASK_BOX_HEAD.replace(box_loss=SMOOTH_L1)),
         data=CITYSCAPES.replace(masks=True),
         schedule=FINE_TUNE,
-        init=Init(
-            url="https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth",
-            sha256="d4b0c5d6",
-            prefixes=("",),
+        init=whole_detector(
+            "https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth"
         ),
         published=Published(box_ap=40.9, mask_ap=36.4, memory_gb=5.3),
         weights="https://download.openmmlab.com/mmdetection/v2.0/cityscapes/mask_rcnn_r50_fpn_1x_cityscapes/mask_rcnn_r50_fpn_1x_cityscapes_20201211_133733-d2858245.pth",

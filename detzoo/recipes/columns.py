@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.context_block import ContextBlock
@@ -59,9 +60,9 @@ def gcb(backbone: ResNet.Config, reduction: int) -> ResNet.Config:
 MASK_BOX_HEAD = BoxHead.Config(match=MatchConfig(low_quality=0.5))
 
 
-def mask_rcnn(backbone: ResNet.Config) -> MaskRCNN.Config:
-    """Mask R-CNN with this backbone."""
-    return MaskRCNN.Config(backbone=backbone, box_head=MASK_BOX_HEAD)
+def mask_rcnn(backbone: AnyBackbone = R50, input: Input = RGB) -> MaskRCNN.Config:
+    """Mask R-CNN with this backbone and its input."""
+    return MaskRCNN.Config(input=input, backbone=backbone, box_head=MASK_BOX_HEAD)
 
 
 GN_FPN = FPN.Config(norm="gn")
@@ -101,7 +102,7 @@ def row(
     Args:
         name: what the recipe is called.
         model: settings of the method.
-        data: what it was trained on; None: COCO, with masks where the method has a mask head.
+        data: what it was trained on; None: COCO, with masks and with class maps where the method has heads for them.
         schedule: how it was trained.
         init: what training starts from; usual: the weights that `usual_init` knows for the backbone; None: random ones.
         published: the table's numbers.
@@ -111,20 +112,29 @@ def row(
     Raises:
         ValueError: ``init`` is not said, and no weights are usual for the backbone.
     """
-    file = None
-    if weights is not None:
-        marked = re.search(r"-([0-9a-f]{8})\.pth$", weights)
-        file = Weights(url=weights, sha256=marked and marked[1])
+    if data is None:
+        data = COCO_MASKS if hasattr(model, "mask_head") else COCO
+        data = COCO_STUFF if getattr(model, "semantic_head", None) else data
     return Recipe(
         name=name,
         model=model,
-        data=data or (COCO_MASKS if hasattr(model, "mask_head") else COCO),
+        data=data,
         schedule=schedule,
         init=usual_init(model.backbone) if init == "usual" else init,
         published=published,
-        weights=file,
+        weights=None if weights is None else Weights(url=weights, sha256=_hash(weights)),
         config=config,
     )
+
+
+def whole_detector(weights: str) -> Init:
+    """The ``weights`` of a row, to start all of another detector from."""
+    return Init(url=weights, sha256=_hash(weights), prefixes=("",))
+
+
+def _hash(url: str) -> str | None:
+    marked = re.search(r"-([0-9a-f]{8})\.pth$", url)
+    return marked and marked[1]
 
 
 def multi_scale(data: Data) -> Data:
@@ -144,11 +154,15 @@ def multi_scale_repeated(data: Data) -> Data:
 
 # lr is that of two-stage methods at 8 x 2 images
 SCHEDULE_1X = Schedule(epochs=12, milestones=(8, 11), lr=0.02)
+SCHEDULE_1X_CLIPPED = SCHEDULE_1X.replace(clip_norm=35.0)
 SCHEDULE_1X_SYNCED = SCHEDULE_1X.replace(sync_bn=True)  # batch normalization over all devices
 SCHEDULE_20E = Schedule(epochs=20, milestones=(16, 19), lr=0.02)
 SCHEDULE_2X = Schedule(epochs=24, milestones=(16, 22), lr=0.02)
 SCHEDULE_3X = Schedule(epochs=36, milestones=(28, 34), lr=0.02)
 SCHEDULE_3X_REPEATED = Schedule(epochs=12, milestones=(9, 11), lr=0.02)  # for `multi_scale_repeated`
+# of one-stage methods
+DENSE_1X, DENSE_2X, DENSE_3X = (one.replace(lr=0.01) for one in (SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_3X))
+DENSE_1X_CLIPPED = DENSE_1X.replace(clip_norm=35.0)
 
 # weight decay spares scales and offsets of normalization layers
 NO_NORM_DECAY = (ParamGroup(of="norm", weight_decay=0.0),)

@@ -72,7 +72,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco",
-        model=mask_rcnn(backbone=dcn(R50)),
+        model=mask_rcnn(dcn(R50)),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=41.8, mask_ap=37.4, memory_gb=4.5, fps=15.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco/mask_rcnn_r50_fpn_dconv_c3-c5_1x_coco_20200203-4d9ad43b.pth",
@@ -80,7 +80,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r50_fpn_mdconv_c3-c5_1x_coco",
-        model=mask_rcnn(backbone=dcn(R50, version=2)),
+        model=mask_rcnn(dcn(R50, version=2)),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=41.5, mask_ap=37.1, memory_gb=4.5, fps=15.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r50_fpn_mdconv_c3-c5_1x_coco/mask_rcnn_r50_fpn_mdconv_c3-c5_1x_coco_20200203-ad97591f.pth",
@@ -88,7 +88,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco",
-        model=mask_rcnn(backbone=dcn(R101)),
+        model=mask_rcnn(dcn(R101)),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=43.5, mask_ap=38.9, memory_gb=6.5, fps=11.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/dcn/mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco/mask_rcnn_r101_fpn_dconv_c3-c5_1x_coco_20200216-a71f5bce.pth",

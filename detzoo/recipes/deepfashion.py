@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from detzoo.detector import Input
-from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.classes import DEEPFASHION_CLASSES
-from detzoo.recipes.columns import MASK_BOX_HEAD, row
+from detzoo.recipes.columns import mask_rcnn, row
 from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Data, Schedule, Split
 
@@ -21,7 +20,7 @@ DEEPFASHION = Data(
 RECIPES = (
     row(
         name="mask_rcnn_r50_fpn_15e_deepfashion",
-        model=MaskRCNN.Config(input=Input(short=750, long=1101), box_head=MASK_BOX_HEAD),
+        model=mask_rcnn(input=Input(short=750, long=1101)),
         data=DEEPFASHION,
         schedule=Schedule(epochs=15, milestones=(8, 11), lr=0.02),
         published=Published(box_ap=59.9, mask_ap=58.4),

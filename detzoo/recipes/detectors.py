@@ -6,7 +6,7 @@ from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.htc import HTC
 from detzoo.necks.rfp import RFP
-from detzoo.recipes.columns import COCO_STUFF, SCHEDULE_1X, row
+from detzoo.recipes.columns import SCHEDULE_1X, row
 from detzoo.recipes.initial import INIT_R50
 from detzoo.recipes.recipe import Published
 
@@ -51,7 +51,6 @@ RECIPES = (
     row(
         name="htc_r50_rfp_1x_coco",
         model=HTC.Config(backbone=R50_ADAPTIVE.replace(with_image=True), neck=RFP.Config(backbone=R50_ADAPTIVE)),
-        data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=46.6, mask_ap=40.9, memory_gb=11.2),
@@ -61,7 +60,6 @@ RECIPES = (
     row(
         name="htc_r50_sac_1x_coco",
         model=HTC.Config(backbone=R50_SAC),
-        data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_R50,
         published=Published(box_ap=46.4, mask_ap=40.9, memory_gb=9.3),
@@ -71,7 +69,6 @@ RECIPES = (
     row(
         name="detectors_htc_r50_1x_coco",
         model=HTC.Config(backbone=R50_SAC.replace(with_image=True), neck=RFP.Config(backbone=R50_SAC)),
-        data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         init=INIT_BOTH,
         published=Published(box_ap=49.1, mask_ap=42.6, memory_gb=13.6),

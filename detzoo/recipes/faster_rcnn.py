@@ -22,14 +22,13 @@ from detzoo.recipes.columns import (
     multi_scale,
     multi_scale_repeated,
     row,
+    whole_detector,
 )
-from detzoo.recipes.recipe import Init, Published
+from detzoo.recipes.recipe import Published
 
 # of the 80 classes, for detectors of few of them
-ALL_CLASSES = Init(
-    url="https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco_bbox_mAP-0.398_20200504_163323-30042637.pth",
-    sha256="30042637",
-    prefixes=("",),
+ALL_CLASSES = whole_detector(
+    "https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco/faster_rcnn_r50_caffe_fpn_mstrain_3x_coco_bbox_mAP-0.398_20200504_163323-30042637.pth"
 )
 
 RECIPES = (

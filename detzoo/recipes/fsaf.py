@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from detzoo.methods.fsaf import FSAF
-from detzoo.recipes.columns import R101, SCHEDULE_1X, X101_64X4D, row
+from detzoo.recipes.columns import DENSE_1X, R101, X101_64X4D, row
 from detzoo.recipes.recipe import Published
 
-FSAF_1X = SCHEDULE_1X.replace(lr=0.01, clip_norm=10.0)
+FSAF_1X = DENSE_1X.replace(clip_norm=10.0)
 
 RECIPES = (
     row(

@@ -10,7 +10,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.htc import HTC
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.hrfpn import HRFPN
-from detzoo.recipes.columns import BGR_STD, COCO_STUFF, MASK_BOX_HEAD, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_20E, row
+from detzoo.recipes.columns import BGR_STD, MASK_BOX_HEAD, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_20E, row
 from detzoo.recipes.fcos import FCOS_1X, FCOS_2X, TWO_SIZES
 from detzoo.recipes.recipe import Published
 
@@ -229,7 +229,6 @@ RECIPES = (
     row(
         name="htc_hrnetv2p_w18_20e_coco",
         model=HTC.Config(backbone=W18, neck=PYRAMID),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=42.8, mask_ap=37.9, memory_gb=10.8, fps=4.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w18_20e_coco/htc_hrnetv2p_w18_20e_coco_20200210-b266988c.pth",
@@ -238,7 +237,6 @@ RECIPES = (
     row(
         name="htc_hrnetv2p_w32_20e_coco",
         model=HTC.Config(backbone=W32, neck=PYRAMID),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=45.4, mask_ap=39.9, memory_gb=13.1, fps=4.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w32_20e_coco/htc_hrnetv2p_w32_20e_coco_20200207-7639fa12.pth",
@@ -247,7 +245,6 @@ RECIPES = (
     row(
         name="htc_hrnetv2p_w40_20e_coco",
         model=HTC.Config(backbone=W40, neck=PYRAMID),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=46.4, mask_ap=40.8, memory_gb=14.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/hrnet/htc_hrnetv2p_w40_20e_coco/htc_hrnetv2p_w40_20e_coco_20200529_183411-417c4d5b.pth",

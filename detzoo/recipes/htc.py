@@ -13,7 +13,6 @@ RECIPES = (
     row(
         name="htc_r50_fpn_1x_coco",
         model=HTC.Config(backbone=R50),
-        data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         published=Published(box_ap=42.3, mask_ap=37.4, memory_gb=8.2, fps=5.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/htc/htc_r50_fpn_1x_coco/htc_r50_fpn_1x_coco_20200317-7332cf16.pth",
@@ -22,7 +21,6 @@ RECIPES = (
     row(
         name="htc_r50_fpn_20e_coco",
         model=HTC.Config(backbone=R50),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=43.3, mask_ap=38.3, memory_gb=8.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/htc/htc_r50_fpn_20e_coco/htc_r50_fpn_20e_coco_20200319-fe28c577.pth",
@@ -31,7 +29,6 @@ RECIPES = (
     row(
         name="htc_r101_fpn_20e_coco",
         model=HTC.Config(backbone=R101),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=44.8, mask_ap=39.6, memory_gb=10.2, fps=5.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/htc/htc_r101_fpn_20e_coco/htc_r101_fpn_20e_coco_20200317-9b41b48f.pth",
@@ -40,7 +37,6 @@ RECIPES = (
     row(
         name="htc_x101_32x4d_fpn_16x1_20e_coco",
         model=HTC.Config(backbone=X101_32X4D),
-        data=COCO_STUFF,
         schedule=SIXTEEN_DEVICES,
         published=Published(box_ap=46.1, mask_ap=40.5, memory_gb=11.4, fps=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/htc/htc_x101_32x4d_fpn_16x1_20e_coco/htc_x101_32x4d_fpn_16x1_20e_coco_20200318-de97ae01.pth",
@@ -49,7 +45,6 @@ RECIPES = (
     row(
         name="htc_x101_64x4d_fpn_16x1_20e_coco",
         model=HTC.Config(backbone=X101_64X4D),
-        data=COCO_STUFF,
         schedule=SIXTEEN_DEVICES,
         published=Published(box_ap=47.0, mask_ap=41.4, memory_gb=14.5, fps=4.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/htc/htc_x101_64x4d_fpn_16x1_20e_coco/htc_x101_64x4d_fpn_16x1_20e_coco_20200318-b181fd7a.pth",

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.recipes.augment import Flip, InstaBoost, Resize
-from detzoo.recipes.columns import COCO_MASKS, R101, X101_64X4D, row
-from detzoo.recipes.mask_rcnn import mask_rcnn
+from detzoo.recipes.columns import COCO_MASKS, R101, X101_64X4D, mask_rcnn, row
 from detzoo.recipes.recipe import Published
 from detzoo.recipes.settings import Schedule
 

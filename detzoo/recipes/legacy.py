@@ -11,10 +11,9 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.columns import BGR_DETECTRON, R50, SCHEDULE_1X, caffe, row
+from detzoo.recipes.columns import BGR_DETECTRON, DENSE_1X, R50, SCHEDULE_1X, caffe, row
 from detzoo.recipes.initial import INIT_R50_DETECTRON
 from detzoo.recipes.recipe import Published
-from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD_DATA, SSD_SCHEDULE
 
 UNALIGNED = Unaligned.Config()
@@ -42,7 +41,7 @@ RECIPES = (
     row(
         name="retinanet_r50_caffe_1x_coco_v1",
         model=RetinaNet.Config(input=BGR_DETECTRON, backbone=caffe(R50), head=LEGACY_RETINA_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         init=INIT_R50_DETECTRON,
         published=Published(box_ap=35.4),
         config="legacy_1.x/retinanet_r50-caffe_fpn_1x_coco_v1.py",
@@ -50,7 +49,7 @@ RECIPES = (
     row(
         name="retinanet_r50_fpn_1x_coco_v1",
         model=RetinaNet.Config(head=LEGACY_RETINA_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=35.2),
         weights="https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmdetection/models/retinanet_r50_fpn_1x_20181125-7b0c2548.pth",
         config="legacy_1.x/retinanet_r50_fpn_1x_coco_v1.py",

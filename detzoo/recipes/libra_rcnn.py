@@ -12,7 +12,7 @@ from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.necks.bfp import BFP
 from detzoo.necks.fpn import FPN
-from detzoo.recipes.columns import R50, R101, SCHEDULE_1X, X101_64X4D, row
+from detzoo.recipes.columns import DENSE_1X, R50, R101, SCHEDULE_1X, X101_64X4D, row
 from detzoo.recipes.fast_rcnn import COCO_PROPOSALS
 from detzoo.recipes.recipe import Published
 
@@ -63,7 +63,7 @@ RECIPES = (
             neck=BFP.Config(pyramid=FPN.Config(start=1, extra="on_input"), level=1),
             head=RetinaNet.Head(box_loss=BoxLoss(kind="balanced_l1", beta=0.11)),
         ),
-        schedule=SCHEDULE_1X.replace(lr=0.01),
+        schedule=DENSE_1X,
         published=Published(box_ap=37.6, memory_gb=4.2, fps=17.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/libra_rcnn/libra_retinanet_r50_fpn_1x_coco/libra_retinanet_r50_fpn_1x_coco_20200205-804d94ce.pth",
         config="libra_rcnn/libra-retinanet_r50_fpn_1x_coco.py",

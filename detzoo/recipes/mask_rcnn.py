@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from detzoo.backbones.resnet import ResNet
-from detzoo.detector import Input
-from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.recipes.columns import (
     BGR,
     BGR_STD,
     COCO_MASKS,
-    MASK_BOX_HEAD,
     R50,
     R101,
-    RGB,
     SCHEDULE_1X,
     SCHEDULE_2X,
     SCHEDULE_3X,
@@ -21,22 +16,17 @@ from detzoo.recipes.columns import (
     X101_32X8D,
     X101_64X4D,
     caffe,
+    mask_rcnn,
     multi_scale,
     multi_scale_repeated,
     row,
 )
 from detzoo.recipes.recipe import Published
 
-
-def mask_rcnn(backbone: ResNet.Config = R50, input: Input = RGB) -> MaskRCNN.Config:
-    """The model of every row: they differ in the backbone and its input only."""
-    return MaskRCNN.Config(input=input, backbone=backbone, box_head=MASK_BOX_HEAD)
-
-
 RECIPES = (
     row(
         name="mask_rcnn_r50_caffe_fpn_1x_coco",
-        model=mask_rcnn(input=BGR, backbone=caffe(R50)),
+        model=mask_rcnn(caffe(R50), BGR),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=38.0, mask_ap=34.4, memory_gb=4.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_caffe_fpn_1x_coco/mask_rcnn_r50_caffe_fpn_1x_coco_bbox_mAP-0.38__segm_mAP-0.344_20200504_231812-0ebd1859.pth",
@@ -60,7 +50,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_caffe_fpn_1x_coco",
-        model=mask_rcnn(input=BGR, backbone=caffe(R101)),
+        model=mask_rcnn(caffe(R101), BGR),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=40.4, mask_ap=36.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_caffe_fpn_1x_coco/mask_rcnn_r101_caffe_fpn_1x_coco_20200601_095758-805e06c1.pth",
@@ -68,7 +58,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_fpn_1x_coco",
-        model=mask_rcnn(backbone=R101),
+        model=mask_rcnn(R101),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=40.0, mask_ap=36.1, memory_gb=6.4, fps=13.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_fpn_1x_coco/mask_rcnn_r101_fpn_1x_coco_20200204-1efe0ed5.pth",
@@ -76,7 +66,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_fpn_2x_coco",
-        model=mask_rcnn(backbone=R101),
+        model=mask_rcnn(R101),
         schedule=SCHEDULE_2X,
         published=Published(box_ap=40.8, mask_ap=36.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_fpn_2x_coco/mask_rcnn_r101_fpn_2x_coco_bbox_mAP-0.408__segm_mAP-0.366_20200505_071027-14b391c7.pth",
@@ -84,7 +74,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x4d_fpn_1x_coco",
-        model=mask_rcnn(backbone=X101_32X4D),
+        model=mask_rcnn(X101_32X4D),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=41.9, mask_ap=37.5, memory_gb=7.6, fps=11.3),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_32x4d_fpn_1x_coco/mask_rcnn_x101_32x4d_fpn_1x_coco_20200205-478d0b67.pth",
@@ -92,7 +82,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x4d_fpn_2x_coco",
-        model=mask_rcnn(backbone=X101_32X4D),
+        model=mask_rcnn(X101_32X4D),
         schedule=SCHEDULE_2X,
         published=Published(box_ap=42.2, mask_ap=37.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_32x4d_fpn_2x_coco/mask_rcnn_x101_32x4d_fpn_2x_coco_bbox_mAP-0.422__segm_mAP-0.378_20200506_004702-faef898c.pth",
@@ -100,7 +90,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_64x4d_fpn_1x_coco",
-        model=mask_rcnn(backbone=X101_64X4D),
+        model=mask_rcnn(X101_64X4D),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=42.8, mask_ap=38.4, memory_gb=10.7, fps=8.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_64x4d_fpn_1x_coco/mask_rcnn_x101_64x4d_fpn_1x_coco_20200201-9352eb0d.pth",
@@ -108,7 +98,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_64x4d_fpn_2x_coco",
-        model=mask_rcnn(backbone=X101_64X4D),
+        model=mask_rcnn(X101_64X4D),
         schedule=SCHEDULE_2X,
         published=Published(box_ap=42.7, mask_ap=38.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_64x4d_fpn_2x_coco/mask_rcnn_x101_64x4d_fpn_2x_coco_20200509_224208-39d6f70c.pth",
@@ -116,7 +106,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x8d_fpn_1x_coco",
-        model=mask_rcnn(input=BGR_STD, backbone=X101_32X8D),
+        model=mask_rcnn(X101_32X8D, BGR_STD),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=42.8, mask_ap=38.3),
         weights="https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_32x8d_fpn_1x_coco/mask_rcnn_x101_32x8d_fpn_1x_coco_20220630_173841-0aaf329e.pth",
@@ -124,7 +114,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r50_caffe_fpn_mstrain-poly_2x_coco",
-        model=mask_rcnn(input=BGR, backbone=caffe(R50)),
+        model=mask_rcnn(caffe(R50), BGR),
         data=multi_scale(COCO_MASKS),
         schedule=SCHEDULE_2X,
         published=Published(box_ap=40.3, mask_ap=36.5, memory_gb=4.3),
@@ -133,7 +123,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(input=BGR, backbone=caffe(R50)),
+        model=mask_rcnn(caffe(R50), BGR),
         data=multi_scale(COCO_MASKS),
         schedule=SCHEDULE_3X,
         published=Published(box_ap=40.8, mask_ap=37.0, memory_gb=4.3),
@@ -142,7 +132,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x8d_fpn_mstrain-poly_1x_coco",
-        model=mask_rcnn(input=BGR_STD, backbone=X101_32X8D),
+        model=mask_rcnn(X101_32X8D, BGR_STD),
         data=multi_scale(COCO_MASKS),
         schedule=SCHEDULE_1X,
         published=Published(box_ap=43.6, mask_ap=39.0),
@@ -152,7 +142,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x8d_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(input=BGR_STD, backbone=X101_32X8D),
+        model=mask_rcnn(X101_32X8D, BGR_STD),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
         published=Published(box_ap=44.0, mask_ap=39.3),
@@ -179,7 +169,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(backbone=R101),
+        model=mask_rcnn(R101),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
         published=Published(box_ap=42.7, mask_ap=38.5, memory_gb=6.1),
@@ -188,7 +178,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r101_caffe_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(input=BGR, backbone=caffe(R101)),
+        model=mask_rcnn(caffe(R101), BGR),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
         published=Published(box_ap=42.9, mask_ap=38.5, memory_gb=5.9),
@@ -197,7 +187,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_32x4d_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(backbone=X101_32X4D),
+        model=mask_rcnn(X101_32X4D),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
         published=Published(box_ap=43.6, mask_ap=39.0, memory_gb=7.3),
@@ -206,7 +196,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_x101_64x4d_fpn_mstrain-poly_3x_coco",
-        model=mask_rcnn(backbone=X101_64X4D),
+        model=mask_rcnn(X101_64X4D),
         data=multi_scale_repeated(COCO_MASKS),
         schedule=SCHEDULE_3X_REPEATED,
         published=Published(box_ap=44.5, mask_ap=39.7, memory_gb=10.4),

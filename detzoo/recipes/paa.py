@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from detzoo.methods.paa import PAA
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, SCHEDULE_2X, SCHEDULE_3X, multi_scale_range, row
+from detzoo.recipes.columns import COCO, DENSE_1X, DENSE_2X, DENSE_3X, R101, multi_scale_range, row
 from detzoo.recipes.recipe import Published
 
-PAA_1X = SCHEDULE_1X.replace(lr=0.01)
-PAA_1_5X = PAA_1X.replace(epochs=18, milestones=(12, 16))
-PAA_2X = SCHEDULE_2X.replace(lr=0.01)
-PAA_3X = SCHEDULE_3X.replace(lr=0.01)
+PAA_1_5X = DENSE_1X.replace(epochs=18, milestones=(12, 16))
 NO_VOTING = PAA.Head(voting=False)  # the weights are those of the row above
 
 RECIPES = (
     row(
         name="paa_r50_fpn_1x_coco",
         model=PAA.Config(),
-        schedule=PAA_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=40.4, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
         config="paa/paa_r50_fpn_1x_coco.py",
@@ -24,7 +21,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_1x_coco__no_score_voting",
         model=PAA.Config(head=NO_VOTING),
-        schedule=PAA_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=40.2, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_1x_coco/paa_r50_fpn_1x_coco_20200821-936edec3.pth",
         config="paa/paa_r50_fpn_1x_coco.py",
@@ -48,7 +45,7 @@ RECIPES = (
     row(
         name="paa_r50_fpn_2x_coco",
         model=PAA.Config(),
-        schedule=PAA_2X,
+        schedule=DENSE_2X,
         published=Published(box_ap=41.6, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_2x_coco/paa_r50_fpn_2x_coco_20200821-c98bfc4e.pth",
         config="paa/paa_r50_fpn_2x_coco.py",
@@ -57,7 +54,7 @@ RECIPES = (
         name="paa_r50_fpn_mstrain_3x_coco",
         model=PAA.Config(),
         data=multi_scale_range(COCO),
-        schedule=PAA_3X,
+        schedule=DENSE_3X,
         published=Published(box_ap=43.3, memory_gb=3.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r50_fpn_mstrain_3x_coco/paa_r50_fpn_mstrain_3x_coco_20210121_145722-06a6880b.pth",
         config="paa/paa_r50_fpn_ms-3x_coco.py",
@@ -65,7 +62,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_1x_coco",
         model=PAA.Config(backbone=R101),
-        schedule=PAA_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=42.6, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
         config="paa/paa_r101_fpn_1x_coco.py",
@@ -73,7 +70,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_1x_coco__no_score_voting",
         model=PAA.Config(backbone=R101, head=NO_VOTING),
-        schedule=PAA_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=42.4, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_1x_coco/paa_r101_fpn_1x_coco_20200821-0a1825a4.pth",
         config="paa/paa_r101_fpn_1x_coco.py",
@@ -81,7 +78,7 @@ RECIPES = (
     row(
         name="paa_r101_fpn_2x_coco",
         model=PAA.Config(backbone=R101),
-        schedule=PAA_2X,
+        schedule=DENSE_2X,
         published=Published(box_ap=43.5, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_2x_coco/paa_r101_fpn_2x_coco_20200821-6829f96b.pth",
         config="paa/paa_r101_fpn_2x_coco.py",
@@ -90,7 +87,7 @@ RECIPES = (
         name="paa_r101_fpn_mstrain_3x_coco",
         model=PAA.Config(backbone=R101),
         data=multi_scale_range(COCO),
-        schedule=PAA_3X,
+        schedule=DENSE_3X,
         published=Published(box_ap=45.1, memory_gb=6.2),
         weights="http://download.openmmlab.com/mmdetection/v2.0/paa/paa_r101_fpn_mstrain_3x_coco/paa_r101_fpn_mstrain_3x_coco_20210122_084202-83250d22.pth",
         config="paa/paa_r101_fpn_ms-3x_coco.py",

@@ -31,7 +31,6 @@ from detzoo.recipes.recipe import Init, Model, Published, Recipe
 from detzoo.recipes.settings import Data, ParamGroup, Schedule
 
 PADDLE_R50 = ResNet.Config(norm_frozen=True, project_first=True)
-PADDLE_R34 = PADDLE_R50.replace(depth=34)
 PADDLE_R101 = PADDLE_R50.replace(depth=101)
 
 
@@ -209,31 +208,24 @@ def paddle_mask(backbone: AnyBackbone) -> MaskRCNN.Config:
     return MaskRCNN.Config(backbone=backbone, rpn=PADDLE_RPN, box_head=PADDLE_BOX_HEAD)
 
 
+ON_C4: dict[str, Any] = {
+    "input": UNPADDED,
+    "neck": NoNeck.Config(),
+    "rpn": PADDLE_RPN_C4,
+    "box_head": PADDLE_BOX_HEAD_C4,
+    "roi_levels": 1,
+    "roi_stage": True,
+}
+
+
 def paddle_faster_c4(backbone: ResNet.Config) -> FasterRCNN.Config:
     """Faster R-CNN on C4."""
-    return FasterRCNN.Config(
-        input=UNPADDED,
-        backbone=backbone.replace(**C4),
-        neck=NoNeck.Config(),
-        rpn=PADDLE_RPN_C4,
-        box_head=PADDLE_BOX_HEAD_C4,
-        roi_levels=1,
-        roi_stage=True,
-    )
+    return FasterRCNN.Config(**ON_C4, backbone=backbone.replace(**C4))
 
 
 def paddle_mask_c4(backbone: ResNet.Config) -> MaskRCNN.Config:
     """Mask R-CNN on C4."""
-    return MaskRCNN.Config(
-        input=UNPADDED,
-        backbone=backbone.replace(**C4),
-        neck=NoNeck.Config(),
-        rpn=PADDLE_RPN_C4,
-        box_head=PADDLE_BOX_HEAD_C4,
-        mask_head=MaskHead.Config(size=7, convs=0),
-        roi_levels=1,
-        roi_stage=True,
-    )
+    return MaskRCNN.Config(**ON_C4, backbone=backbone.replace(**C4), mask_head=MaskHead.Config(size=7, convs=0))
 
 
 def paddle_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
@@ -242,20 +234,6 @@ def paddle_cascade(backbone: ResNet.Config) -> CascadeRCNN.Config:
         backbone=backbone,
         rpn=PADDLE_RPN.replace(train_proposals=2000),
         box_head=CASCADE_HEAD,
-        stages=CASCADE_STAGES,
-        averaged="probabilities",
-        objects_once=True,
-    )
-
-
-def paddle_cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
-    """Cascade Mask R-CNN on a pyramid: one mask head, that learns with the first stage and with a weight of 1."""
-    return CascadeMaskRCNN.Config(
-        backbone=backbone,
-        rpn=PADDLE_RPN.replace(train_proposals=2000),
-        box_head=CASCADE_HEAD,
-        mask_head=MaskHead.Config(weight=3.0),
-        one_mask_head=True,
         stages=CASCADE_STAGES,
         averaged="probabilities",
         objects_once=True,

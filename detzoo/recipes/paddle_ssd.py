@@ -12,10 +12,9 @@ from detzoo.detector import Input
 from detzoo.methods.ssd import SSD
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Resize
-from detzoo.recipes.columns import COCO, NO_NORM_DECAY
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY, whole_detector
 from detzoo.recipes.paddle_columns import STATIC_MODELS, static_dense
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Init
 from detzoo.recipes.settings import ParamGroup, Schedule
 from detzoo.recipes.ssd import SSD512
 
@@ -82,7 +81,7 @@ RECIPES = (
         name="pdold_ssd_mobilenet_v1_voc",
         fps=159.543,
         folder="ssd/",
-        init=Init(url=f"{STATIC_MODELS}/ssd_mobilenet_v1_coco_pretrained.tar", prefixes=("",)),
+        init=whole_detector(f"{STATIC_MODELS}/ssd_mobilenet_v1_coco_pretrained.tar"),
     ),
     static_dense(
         VGG300_VOC,

@@ -21,11 +21,11 @@ from detzoo.detector import Input
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
 from detzoo.recipes.augment import Distort, Expand, Flip, IoUCrop, Mixup, Resize
-from detzoo.recipes.columns import COCO, NO_NORM_DECAY, row
+from detzoo.recipes.columns import COCO, NO_NORM_DECAY, row, whole_detector
 from detzoo.recipes.paddle_columns import STATIC_MODELS, static_dense
 from detzoo.recipes.paddle_initial import paddle_init
 from detzoo.recipes.pascal_voc import VOC
-from detzoo.recipes.recipe import Init, Published, Recipe
+from detzoo.recipes.recipe import Published, Recipe
 from detzoo.recipes.settings import ParamGroup, Schedule
 
 PADDLE_YOLO_HEAD = YOLOv3.Head(
@@ -87,8 +87,8 @@ YOLO_ENHANCED = YOLO_COCO.replace(augment=AUGMENT[3:])
 SCHEDULE_ENHANCED = SCHEDULE.replace(epochs=46, milestones=(30, 41))
 SCHEDULE_VOC = SCHEDULE.replace(milestones=(212, 239), warmup_steps=1000)  # 70,000 updates, 55,000 and 62,000
 # detectors of Objects365
-OBJECTS365_FIRST = Init(url=f"{STATIC_MODELS}/ResNet50_vd_obj365_pretrained.tar", prefixes=("",))
-OBJECTS365 = Init(url=f"{STATIC_MODELS}/ResNet50_vd_dcn_db_obj365_pretrained.tar", prefixes=("",))
+OBJECTS365_FIRST = whole_detector(f"{STATIC_MODELS}/ResNet50_vd_obj365_pretrained.tar")
+OBJECTS365 = whole_detector(f"{STATIC_MODELS}/ResNet50_vd_dcn_db_obj365_pretrained.tar")
 
 PAPER_608 = row(
     name="pdold_yolov3_darknet_paper__s608",

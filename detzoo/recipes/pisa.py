@@ -10,9 +10,8 @@ from detzoo.blocks.rpn import RPN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.ssd import SSD
-from detzoo.recipes.columns import MASK_BOX_HEAD, R50, SCHEDULE_1X, X101_32X4D, mask_rcnn, row
+from detzoo.recipes.columns import DENSE_1X, MASK_BOX_HEAD, R50, SCHEDULE_1X, X101_32X4D, mask_rcnn, row
 from detzoo.recipes.recipe import Published
-from detzoo.recipes.retinanet import RETINANET_1X
 from detzoo.recipes.ssd import SSD512, SSD_DATA, SSD_SCHEDULE
 
 PISA_RPN = RPN.Config(candidates=2000, train_proposals=2000, proposals=2000)
@@ -61,7 +60,7 @@ RECIPES = (
     row(
         name="pisa_retinanet_r50_fpn_1x_coco",
         model=RetinaNet.Config(head=PISA_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=36.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_retinanet_r50_fpn_1x_coco/pisa_retinanet_r50_fpn_1x_coco-76409952.pth",
         config="pisa/retinanet-r50_fpn_pisa_1x_coco.py",
@@ -69,7 +68,7 @@ RECIPES = (
     row(
         name="pisa_retinanet_x101_32x4d_fpn_1x_coco",
         model=RetinaNet.Config(backbone=X101_32X4D, head=PISA_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=40.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/pisa/pisa_retinanet_x101_32x4d_fpn_1x_coco/pisa_retinanet_x101_32x4d_fpn_1x_coco-a0c13c73.pth",
         config="pisa/retinanet_x101-32x4d_fpn_pisa_1x_coco.py",

@@ -5,17 +5,16 @@ from __future__ import annotations
 from detzoo.backbones.regnet import RegNet
 from detzoo.blocks.layers import Deform
 from detzoo.methods.faster_rcnn import FasterRCNN
-from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.recipes.columns import (
     BGR_STD,
     COCO,
     COCO_MASKS,
-    MASK_BOX_HEAD,
     SCHEDULE_1X,
     SCHEDULE_2X,
     SCHEDULE_3X,
     SCHEDULE_3X_REPEATED,
+    mask_rcnn,
     multi_scale,
     multi_scale_repeated,
     row,
@@ -37,15 +36,10 @@ REGNET_3X = SCHEDULE_3X.replace(weight_decay=5e-5, clip_norm=35.0)
 REGNET_3X_REPEATED = SCHEDULE_3X_REPEATED.replace(weight_decay=5e-5)
 
 
-def mask_rcnn(backbone: RegNet.Config) -> MaskRCNN.Config:
-    """Mask R-CNN with this backbone."""
-    return MaskRCNN.Config(input=BGR_STD, backbone=backbone, box_head=MASK_BOX_HEAD)
-
-
 RECIPES = (
     row(
         name="mask_rcnn_regnetx-3.2GF_fpn_1x_coco",
-        model=mask_rcnn(X_3_2GF),
+        model=mask_rcnn(X_3_2GF, BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=40.3, mask_ap=36.6, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-3.2GF_fpn_1x_coco/mask_rcnn_regnetx-3.2GF_fpn_1x_coco_20200520_163141-2a9d1814.pth",
@@ -53,7 +47,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-4GF_fpn_1x_coco",
-        model=mask_rcnn(X_4GF),
+        model=mask_rcnn(X_4GF, BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=41.5, mask_ap=37.4, memory_gb=5.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-4GF_fpn_1x_coco/mask_rcnn_regnetx-4GF_fpn_1x_coco_20200517_180217-32e9c92d.pth",
@@ -61,7 +55,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-6.4GF_fpn_1x_coco",
-        model=mask_rcnn(X_6_4GF),
+        model=mask_rcnn(X_6_4GF, BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=41.0, mask_ap=37.1, memory_gb=6.1),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-6.4GF_fpn_1x_coco/mask_rcnn_regnetx-6.4GF_fpn_1x_coco_20200517_180439-3a7aae83.pth",
@@ -69,7 +63,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-8GF_fpn_1x_coco",
-        model=mask_rcnn(X_8GF),
+        model=mask_rcnn(X_8GF, BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=41.7, mask_ap=37.5, memory_gb=6.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-8GF_fpn_1x_coco/mask_rcnn_regnetx-8GF_fpn_1x_coco_20200517_180515-09daa87e.pth",
@@ -77,7 +71,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-12GF_fpn_1x_coco",
-        model=mask_rcnn(X_12GF),
+        model=mask_rcnn(X_12GF, BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=42.2, mask_ap=38.0, memory_gb=7.4),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-12GF_fpn_1x_coco/mask_rcnn_regnetx-12GF_fpn_1x_coco_20200517_180552-b538bd8b.pth",
@@ -85,7 +79,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco",
-        model=mask_rcnn(X_3_2GF.replace(deform=Deform(version=2))),
+        model=mask_rcnn(X_3_2GF.replace(deform=Deform(version=2)), BGR_STD),
         schedule=REGNET_1X,
         published=Published(box_ap=40.3, mask_ap=36.6, memory_gb=5.0),
         weights="http://download.openmmlab.com/mmdetection/v2.0/regnet/mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco/mask_rcnn_regnetx-3.2GF_fpn_mdconv_c3-c5_1x_coco_20200520_172726-75f40794.pth",
@@ -142,7 +136,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_regnetx-3.2GF_fpn_mstrain_3x_coco",
-        model=mask_rcnn(X_3_2GF),
+        model=mask_rcnn(X_3_2GF, BGR_STD),
         data=multi_scale(COCO_MASKS),
         schedule=REGNET_3X,
         published=Published(box_ap=43.1, mask_ap=38.7, memory_gb=5.0),

@@ -7,8 +7,7 @@ from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.htc import HTC
-from detzoo.methods.mask_rcnn import MaskRCNN
-from detzoo.recipes.columns import COCO_STUFF, MASK_BOX_HEAD, SCHEDULE_2X, SCHEDULE_20E, row
+from detzoo.recipes.columns import SCHEDULE_2X, SCHEDULE_20E, mask_rcnn, row
 from detzoo.recipes.recipe import Published
 
 R2_101 = Res2Net.Config(depth=101)
@@ -24,7 +23,7 @@ RECIPES = (
     ),
     row(
         name="mask_rcnn_r2_101_fpn_2x_coco",
-        model=MaskRCNN.Config(backbone=R2_101, box_head=MASK_BOX_HEAD),
+        model=mask_rcnn(R2_101),
         schedule=SCHEDULE_2X,
         published=Published(box_ap=43.6, mask_ap=38.7, memory_gb=7.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/res2net/mask_rcnn_r2_101_fpn_2x_coco/mask_rcnn_r2_101_fpn_2x_coco-17f061e8.pth",
@@ -49,7 +48,6 @@ RECIPES = (
     row(
         name="htc_r2_101_fpn_20e_coco",
         model=HTC.Config(backbone=R2_101),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(box_ap=47.5, mask_ap=41.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/res2net/htc_r2_101_fpn_20e_coco/htc_r2_101_fpn_20e_coco-3a8d2112.pth",

@@ -9,9 +9,8 @@ from detzoo.blocks.side_aware import SideAware
 from detzoo.methods.cascade_rcnn import CascadeRCNN
 from detzoo.methods.faster_rcnn import FasterRCNN
 from detzoo.methods.sabl_retinanet import SABLRetinaNet
-from detzoo.recipes.columns import COCO, R101, SCHEDULE_1X, multi_scale_range, row
+from detzoo.recipes.columns import COCO, DENSE_1X, DENSE_2X, R101, SCHEDULE_1X, multi_scale_range, row
 from detzoo.recipes.recipe import Published
-from detzoo.recipes.retinanet import RETINANET_1X, RETINANET_2X
 
 SABL_BOX_HEAD = BoxHead.Config(fcs=1, side_aware=SideAware.Config(), box_loss=BoxLoss(kind="smooth_l1", beta=0.1))
 SABL_STAGES = tuple(
@@ -55,7 +54,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r50_fpn_1x_coco",
         model=SABLRetinaNet.Config(),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=37.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r50_fpn_1x_coco/sabl_retinanet_r50_fpn_1x_coco-6c54fd4f.pth",
         config="sabl/sabl-retinanet_r50_fpn_1x_coco.py",
@@ -63,7 +62,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r50_fpn_gn_1x_coco",
         model=SABLRetinaNet.Config(head=GN_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=38.8),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r50_fpn_gn_1x_coco/sabl_retinanet_r50_fpn_gn_1x_coco-e16dfcf1.pth",
         config="sabl/sabl-retinanet_r50-gn_fpn_1x_coco.py",
@@ -71,7 +70,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r101_fpn_1x_coco",
         model=SABLRetinaNet.Config(backbone=R101),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=39.7),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_1x_coco/sabl_retinanet_r101_fpn_1x_coco-42026904.pth",
         config="sabl/sabl-retinanet_r101_fpn_1x_coco.py",
@@ -79,7 +78,7 @@ RECIPES = (
     row(
         name="sabl_retinanet_r101_fpn_gn_1x_coco",
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
-        schedule=RETINANET_1X,
+        schedule=DENSE_1X,
         published=Published(box_ap=40.5),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_1x_coco/sabl_retinanet_r101_fpn_gn_1x_coco-40a893e8.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_1x_coco.py",
@@ -88,7 +87,7 @@ RECIPES = (
         name="sabl_retinanet_r101_fpn_gn_2x_ms_640_800_coco",
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
         data=multi_scale_range(COCO),
-        schedule=RETINANET_2X,
+        schedule=DENSE_2X,
         published=Published(box_ap=42.9),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_2x_ms_640_800_coco/sabl_retinanet_r101_fpn_gn_2x_ms_640_800_coco-1e63382c.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_ms-640-800-2x_coco.py",
@@ -97,7 +96,7 @@ RECIPES = (
         name="sabl_retinanet_r101_fpn_gn_2x_ms_480_960_coco",
         model=SABLRetinaNet.Config(backbone=R101, head=GN_HEAD),
         data=COCO.replace(sizes=((480, 1333), (960, 1333)), size_mode="range"),
-        schedule=RETINANET_2X,
+        schedule=DENSE_2X,
         published=Published(box_ap=43.6),
         weights="http://download.openmmlab.com/mmdetection/v2.0/sabl/sabl_retinanet_r101_fpn_gn_2x_ms_480_960_coco/sabl_retinanet_r101_fpn_gn_2x_ms_480_960_coco-5342f857.pth",
         config="sabl/sabl-retinanet_r101-gn_fpn_ms-480-960-2x_coco.py",

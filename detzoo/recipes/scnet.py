@@ -7,7 +7,7 @@ so.
 from __future__ import annotations
 
 from detzoo.methods.scnet import SCNet
-from detzoo.recipes.columns import COCO_STUFF, R50, R101, SCHEDULE_1X, SCHEDULE_20E, X101_64X4D, row
+from detzoo.recipes.columns import R50, R101, SCHEDULE_1X, SCHEDULE_20E, X101_64X4D, row
 from detzoo.recipes.recipe import Published
 from detzoo.tta import TTA
 
@@ -17,7 +17,6 @@ RECIPES = (
     row(
         name="scnet_r50_fpn_1x_coco",
         model=SCNet.Config(backbone=R50),
-        data=COCO_STUFF,
         schedule=SCHEDULE_1X,
         published=Published(
             box_ap=43.5, mask_ap=39.2, memory_gb=7.0, fps=6.2, tta=VIEWS, tta_box_ap=44.8, tta_mask_ap=40.9
@@ -28,7 +27,6 @@ RECIPES = (
     row(
         name="scnet_r50_fpn_20e_coco",
         model=SCNet.Config(backbone=R50),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(
             box_ap=44.5, mask_ap=40.0, memory_gb=7.0, fps=6.2, tta=VIEWS, tta_box_ap=45.8, tta_mask_ap=41.5
@@ -39,7 +37,6 @@ RECIPES = (
     row(
         name="scnet_r101_fpn_20e_coco",
         model=SCNet.Config(backbone=R101),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(
             box_ap=45.8, mask_ap=40.9, memory_gb=8.9, fps=5.8, tta=VIEWS, tta_box_ap=47.3, tta_mask_ap=42.7
@@ -50,7 +47,6 @@ RECIPES = (
     row(
         name="scnet_x101_64x4d_fpn_20e_coco",
         model=SCNet.Config(backbone=X101_64X4D),
-        data=COCO_STUFF,
         schedule=SCHEDULE_20E,
         published=Published(
             box_ap=47.5, mask_ap=42.3, memory_gb=13.2, fps=4.9, tta=VIEWS, tta_box_ap=48.9, tta_mask_ap=44.0

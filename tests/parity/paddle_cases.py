@@ -12,9 +12,11 @@ from detzoo.backbones.resnet import ResNet
 from detzoo.blocks.assign import MatchConfig
 from detzoo.blocks.layers import Deform
 from detzoo.blocks.losses import BoxLoss
+from detzoo.blocks.roi_heads import MaskHead
 from detzoo.blocks.yolo_loss import ByShape
 from detzoo.config import flatten
 from detzoo.interop.paddle.dense import PADDLE_FCOS_HEAD
+from detzoo.methods.cascade_mask_rcnn import CascadeMaskRCNN
 from detzoo.methods.fcos import FCOS
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.yolov3 import YOLOv3
@@ -23,7 +25,6 @@ from detzoo.necks.hrfpn import HRFPN
 from detzoo.necks.ssd import SSDNeck
 from detzoo.recipes.columns import COCO, SCHEDULE_1X
 from detzoo.recipes.paddle_columns import (
-    PADDLE_R34,
     PADDLE_R50,
     PADDLE_R50_VD,
     PADDLE_R101,
@@ -31,7 +32,6 @@ from detzoo.recipes.paddle_columns import (
     STATIC_CASCADE_HEAD,
     STATIC_GN,
     paddle_cascade,
-    paddle_cascade_mask,
     paddle_dcn,
     paddle_faster,
     paddle_faster_c4,
@@ -91,6 +91,22 @@ def _baseline(model: Model) -> Recipe:
     return Recipe(name="baseline", model=model, data=COCO, schedule=SCHEDULE_1X)
 
 
+def cascade_mask(backbone: ResNet.Config) -> CascadeMaskRCNN.Config:
+    """Cascade Mask R-CNN of the dynamic-graph release: one mask head, that learns with the first stage, undivided."""
+    boxes = paddle_cascade(backbone)
+    return CascadeMaskRCNN.Config(
+        backbone=backbone,
+        rpn=boxes.rpn,
+        box_head=boxes.box_head,
+        mask_head=MaskHead.Config(weight=3.0),
+        one_mask_head=True,
+        stages=boxes.stages,
+        averaged=boxes.averaged,
+        objects_once=True,
+    )
+
+
+R34 = PADDLE_R50.replace(depth=34)
 FASTER = paddle_faster(PADDLE_R50_VD)
 GIOU = BoxLoss(kind="giou", weight=10.0)
 CIOU = BoxLoss(kind="ciou", weight=12.0)
@@ -155,8 +171,8 @@ PADDLE: dict[str, Case] = {
     "paddle/faster_rcnn_r50_1x_coco__head_verbatim": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R50)), UNALIGNED),
     "paddle/faster_rcnn_r101_1x_coco": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R101))),
     "paddle/faster_rcnn_r50_vd_1x_coco": PaddleCase(_baseline(paddle_faster_c4(PADDLE_R50_VD))),
-    "paddle/faster_rcnn_r34_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R34))),
-    "paddle/faster_rcnn_r34_vd_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(vd(PADDLE_R34)))),
+    "paddle/faster_rcnn_r34_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(R34))),
+    "paddle/faster_rcnn_r34_vd_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(vd(R34)))),
     "paddle/faster_rcnn_r50_vd_fpn_2x_coco": PaddleCase(_baseline(FASTER)),
     "paddle/faster_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(FASTER)),
     "paddle/faster_rcnn_r101_vd_fpn_1x_coco": PaddleCase(_baseline(paddle_faster(PADDLE_R101_VD))),
@@ -188,9 +204,9 @@ PADDLE: dict[str, Case] = {
     "paddle/cascade_rcnn_dcn_r50_fpn_class_aware": PaddleCase("pd_cascade_rcnn_dcn_r50_fpn_1x_coco", CLASS_AWARE),
     "paddle/cascade_rcnn_dcn_r101_vd_fpn_1x": PaddleCase(_baseline(paddle_cascade(paddle_dcn(PADDLE_R101_VD)))),
     "paddle/cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco": PaddleCase("pd_cascade_rcnn_dcn_x101_vd_64x4d_fpn_1x_coco"),
-    "paddle/cascade_mask_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50))),
-    "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50_VD))),
-    "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(paddle_cascade_mask(PADDLE_R50)), GN),
+    "paddle/cascade_mask_rcnn_r50_fpn_1x_coco": PaddleCase(_baseline(cascade_mask(PADDLE_R50))),
+    "paddle/cascade_mask_rcnn_r50_vd_fpn_ssld_1x_coco": PaddleCase(_baseline(cascade_mask(PADDLE_R50_VD))),
+    "paddle/cascade_mask_rcnn_r50_fpn_gn_2x_coco": PaddleCase(_baseline(cascade_mask(PADDLE_R50)), GN),
     "paddle/static/cascade_mask_rcnn_r50_fpn_1x": PaddleCase("pdold_cascade_mask_rcnn_r50_fpn_1x"),
     "paddle/static/cascade_mask_rcnn_r50_fpn_gn_2x": PaddleCase(_baseline(static_cascade_mask(PADDLE_R50, gn=True))),
     "paddle/static/cascade_rcnn_cbr200_vd_fpn_dcnv2_nonlocal_softnms": PaddleCase(

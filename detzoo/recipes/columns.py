@@ -114,7 +114,7 @@ def row(
     """
     if data is None:
         data = COCO_MASKS if hasattr(model, "mask_head") else COCO
-        data = COCO_STUFF if getattr(model, "semantic_head", None) else data
+        data = COCO_STUFF if model.learns_class_maps else data
     return Recipe(
         name=name,
         model=model,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from detzoo.recipes.files import CheckpointError
 from detzoo.recipes.settings import Schedule
@@ -20,6 +21,7 @@ from detzoo.train.checkpoint import SaveError, read_state, restore
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.log import read_log
 from detzoo.train.optimizer import own_optimizer, settings_of
+from detzoo.types import Images, Targets
 from tests.train_fakes import MemoryLoader, TinyDetector, make_run, quick
 
 FULL = {
@@ -324,10 +326,10 @@ def test_an_error_within_a_step_leaves_the_statistics_of_before_it(tmp_path: Pat
     run = make_run(tmp_path / "halves", schedule, validate=scorer())
     forward, steps = run.state.detector.forward, 0
 
-    def broken(*arguments: Any) -> Any:
+    def broken(images: Images, targets: Targets) -> dict[str, Tensor]:
         nonlocal steps
         steps += 1
-        losses = forward(*arguments)  # after batch norm has seen the batch
+        losses = forward(images, targets)  # after batch norm has seen the batch
         if steps == 9:
             raise OSError("in the ninth step")
         return losses

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import detzoo
 from detzoo import cli
@@ -244,10 +245,12 @@ def test_what_an_exporter_cannot_do_is_an_error_of_ours(tmp_path: Path, monkeypa
 def test_a_graph_that_holds_for_some_sizes_is_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    def runner(_: object) -> None:
-        raise RuntimeError("step 3") from AssertionError("\x1b[96mGuard failed: rows <= 7\x1b[0m\nsee below")
+    def runner(given: dict[str, Tensor]) -> None:
+        if given["images"].shape[2:] != (96, 192):
+            raise RuntimeError("step 3") from AssertionError("\x1b[96mGuard failed: rows <= 7\x1b[0m\nsee below")
 
-    monkeypatch.setattr(write, "open_exported", lambda _: SimpleNamespace(runner=runner))
+    info = SimpleNamespace(input=made().config.input)
+    monkeypatch.setattr(write, "open_exported", lambda _: SimpleNamespace(runner=runner, info=info))
     taken, fitted = write._captured(lambda *_: None, made(), tmp_path / "model.pt2")
     assert taken.size == fitted.config.input.canvas == (96, 192)
     assert "images of any size are not possible (Guard failed: rows <= 7): the file takes 96 x 192 only" in caplog.text

@@ -417,7 +417,7 @@ REFUSED_OF_OTHERS = [
         "'HybridTaskCascadeRoIHead' is not known here",
     ),
     ("cascade_mask.py", {"model__roi_head__mask_head__conv_kernel_size": 5}, "conv_kernel_size=5 has no counterpart"),
-    ("fast.py", {"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head\.type='Shared' is not known"),
+    ("fast.py", {"model__roi_head__shared_head": {"type": "Shared"}}, r"shared_head=.* no counterpart in FastRCNN"),
     ("rpn.py", {"model__rpn_head__type": "EmbeddingRPNHead"}, "'EmbeddingRPNHead' is not known here; RPNHead"),
     (
         "faster_c4.py",

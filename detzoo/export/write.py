@@ -211,25 +211,15 @@ def _captured(write: Callable[..., None], detector: Detector, path: Path) -> tup
     taken = capture(detector)
     try:
         _write(write, detector, taken, path)
-        _run_at_other_sizes(taken, detector.config.input, path)
     except ImportError:
         raise
     except Exception as error:  # torch and the exporters have many classes for what they cannot do
         if taken.size is not None:
-            raise _no_form(detector, path, error) from error
+            raise ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {_why(error)}") from error
         size = _usual(detector.config.input)
         log.warning("images of any size are not possible (%s): the file takes %d x %d only", _why(error), *size)
-        detector = with_canvas(detector, size)
-        taken = capture(detector)
-        try:
-            _write(write, detector, taken, path)
-        except Exception as again:
-            raise _no_form(detector, path, again) from again
+        return _captured(write, with_canvas(detector, size), path)
     return taken, detector
-
-
-def _no_form(detector: Detector, path: Path, error: Exception) -> ExportError:
-    return ExportError(f"{type(detector).__name__} has no form in {path.suffix}: {_why(error)}")
 
 
 def _why(error: BaseException) -> str:
@@ -245,23 +235,6 @@ def _usual(settings: Input) -> tuple[int, int]:
     return canvas_size(torch.tensor([[settings.short, settings.long]]), settings)
 
 
-def _run_at_other_sizes(taken: Capture, settings: Input, path: Path) -> None:
-    """Run a file for any size on smaller and larger images than the example, whose graph may not hold for them.
-
-    Raises:
-        Exception: whatever the file raises.
-    """
-    if taken.size is not None:
-        return
-    exported = open_exported(path)
-    rows, columns = taken.inputs["images"].shape[2:]
-    step = settings.multiple
-    for height, width in (taken.least, (rows + 2 * step, columns + step), _usual(settings)):
-        more = {"sizes": torch.tensor([[height, width]]), "images": torch.zeros(1, 3, height, width, dtype=torch.uint8)}
-        given = {name: more.get(name, tensor[:1]) for name, tensor in taken.inputs.items()}
-        exported.runner(given)
-
-
 def _write(write: Callable[..., None], detector: Detector, taken: Capture, path: Path) -> None:
     pixels, sizes, *boxes = taken.inputs.values()
     with torch.no_grad(), warnings.catch_warnings():
@@ -271,6 +244,22 @@ def _write(write: Callable[..., None], detector: Detector, taken: Capture, path:
         masks = "" if "masks" not in outputs else "crops" if example.dense is None else "dense"
         info = info_of(detector, "fp32", masks, example.mask_threshold, taken.least, taken.size)
         write(Program(detector).eval(), taken, outputs, info, path)
+    _run(taken, _usual(detector.config.input), path)
+
+
+def _run(taken: Capture, usual: tuple[int, int], path: Path) -> None:
+    """Run a file on one image; one for any size on smaller and larger ones than the example, for which it may not hold.
+
+    Raises:
+        Exception: whatever the file raises.
+    """
+    exported = open_exported(path)
+    rows, columns = taken.inputs["images"].shape[2:]
+    step = exported.info.input.multiple
+    sizes = (taken.least, (rows + 2 * step, columns + step), usual) if taken.size is None else (taken.size,)
+    for height, width in sizes:
+        more = {"sizes": torch.tensor([[height, width]]), "images": torch.zeros(1, 3, height, width, dtype=torch.uint8)}
+        exported.runner({name: more.get(name, tensor[:1]) for name, tensor in taken.inputs.items()})
 
 
 def _write_torch(program: Program, taken: Capture, outputs: Outputs, info: FileInfo, path: Path) -> None:

@@ -20,7 +20,7 @@ from detzoo.train import checkpoint
 from detzoo.train.checkpoint import SaveError, read_state, restore
 from detzoo.train.fit import Run, Validation, fit
 from detzoo.train.log import read_log
-from detzoo.train.optimizer import own_optimizer, settings_of
+from detzoo.train.optimizer import group_settings, own_optimizer
 from detzoo.types import Images, Targets
 from tests.train_fakes import MemoryLoader, TinyDetector, make_run, quick
 
@@ -366,7 +366,7 @@ def test_what_an_own_optimizer_keeps_in_its_groups_goes_on(tmp_path: Path) -> No
 
     def made(run: Run) -> Run:
         run.state.optimizer, _ = own_optimizer(run.state.detector, Growing)
-        run.state.made = settings_of(run.state.optimizer)
+        run.state.made = group_settings(run.state.optimizer)
         return run
 
     fit(made(make_run(tmp_path / "whole", schedule)))

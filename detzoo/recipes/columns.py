@@ -17,7 +17,7 @@ from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.necks.fpn import FPN
 from detzoo.recipes.augment import CenterCropPad, Choice, Crop, Distort, Expand, Flip, IoUCrop, Resize
 from detzoo.recipes.initial import usual_init
-from detzoo.recipes.recipe import Init, Model, Published, Recipe, Weights
+from detzoo.recipes.recipe import Init, Model, Published, Recipe, Weights, method_with
 from detzoo.recipes.settings import Data, ParamGroup, Schedule, Split
 
 R18 = ResNet.Config(depth=18)
@@ -102,7 +102,7 @@ def row(
     Args:
         name: what the recipe is called.
         model: settings of the method.
-        data: what it was trained on; None: COCO, with masks and with class maps where the method has heads for them.
+        data: what it was trained on; None: COCO, with masks and with class maps where the method learns them.
         schedule: how it was trained.
         init: what training starts from; usual: the weights that `usual_init` knows for the backbone; None: random ones.
         published: the table's numbers.
@@ -113,7 +113,7 @@ def row(
         ValueError: ``init`` is not said, and no weights are usual for the backbone.
     """
     if data is None:
-        data = COCO_MASKS if hasattr(model, "mask_head") else COCO
+        data = COCO_MASKS if method_with(model).learns_masks else COCO
         data = COCO_STUFF if model.learns_class_maps else data
     return Recipe(
         name=name,

@@ -188,12 +188,17 @@ class Recipe(Config):
 
 def method_of(recipe: Recipe) -> type[Detector]:
     """The class that a recipe's model settings belong to."""
+    return method_with(recipe.model)
+
+
+def method_with(settings: DetectorConfig) -> type[Detector]:
+    """The class that these settings belong to."""
     for method in METHODS:
-        if type(recipe.model) is method.__dict__["Config"]:
+        if type(settings) is method.__dict__["Config"]:
             return method
-    own = own_method(recipe.model)
+    own = own_method(settings)
     if own is None:
-        raise TypeError(f"no method has settings of type {type(recipe.model).__qualname__}")
+        raise TypeError(f"no method has settings of type {type(settings).__qualname__}")
     return own
 
 

@@ -13,7 +13,7 @@ from detzoo.blocks.rpn import RPN
 from detzoo.blocks.semantic import SemanticHead
 from detzoo.detector import Input
 from detzoo.necks.fpn import FPN
-from detzoo.recipes.recipe import Model, Recipe
+from detzoo.recipes.recipe import Model, Recipe, method_with
 from detzoo.recipes.settings import Data, Schedule, Split
 
 SMALL = Input(short=128, long=192)  # objects of 24 to 84 pixels become 20 to 70
@@ -65,7 +65,7 @@ FEW_MINUTES = Schedule(
 
 
 def small(name: str, model: Model, data: Data | None = None, schedule: Schedule = FEW_MINUTES) -> Recipe:
-    """A recipe that trains from nothing; ``data``: shapes, with masks where the method has a mask head."""
+    """A recipe that trains from nothing; ``data``: shapes, with masks where the method learns them."""
     return Recipe(
-        name=name, model=model, data=data or SHAPES.replace(masks=hasattr(model, "mask_head")), schedule=schedule
+        name=name, model=model, data=data or SHAPES.replace(masks=method_with(model).learns_masks), schedule=schedule
     )

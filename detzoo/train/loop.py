@@ -46,7 +46,7 @@ from detzoo.train.interrupts import Interrupts
 from detzoo.train.log import Log, read_log
 from detzoo.train.loggers import check_loggers, open_loggers
 from detzoo.train.meter import Meter
-from detzoo.train.optimizer import learning_rate, make_optimizer, own_optimizer, settings_of
+from detzoo.train.optimizer import group_settings, learning_rate, make_optimizer, own_optimizer
 from detzoo.train.own import Own, own_parts_of
 from detzoo.train.plan import Start, claim, given_recipe, named_start, planned, resumed, same_run
 from detzoo.train.progress import Display
@@ -366,7 +366,7 @@ def _state(detector: Detector, recipe: Recipe, ranks: Ranks, display: Display, o
         display.say(f"schedule.groups: the pattern {pattern!r} matches no parameter of this model")
     scaler = GradScaler(ranks.device.type, enabled=schedule.precision == "fp16")
     ema = Ema(detector, schedule.ema) if schedule.ema is not None else None
-    made = None if own.optimizer is None else settings_of(optimizer)
+    made = None if own.optimizer is None else group_settings(optimizer)
     return State(detector, optimizer, scaler, Meter(ranks), ema, own=own.names(), made=made), lr.value
 
 

@@ -154,7 +154,7 @@ def optimizer_state(optimizer: Optimizer, detector: nn.Module) -> dict[str, dict
     }
 
 
-def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
+def group_settings(optimizer: Optimizer) -> list[dict[str, Any]]:
     """A copy of all that each group of a new optimizer holds beside its parameters."""
     return [
         {key: copy.deepcopy(value) for key, value in group.items() if key != "params"}
@@ -171,7 +171,7 @@ def shared_memory(optimizer: Optimizer, detector: nn.Module, made: Sequence[Mapp
     Args:
         optimizer: the program's own.
         detector: whose parameters it has.
-        made: `settings_of` it when it was new.
+        made: `group_settings` it when it was new.
 
     Returns:
         ``groups``: of each the names of its parameters, and its memory; ``state``: what has a name of its own.
@@ -282,6 +282,7 @@ def load_optimizer_state(
 
 __all__ = [
     "LearningRate",
+    "group_settings",
     "learning_rate",
     "load_optimizer_state",
     "load_shared_memory",
@@ -289,6 +290,5 @@ __all__ = [
     "optimizer_state",
     "own_optimizer",
     "set_learning_rate",
-    "settings_of",
     "shared_memory",
 ]

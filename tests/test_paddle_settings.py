@@ -122,10 +122,17 @@ def test_fcos_as_it_was_written_before_release_2_5() -> None:
         ("RPNHead.data_format", "NCHW"),
         ("BBoxPostProcess.decode", {"name": "RCNNBox", "code_type": "decode_center_size", "box_normalized": False}),
         ("BBoxHead.use_cot", False),
+        ("BBoxHead.num_classes", 3),
     ],
 )
 def test_what_changes_no_result_is_read(place: str, value: Any) -> None:
     assert model(changed(place, value), classes=list("abc")) == model(small(), classes=list("abc"))
+
+
+@pytest.mark.parametrize("part", ["BBoxHead", "BBoxPostProcess"])
+def test_a_part_of_other_classes_than_the_config_is_refused(part: str) -> None:
+    with pytest.raises(ConfigError, match=f"{part}.num_classes=20 differs from that of the config, 3"):
+        model(changed(f"{part}.num_classes", 20))
 
 
 def test_losses_that_are_not_taken_over_are_noted() -> None:

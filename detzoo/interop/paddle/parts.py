@@ -11,7 +11,7 @@ from detzoo.interop.section import Section
 # of any part: what follows from those before it and from the top; the order of values in memory; of training; of names;
 # of exporting
 _OF_NO_RESULT = (
-    *("in_channel", "in_channels", "num_classes", "data_format", "norm_decay", "conv_decay", "lr_mult_list"),
+    *("in_channel", "in_channels", "data_format", "norm_decay", "conv_decay", "lr_mult_list"),
     *("weight_prefix_name", "export_onnx", "export_eb", "trt", "assign_on_cpu"),
 )
 
@@ -39,8 +39,11 @@ class Parts:
     @property
     def classes(self) -> int:
         """How many kinds of objects there are. A static YOLO has no background to count."""
-        count = self.top.whole("num_classes", 81 if self.static else 80)
-        return count - (self.static and self.architecture != "YOLOv3")
+        return self._num_classes - (self.static and self.architecture != "YOLOv3")
+
+    @property
+    def _num_classes(self) -> int:
+        return self.top.whole("num_classes", 81 if self.static else 80)
 
     def model(self) -> Section:
         """The section of the architecture."""
@@ -86,6 +89,8 @@ class Parts:
             raise ConfigError(f"{kind} must be a dict, not {short(said)}")
         found = Section({**said, **inline, "type": kind}, path, self.top.notes, training)
         found.ignore(*_OF_NO_RESULT)
+        if found.whole("num_classes", self._num_classes) != self._num_classes:
+            found.differs("num_classes", f"differs from that of the config, {self._num_classes}")
         return found
 
 

@@ -117,6 +117,19 @@ def test_no_file_of_a_run_holds_the_teacher_and_going_on_needs_it(tmp_path: Path
         train(done.out, teacher, resume=True, epochs=2)
 
 
+def test_a_teacher_named_from_where_the_run_began_is_found_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copy(cast(LD.Config, ld().config).distillation.teacher, tmp_path / "teacher.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = train(tmp_path / "run", Path("teacher.safetensors"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    longer = train(done.out, Path("teacher.safetensors"), resume=True, epochs=2)
+    assert (len(done.history), len(longer.history)) == (1, 2)
+    assert cast(LD, longer.detector).teacher is not None
+
+
 def test_a_teacher_without_weights_is_refused(tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"no weights were published for the teacher gfl_r18_fpn_shapes; train it first"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,6 +43,17 @@ class _Counted(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Modules that are built here have shapes but no memory, on the meta device, and are not initialized.
+
+    Raises:
+        ValueError: they have more parts than any model.
+    """
+    with torch.device("meta"), _Counted():
+        yield
+
+
 def blueprint(recipe: Recipe, classes: Sequence[str]) -> Detector:
     """The detector of a recipe, with shapes but no memory, on the meta device. It is shared: not to be changed.
 
@@ -60,7 +72,7 @@ def _blueprint(method: Any, model: Any, classes: tuple[str, ...]) -> Detector:
         if isinstance(value, tuple) and len(value) > LONGEST_LIST:
             raise ConfigError(f"{place}: {len(value)} entries are too many; up to {LONGEST_LIST} are read")
     try:
-        with torch.device("meta"), _Counted():
+        with without_memory():
             detector = method(model, classes)
     except Exception as error:  # of whatever layer is given such numbers
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
@@ -173,4 +185,4 @@ def few(lines: Sequence[str], most: int = 5) -> str:
     return "; ".join(line[:200] for line in lines[:most]) + more
 
 
-__all__ = ["MOST_PARAMETERS", "blueprint", "changes", "few", "misfits", "shapes_of"]
+__all__ = ["MOST_PARAMETERS", "blueprint", "changes", "few", "misfits", "shapes_of", "without_memory"]

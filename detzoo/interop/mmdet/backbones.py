@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.detectors_resnet import DetectorsResNet
 from detzoo.backbones.regnet import TITLES, RegNet
@@ -23,6 +21,7 @@ from detzoo.interop.mmdet.swin import swin
 from detzoo.interop.mmdet.timm_backbone import convnext, timm
 from detzoo.interop.section import Section
 from detzoo.methods.tridentnet import TridentResNet
+from detzoo.recipes.blueprint import without_memory
 
 
 def backbone(given: Section) -> tuple[AnyBackbone, Features]:
@@ -33,7 +32,7 @@ def backbone(given: Section) -> tuple[AnyBackbone, Features]:
     """
     config = READERS[given.kinds(*READERS)](given)
     try:
-        with torch.device("meta"):
+        with without_memory():
             made = config.build()
     except ValueError as error:
         raise ConfigError(f"{given.path} does not fit: {error}") from None

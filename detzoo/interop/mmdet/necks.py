@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet import parts, pyramids
 from detzoo.interop.mmdet.hrnet import hrfpn
@@ -16,6 +14,7 @@ from detzoo.necks.channel_mapper import ChannelMapper
 from detzoo.necks.fpn import FPN
 from detzoo.necks.no_neck import NoNeck
 from detzoo.necks.pafpn import PAFPN
+from detzoo.recipes.blueprint import without_memory
 
 
 def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
@@ -37,7 +36,7 @@ def neck(model: Section, features: Features) -> tuple[AnyNeck, Features]:
         else:
             config = pyramids.bfp(more, config)
     try:
-        with torch.device("meta"):
+        with without_memory():
             made = config.build(features.channels, features.strides)
     except ValueError as error:
         raise ConfigError(f"{given.path} does not fit: {error}") from None

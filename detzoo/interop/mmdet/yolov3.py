@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from detzoo.backbones.any_backbone import AnyBackbone
 from detzoo.backbones.darknet import Darknet
 from detzoo.detector import Input
@@ -14,6 +12,7 @@ from detzoo.interop.mmdet.parts import MOST_CHANNELS, Features
 from detzoo.interop.section import Section
 from detzoo.methods.yolov3 import YOLOv3
 from detzoo.necks.yolo import YOLONeck
+from detzoo.recipes.blueprint import without_memory
 
 _LEAKY = {"type": "LeakyReLU", "negative_slope": 0.1}
 _LOSSES = ("loss_cls", "loss_conf", "loss_xy", "loss_wh")
@@ -80,7 +79,7 @@ def _darknet(backbone: Section) -> tuple[Darknet.Config, Features]:
                 "frozen_stages": given.whole("frozen_stages", -1),
             }
         )
-        with torch.device("meta"):
+        with without_memory():
             made = Darknet(config)
         return config, Features(made.channels, made.strides)
 

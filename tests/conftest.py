@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from tests.mmdet_files import write_all
 
 # the processes of pytest-xdist share the cores, and sums must not depend on how many there are
 torch.set_num_threads(1)
@@ -31,6 +34,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         items[:] = [item for item in items if not item.get_closest_marker("gpu")]
         config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of MMDetection's configs, which tests may add files to."""
+    folder = tmp_path_factory.mktemp("configs")
+    write_all(folder)
+    return folder
 
 
 @pytest.fixture

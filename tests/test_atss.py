@@ -15,6 +15,7 @@ from detzoo.config import ConfigError
 from detzoo.interop.renaming import rename
 from detzoo.methods.atss import ATSS
 from detzoo.types import Targets
+from tests.slow_boxes import slow_iou
 from tests.tiny import CANVAS, images, targets, tiny
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -26,13 +27,6 @@ Box = list[float]
 
 def atss(**head: Any) -> ATSS:
     return cast(ATSS, tiny(ATSS, head=head))
-
-
-def slow_iou(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
 
 
 def slow_slots(anchors: list[Box], boxes: list[Box], nearest: int) -> list[int | None]:

@@ -21,6 +21,7 @@ from detzoo.methods.cornernet import CornerMaps, CornerNet
 from detzoo.ops.corner_pool import Direction, corner_pool
 from detzoo.ops.focal import heat_focal_loss
 from detzoo.types import Images, Targets
+from tests.slow_boxes import slow_iou
 from tests.tiny import CANVAS, CLASSES, images, targets, tiny
 
 
@@ -250,13 +251,6 @@ def slow_corners(maps: CornerMaps, image: int, count: int) -> list[tuple[float, 
             tag = float(maps.embedding[image, 0, row, column])
             found.append((float(heat[label, row, column]), label, x * 4, y * 4, tag))
     return sorted(found, reverse=True)[:count]
-
-
-def slow_iou(a: list[float], b: list[float]) -> float:
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
-    return width * height / union
 
 
 def test_detections_are_those_of_a_loop_over_pairs() -> None:

@@ -20,7 +20,7 @@ from detzoo.recipes.fcos import BIASES
 from detzoo.recipes.settings import Schedule
 from detzoo.train.optimizer import make_optimizer
 from detzoo.types import Targets
-from tests.tiny import CANVAS, images, targets, tiny
+from tests.tiny import CANVAS, images, targets, tiny, total
 from tests.triton_interpreter import run_interpreted
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -285,7 +285,7 @@ def test_the_last_convolution_of_each_tower_may_be_deformed():
     )
     assert not any(detector.get_parameter(name).any() for name in shifts)
     losses = detector(images(), targets(3, 1))
-    torch.stack(list(losses.values())).sum().backward()
+    total(losses).backward()
     for name in shifts:
         gradient = detector.get_parameter(name).grad
         assert gradient is not None
@@ -350,6 +350,6 @@ def test_objects_larger_than_the_picture_can_be_learned(kind: str):
     box = torch.tensor([[-300.0, -200.0, 700.0, 900.0]])
     packed = Targets.pack([{"boxes": box, "labels": torch.zeros(1)}, {"boxes": box, "labels": torch.ones(1)}])
     losses = detector(images(), packed)
-    torch.stack(list(losses.values())).sum().backward()
+    total(losses).backward()
     assert bool(torch.isfinite(largest_gradient(detector)))
     assert bool(losses["loss_bbox"] > 0)

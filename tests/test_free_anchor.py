@@ -13,7 +13,7 @@ from detzoo.blocks.losses import BoxLoss
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.ops.boxes import decode, encode, pairwise_iou
 from detzoo.types import Targets
-from tests.tiny import targets, tiny
+from tests.tiny import targets, tiny, total
 
 STDS = (0.1, 0.1, 0.2, 0.2)
 L1 = BoxLoss(weight=0.3)
@@ -75,7 +75,7 @@ def test_certain_and_hopeless_anchors_have_finite_losses_and_gradients() -> None
     logits, moves, anchors, objects = scene((3, 1))
     logits, moves = (logits * 100).requires_grad_(), (moves * 100).requires_grad_()
     losses = bag_losses(FreeAnchor(), L1, logits, moves, anchors, STDS, objects)
-    torch.stack(list(losses.values())).sum().backward()
+    total(losses).backward()
     for tensor in (*losses.values(), cast(torch.Tensor, logits.grad), cast(torch.Tensor, moves.grad)):
         assert tensor.isfinite().all()
 

@@ -21,7 +21,7 @@ from detzoo.recipes.settings import Data, Schedule, Split
 from detzoo.train.checkpoint import read_state
 from detzoo.train.loop import Trained
 from tests.mmdet_files import write_all
-from tests.tiny import CLASSES, images, targets, tiny
+from tests.tiny import CLASSES, images, targets, tiny, total
 
 
 def ld() -> LD:
@@ -56,7 +56,7 @@ def test_the_teacher_is_no_part_and_stays_as_it_is():
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     assert not any(module is teacher for module in student.modules())
     assert not {id(p) for p in teacher.parameters()} & {id(p) for _, p in student.trainable()}
-    torch.stack([*student(images(), targets(3, 2)).values()]).sum().backward()
+    total(student(images(), targets(3, 2))).backward()
     assert all(p.grad is None for p in teacher.parameters())
     assert not any(module.training for module in teacher.modules())
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from detzoo.detector import Detector
 from detzoo.recipes.recipe import METHODS
-from tests.tiny import CANVAS, METHOD_IDS, detect, every_form, images, targets, tiny
+from tests.tiny import CANVAS, METHOD_IDS, detect, every_form, images, targets, tiny, total
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=METHOD_IDS)
 
@@ -17,10 +16,6 @@ BEGINS = {"GFL": 2, "LD": 2}
 # and updates in which a loss falls, if not ten: scores learn how well boxes fit, which boxes have to do first; and
 # sums of prototypes begin far off
 UPDATES = {"VFNet": 16, "YOLACT": 16}
-
-
-def total(losses: dict[str, Tensor]) -> Tensor:
-    return torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
 
 
 @every_form

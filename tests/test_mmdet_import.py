@@ -23,16 +23,9 @@ from detzoo.recipes.fcos import BIASES, SHIFT_BIASES
 from detzoo.recipes.recipe import Recipe
 from tests.mmdet_changes import GONE, changed, config_text, published, small
 from tests.mmdet_configs import Row, rows
-from tests.mmdet_files import MODELS, OTHERS, RETINANET_2, write_all
+from tests.mmdet_files import MODELS, OTHERS, RETINANET_2
 from tests.mmdet_spelling import respelled
 from tests.tiny import images
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 @pytest.mark.parametrize(("file", "recipe"), [(file, recipe) for file, _, recipe in MODELS])

@@ -12,18 +12,10 @@ from detzoo.config import ConfigError
 from detzoo.detector import Input
 from detzoo.interop.mmdet.importer import DetectionsDiffer, Imported, read_config
 from tests.mmdet_changes import GONE, changed, small
-from tests.mmdet_files import write_all
 
 TEST = "test_dataloader__dataset__pipeline"
 OLD = "data__test__pipeline__1"  # MultiScaleFlipAug
 PIXELS = {"mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395]}  # in the order that files are read in
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 def read(configs: Path, file: Any = "faster.py", size: Any = None, **changes: Any) -> Imported:

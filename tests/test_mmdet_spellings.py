@@ -13,17 +13,9 @@ from detzoo.config import ConfigError
 from detzoo.interop.mmdet.importer import METHODS, Imported, read_config
 from detzoo.recipes.settings import Split
 from tests.mmdet_changes import GONE, changed, small
-from tests.mmdet_files import write_all
 
 ALIGN = "model__roi_head__bbox_roi_extractor__roi_layer"
 RPN = "model__test_cfg__rpn"
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 def read(configs: Path, file: Any = "faster.py", **changes: Any) -> Imported:

@@ -11,17 +11,9 @@ from detzoo.interop.mmdet.importer import Imported, read_config
 from detzoo.recipes.augment import Flip, Resize
 from detzoo.recipes.settings import ParamGroup, Schedule, Split
 from tests.mmdet_changes import GONE, changed
-from tests.mmdet_files import write_all
 
 LOADED = {"type": "LoadImageFromFile"}
 OBJECTS = {"type": "LoadAnnotations", "with_bbox": True}
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 def split(root: str) -> dict[str, Any]:

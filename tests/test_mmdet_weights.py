@@ -15,14 +15,6 @@ from detzoo.interop.mmdet import importer
 from detzoo.interop.mmdet.importer import MOST_PARAMETERS
 from detzoo.pickles.machine import CheckpointError
 from tests.mmdet_changes import changed, published, small
-from tests.mmdet_files import write_all
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,7 @@ from detzoo.methods.retinanet import RetinaNet
 from detzoo.methods.scnet import SCNet
 from detzoo.ops.boxes import iou
 from detzoo.ops.places import places
-from tests.test_methods import total
-from tests.tiny import images, targets, tiny
+from tests.tiny import images, targets, tiny, total
 
 HEADS = {"FasterRCNN-pisa": "box_head", "RetinaNet-pisa": "head", "SSD-pisa": "head"}
 every_head = pytest.mark.parametrize("form", HEADS)

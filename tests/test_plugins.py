@@ -21,7 +21,6 @@ from detzoo.blocks.squeeze_excitation import SqueezeExcitation
 from detzoo.config import ConfigError, from_json, to_json, validate
 from detzoo.interop.mmdet.importer import read_config
 from tests.mmdet_changes import changed
-from tests.mmdet_files import write_all
 
 GC = {"block": {"kind": "context", "ratio": 0.25}, "after": "conv2"}
 ATTENTION = {"block": {"kind": "attention", "heads": 8}, "stages": (3, 4), "after": "conv1"}
@@ -264,13 +263,6 @@ def test_channels_that_do_not_fit_are_refused() -> None:
         GeneralizedAttention.Config().build(8)
     with pytest.raises(ValueError, match="multiple of 4 channels"):
         GeneralizedAttention.Config(heads=2).build(6)
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
 
 
 CONTEXT = {"type": "ContextBlock", "ratio": 0.25}

@@ -24,7 +24,7 @@ from detzoo.methods.fcos import FCOS
 from detzoo.methods.mask_rcnn import MaskRCNN
 from detzoo.methods.retinanet import RetinaNet
 from detzoo.train.loop import train
-from tests.tiny import detect, images, targets, tiny
+from tests.tiny import detect, images, targets, tiny, total
 from tests.train_fakes import quick
 
 __all__ = ["quick"]
@@ -154,7 +154,7 @@ def test_drop_path_reaches_the_blocks() -> None:
 def test_methods_train_save_and_load(method: Any, name: str, tmp_path: Path) -> None:
     detector = tiny(method, backbone={"kind": "timm", "name": name})
     losses = detector(images(), targets(2, 1))
-    torch.stack(list(losses.values())).sum().backward()
+    total(losses).backward()
     assert all(value.grad is not None for value in detector.get_submodule("backbone").parameters())
     recipe = RETINANET.replace(model=detector.config)
     built = detzoo.build(recipe).eval()

@@ -22,8 +22,7 @@ from detzoo.methods.rpn import RPNDetector
 from detzoo.ops.roi_align import build_atlas
 from detzoo.types import Targets
 from tests.test_house import _fake
-from tests.test_methods import total
-from tests.tiny import CANVAS, CLASSES, images, targets, tiny
+from tests.tiny import CANVAS, CLASSES, images, targets, tiny, total
 
 C4_STAGES = {"strides": (1, 2, 2), "dilations": (1, 1, 1), "out_stages": (3,)}
 C4_BACKBONE = {"kind": "resnet", "depth": 18, "norm_frozen": True} | C4_STAGES
@@ -194,7 +193,7 @@ def test_anchors_across_the_border_learn_nothing():
     objects = targets(3, 1)
     logits, offsets = rpn(features)
     logits[0].retain_grad()
-    sum(rpn.losses((logits, offsets), objects, sizes).values(), torch.zeros(())).backward()
+    total(rpn.losses((logits, offsets), objects, sizes)).backward()
     assert logits[0].grad is not None
     seen = logits[0].grad.permute(0, 2, 3, 1).flatten(1) != 0
     for image, (height, width) in enumerate(sizes.tolist()):

@@ -19,18 +19,12 @@ from detzoo.ops.mask_maps import at_size
 from detzoo.ops.mask_windows import MaskWindows
 from detzoo.ops.rle import encode_crops, encode_dense
 from detzoo.types import Targets
+from tests.slow_boxes import slow_iou
 from tests.tiny import CANVAS, images, targets, tiny
 
 
 def yolact(**changes: Any) -> YOLACT:
     return cast(YOLACT, tiny(YOLACT, **changes))
-
-
-def slow_iou(a: list[float], b: list[float]) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
-    areas = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (a, b))
-    return common / max(areas - common, 1e-6)
 
 
 @pytest.mark.parametrize(("best", "limit"), [(100, 200), (12, 9)])

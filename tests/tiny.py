@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -462,6 +462,11 @@ def proposals(seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(20, 2, 2, generator=generator) * torch.tensor(CANVAS[::-1])
     return torch.cat([corners.amin(1), corners.amax(1)], 1)
+
+
+def total(losses: Mapping[str, Tensor]) -> Tensor:
+    """What training makes smaller: all that is called a loss."""
+    return torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
 
 
 def detect(detector: Detector, batch: Images) -> Detections:

@@ -161,6 +161,16 @@ def test_pooling_from_a_pyramid(sampling: int) -> None:
         assert wanted.abs().sum() > 0
 
 
+def test_remainders_by_a_number_and_by_a_side() -> None:
+    def run(x: Tensor) -> tuple[Tensor, ...]:
+        whole = (x * 20 - 10).long()
+        return whole % (x.shape[0] + 2), whole % 3, (x * 20 - 10) % 3
+
+    for found, wanted in both(run, numbers(5, 40)):
+        assert wanted.any()
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
 def test_corner_pooling() -> None:
     def run(x: Tensor) -> tuple[Tensor, ...]:
         return tuple(corner_pool(x, side) for side in ("top", "left", "bottom", "right"))

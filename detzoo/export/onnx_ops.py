@@ -159,10 +159,19 @@ def deform_roi_pool(
     return op.Transpose(op.Reshape(channels_first, [0, -1, size, size]), perm=[1, 0, 2, 3])
 
 
+def remainder(number: INT64, divisor: int) -> INT64:
+    """The divisor, whose sign the remainder has, may be a side of the image; torch's exporter knows numbers alone."""
+    divisor = op.CastLike(divisor, number)
+    if cast(Any, number).dtype.is_integer():
+        return op.Mod(number, divisor)
+    return op.Sub(number, op.Mul(op.Floor(op.Div(number, divisor)), divisor))
+
+
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.detzoo.rank.default: rank,
     torch.ops.detzoo.nms.default: nms,
     torch.ops.detzoo.soft_nms.default: soft_nms,
     torch.ops.detzoo.roi_align.default: roi_align,
     torch.ops.detzoo.deform_roi_pool.default: deform_roi_pool,
+    torch.ops.aten.remainder.Scalar: remainder,
 }

@@ -146,6 +146,13 @@ class Section:
         if value is not None and not any(_same(value, one) for one in good):
             self.differs(name, f"has no counterpart; {' or '.join(map(short, good))} has")
 
+    def needs(self, name: str, good: Any, left_out: Any) -> None:
+        """A setting that has to be ``good``; where it is absent it is ``left_out``, which may be another."""
+        value = self.take(name, left_out)
+        if not _same(value, good):
+            hint = "" if self.has(name) else f" (left out it is {short(left_out)})"
+            self.differs(name, f"has no counterpart{hint}; {short(good)} has")
+
     def flag(self, name: str, default: bool) -> bool:
         """True or False."""
         value = self.take(name, default)

@@ -31,7 +31,7 @@ def atss_head(head: Section, features: Features) -> dict[str, Any]:
         **towers(head, "gn"),
         "anchors": parts.anchors_of(head, features, scales=[8, 16, 32], strides=[4, 8, 16, 32, 64]),
         "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
-        **learning.focal(head),
+        **learning.focal(head, anchored=True),
     }
 
 

@@ -23,7 +23,7 @@ def auto_assign(model: Section, input: Input) -> tuple[AutoAssign.Config, int]:
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
     train.ignore(*train.values)  # nothing in it is used
-    parts.derived(head, "strides", features.strides)
+    parts.point_strides(head, features)
     head.ignore("loss_centerness", *_UNUSED)  # a loss that is not asked for
     parts.distance_coder(head)
     learning.focal(head)  # only its sigmoids are used

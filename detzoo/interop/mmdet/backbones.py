@@ -171,7 +171,7 @@ def _stages(
         "dilations": backbone.wholes("dilations", (1, 1, 1, 1)[:stages], stages),
         "out_stages": tuple(index + 1 for index in backbone.wholes("out_indices", (0, 1, 2, 3))),
         "standardize": parts.standardized(backbone) if standardize is None else standardize,
-        "norm": parts.norm(backbone, default="bn", any_eps=True),
+        "norm": parts.norm(backbone, default="bn", own=True),
         "norm_eps": parts.norm_eps(backbone),
         "norm_eval": backbone.flag("norm_eval", True),
         "norm_frozen": parts.norm_frozen(backbone),

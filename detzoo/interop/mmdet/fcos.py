@@ -20,7 +20,7 @@ def fcos(model: Section, input: Input) -> tuple[FCOS.Config, int]:
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
     train.ignore(*train.values)  # nothing in it is used
-    parts.derived(head, "strides", features.strides)
+    parts.point_strides(head, features)
     parts.distance_coder(head)
     learning.cross_entropy(head, sigmoid=True, name="loss_centerness", decides=False)
     settings = towers(head, "gn")

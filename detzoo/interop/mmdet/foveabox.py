@@ -19,7 +19,7 @@ def foveabox(model: Section, input: Input) -> tuple[FoveaBox.Config, int]:
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
     train.ignore(*train.values)  # nothing in it is used
-    parts.derived(head, "strides", features.strides)
+    parts.point_strides(head, features)
     head.fixed("conv_bias", "auto")
     head.fixed("dcn_on_last_conv", False)
     return {

@@ -30,7 +30,7 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
         "cell": parts.one_anchor(head, features, octave_base_scale=4, scales_per_octave=3, strides=strides),
         "unit": unit,
         "box_loss": learning.box_loss(head, {"type": "IoULoss"}),
-        **learning.focal(head),
+        **learning.focal(head, anchored=True),
         **learning.assigned(train, "CenterRegionAssigner", _assigner),
     }
 

@@ -25,7 +25,7 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
         **towers(head),
         "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1.0}),
         **branches(head, features, train),
-        **learning.focal(head),
+        **learning.focal(head, anchored=True),
         **learning.matched(train, GARetinaNet.Head().match),
     }
 

@@ -225,6 +225,7 @@ def _imported(
     try:
         input, differences = read_input(config, model, size)
         settings, count = METHODS[model.kind](model, input)
+        differences += _empty_boxes(model)
         finds_classes = method_of(Recipe(name="imported", model=settings)).finds_classes
         names, unnamed = class_names(config, count if finds_classes else None, meta, classes, folder)
         recipe = recipe_of(stem, settings)
@@ -259,6 +260,16 @@ def _model(config: Section, meta: Any) -> tuple[Section, str]:
         model.values = {**model.values, name: beside}
     model.ignore("data_preprocessor")  # inputs.py reads it
     return model, sign
+
+
+def _empty_boxes(model: Section) -> list[str]:
+    """What says that boxes without any area stay: a ``min_bbox_size`` below 0, as it is where it is left out."""
+    owner = model.section("test_cfg", {})
+    name = "rpn" if model.has("rpn_head") else ""
+    given = owner.section(name, {}) if name else owner
+    if "nms_pre" not in given.values or model.kind == "YOLACT" or given.number("min_bbox_size", -1) >= 0:
+        return []
+    return [f"{given.path}.min_bbox_size is below 0 or left out, which keeps boxes without any area; here it is 0"]
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)

@@ -18,8 +18,8 @@ PASSIVE = (
     *(*LOADING, "LoadAnnotations", "LoadProposals"),
     *("PackDetInputs", "ImageToTensor", "DefaultFormatBundle", "Collect", "ToTensor", "ToDataContainer", "Compose"),
 )
-# one of a batch's pictures changes with these in training only
-_BATCH = ("batch_augments", "pad_mask", "mask_pad_value", "pad_seg", "seg_pad_value", "boxtype2tensor", "non_blocking")
+# they concern what is learned of a picture, and how it is laid out
+_BATCH = ("pad_mask", "mask_pad_value", "pad_seg", "seg_pad_value", "boxtype2tensor", "non_blocking")
 
 Size = tuple[int, int]  # width and height in pixels, as configs say it
 
@@ -80,6 +80,8 @@ def _preprocessor(config: Section, model: Section) -> dict[str, Any] | None:
     with owner.section("data_preprocessor") as given:
         given.kinds("DetDataPreprocessor")
         given.ignore(*_BATCH)
+        if given.take("batch_augments"):
+            given.noted("batch_augments", "has no counterpart: pictures of a batch become as large as its largest")
         given.fixed("pad_value", 0)
         flips = [given.flag(name, False) for name in ("bgr_to_rgb", "rgb_to_bgr")]
         if all(flips):

@@ -27,6 +27,8 @@ _BOX_LOSSES = {
 _BETA = {"SmoothL1Loss": 1.0, "BalancedL1Loss": 1.0, "BoundedIoULoss": 0.2}
 _OF_ROIS = ("OHEMSampler", "CombinedSampler", "ScoreHLRSampler")
 _FOCAL = {"alpha": 0.25, "gamma": 2.0}
+_LEFT_OUT = {"use_sigmoid": False, "use_mask": False, "reduction": "mean"}  # of losses
+_EPS = {"IoULoss": 1e-6, "BoundedIoULoss": 1e-3}  # of losses that it bounds; elsewhere it keeps divisions finite
 # losses that say themselves how many outputs there are, and how they become scores
 _SCORING = ("SeesawLoss", "CrossEntropyCustomLoss", "FocalCustomLoss")
 
@@ -70,7 +72,9 @@ def _box_loss(head: Section, default: dict[str, Any], decodes: bool | None, name
             if given.flag("linear", False) or given.take("mode") == "linear":
                 settings["kind"] = "linear_iou"
         given.fixed("reduction", "mean")
-        given.ignore("eps")  # keeps divisions finite
+        if kind in _EPS:
+            given.fixed("eps", _EPS[kind])
+        given.ignore("eps")
         loss = BoxLoss.model_validate(settings)
         if decoded != loss.on_boxes:
             given.noted("type", f"compares {'boxes' if loss.on_boxes else 'offsets'} here")
@@ -83,11 +87,11 @@ def loss_weight(head: Section, name: str, kind: str, usual: float = 1.0, **fixed
 
     ``fixed`` are settings of the loss that cannot be others.
     """
-    with head.section(name, {"type": kind, "loss_weight": usual}, training=True) as given:
+    with head.section(name, {"type": kind, "loss_weight": usual, **fixed}, training=True) as given:
         if not known(given, kind):
             return usual
         for one, value in fixed.items():
-            given.fixed(one, value)
+            given.needs(one, value, _LEFT_OUT.get(one))
         return given.number("loss_weight", 1.0)
 
 
@@ -116,7 +120,7 @@ def cross_entropy(
             _plain_scores(given)
         given.training = True
         if known(given, "CrossEntropyLoss"):
-            given.fixed("use_sigmoid", sigmoid)
+            given.needs("use_sigmoid", sigmoid, False)
             if not weighted:
                 given.fixed("loss_weight", 1.0)
             given.fixed("class_weight")
@@ -236,16 +240,21 @@ def _weighting(given: Section, usual: Weighting) -> Weighting:
     return Weighting(power=given.number("k", usual.power), bias=given.number("bias", usual.bias))
 
 
-def focal(head: Section, name: str = "loss_cls") -> dict[str, float]:
-    """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted."""
-    return exponents(head, "FocalLoss", name, **_FOCAL)
+def focal(head: Section, name: str = "loss_cls", anchored: bool = False) -> dict[str, float]:
+    """``FocalLoss`` of this name, as settings ``alpha`` and ``gamma``; none for another, which is noted.
 
-
-def exponents(head: Section, kind: str, name: str = "loss_cls", **usual: float) -> dict[str, float]:
-    """The numbers and flags of the focal loss ``name`` of this kind on sigmoids, with their ``usual`` values; none for
-    another loss, which is noted.
+    A head with anchors (``anchored``) that leaves it out has cross-entropy.
     """
-    with head.section(name, {"type": kind, "use_sigmoid": True}) as given:
+    return exponents(head, "FocalLoss", name, "CrossEntropyLoss" if anchored else "FocalLoss", **_FOCAL)
+
+
+def exponents(
+    head: Section, kind: str, name: str = "loss_cls", left_out: str | None = None, **usual: float
+) -> dict[str, float]:
+    """The numbers and flags of the focal loss ``name`` of this kind on sigmoids, with their ``usual`` values; none for
+    another loss, which is noted. One that is left out is of the kind ``left_out``; None: of this.
+    """
+    with head.section(name, {"type": left_out or kind, "use_sigmoid": True}) as given:
         _decided(given, sigmoid=True)
         given.training = True
         if not known(given, kind):

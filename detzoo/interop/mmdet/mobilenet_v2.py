@@ -11,7 +11,7 @@ def mobilenet_v2(backbone: Section) -> MobileNetV2.Config:
     """``MobileNetV2``."""
     with backbone as given:
         given.fixed("conv_cfg")
-        if parts.norm(given, default="bn", any_eps=True) != "bn" or parts.norm_frozen(given):
+        if parts.norm(given, default="bn", own=True) != "bn" or parts.norm_frozen(given):
             given.differs("norm_cfg", "has no counterpart; batch normalization that learns has")
         slope = None
         if given.has("act_cfg"):

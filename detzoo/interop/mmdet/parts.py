@@ -16,6 +16,7 @@ from detzoo.interop.section import LARGEST, Section
 
 MOST_CHANNELS = 1 << 16
 MOST_LAYERS = 64  # of one tower
+_MOMENTUM = 0.1  # by which batch normalization's running statistics move
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,23 @@ class Features:
     strides: tuple[int, ...]
 
 
-def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None, any_eps: bool = False) -> Norm | None:
-    """The kind of normalization in ``norm_cfg``; None: there is none. ``any_eps``: for `norm_eps` to read."""
+def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None, own: bool = False) -> Norm | None:
+    """The kind of normalization in ``norm_cfg``; None: there is none. ``own``: `norm_eps`, `norm_frozen` read more."""
     if not owner.has(name):
         return default
     with owner.section(name) as config:
         kind: Norm = "gn" if config.kinds("BN", "BN2d", "SyncBN", "MMSyncBN", "GN") == "GN" else "bn"
         if kind == "gn":
             config.fixed("num_groups", GROUPS)
-        if any_eps:
-            config.ignore("eps")
-        else:
-            config.fixed("eps", 1e-5)
-        config.ignore(
-            "requires_grad"
-        )  # of a head's: its parameters are learned all the same, or the weights are loaded
-        config.ignore("momentum")  # of running statistics, which only training changes
+        config.ignore("momentum")  # of running statistics
+        if kind == "bn" and config.number("momentum", _MOMENTUM) != _MOMENTUM:
+            config.noted("momentum", f"has no counterpart; {_MOMENTUM} has")
+        if own:
+            config.ignore("eps", "requires_grad")
+            return kind
+        config.fixed("eps", 1e-5)
+        if not config.flag("requires_grad", True):
+            config.noted("requires_grad", "has no counterpart: the normalization of this part is learned")
         return kind
 
 
@@ -94,18 +96,28 @@ def relu(owner: Section, name: str = "act_cfg") -> None:
         given.kinds("ReLU")
 
 
-def derived(given: Section, name: str, known: Sequence[float] | int) -> None:
-    """A number that follows from other settings: it is not taken, but has to be what follows.
+def derived(given: Section, name: str, known: Sequence[float] | int, left_out: Sequence[float] | None = None) -> None:
+    """Numbers that follow from other settings: they are not taken, but have to be what follows.
+
+    Where they are absent they are ``left_out`` there; None: what follows, or nothing would fit together.
 
     Raises:
-        ConfigError: it is another.
+        ConfigError: they are others.
     """
-    if not given.has(name):
-        return
-    values = (given.whole(name),) if isinstance(known, int) else given.numbers(name)
     wanted = (known,) if isinstance(known, int) else tuple(known)
+    if given.has(name):
+        values = (given.whole(name),) if isinstance(known, int) else given.numbers(name)
+        hint = ""
+    else:
+        values = wanted if left_out is None else tuple(left_out)
+        hint = f" (left out it is {list(values)})"
     if values != wanted:
-        given.differs(name, f"does not fit the parts before it, which give {list(wanted)}")
+        given.differs(name, f"does not fit the parts before it, which give {list(wanted)}{hint}")
+
+
+def point_strides(head: Section, features: Features) -> None:
+    """``strides`` of a head whose cells are points."""
+    derived(head, "strides", features.strides, (4, 8, 16, 32, 64))
 
 
 def used(neck: Section, features: Features) -> dict[str, int | None]:
@@ -252,7 +264,9 @@ def _overlap(given: Section, default: float | None = None) -> float:
 
 def dense_tests(test: Section) -> dict[str, float]:
     """``test_cfg`` of a dense head: how many candidates, the least score, suppression, how many detections."""
-    test.fixed("min_bbox_size", 0, -1)  # -1 keeps boxes without any area, which no published model does
+    test.fixed("min_bbox_size", 0, -1)  # the importer says what -1 does
+    if test.take("nms_pre") == 0:
+        test.differs("nms_pre", "finds nothing there; -1 takes all")
     return {
         "candidates": candidates(test, -1),
         "threshold": test.number("score_thr"),
@@ -297,6 +311,7 @@ __all__ = [
     "norm_eps",
     "norm_frozen",
     "one_anchor",
+    "point_strides",
     "relu",
     "renamed",
     "standardized",

@@ -19,7 +19,7 @@ def reppoints(model: Section, input: Input) -> tuple[RepPoints.Config, int]:
 
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
-    parts.derived(head, "point_strides", features.strides)
+    parts.derived(head, "point_strides", features.strides, (8, 16, 32, 64, 128))
     box = head.word("transform_method", "moment")
     if head.flag("use_grid_points", False):
         # any of them would be taken of the grid; around all of its points is the box that it lies in
@@ -64,10 +64,8 @@ def _nearest(train: Section, side: float) -> bool:
         if given.kind != "PointAssigner":
             given.ignore(*given.values)
             return False
-        given.fixed("scale", side)
-        given.fixed("pos_num", 1)  # left out it is 3
-        if not given.has("pos_num"):
-            given.differs("pos_num", "has no counterpart; 1 has")
+        given.needs("scale", side, 4)
+        given.needs("pos_num", 1, 3)
         return True
 
 

@@ -55,10 +55,10 @@ def _losses(head: Section) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if _kind(head, "loss_cls") == "GHMC":
         with head.section("loss_cls") as given:
-            given.fixed("use_sigmoid", True)
+            given.needs("use_sigmoid", True, False)
             settings["ghm_c"] = _bins(given)
     else:
-        settings |= learning.focal(head)
+        settings |= learning.focal(head, anchored=head.kind != "FreeAnchorRetinaHead")  # which uses none
     if _kind(head, "loss_bbox") == "GHMR":
         with head.section("loss_bbox") as given:
             head.fixed("reg_decoded_bbox", False)

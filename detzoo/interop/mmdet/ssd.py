@@ -120,10 +120,12 @@ def _separable(given: Section) -> dict[str, Any]:
     if not given.flag("use_depthwise", False):
         given.fixed("norm_cfg")
         return {}
-    given.fixed("act_cfg", {"type": "ReLU6"})
-    found = parts.norm(given, any_eps=True)
+    found = parts.norm(given, own=True)
     if found != "bn":
         given.differs("norm_cfg", "has no counterpart; batch normalization has")
+    if parts.norm_frozen(given):
+        given.noted("norm_cfg", "has no counterpart: the normalization of this part is learned")
+    given.needs("act_cfg", {"type": "ReLU6"}, {"type": "ReLU"} if given.kind == "SSDNeck" else None)
     return {"separable": True, "norm_eps": parts.norm_eps(given)}
 
 
@@ -131,7 +133,7 @@ def _boxes(generator: Section) -> dict[str, Any]:
     """``SSDAnchorGenerator`` as settings ``sizes``, ``ratios`` and ``steps``."""
     with generator as given:
         given.kinds("SSDAnchorGenerator", "LegacySSDAnchorGenerator")
-        given.fixed("scale_major", False)
+        given.needs("scale_major", False, True)
         steps = given.wholes("strides")
         ratios = given.each("ratios", Section.numbers)
         if len(ratios) != len(steps):

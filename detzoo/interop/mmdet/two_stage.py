@@ -234,7 +234,7 @@ def _through_stage(given: Section, backbone: AnyBackbone, pooled: Pooled) -> Poo
         given.ignore("with_cp")  # memory
         if given.word("style", "pytorch") != backbone.style:
             given.differs("style", f"is not the backbone's, {backbone.style!r}")
-        if parts.norm(given, default="bn", any_eps=True) != backbone.norm or parts.norm_eps(given) != backbone.norm_eps:
+        if parts.norm(given, default="bn", own=True) != backbone.norm or parts.norm_eps(given) != backbone.norm_eps:
             given.differs("norm_cfg", "is not the backbone's")
         if parts.standardized(given) != backbone.standardize:
             given.differs("conv_cfg", "is not the backbone's")

@@ -20,7 +20,7 @@ def vfnet(model: Section, input: Input) -> tuple[VFNet.Config, int]:
 
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
-    parts.derived(head, "strides", features.strides)
+    parts.point_strides(head, features)
     head.fixed("use_atss", True)  # without it points lie in the middle of cells
     head.ignore("center_sampling", "center_sample_radius", "loss_cls_fl", "reg_decoded_bbox")  # not used then
     parts.distance_coder(head)

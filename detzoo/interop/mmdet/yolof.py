@@ -30,7 +30,7 @@ def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:
         "anchors": parts.anchors(head.section("anchor_generator"), features),
         "farthest": coder.number("ctr_clamp", 32) if coder.flag("add_ctr_clamp", False) else None,
         "box_loss": learning.box_loss(head, {"type": "SmoothL1Loss", "beta": 1 / 9}, decodes=True),
-        **learning.focal(head),
+        **learning.focal(head, anchored=True),
         **learning.assigned(train, "UniformAssigner", _match),
     }
 

@@ -32,10 +32,10 @@ def yolov3(model: Section, input: Input) -> tuple[YOLOv3.Config, int]:
             head.kinds("YOLOV3Head")
             parts.derived(head, "in_channels", neck.out_channels)
             twice = tuple(2 * width for width in neck.out_channels)  # as in every published config
-            inner = head.wholes("out_channels", twice, len(twice))
+            inner = head.wholes("out_channels", (1024, 512, 256), len(twice))
             if not 0 < max(inner) <= MOST_CHANNELS:
                 head.differs("out_channels", "has no counterpart")
-            parts.derived(head, "featmap_strides", strides)
+            parts.derived(head, "featmap_strides", strides, (32, 16, 8))
             head.fixed("conv_cfg")
             head.fixed("act_cfg", _LEAKY)
             head.ignore("one_hot_smoother")  # noted below
@@ -124,9 +124,9 @@ def _weights(head: Section) -> dict[str, float]:
             if not learning.known(given, str(default["type"])):
                 continue
             if not squares:
-                given.fixed("use_sigmoid", True)
+                given.needs("use_sigmoid", True, False)
             weight = given.number("loss_weight", 1.0)
-            given.fixed("reduction", "sum")
+            given.needs("reduction", "sum", "mean")
             if name in ("loss_xy", "loss_wh"):
                 settings["place_weight" if name == "loss_xy" else "size_weight"] = weight
             elif weight != 1:

@@ -104,7 +104,7 @@ def test_losses_are_those_of_the_chosen_cells():
 
 
 def test_a_box_is_where_the_distances_say():
-    detector = foveabox(threshold=0.0, nms=1.0).eval()
+    detector = foveabox(threshold=0.0, nms=1.0, empty=False).eval()
     with torch.no_grad():
         for layer in (detector.reg, detector.cls):
             layer.weight.zero_()
@@ -123,6 +123,18 @@ def test_a_box_is_where_the_distances_say():
     boxes = found.boxes[0][found.valid[0]]
     assert len(boxes) == 10
     assert all(any(tuple(box) == pytest.approx(one) for one in told) for box in boxes.tolist())
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_boxes_without_area_are_found_as_the_original_finds_them(empty: bool):
+    detector = foveabox(threshold=0.0, nms=1.0, detections=500, empty=empty).eval()
+    with torch.no_grad():
+        for layer in (detector.reg, detector.cls):
+            layer.weight.zero_()
+        cast(Tensor, detector.reg.bias).fill_(-1.0)
+        found = detector.detect(images(2))  # the second's right cells lie in the padding
+    boxes = found.boxes[1][found.valid[1]]
+    assert bool((boxes[:, 2:] > boxes[:, :2]).all()) != empty
 
 
 def test_classes_teach_the_box_that_they_are_read_at():

@@ -63,6 +63,7 @@ class FoveaBox(Detector):
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
+        empty: bool = True  # a detection may have neither width nor height
 
     class Config(DetectorConfig):
         """Settings of `FoveaBox`."""
@@ -131,7 +132,8 @@ class FoveaBox(Detector):
         far = full_precision(pick(all_cells(distances, 4), best.where)).exp()
         far = far * per_cell(sizes, head.edges, points.device)[best.where]
         boxes = clip(around(points[best.where], far), images.sizes - 1)
-        return survivors(boxes, best.scores, best.labels, best.used, classes, head.nms, head.detections)
+        empty = head.empty
+        return survivors(boxes, best.scores, best.labels, best.used, classes, head.nms, head.detections, empty=empty)
 
     def heads(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits ``[N, C, H, W]`` of each level and distances to the sides ``[N, 4, H, W]`` (left, top, right,

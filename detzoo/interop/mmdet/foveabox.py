@@ -14,7 +14,9 @@ from detzoo.methods.foveabox import FoveaBox
 
 def foveabox(model: Section, input: Input) -> tuple[FoveaBox.Config, int]:
     """Settings and number of classes of a ``FOVEA``."""
-    return dense(FoveaBox.Config, model, input, _head, "FoveaHead")
+    config, classes = dense(FoveaBox.Config, model, input, _head, "FoveaHead")
+    empty = parts.keeps_empty(model.section("test_cfg"))
+    return config.replace(head=config.head.replace(empty=empty)), classes
 
 
 def _head(head: Section, train: Section, features: Features) -> dict[str, Any]:

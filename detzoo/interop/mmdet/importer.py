@@ -29,6 +29,7 @@ from detzoo.interop.mmdet import (
     ld,
     mask_scoring,
     paa,
+    parts,
     point_rend,
     reppoints,
     retinanet,
@@ -100,6 +101,7 @@ METHODS: dict[str, Reader] = {
 
 # of MMDetection 3's loops, which are called train_cfg and test_cfg too
 _LOOP = {"type", "by_epoch", "max_epochs", "max_iters", "val_begin", "val_interval", "dynamic_intervals", "fp16"}
+_AS_SAID = ("FOVEA", "YOLACT")  # keep or drop boxes without any area as they do there
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt")
 _CONFIGS = (".py", ".json")
 
@@ -263,11 +265,11 @@ def _model(config: Section, meta: Any) -> tuple[Section, str]:
 
 
 def _empty_boxes(model: Section) -> list[str]:
-    """What says that boxes without any area stay: a ``min_bbox_size`` below 0, as it is where it is left out."""
-    owner = model.section("test_cfg", {})
-    name = "rpn" if model.has("rpn_head") else ""
-    given = owner.section(name, {}) if name else owner
-    if "nms_pre" not in given.values or model.kind == "YOLACT" or given.number("min_bbox_size", -1) >= 0:
+    """What says that boxes without any area stay, where they do not here."""
+    given = model.section("test_cfg", {})
+    if model.has("rpn_head"):
+        given = given.section("rpn", {})
+    if model.kind in _AS_SAID or "nms_pre" not in given.values or not parts.keeps_empty(given):
         return []
     return [f"{given.path}.min_bbox_size is below 0 or left out, which keeps boxes without any area; here it is 0"]
 

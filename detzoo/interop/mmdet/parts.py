@@ -275,6 +275,11 @@ def dense_tests(test: Section) -> dict[str, float]:
     }
 
 
+def keeps_empty(test: Section) -> bool:
+    """Whether boxes without any area stay: ``min_bbox_size`` is below 0, as it is where it is left out."""
+    return test.number("min_bbox_size", -1) < 0
+
+
 def candidates(test: Section, default: int | None = None) -> int:
     """How many boxes of a level enter suppression at most, ``nms_pre``."""
     most = test.whole("nms_pre", default)
@@ -304,6 +309,7 @@ __all__ = [
     "detections",
     "distance_coder",
     "fixed_coder",
+    "keeps_empty",
     "legacy",
     "nms",
     "nms_or_soft",

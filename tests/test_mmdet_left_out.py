@@ -81,6 +81,11 @@ NOTED = [
     ),
     ("retina.py", {"model__backbone__norm_cfg__momentum": 0.03}, "norm_cfg.momentum=0.03 has no counterpart; 0.1 has"),
     (
+        "faster.py",
+        {"model__train_cfg__rpn_proposal__min_bbox_size": GONE},
+        "train_cfg.rpn_proposal.min_bbox_size is below 0 or left out",
+    ),
+    (
         "retina.py",
         {
             "model__data_preprocessor__batch_augments": [

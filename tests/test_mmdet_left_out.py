@@ -10,15 +10,6 @@ import pytest
 from detzoo.config import ConfigError
 from detzoo.interop.mmdet.importer import read_config
 from tests.mmdet_changes import GONE, changed
-from tests.mmdet_files import write_all
-
-
-@pytest.fixture(scope="module")
-def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("configs")
-    write_all(folder)
-    return folder
-
 
 REFUSED = [
     *(

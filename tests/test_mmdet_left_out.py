@@ -64,6 +64,7 @@ NOTED = [
         {"model__bbox_head__loss_xy__reduction": GONE},
         "reduction=None has no counterpart (left out it is 'mean')",
     ),
+    ("deformable_detr.py", {"model__train_cfg__assigner": GONE}, "train_cfg.assigner is left out, which is"),
     ("fcos.py", {"model__bbox_head__loss_bbox__eps": 0.01}, "loss_bbox.eps=0.01 has no counterpart; 1e-06 has"),
     (
         "retina.py",

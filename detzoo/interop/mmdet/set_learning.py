@@ -20,7 +20,11 @@ def matched(train: Section, classes: str = "ClassificationCost", boxes: str = "x
     ``classes`` is the kind of the cost of the class, and ``boxes`` the form in which L1 compares boxes.
     """
     learning.no_sampler(train)
-    return {"costs": _costs(train, classes, boxes)} if train.has("assigner") else {}
+    if train.has("assigner"):
+        return {"costs": _costs(train, classes, boxes)}
+    if classes != "ClassificationCost":
+        train.notes.append(f"{train.at('assigner')} is left out, which is ClassificationCost; here it is {classes}")
+    return {}
 
 
 def _costs(train: Section, classes: str, boxes: str) -> dict[str, float]:

@@ -156,7 +156,9 @@ model = dict(
         norm_cfg=dict(type='GN', num_groups=32, requires_grad=True),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=1.50, alpha=0.4, loss_weight=1.0),
         loss_bbox=dict(type='SmoothL1Loss', beta=0.11, loss_weight=1.0)),
-    train_cfg=dict())
+    train_cfg=dict(),
+    test_cfg=dict(  # which, as published, keeps boxes without any area
+        _delete_=True, nms_pre=1000, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
 """
 
 _SSD_HEAD = """

@@ -133,7 +133,7 @@ def test_ssdlite_on_it_is_read() -> None:
     widths, six = [96, 1280, 512, 256, 256, 128], [[2, 3]] * 6
     neck = {"type": "SSDNeck", "in_channels": (96, 1280), "out_channels": widths, "l2_norm_scale": None, **how}
     neck |= {"level_strides": (2, 2, 2, 2), "level_paddings": (1, 1, 1, 1)}
-    boxes = {"type": "SSDAnchorGenerator", "strides": [16, 32, 64, 107, 160, 320], "ratios": six}
+    boxes = {"type": "SSDAnchorGenerator", "strides": [16, 32, 64, 107, 160, 320], "ratios": six, "scale_major": False}
     boxes |= {"min_sizes": [48, 100, 150, 202, 253, 304], "max_sizes": [100, 150, 202, 253, 304, 320]}
     coder = {"type": "DeltaXYWHBBoxCoder", "target_stds": [0.1, 0.1, 0.2, 0.2]}
     head = {"type": "SSDHead", "in_channels": widths, "anchor_generator": boxes, "bbox_coder": coder, **how}

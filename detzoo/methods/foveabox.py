@@ -63,7 +63,7 @@ class FoveaBox(Detector):
         threshold: float = Field(default=0.05, ge=0, le=1)  # least score of a detection
         nms: float = Field(default=0.5, ge=0, le=1)  # IoU, within a class
         detections: int = Field(default=100, ge=1)  # per image
-        empty: bool = True  # a detection may have neither width nor height
+        empty: bool = True  # a detection may have no width or no height
 
     class Config(DetectorConfig):
         """Settings of `FoveaBox`."""

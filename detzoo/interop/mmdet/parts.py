@@ -35,8 +35,7 @@ def norm(owner: Section, name: str = "norm_cfg", default: Norm | None = None, ow
         kind: Norm = "gn" if config.kinds("BN", "BN2d", "SyncBN", "MMSyncBN", "GN") == "GN" else "bn"
         if kind == "gn":
             config.fixed("num_groups", GROUPS)
-        config.ignore("momentum")  # of running statistics
-        if kind == "bn" and config.number("momentum", _MOMENTUM) != _MOMENTUM:
+        if config.number("momentum", _MOMENTUM) != _MOMENTUM and kind == "bn":
             config.noted("momentum", f"has no counterpart; {_MOMENTUM} has")
         if own:
             config.ignore("eps", "requires_grad")
@@ -280,6 +279,12 @@ def keeps_empty(test: Section) -> bool:
     return test.number("min_bbox_size", -1) < 0
 
 
+def kept_empty(test: Section) -> list[str]:
+    """What says that boxes without any area stay, of a method where they do not."""
+    why = "is below 0 or left out, which keeps boxes without any area; here it is 0"
+    return [f"{test.at('min_bbox_size')} {why}"] if keeps_empty(test) else []
+
+
 def candidates(test: Section, default: int | None = None) -> int:
     """How many boxes of a level enter suppression at most, ``nms_pre``."""
     most = test.whole("nms_pre", default)
@@ -310,6 +315,7 @@ __all__ = [
     "distance_coder",
     "fixed_coder",
     "keeps_empty",
+    "kept_empty",
     "legacy",
     "nms",
     "nms_or_soft",

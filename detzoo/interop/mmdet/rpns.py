@@ -145,8 +145,8 @@ def _proposals(train: Section, test: Section) -> dict[str, Any]:
         settings = _few(found)
     with train.section("rpn_proposal", test.values["rpn"]) as found:
         in_training = _few(found)
-        if train.has("rpn_proposal") and parts.keeps_empty(found):
-            found.notes.append(f"{found.path}.min_bbox_size is below 0 or left out, which keeps boxes without any area")
+        if train.has("rpn_proposal"):
+            found.notes.extend(parts.kept_empty(found))
         for name in ("nms", "min_size"):
             if in_training[name] != settings[name]:
                 found.notes.append(f"{found.path}: its {name} is that of test_cfg.rpn here")
